@@ -1,0 +1,103 @@
+"""ESZSL: Romera-Paredes and Torr, "An embarrassingly simple approach to zero-shot learning",
+ICML 2015.
+
+| point | paper | public ports | here |
+|---|---|---|---|
+| targets Y | -1 / 1 | 0 / 1 | `targets`, default the paper's |
+| features | as they come | as they come | `features`, default rows L2-normalised |
+| regularisers gamma, lambda | validation classes | grid 10^-3..10^3, one split | same grid, tuning worlds |
+| third term beta | gamma * lambda | same | same |
+| calibration | none | none | `published` has none; `validation` chooses it |
+"""  # noqa: D205
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.method import (
+    ClosedFormMethod,
+    Float,
+    MethodConfig,
+    PublishedRule,
+    TrainSet,
+    hyper,
+)
+
+GRID = tuple(10.0**power for power in range(-3, 4))
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """What all regularisers share: eigenvectors and eigenvalues of both Gram matrices."""
+
+    feature_basis: Float
+    feature_values: Float
+    attribute_basis: Float
+    attribute_values: Float
+    middle: Float
+
+
+class ESZSL(ClosedFormMethod):
+    """W = (X X' + reg_x I)^-1 X Y S' (S S' + reg_s I)^-1; the score of a class s is x' W s."""
+
+    class Config(MethodConfig):
+        """Config of ESZSL."""
+
+        reg_x: float | None = hyper(
+            None, low=1e-6, high=1e6, log=True, grid=GRID, symbol="gamma",
+            doc="regulariser on the feature side; none: chosen on the tuning worlds",
+        )  # fmt: skip
+        reg_s: float | None = hyper(
+            None, low=1e-6, high=1e6, log=True, grid=GRID, symbol="lambda",
+            doc="regulariser on the attribute side; none: chosen on the tuning worlds",
+        )  # fmt: skip
+        features: Literal["l2", "raw"] = "l2"
+        targets: Literal["signed", "binary"] = "signed"
+
+    published = PublishedRule(gamma=0.0, source="section 3; no calibration in paper or ports")
+    weights: Float
+
+    @classmethod
+    def prepare(cls, train: TrainSet, config: Any) -> Decomposition:
+        """Diagonalise X X' and S S', so that each pair of regularisers costs two divisions."""
+        features = _features(train.inputs[np.arange(len(train.inputs))], config)
+        attributes = train.class_attributes.astype(np.float64)
+        by_class = np.zeros((len(attributes), features.shape[1]))
+        np.add.at(by_class, train.labels, features)
+        if config.targets == "signed":
+            by_class = 2 * by_class - by_class.sum(axis=0)
+        feature_values, feature_basis = np.linalg.eigh(features.T @ features)
+        attribute_values, attribute_basis = np.linalg.eigh(attributes.T @ attributes)
+        middle = (feature_basis.T @ by_class.T) @ (attributes @ attribute_basis)
+        return Decomposition(
+            feature_basis, feature_values, attribute_basis, attribute_values, middle
+        )
+
+    def solve(self, prepared: Decomposition) -> None:
+        """Equation 4 of the paper, in the eigenbases."""
+        parts = prepared
+        scaled = parts.middle / (parts.feature_values[:, None] + self.config.reg_x)
+        scaled /= parts.attribute_values + self.config.reg_s
+        self.weights = parts.feature_basis @ scaled @ parts.attribute_basis.T
+
+    def scores(self, batch: NDArray[Any], class_attributes: Float) -> Float:
+        """Return x' W s for each item and class."""
+        return _features(batch, self.config) @ self.weights @ class_attributes.T
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return W `[d, K]`."""
+        return {"weights": self.weights}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take W back."""
+        self.weights = np.asarray(state["weights"], dtype=np.float64)
+
+
+def _features(batch: NDArray[Any], config: Any) -> Float:
+    features = np.asarray(batch, dtype=np.float64)
+    if config.features == "raw":
+        return features
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

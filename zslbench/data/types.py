@@ -1,0 +1,134 @@
+"""What a dataset is, whatever it was read from."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.records import Backbone, digest
+
+Int = NDArray[np.int64]
+Float = NDArray[np.float64]
+
+
+class Inputs(Protocol):
+    """What a method sees of the items: rows of features, or decoded pixels.
+
+    Indexing with an integer array gives a batch: `[b, d]` features or `[b, h, w, 3]` uint8.
+    """
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, items: Any, /) -> NDArray[Any]: ...
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """The classes and what is known of them.
+
+    Attributes:
+        names: C class names.
+        attributes: `[C, K]`, rows L2-normalised.
+        raw_attributes: `[C, K]` as published (percentages for CUB and AwA, shares for SUN).
+        attribute_names: K names, or empty where the dataset does not name them.
+    """
+
+    names: tuple[str, ...]
+    attributes: Float
+    raw_attributes: Float
+    attribute_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClassSplit:
+    """Seen classes divided into training and validation classes, as class indices."""
+
+    name: str
+    train: Int
+    validation: Int
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The Proposed Splits: item indices (0-based), and the official class splits inside trainval.
+
+    Attributes:
+        class_splits: Official ones; empty where the dataset has none.
+    """
+
+    trainval: Int
+    test_seen: Int
+    test_unseen: Int
+    class_splits: tuple[ClassSplit, ...] = ()
+
+
+class SealedLabels:
+    """Labels that are given out only by `open`, which announces itself and is counted."""
+
+    def __init__(self, labels: Int) -> None:
+        self.__labels = labels
+        self.openings = 0
+
+    def open(self, announce: Callable[[], None]) -> Int:
+        """Call `announce` (which must have recorded the opening when it returns), then unseal."""
+        announce()
+        self.openings += 1
+        return self.__labels.copy()
+
+    def __repr__(self) -> str:
+        return f"<sealed labels, opened {self.openings} times>"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset ready for worlds to be cut from it.
+
+    Attributes:
+        train_labels: `[len(splits.trainval)]` class of each trainval item.
+        test_labels: Classes of `splits.test_seen` then `splits.test_unseen`, sealed.
+        inputs: What methods see, in item order.
+        word_vectors: `[K, E]` vectors of the attribute names, if asked for.
+        words: Digest of the word vectors with how they were pooled.
+        digest: SHA-256 of class table, splits, labels, and pixels where there are any.
+    """
+
+    name: str
+    classes: ClassTable
+    splits: Splits
+    seen: Int
+    unseen: Int
+    train_labels: Int
+    test_labels: SealedLabels
+    inputs: Inputs
+    backbone: Backbone
+    digest: str
+    word_vectors: Float | None = None
+    words: str | None = None
+
+
+def content_digest(*parts: object) -> str:
+    """Return the SHA-256 of arrays (dtype, shape, bytes) and plain values, in order."""
+    return digest([_plain(part) for part in parts])
+
+
+def _plain(part: object) -> object:
+    if isinstance(part, np.ndarray):
+        data = np.ascontiguousarray(part)
+        return [data.dtype.str, list(data.shape), hashlib.sha256(data.tobytes()).hexdigest()]
+    return part
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some items of other inputs, without copying them."""
+
+    inputs: Inputs
+    items: Int
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, items: Any) -> NDArray[Any]:
+        return self.inputs[self.items[items]]

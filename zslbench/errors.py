@@ -1,0 +1,32 @@
+"""The errors a user can cause, each one paragraph: which file, which value, how to mend it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ZslbenchError(Exception):
+    """Something the user can mend; the command line prints it plainly and exits with status 2."""
+
+
+class DataError(ZslbenchError):
+    """A dataset, feature file, class list or word table that cannot be used as it is.
+
+    Args:
+        where: The file or folder at fault.
+        what: What was found there, with the value.
+        mend: What the user can do about it.
+    """
+
+    def __init__(self, where: object, what: str, mend: str) -> None:
+        self.where, self.what, self.mend = str(where), what, mend
+        super().__init__(f"{where}: {what}. {mend}")
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> ZslbenchError:
+    """Return the error for a name that does not exist, with the nearest one that does."""
+    names = sorted(known)
+    by_folded = {known_name.casefold(): known_name for known_name in names}
+    near = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.5)
+    hint = f" Did you mean {by_folded[near[0]]!r}?" if near else ""
+    listing = ", ".join(names) or "none"
+    return ZslbenchError(f"There is no {kind} {name!r}.{hint} Known: {listing}.")

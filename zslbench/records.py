@@ -1,0 +1,256 @@
+"""What is stored: the specification of a run, the choice made for it, its result, its failure.
+
+A record's key is the SHA-256 of the canonical JSON of everything that may change its numbers.
+Git commit, device, environment and threads are tags, not part of the key: whoever changes numbers
+bumps `PROTOCOL_VERSION` or the method's `version`.
+"""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PROTOCOL_VERSION = 1
+SCHEMA_VERSION = 1
+
+RuleName = Literal["validation", "last", "published"]
+Exposure = Literal["1k", "21k", "web", "none", "unknown"]
+
+
+def canonical_json(value: Any) -> str:
+    """Return JSON with sorted keys, no blanks and no NaN: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256, in hex, of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def now() -> str:
+    """Return the present time, UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Record(BaseModel):
+    """An immutable record that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ClassVar[str]
+
+
+class Backbone(Record):
+    """The pretrained network under a method, or the feature file that stands for it.
+
+    Attributes:
+        name: A timm name, or `features:NAME` for features read from `NAME.mat`.
+        weights_digest: SHA-256 of the weights or of the features.
+        exposure: What the pretraining saw. The Proposed Splits keep unseen classes out of
+            ImageNet-1k and promise nothing about more.
+    """
+
+    name: str
+    weights_digest: str
+    exposure: Exposure = "unknown"
+
+
+class RunSpec(Record):
+    """Method x config x dataset x backbone x seed: everything that may change a run's numbers.
+
+    Attributes:
+        config: The method's config with all defaults filled in.
+        dataset: The dataset's name; `data_digest` is what identifies it.
+        words: The digest of the attribute word vectors, where the method is handed them.
+        tuning_worlds: How many tuning worlds the choice averages over.
+        rules: The rules read off the run; `published` needs every epoch scored on test images.
+    """
+
+    kind: ClassVar[str] = "run"
+
+    method: str
+    method_version: int
+    config: dict[str, Any]
+    dataset: str
+    data_digest: str
+    backbone: Backbone
+    words: str | None = None
+    seed: int = Field(ge=0)
+    precision: str
+    tuning_worlds: int = Field(3, ge=1)
+    rules: tuple[RuleName, ...] = ("validation", "last")
+    protocol_version: int = PROTOCOL_VERSION
+
+    def _identity(self) -> dict[str, Any]:
+        identity = self.model_dump(mode="json", exclude={"dataset"})
+        identity["backbone"].pop("exposure")
+        return identity
+
+    @property
+    def key(self) -> str:
+        """The key of the run."""
+        return digest(self._identity())
+
+    @property
+    def choice_key(self) -> str:
+        """The key of the choice, which all seeds and rules of one config share."""
+        identity = self._identity()
+        return digest({k: v for k, v in identity.items() if k not in ("seed", "rules")})
+
+    @property
+    def cell(self) -> str:
+        """The key of the leaderboard's row: the run without its seed."""
+        return digest({k: v for k, v in self._identity().items() if k != "seed"})
+
+
+class Scores(Record):
+    """T1, U, S, H in percent; AUSUC in [0, 1]."""
+
+    t1: float
+    u: float
+    s: float
+    h: float
+    ausuc: float
+
+
+class TuningWorld(Record):
+    """How the chosen epoch and gamma did in one tuning world; `plain` is gamma = 0."""
+
+    name: str
+    train_classes: int
+    validation_classes: int
+    scores: Scores
+    plain: Scores
+
+
+class Candidate(Record):
+    """One epoch of one candidate config, averaged over the tuning worlds; h is at gamma = 0."""
+
+    config: dict[str, Any]
+    epoch: int
+    ausuc: float
+    t1: float
+    h: float
+
+
+class Choice(Record):
+    """Config, epoch and gamma picked in the tuning worlds; made once, used by all seeds.
+
+    Attributes:
+        config: The config with every value filled in.
+        epoch: The epoch with the best mean AUSUC (1-based).
+        t1_epoch: The epoch of the same config with the best mean T1.
+        gamma: Best mean H at `epoch`, in standard deviations of class-centred scores.
+        last_gamma: The same, at the last epoch.
+        gain: Mean gain in H of the best gamma over gamma = 0, in points.
+        gain_error: The gain's standard error over the worlds; None for one world.
+        candidates: Every epoch of every candidate config, in the order tried.
+    """
+
+    kind: ClassVar[str] = "choice"
+
+    key: str
+    method: str
+    dataset: str
+    config: dict[str, Any]
+    epoch: int
+    t1_epoch: int
+    gamma: float
+    last_gamma: float
+    gain: float
+    gain_error: float | None
+    worlds: tuple[TuningWorld, ...]
+    candidates: tuple[Candidate, ...]
+    seconds: float
+    created: str = Field(default_factory=now)
+
+
+class RuleResult(Record):
+    """What one rule reads off the run.
+
+    Attributes:
+        scores: U, S, H at `gamma`; T1 and AUSUC at the same epoch.
+        t1_best: T1 at the epoch chosen for T1 by the same rule.
+        gamma: In standard deviations of class-centred scores.
+        gamma_raw: What was subtracted from the seen classes' scores.
+        space: Where gamma acts; AUSUC differs between the two.
+        average: Whether accuracies are per-class (the protocol) or per-image means.
+        selected_on_test: Whether test labels had a part in the choice. Watermarked everywhere.
+    """
+
+    scores: Scores
+    epoch: int
+    t1_best: float
+    t1_epoch: int
+    gamma: float
+    gamma_raw: float
+    space: Literal["logit", "probability"] = "logit"
+    average: Literal["class", "image"] = "class"
+    selected_on_test: bool = False
+
+
+class Cost(Record):
+    """Wall time in seconds, training images per second, peak memory in MiB."""
+
+    fit_seconds: float
+    score_seconds: float
+    images_per_second: float
+    peak_memory_mib: float
+
+
+class RunRecord(Record):
+    """The result of one run.
+
+    Attributes:
+        rules: What each rule reads off the run.
+        plain: The scores at gamma = 0, at the chosen epoch.
+        oracle_h: The best H over all gamma on test labels at the chosen epoch: a bound, no result.
+        losses: Training losses by epoch.
+        opening: The id of the ledger's entry for this run's look at the test labels.
+        transductive: Whether the method was handed the unseen classes' attributes in training.
+    """
+
+    kind: ClassVar[str] = "run"
+
+    key: str
+    spec: RunSpec
+    choice: Choice
+    rules: dict[RuleName, RuleResult]
+    plain: Scores
+    oracle_h: float
+    losses: dict[str, list[float]]
+    opening: str
+    transductive: bool
+    deterministic: bool
+    cost: Cost
+    environment: dict[str, str]
+    created: str = Field(default_factory=now)
+    schema_version: int = SCHEMA_VERSION
+
+
+class Opening(Record):
+    """One opening of a final world's test labels: an entry of the ledger, written beforehand."""
+
+    kind: ClassVar[str] = "opening"
+
+    key: str = Field(default_factory=lambda: uuid4().hex)
+    run_key: str
+    method: str
+    dataset: str
+    data_digest: str
+    created: str = Field(default_factory=now)
+
+
+class Failure(Record):
+    """A run that raised: recorded, so that a study can go on and the reader can see why."""
+
+    kind: ClassVar[str] = "failure"
+
+    key: str
+    spec: RunSpec
+    error: str
+    traceback: str
+    created: str = Field(default_factory=now)
