@@ -5,7 +5,7 @@ ICML 2015.
 |---|---|---|---|
 | targets Y | -1 / 1 | 0 / 1 | `targets`, default the paper's |
 | features | as they come | as they come | `features`, default rows L2-normalised |
-| regularisers gamma, lambda | validation classes | grid 10^-3..10^3, one split | same grid, tuning worlds |
+| regularisers | validation classes | 10^-3..10^3, one class split | same grid, tuning worlds |
 | third term beta | gamma * lambda | same | same |
 | calibration | none | none | `published` has none; `validation` chooses it |
 """  # noqa: D205
@@ -85,7 +85,8 @@ class ESZSL(ClosedFormMethod):
 
     def scores(self, batch: NDArray[Any], class_attributes: Float) -> Float:
         """Return x' W s for each item and class."""
-        return _features(batch, self.config) @ self.weights @ class_attributes.T
+        predicted: Float = _features(batch, self.config) @ self.weights @ class_attributes.T
+        return predicted
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return W `[d, K]`."""
@@ -100,4 +101,5 @@ def _features(batch: NDArray[Any], config: Any) -> Float:
     features = np.asarray(batch, dtype=np.float64)
     if config.features == "raw":
         return features
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    unit: Float = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    return unit

@@ -39,7 +39,7 @@ def hyper(
         log: Whether it is searched on a logarithmic scale.
         grid: The candidates where the value is None.
     """
-    space = {"symbol": symbol, "log": log, "grid": list(grid)}
+    space: dict[str, Any] = {"symbol": symbol, "log": log, "grid": list(grid)}
     return Field(default, ge=low, le=high, description=doc, json_schema_extra=space)
 
 

@@ -7,7 +7,7 @@ class wins; accuracies are in percent, AUSUC is in [0, 1].
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,8 @@ class ScoreSummary:
     unseen_score: NDArray[np.float32]
     log_sum_exp: NDArray[np.float32]
     scale: float
+
+    ARRAYS: ClassVar = ("seen_class", "seen_score", "unseen_class", "unseen_score", "log_sum_exp")
 
     def margin(self, space: Space = "logit") -> Float:
         """Return `[n]` best seen minus best unseen: the gamma at which an image changes sides."""
@@ -131,10 +133,12 @@ class Outcome:
         """`[n]` each image's weight in its side's accuracy; they sum to 1 on either side."""
         is_seen = self.labels < self.seen
         if self.average == "image":
-            return 1 / np.where(is_seen, is_seen.sum(), (~is_seen).sum())
+            weights: Float = 1 / np.where(is_seen, is_seen.sum(), (~is_seen).sum())
+            return weights
         _, members, counts = np.unique(self.labels, return_inverse=True, return_counts=True)
         classes = [len(np.unique(self.labels[side])) for side in (is_seen, ~is_seen)]
-        return 1 / (counts[members] * np.where(is_seen, *classes))
+        weights = 1 / (counts[members] * np.where(is_seen, classes[0], classes[1]))
+        return weights
 
     @cached_property
     def curve(self) -> "SeenUnseenCurve":
@@ -198,18 +202,18 @@ class SeenUnseenCurve:
     def at(self, gamma: float | Float) -> tuple[Float, Float]:
         """Return U and S where `gamma` is subtracted from the seen scores, in percent."""
         index = np.searchsorted(self.steps, gamma, side="left")
-        return self.u[index], self.s[index]
+        return np.asarray(self.u[index]), np.asarray(self.s[index])
 
     def best(self) -> tuple[float, float]:
         """Return the best H over all gamma and a gamma in the middle of its plateau."""
         index = int(np.argmax(self.h))
-        return float(self.h[index]), plateau_middle(self.steps, index)
+        return float(self.h[index]), plateau_middle(self.steps, index, index)
 
 
-def plateau_middle(steps: Float, index: int) -> float:
-    """Return the middle of interval `index` of the steps; an open end counts as one unit long."""
+def plateau_middle(steps: Float, first: int, last: int) -> float:
+    """Return the middle of a curve's intervals first..last; an open end counts as one unit long."""
     if not len(steps):
         return 0.0
-    low = steps[index - 1] if index > 0 else steps[0] - 1.0
-    high = steps[index] if index < len(steps) else steps[-1] + 1.0
+    low = steps[first - 1] if first > 0 else steps[0] - 1.0
+    high = steps[last] if last < len(steps) else steps[-1] + 1.0
     return float((low + high) / 2)

@@ -63,6 +63,7 @@ class RunSpec(Record):
 
     Attributes:
         config: The method's config with all defaults filled in.
+        settings: What of it differs from the defaults: for display, no part of the key.
         dataset: The dataset's name; `data_digest` is what identifies it.
         words: The digest of the attribute word vectors, where the method is handed them.
         tuning_worlds: How many tuning worlds the choice averages over.
@@ -74,6 +75,7 @@ class RunSpec(Record):
     method: str
     method_version: int
     config: dict[str, Any]
+    settings: dict[str, Any] = Field(default_factory=dict)
     dataset: str
     data_digest: str
     backbone: Backbone
@@ -85,7 +87,7 @@ class RunSpec(Record):
     protocol_version: int = PROTOCOL_VERSION
 
     def _identity(self) -> dict[str, Any]:
-        identity = self.model_dump(mode="json", exclude={"dataset"})
+        identity = self.model_dump(mode="json", exclude={"dataset", "settings"})
         identity["backbone"].pop("exposure")
         return identity
 
@@ -99,11 +101,6 @@ class RunSpec(Record):
         """The key of the choice, which all seeds and rules of one config share."""
         identity = self._identity()
         return digest({k: v for k, v in identity.items() if k not in ("seed", "rules")})
-
-    @property
-    def cell(self) -> str:
-        """The key of the leaderboard's row: the run without its seed."""
-        return digest({k: v for k, v in self._identity().items() if k != "seed"})
 
 
 class Scores(Record):

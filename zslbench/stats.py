@@ -53,13 +53,13 @@ def placements(outcome: Outcome, gamma: float) -> dict[Metric, Float]:
     """Return, for each metric, `[n]` placements in the metric's own unit."""
     is_seen = outcome.labels < outcome.seen
     answered_seen = outcome.margin >= gamma
-    u_hit = 100.0 * (outcome.unseen_hit & ~answered_seen)
-    s_hit = 100.0 * (outcome.seen_hit & answered_seen)
+    u_hit: Float = 100.0 * (outcome.unseen_hit & ~answered_seen).astype(np.float64)
+    s_hit: Float = 100.0 * (outcome.seen_hit & answered_seen).astype(np.float64)
     scores = outcome.scores(gamma)
     total = scores.u + scores.s
     du, ds = (2 * scores.s**2 / total**2, 2 * scores.u**2 / total**2) if total > 0 else (0.0, 0.0)
     return {
-        "t1": 100.0 * outcome.unseen_hit,
+        "t1": 100.0 * outcome.unseen_hit.astype(np.float64),
         "u": u_hit,
         "s": s_hit,
         "h": np.where(is_seen, ds * s_hit, du * u_hit),
@@ -102,8 +102,8 @@ def _variance_parts(
     for side in (classes < outcome.seen, classes >= outcome.seen):
         n, share, mean = side.sum(), shares[side], means[side]
         if n > 1:
-            squares = share**2 * (mean - np.sum(share * mean)) ** 2
-            parts_by_side.append((float(n / (n - 1) * squares.sum()), float(n - 1)))
+            spread = share**2 * (mean - np.sum(share * mean)) ** 2
+            parts_by_side.append((float(n / (n - 1) * spread.sum()), float(n - 1)))
     return parts_by_side
 
 
@@ -138,7 +138,7 @@ def _half_width(parts: Sequence[tuple[float, float]]) -> float:
     if variance <= 0:
         return 0.0
     freedom = variance**2 / sum(part**2 / df for part, df in parts)
-    return float(student_t.ppf((1 + LEVEL) / 2, freedom)) * variance**0.5
+    return float(student_t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance))
 
 
 def permutation_control(

@@ -1,0 +1,68 @@
+"""The files kept beside a run's record, written and read without pickle."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.errors import DataError
+from zslbench.metrics import Int, Outcome, ScoreSummary
+
+SUMMARIES = "summaries.npz"
+TEST = "test.npz"
+PREDICTIONS = "predictions.csv"
+CURVE = "gamma_curve.png"
+
+
+def write_summaries(folder: Path, summaries: dict[int, ScoreSummary]) -> None:
+    """Write label-free score summaries by epoch."""
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for epoch, summary in summaries.items():
+        arrays |= {f"{epoch}/{name}": getattr(summary, name) for name in ScoreSummary.ARRAYS}
+        arrays[f"{epoch}/scale"] = np.float64(summary.scale).reshape(1)
+    np.savez(folder / SUMMARIES, **arrays)  # type: ignore[arg-type]
+
+
+def read_summaries(folder: Path) -> dict[int, ScoreSummary]:
+    """Read score summaries by epoch."""
+    arrays = _read(folder / SUMMARIES)
+    epochs = sorted({int(name.split("/")[0]) for name in arrays})
+    return {
+        epoch: ScoreSummary(
+            **{name: arrays[f"{epoch}/{name}"] for name in ScoreSummary.ARRAYS},
+            scale=float(arrays[f"{epoch}/scale"][0]),
+        )
+        for epoch in epochs
+    }
+
+
+def write_test(folder: Path, items: Int, classes: Int, labels: Int, seen: int) -> None:
+    """Write the test items with the labels that were opened for them, and the class order."""
+    np.savez(folder / TEST, items=items, classes=classes, labels=labels, seen=np.array([seen]))
+
+
+def read_test(folder: Path) -> tuple[Int, int]:
+    """Return the labels `[m]` in the world's numbering, and the number of seen classes."""
+    arrays = _read(folder / TEST)
+    return arrays["labels"].astype(np.int64), int(arrays["seen"][0])
+
+
+def read_outcome(folder: Path, epoch: int) -> Outcome:
+    """Return the outcome of one epoch of a stored run."""
+    labels, seen = read_test(folder)
+    return Outcome.of(read_summaries(folder)[epoch], labels, seen)
+
+
+def write_predictions(folder: Path, items: Int, predicted: list[str]) -> None:
+    """Write the class predicted for each test item (0-based, in the dataset's order)."""
+    rows = [f"{item},{name}" for item, name in zip(items.tolist(), predicted, strict=True)]
+    (folder / PREDICTIONS).write_text("\n".join(["item,predicted_class", *rows]) + "\n")
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return {name: content[name] for name in content.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(path, f"cannot be read ({error})", "Run `zslbench doctor`.") from error

@@ -1,0 +1,38 @@
+"""The command line: one small file for each command; heavy packages load inside commands."""
+
+import json
+import sys
+
+import typer
+
+from zslbench.cli import data, doctor, leaderboard, methods, run, sync, ui
+from zslbench.errors import ZslbenchError
+
+app = typer.Typer(
+    name="zslbench",
+    help="The honest benchmark for zero-shot learning: everything chosen on validation classes, "
+    "test labels opened once, every number with an interval.",
+    epilog="First: zslbench data list --data-root DIR, then "
+    "zslbench run eszsl --dataset CUB --data-root DIR",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(run.run)
+app.command()(leaderboard.leaderboard)
+app.command()(methods.methods)
+app.command()(ui.ui)
+app.command()(doctor.doctor)
+app.command()(sync.sync)
+app.add_typer(data.app, name="data")
+
+
+def main() -> None:
+    """Run the command line; what the user can mend is one paragraph and exit status 2."""
+    try:
+        app()
+    except ZslbenchError as error:
+        print(f"zslbench: {error}", file=sys.stderr)
+        if "--json" in sys.argv:
+            print(json.dumps({"error": str(error)}))
+        sys.exit(2)

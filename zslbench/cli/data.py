@@ -1,0 +1,148 @@
+"""`zslbench data`: what is there, whether it is sound, and making it ready."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zslbench.cli import options as opt
+
+app = typer.Typer(no_args_is_help=True, help="List, describe, verify, prepare, build datasets.")
+
+Name = Annotated[str, typer.Argument(help="A dataset's folder below --data-root, in any case.")]
+
+
+@app.command("list")
+def list_(data_root: opt.DataRoot = opt.DATA_ROOT, json: opt.Json = False) -> None:
+    """List the datasets below --data-root.
+
+    Examples:
+      zslbench data list --data-root ~/data
+    """
+    from zslbench.cli.output import print_json
+    from zslbench.data.load import find_datasets
+    from zslbench.errors import ZslbenchError
+
+    datasets = find_datasets(data_root)
+    if not datasets:
+        raise ZslbenchError(
+            f"--data-root {data_root}: no folder here holds an att_splits.mat. Put xlsa17's "
+            "folders (CUB, AWA2, SUN) here, or make a dataset with zslbench data build."
+        )
+    if json:
+        print_json({name: str(folder) for name, folder in datasets.items()})
+    else:
+        print("\n".join(datasets))
+
+
+@app.command()
+def describe(name: Name, data_root: opt.DataRoot = opt.DATA_ROOT, json: opt.Json = False) -> None:
+    """Show a dataset in numbers.
+
+    Examples:
+      zslbench data describe CUB --data-root ~/data
+    """
+    from zslbench.data.verify import verify
+
+    _print_facts(verify(name, data_root), json=json)
+
+
+@app.command("verify")
+def verify_(
+    name: Name,
+    data_root: opt.DataRoot = opt.DATA_ROOT,
+    images: opt.Images = None,
+    json: opt.Json = False,
+) -> None:
+    """Check a dataset; exit status 2 if anything is wrong with it.
+
+    Examples:
+      zslbench data verify CUB --data-root ~/data
+
+      zslbench data verify SUN --images ~/SUNAttributeDB/images
+    """
+    from zslbench.data.verify import verify
+
+    found = verify(name, data_root, images)
+    _print_facts(found, json=json)
+    raise typer.Exit(2 if found.problems else 0)
+
+
+@app.command()
+def prepare(
+    name: Name,
+    data_root: opt.DataRoot = opt.DATA_ROOT,
+    images: opt.Images = None,
+    size: Annotated[int, typer.Option(min=16, max=1024, help="Side in pixels.")] = 224,
+    json: opt.Json = False,
+) -> None:
+    """Decode all images once into the pixel cache (ZSLBENCH_CACHE, default ~/.cache/zslbench).
+
+    Examples:
+      zslbench data prepare cub20 --data-root ~/data --size 224
+    """
+    from zslbench.cli.output import Display, print_json
+    from zslbench.data.load import DataRequest, load_dataset
+
+    request = DataRequest(name, data_root, image_size=size, images=images, resplit=True)
+    with Display() as display:
+        dataset = load_dataset(
+            request, lambda done, total: display.tick("decoding images", done, total)
+        )
+    facts = {"dataset": dataset.name, "images": len(dataset.inputs), "size": size,
+             "digest": dataset.digest}  # fmt: skip
+    if json:
+        print_json(facts)
+    else:
+        print(f"{dataset.name}: {len(dataset.inputs)} images at {size} px are ready")
+
+
+@app.command()
+def build(
+    name: Annotated[str, typer.Argument(help="Name of the new dataset's folder.")],
+    images: Annotated[Path, typer.Option(help="Folder with one folder of images a class.")],
+    attributes: Annotated[
+        Path, typer.Option(help="CSV: first column the class, other columns attributes.")
+    ],
+    data_root: opt.DataRoot = opt.DATA_ROOT,
+    unseen: Annotated[
+        str, typer.Option(help="Share of classes to hold out as unseen, or their names a,b,c.")
+    ] = "0.25",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = 0,
+    json: opt.Json = False,
+) -> None:
+    """Make a dataset of your own images and class attributes, in the shape of xlsa17.
+
+    Examples:
+      zslbench data build birds --images photos/ --attributes birds.csv --data-root ~/data
+
+      zslbench data build birds --images photos/ --attributes birds.csv --unseen wren,robin
+    """
+    from zslbench.cli.output import print_json
+    from zslbench.data.folder import build_dataset
+
+    try:
+        held: float | list[str] = float(unseen)
+    except ValueError:
+        held = opt.parse_list(unseen)
+    summary = build_dataset(images, attributes, data_root / name, unseen=held, seed=seed)
+    if json:
+        print_json(summary)
+    else:
+        print(f"{data_root / name}: " + ", ".join(f"{v} {k}" for k, v in summary.items()))
+
+
+def _print_facts(found: Any, *, json: bool) -> None:
+    from zslbench.cli.output import print_json
+
+    if json:
+        print_json({"name": found.name, **found.facts, "problems": found.problems,
+                    "notes": found.notes})  # fmt: skip
+        return
+    print(found.name)
+    for key, value in found.facts.items():
+        print(f"  {key.replace('_', ' '):16} {value}")
+    for note in found.notes:
+        print(f"  note: {note}")
+    for problem in found.problems:
+        print(f"  PROBLEM: {problem}")

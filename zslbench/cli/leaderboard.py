@@ -1,0 +1,58 @@
+"""`zslbench leaderboard`: run what is missing, print the table, write it."""
+
+from typing import Annotated
+
+import typer
+
+from zslbench.cli import options as opt
+
+
+def leaderboard(
+    dataset: Annotated[
+        str | None, typer.Option(help="Datasets to have complete, such as CUB,SUN.")
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Methods to have complete [default: all].")
+    ] = None,
+    seeds: opt.Seeds = None,
+    data_root: opt.DataRoot = opt.DATA_ROOT,
+    features: opt.Features = None,
+    words: opt.Words = None,
+    worlds: opt.Worlds = 3,
+    rules: opt.Rules = "validation",
+    resplit: opt.Resplit = False,
+    results: opt.Results = opt.RESULTS,
+    json: opt.Json = False,
+) -> None:
+    """Run what is missing, print the leaderboard, write results/leaderboard.{md,csv,json}.
+
+    Without --dataset nothing is run: the table shows everything tracked.
+
+    Examples:
+      zslbench leaderboard --dataset CUB,AWA2,SUN --data-root ~/data
+
+      zslbench leaderboard --dataset cub20 --methods eszsl --rules validation,published
+
+      zslbench leaderboard
+    """
+    from zslbench.cli.work import print_rows, tracked_rows, work, write_leaderboard
+    from zslbench.data.load import DataRequest
+    from zslbench.registry import method_modules
+
+    if dataset is None:
+        rows = tracked_rows(results, opt.parse_list(rules))
+    else:
+        rows = work(
+            opt.parse_list(methods) if methods else sorted(method_modules()),
+            [
+                DataRequest(name, data_root, features=features, words=words, resplit=resplit)
+                for name in opt.parse_list(dataset)
+            ],
+            settings={},
+            seeds=opt.parse_seeds(seeds),
+            worlds=worlds,
+            rules=opt.parse_list(rules),
+            results=results,
+        )
+    write_leaderboard(rows, results)
+    print_rows(rows, json=json)

@@ -1,0 +1,81 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zslbench.errors import ZslbenchError
+
+DataRoot = Annotated[
+    Path,
+    typer.Option(
+        "--data-root",
+        envvar="ZSLBENCH_DATA",
+        help="Folder that holds the datasets' folders.",
+        show_default=True,
+    ),
+]
+Results = Annotated[
+    Path, typer.Option("--results", envvar="ZSLBENCH_RESULTS", help="Folder of the results.")
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="One JSON document on standard output, nothing else there.")
+]
+Features = Annotated[
+    str | None,
+    typer.Option(help="Feature file NAME.mat of the dataset [default: res101, or the only one]."),
+]
+Images = Annotated[
+    Path | None, typer.Option(help="Folder of the images, where it is not the dataset's own.")
+]
+Words = Annotated[
+    str | None,
+    typer.Option(help="Word vectors of the attribute names: a GloVe text file, a .npy table with "
+                      "one row an attribute, or `random`."),
+]  # fmt: skip
+Resplit = Annotated[
+    bool,
+    typer.Option(
+        "--resplit", help="Ignore train_loc and val_loc of a splits file in which they leak."
+    ),
+]
+Seeds = Annotated[
+    str | None,
+    typer.Option(help="Seeds, such as 0,1,2 [default: 0,1,2, or 0 for a method without chance]."),
+]
+Worlds = Annotated[
+    int, typer.Option(min=1, max=20, help="Tuning worlds to choose in; fewer is marked.")
+]
+Rules = Annotated[
+    str, typer.Option(help="Rules to show: validation, last, published (chosen on test; marked).")
+]
+
+DATA_ROOT = Path("data")
+RESULTS = Path("results")
+
+
+def parse_seeds(text: str | None) -> list[int] | None:
+    """Return the seeds named, None where none are."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdigit() for part in parts):
+        raise ZslbenchError(f"--seeds {text}: seeds are whole numbers, such as --seeds 0,1,2.")
+    return sorted({int(part) for part in parts})
+
+
+def parse_list(text: str) -> list[str]:
+    """Return the names in a comma-separated list."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def parse_settings(pairs: list[str]) -> dict[str, str | None]:
+    """Return `key=value` settings; the value `none` is None."""
+    settings: dict[str, str | None] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise ZslbenchError(f"--set {pair}: write it as key=value, such as --set reg_x=10.")
+        settings[key.strip()] = None if value.lower() == "none" else value
+    return settings

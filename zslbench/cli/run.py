@@ -1,0 +1,50 @@
+"""`zslbench run`: one method on one dataset, one honest line."""
+
+from typing import Annotated
+
+import typer
+
+from zslbench.cli import options as opt
+
+
+def run(
+    method: Annotated[str, typer.Argument(help="A method's name; see zslbench methods.")],
+    dataset: Annotated[str, typer.Option(help="A dataset's folder below --data-root.")],
+    set_: Annotated[
+        list[str], typer.Option("--set", help="A setting of the method, key=value; repeatable.")
+    ] = [],  # noqa: B006 - typer reads it, nobody writes to it
+    seeds: opt.Seeds = None,
+    data_root: opt.DataRoot = opt.DATA_ROOT,
+    features: opt.Features = None,
+    words: opt.Words = None,
+    worlds: opt.Worlds = 3,
+    rules: opt.Rules = "validation",
+    resplit: opt.Resplit = False,
+    results: opt.Results = opt.RESULTS,
+    json: opt.Json = False,
+) -> None:
+    """Choose in the tuning worlds, fit once, open the test labels once, print the line.
+
+    A finished run is not run again: the same command prints it.
+
+    Examples:
+      zslbench run eszsl --dataset CUB --data-root ~/data
+
+      zslbench run eszsl --dataset cub20 --features mobilenetv2 --set reg_x=10
+
+      zslbench run eszsl --dataset SUN --rules validation,published --json
+    """
+    from zslbench.cli.work import print_rows, work
+    from zslbench.data.load import DataRequest
+
+    request = DataRequest(dataset, data_root, features=features, words=words, resplit=resplit)
+    rows = work(
+        [method],
+        [request],
+        settings=opt.parse_settings(set_),
+        seeds=opt.parse_seeds(seeds),
+        worlds=worlds,
+        rules=opt.parse_list(rules),
+        results=results,
+    )
+    print_rows(rows, json=json)

@@ -1,0 +1,108 @@
+"""What `run` and `leaderboard` share: plan, execute, read back, print, write."""
+
+import os
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from zslbench.cli.output import Display, print_json, print_parts, say
+from zslbench.data.load import DataRequest
+from zslbench.errors import ZslbenchError, unknown
+from zslbench.execute import Report, execute
+from zslbench.records import RuleName
+from zslbench.report.leaderboard import Row, build_rows
+from zslbench.report.render import as_csv, as_json, as_markdown, as_terminal
+from zslbench.studies.plan import plan
+from zslbench.tracking import Store
+
+
+def work(
+    methods: Sequence[str],
+    requests: Sequence[DataRequest],
+    *,
+    settings: Mapping[str, str | None],
+    seeds: Sequence[int] | None,
+    worlds: int,
+    rules: Sequence[str],
+    results: Path,
+) -> list[Row]:
+    """Run what is missing of a plan and return the plan's rows."""
+    checked = check_rules(rules)
+    store = Store(results)
+    with Display() as display:
+        jobs = plan(
+            methods,
+            requests,
+            settings=settings,
+            seeds=seeds,
+            worlds=worlds,
+            published="published" in checked,
+            on_progress=lambda done, total: display.tick("decoding images", done, total),
+        )
+        report = execute(jobs, store, display.tick)
+    tell(report, store)
+    keys = {job.spec.key for job in jobs}
+    stored = [run for run in store.runs() if run.record.key in keys]
+    return build_rows(stored, store.ledger(), checked)
+
+
+def tracked_rows(results: Path, rules: Sequence[str]) -> list[Row]:
+    """Return rows of everything tracked."""
+    checked = check_rules(rules)
+    store = Store(results)
+    store.sync()
+    rows = build_rows(store.runs(), store.ledger(), checked)
+    if not rows:
+        raise ZslbenchError(
+            f"{store.uri} holds no finished runs with the rules {', '.join(rules)}. "
+            "Start one: zslbench run eszsl --dataset NAME --data-root DIR."
+        )
+    return rows
+
+
+def check_rules(rules: Sequence[str]) -> tuple[RuleName, ...]:
+    """Return the rules named, in the protocol's order."""
+    known: tuple[RuleName, ...] = typing.get_args(RuleName)
+    for rule in rules:
+        if rule not in known:
+            raise unknown("rule", rule, known)
+    return tuple(rule for rule in known if rule in rules)
+
+
+def tell(report: Report, store: Store) -> None:
+    """Say what was done, what failed, and what still waits for the server."""
+    say(f"{report.done} run, {report.reused} reused, {len(report.failures)} failed")
+    for failure in report.failures:
+        say(f"failed: {failure.spec.method} on {failure.spec.dataset}, seed {failure.spec.seed}: "
+            f"{failure.error}")  # fmt: skip
+    waiting = len(list(store.outbox))
+    if store.error and waiting:
+        say(
+            f"MLflow at {store.uri} could not be reached ({store.error}). {waiting} records wait "
+            f"in {store.outbox.folder}: nothing is lost, `zslbench sync` uploads them."
+        )
+
+
+def print_rows(rows: Sequence[Row], *, json: bool) -> None:
+    """Print the rows to standard output."""
+    if json:
+        print_json(as_json(rows))
+    elif rows:
+        print_parts(as_terminal(rows))
+
+
+def write_leaderboard(rows: Sequence[Row], results: Path) -> None:
+    """Write leaderboard.{md,csv,json}, each whole or not at all."""
+    import json
+
+    results.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "md": as_markdown(rows),
+        "csv": as_csv(rows),
+        "json": json.dumps(as_json(rows), indent=2, allow_nan=False) + "\n",
+    }
+    for suffix, text in texts.items():
+        path = results / f"leaderboard.{suffix}"
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.write_text(text)
+        draft.replace(path)

@@ -1,0 +1,214 @@
+"""From a dataset's name to a `Dataset`: find the folder, read, check, seal the test labels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from zslbench.data.types import (
+    ClassSplit,
+    Dataset,
+    Inputs,
+    Int,
+    SealedLabels,
+    Splits,
+    content_digest,
+)
+from zslbench.data.xlsa17 import (
+    SPLITS_FILE,
+    AttSplits,
+    Items,
+    find_feature_files,
+    locate_images,
+    read_att_splits,
+    read_class_splits,
+    read_items,
+)
+from zslbench.errors import DataError, ZslbenchError, unknown
+from zslbench.records import Backbone, Exposure
+
+EXPOSURES: dict[str, Exposure] = {"res101": "1k"}
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """What to load.
+
+    Attributes:
+        name: The dataset's folder below `root`, in any case.
+        features: The feature file to hand to methods, without `.mat`.
+        image_size: Side in pixels of the decoded images to hand to methods instead.
+        images: Folder of the images, where it is not the dataset's own.
+        words: Source of attribute word vectors (a file, or `random`).
+        resplit: Whether to make class splits anew where the file's own leak test images.
+    """
+
+    name: str
+    root: Path
+    features: str | None = None
+    image_size: int | None = None
+    images: Path | None = None
+    words: str | None = None
+    resplit: bool = False
+
+
+def find_datasets(root: Path) -> dict[str, Path]:
+    """Return name -> folder of the datasets directly below `root`.
+
+    Raises:
+        ZslbenchError: If `root` is no folder.
+    """
+    if not root.is_dir():
+        raise ZslbenchError(
+            f"--data-root {root}: there is no such folder. "
+            "Name the folder that holds CUB/, AWA2/, SUN/ or your own dataset."
+        )
+    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{SPLITS_FILE}"))}
+
+
+def find_dataset(name: str, root: Path) -> Path:
+    """Return the folder of a dataset, whatever the case of its name."""
+    datasets = find_datasets(root)
+    for known, folder in datasets.items():
+        if known.casefold() == name.casefold():
+            return folder
+    raise unknown(f"dataset below {root}", name, datasets)
+
+
+def load_dataset(
+    request: DataRequest, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> Dataset:
+    """Read a dataset and check it.
+
+    Args:
+        request: What to load.
+        on_progress: Called with (done, total) while images are decoded.
+
+    Raises:
+        DataError: Where the data cannot be used as they are.
+    """
+    folder = find_dataset(request.name, request.root)
+    table = read_att_splits(folder)
+    features = request.features
+    if features is None and request.image_size is None:
+        features = _only_features(folder)
+    items = read_items(folder, features, len(table.classes.names))
+    seen, unseen = check_items(items, table)
+    class_splits = _class_splits(folder, table, items, seen, resplit=request.resplit)
+    inputs, backbone, pixels = _inputs(folder, items, request, features, on_progress)
+    splits = replace(table.splits, class_splits=class_splits)
+    tests = np.concatenate([splits.test_seen, splits.test_unseen])
+    vectors, words = _words(request, table)
+    return Dataset(
+        name=folder.name,
+        classes=table.classes,
+        splits=splits,
+        seen=seen,
+        unseen=unseen,
+        train_labels=items.labels[splits.trainval],
+        test_labels=SealedLabels(items.labels[tests]),
+        inputs=inputs,
+        backbone=backbone,
+        digest=_digest(table, splits, items, pixels),
+        word_vectors=vectors,
+        words=words,
+    )
+
+
+def _digest(table: AttSplits, splits: Splits, items: Items, pixels: str | None) -> str:
+    """Return the digest of all that a world is cut from."""
+    locs = splits.trainval, splits.test_seen, splits.test_unseen
+    tuning = [part for split in splits.class_splits for part in (split.train, split.validation)]
+    classes = table.classes
+    return content_digest(
+        list(classes.names), classes.raw_attributes, items.labels, *locs, *tuning, pixels
+    )
+
+
+def check_items(items: Items, table: AttSplits) -> tuple[Int, Int]:
+    """Check labels against splits; return the seen and the unseen classes.
+
+    Raises:
+        DataError: On a count that differs, or a class on the wrong side.
+    """
+    splits, path, labels = table.splits, items.source, items.labels
+    total = len(splits.trainval) + len(splits.test_seen) + len(splits.test_unseen)
+    if len(labels) != total:
+        message = f"holds {len(labels)} items, {SPLITS_FILE} beside it {total}"
+        raise DataError(path, message, "Take both files from the same source.")
+    seen, unseen = np.unique(labels[splits.trainval]), np.unique(labels[splits.test_unseen])
+    names = table.classes.names
+    both = np.intersect1d(seen, unseen)
+    if len(both):
+        message = f"class {names[both[0]]} has items in trainval_loc and in test_unseen_loc"
+        raise DataError(path, message, "Take labels and splits from the same source.")
+    strange = np.setdiff1d(labels[splits.test_seen], seen)
+    if len(strange):
+        message = f"class {names[strange[0]]} has items in test_seen_loc but none in trainval_loc"
+        raise DataError(path, message, "Take labels and splits from the same source.")
+    return seen, unseen
+
+
+def _only_features(folder: Path) -> str:
+    found = find_feature_files(folder)
+    if "res101" in found or len(found) == 1:
+        return found[0]
+    listing = ", ".join(found) or "none"
+    raise DataError(
+        folder, f"has no single feature file (found: {listing})", "Name one with --features."
+    )
+
+
+def _class_splits(
+    folder: Path, table: AttSplits, items: Items, seen: Int, *, resplit: bool
+) -> tuple[ClassSplit, ...]:
+    """Return the official class splits; refuse a file whose own tuning split leaks."""
+    listed = read_class_splits(folder, table.classes, seen)
+    if table.leaks and not resplit:
+        raise DataError(
+            folder / SPLITS_FILE,
+            f"{table.leaks} test images are inside train_loc and val_loc: "
+            "tuning on this file would be tuning on test",
+            "Use the 2019 file or later (PS v2.0), or pass --resplit to ignore train_loc and "
+            "val_loc and split trainval by classes anew.",
+        )
+    if listed or table.tuning_locs is None or table.leaks:
+        return listed
+    train, validation = (np.unique(items.labels[loc]) for loc in table.tuning_locs)
+    if len(np.intersect1d(train, validation)):
+        return ()
+    return (ClassSplit("train_loc and val_loc", train, validation),)
+
+
+def _inputs(
+    folder: Path,
+    items: Items,
+    request: DataRequest,
+    features: str | None,
+    on_progress: Callable[[int, int], None],
+) -> tuple[Inputs, Backbone, str | None]:
+    """Return what methods see, the backbone it comes from, and the digest of pixels if any."""
+    if items.features is not None:
+        digest = content_digest(items.features)
+        exposure = EXPOSURES.get(features or "", "unknown")
+        name = f"features:{features}"
+        return items.features, Backbone(name=name, weights_digest=digest, exposure=exposure), None
+    from zslbench.data.cache import decode, default_cache_dir
+
+    if not items.files:
+        raise DataError(items.source, "has no `image_files`", "Add an index.csv with file names.")
+    paths = locate_images(items.files, request.images or folder)
+    size = request.image_size or 224
+    pixels = decode(paths, size, cache_dir=default_cache_dir(), on_progress=on_progress)
+    return pixels, Backbone(name="none", weights_digest="", exposure="none"), pixels.digest
+
+
+def _words(request: DataRequest, table: AttSplits) -> tuple[np.ndarray | None, str | None]:
+    if request.words is None:
+        return None, None
+    from zslbench.data.words import load_words
+
+    count = table.classes.attributes.shape[1]
+    words = load_words(request.words, table.classes.attribute_names, expected=count)
+    return words.vectors, words.digest

@@ -1,0 +1,104 @@
+"""Everything that can be checked of a dataset before a run, and what it holds in numbers."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zslbench.data.load import check_items, find_dataset
+from zslbench.data.xlsa17 import (
+    AttSplits,
+    Items,
+    find_feature_files,
+    locate_images,
+    read_att_splits,
+    read_class_splits,
+    read_items,
+)
+from zslbench.errors import DataError
+
+
+@dataclass
+class Verified:
+    """A dataset in numbers, what is wrong with it, and what is worth knowing."""
+
+    name: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def check(self, part: Any) -> Any:
+        """Run a part of the verification; a `DataError` becomes a problem, and None returns."""
+        try:
+            return part()
+        except DataError as error:
+            self.problems.append(str(error))
+            return None
+
+
+def verify(name: str, root: Path, images: Path | None = None) -> Verified:
+    """Check counts, shapes, finiteness, disjoint splits, and that every file is there.
+
+    Raises:
+        ZslbenchError: Only where there is no such dataset; all else is in `problems`.
+    """
+    folder = find_dataset(name, root)
+    found = Verified(folder.name)
+    table: AttSplits | None = found.check(lambda: read_att_splits(folder))
+    if table is None:
+        return found
+    splits, classes = table.splits, table.classes
+    found.facts = {
+        "classes": len(classes.names),
+        "attributes": classes.attributes.shape[1],
+        "attribute_names": bool(classes.attribute_names),
+        "trainval": len(splits.trainval),
+        "test_seen": len(splits.test_seen),
+        "test_unseen": len(splits.test_unseen),
+    }
+    if table.leaks:
+        found.problems.append(
+            f"{folder / 'att_splits.mat'}: {table.leaks} test images are inside train_loc and "
+            "val_loc. Use the 2019 file or later, or pass --resplit."
+        )
+    if not classes.attribute_names:
+        found.notes.append("no attributes.txt or predicates.txt: attributes have no names")
+    _verify_items(found, folder, table, images)
+    return found
+
+
+def _verify_items(found: Verified, folder: Path, table: AttSplits, images: Path | None) -> None:
+    names = found.facts["features"] = find_feature_files(folder)
+    index = any((folder / file).is_file() for file in ("index.csv", "index.csv.gz"))
+    if not names and not index:
+        found.notes.append("no feature file and no index.csv: nothing to run on yet")
+        return
+    count = len(table.classes.names)
+    sources: list[str | None] = [*names, *([None] if index else [])]
+    seen = None
+    for source in sources:
+        items: Items | None = found.check(lambda s=source: read_items(folder, s, count))
+        sides = found.check(lambda i=items: check_items(i, table)) if items else None
+        if sides is not None:
+            seen = sides[0]
+            found.facts |= {"seen": len(sides[0]), "unseen": len(sides[1])}
+    if seen is not None:
+        classes = seen
+        splits = found.check(lambda: read_class_splits(folder, table.classes, classes))
+        found.facts["class_splits"] = [[len(s.train), len(s.validation)] for s in splits or ()]
+    if items is not None and items.files:
+        _verify_images(found, items, folder, images)
+
+
+def _verify_images(found: Verified, items: Items, folder: Path, images: Path | None) -> None:
+    """Check that images are all there, where any are or a folder was named for them."""
+    root = images or folder
+    try:
+        found.facts["images"] = len(locate_images(items.files, root))
+    except DataError as error:
+        found.facts["images"] = 0
+        none_there = images is None and f"{len(items.files)} of {len(items.files)}" in error.what
+        (found.notes if none_there else found.problems).append(
+            "no images below the dataset's folder; name theirs with --images"
+            if none_there
+            else str(error)
+        )

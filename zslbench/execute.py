@@ -1,0 +1,104 @@
+"""Many runs: what is missing is run, what is finished is reused, what fails is recorded."""
+
+import random
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+from zslbench import artifacts
+from zslbench.data.types import Dataset
+from zslbench.errors import ZslbenchError
+from zslbench.records import Choice, Failure, RunSpec
+from zslbench.run import Evaluation, Tick, evaluate, no_tick, select
+from zslbench.tracking import Store
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to be done, with the data it is done on."""
+
+    spec: RunSpec
+    dataset: Dataset
+
+
+@dataclass
+class Report:
+    """What became of a plan."""
+
+    done: int = 0
+    reused: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+
+def execute(jobs: Sequence[Job], store: Store, tick: Tick = no_tick) -> Report:
+    """Run what is missing from the store.
+
+    Independent workers may do this on one plan at once: each goes through it in an order of its
+    own and looks again before every run; whoever finishes second is not counted.
+
+    Raises:
+        ZslbenchError: Where the user can mend something; everything else becomes a `Failure`.
+    """
+    report = Report()
+    for job in random.sample(jobs, len(jobs)):
+        if store.has("run", job.spec.key):
+            report.reused += 1
+            continue
+        try:
+            _run(job, store, tick)
+            report.done += 1
+        except ZslbenchError:
+            raise
+        except Exception as error:
+            failure = _failure(job.spec, error)
+            store.commit(failure)
+            report.failures.append(failure)
+        store.sync()
+    store.sync(again=True)
+    return report
+
+
+def _run(job: Job, store: Store, tick: Tick) -> None:
+    choice = _choice(job, store, tick)
+    evaluation = evaluate(job.spec, choice, job.dataset, store.commit, tick)
+    store.commit(evaluation.record, lambda folder: write_evaluation(folder, evaluation, job))
+
+
+def _choice(job: Job, store: Store, tick: Tick) -> Choice:
+    """Return the choice that all seeds of the config share, made where there is none yet."""
+    key = job.spec.choice_key
+    with store.lock(f"choice-{key[:16]}"):
+        if not store.has("choice", key):
+            store.commit(select(job.spec, job.dataset, tick))
+            store.sync()
+    choice = store.get("choice", key)
+    if not isinstance(choice, Choice):
+        raise RuntimeError(f"the choice {key} was committed and cannot be read back")
+    return choice
+
+
+def _failure(spec: RunSpec, error: Exception) -> Failure:
+    text = "".join(traceback.format_exception(error))
+    return Failure(
+        key=uuid4().hex, spec=spec, error=f"{type(error).__name__}: {error}", traceback=text
+    )
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation, job: Job) -> None:
+    """Write what is kept beside a run's record."""
+    from zslbench.report.figures import gamma_curve
+
+    record, names = evaluation.record, job.dataset.classes.names
+    chosen = record.rules.get("validation") or next(iter(record.rules.values()))
+    predicted = evaluation.summaries[chosen.epoch].predictions(chosen.gamma_raw)
+    artifacts.write_summaries(folder, evaluation.summaries)
+    seen = len(job.dataset.seen)
+    artifacts.write_test(folder, evaluation.items, evaluation.classes, evaluation.labels, seen)
+    artifacts.write_predictions(
+        folder, evaluation.items, [names[evaluation.classes[c]] for c in predicted]
+    )
+    outcome = artifacts.read_outcome(folder, record.choice.epoch)
+    title = f"{record.spec.method} on {record.spec.dataset}, seed {record.spec.seed}"
+    gamma_curve(folder / artifacts.CURVE, outcome, record.choice.gamma, title)

@@ -1,0 +1,1 @@
+"""Studies: each plans runs, has them executed, and reads records."""

@@ -1,0 +1,114 @@
+"""What MLflow shows of each record: name, tags, parameters, metrics by step."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from zslbench.records import Choice, Failure, Opening, Record, RunRecord, RunSpec, Scores
+
+PREFIX = "zslbench."
+LEDGER = "ledger"
+
+
+@dataclass(frozen=True)
+class Payload:
+    """One MLflow run: `metrics` are (name, value, step)."""
+
+    experiment: str
+    name: str
+    tags: dict[str, str]
+    params: dict[str, str] = field(default_factory=dict)
+    metrics: list[tuple[str, float, int]] = field(default_factory=list)
+    dataset: tuple[str, str] | None = None
+    status: str = "FINISHED"
+
+
+def payload(record: Record) -> Payload:
+    """Return what is shown of a record."""
+    match record:
+        case RunRecord():
+            return _run(record)
+        case Choice():
+            return _choice(record)
+        case Failure():
+            return _failure(record)
+        case Opening():
+            tags = {"run_key": record.run_key, "data_digest": record.data_digest}
+            return Payload(LEDGER, f"opening {record.method} {record.dataset}", _tags(record, tags))
+    raise TypeError(type(record))
+
+
+def _tags(record: Any, more: dict[str, str]) -> dict[str, str]:
+    common = {"kind": record.kind, "key": record.key, "created": record.created, **more}
+    if isinstance(record, Choice | Opening):
+        common |= {"method": record.method, "dataset": record.dataset}
+    return {PREFIX + name: value for name, value in common.items()}
+
+
+def _spec_tags(spec: RunSpec) -> dict[str, str]:
+    return {"method": spec.method, "dataset": spec.dataset, "choice_key": spec.choice_key}
+
+
+def _params(spec: RunSpec, config: dict[str, Any]) -> dict[str, str]:
+    plain = spec.model_dump(mode="json", exclude={"config", "settings", "backbone"})
+    flat = {**plain, **{f"backbone.{k}": v for k, v in spec.backbone.model_dump().items()}}
+    return {k: str(v) for k, v in flat.items()} | {f"config.{k}": str(v) for k, v in config.items()}
+
+
+def _run(record: RunRecord) -> Payload:
+    spec = record.spec
+    environment = {f"env.{name}": value for name, value in record.environment.items()}
+    tags = _tags(record, _spec_tags(spec) | environment)
+    if record.environment.get("commit", "unknown") != "unknown":
+        tags["mlflow.source.git.commit"] = record.environment["commit"]
+    metrics = [("gamma_zero/" + k, v, 0) for k, v in _scores(record.plain)]
+    for rule, result in record.rules.items():
+        metrics += [(f"{rule}/{name}", value, 0) for name, value in _scores(result.scores)]
+        metrics += [(f"{rule}/gamma", result.gamma, 0), (f"{rule}/epoch", result.epoch, 0)]
+    metrics.append(("oracle/H", record.oracle_h, 0))
+    metrics += [(f"cost/{name}", value, 0) for name, value in record.cost.model_dump().items()]
+    metrics += _curves(record.choice, record.choice.config)
+    metrics += [
+        (f"loss/{name}", value, epoch)
+        for name, values in record.losses.items()
+        for epoch, value in enumerate(values, start=1)
+    ]
+    return Payload(
+        spec.dataset,
+        f"{spec.method} seed {spec.seed}",
+        tags,
+        _params(spec, record.choice.config),
+        metrics,
+        (spec.dataset, spec.data_digest),
+    )
+
+
+def _curves(choice: Choice, config: dict[str, Any]) -> list[tuple[str, float, int]]:
+    """Return the tuning worlds' means by epoch, of one config."""
+    rows = [row for row in choice.candidates if row.config == config]
+    return [
+        (f"tuning/{name}", value, row.epoch)
+        for row in rows
+        for name, value in (("AUSUC", row.ausuc), ("T1", row.t1), ("H_gamma_zero", row.h))
+    ]
+
+
+def _choice(choice: Choice) -> Payload:
+    metrics = _curves(choice, choice.config)
+    metrics += [("gamma", choice.gamma, 0), ("epoch", choice.epoch, 0), ("gain", choice.gain, 0)]
+    for number, world in enumerate(choice.worlds, start=1):
+        metrics += [(f"chosen/{name}", value, number) for name, value in _scores(world.scores)]
+    params = {f"config.{name}": str(value) for name, value in choice.config.items()}
+    return Payload(choice.dataset, f"{choice.method} choice", _tags(choice, {}), params, metrics)
+
+
+def _failure(record: Failure) -> Payload:
+    spec = record.spec
+    more = _spec_tags(spec) | {"run_key": spec.key, "error": record.error[:4000]}
+    name = f"{spec.method} seed {spec.seed} (failed)"
+    params = _params(spec, spec.config)
+    return Payload(spec.dataset, name, _tags(record, more), params, status="FAILED")
+
+
+def _scores(scores: Scores) -> list[tuple[str, float]]:
+    names = {"t1": "T1", "u": "U", "s": "S", "h": "H", "ausuc": "AUSUC"}
+    return [(names[name], value) for name, value in scores.model_dump().items()]

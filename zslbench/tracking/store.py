@@ -1,0 +1,258 @@
+"""The store: commits go to the outbox at once, to MLflow when it can be reached."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from filelock import FileLock
+
+from zslbench.records import Opening, Record, RunRecord
+from zslbench.tracking.outbox import RECORD_FILE, Outbox, read_record
+from zslbench.tracking.payload import PREFIX, Payload, payload
+
+EXPERIMENT = "zslbench/"
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A run's record and the folder of its files; `run_id` is None before it is uploaded."""
+
+    record: RunRecord
+    folder: Path
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What a sync did: records uploaded, records left in the outbox, and why."""
+
+    uploaded: int
+    left: int
+    error: str | None = None
+
+
+class Store:
+    """Reads and writes records.
+
+    Args:
+        results: The results folder.
+        uri: MLflow's tracking URI; by default `MLFLOW_TRACKING_URI`, else a SQLite file in
+            `results`.
+    """
+
+    def __init__(self, results: Path, uri: str | None = None) -> None:
+        self.results = results.resolve()
+        self.outbox = Outbox(self.results / "outbox")
+        local = f"sqlite:///{self.results / 'mlflow.db'}"
+        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or local
+        self.is_local = self.uri == local
+        self.error: str | None = None
+        self._experiments: dict[str, str] = {}
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def commit(self, record: Any, write: Callable[[Path], None] = lambda p: None) -> None:
+        """Commit a record to the outbox; it is done from here on."""
+        self.outbox.commit(record.kind, record.key, record, write)
+
+    def sync(self, *, again: bool = False) -> SyncReport:
+        """Upload what waits in the outbox; an unreachable server costs only a later sync.
+
+        Args:
+            again: Try even if MLflow could not be reached before.
+        """
+        self.error = None if again else self.error
+        uploaded, waiting = 0, list(self.outbox)
+        if not waiting:
+            return SyncReport(0, 0, self.error)
+        with self.lock("sync"):
+            self.outbox.sweep()
+            for path in waiting:
+                if self.error:
+                    break
+                if path.exists() and self._try(lambda p=path: self._upload(p)):  # type: ignore[misc]
+                    uploaded += 1
+        return SyncReport(uploaded, len(list(self.outbox)), self.error)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Keep other processes on this disk out; a process that dies lets go."""
+        folder = self.results / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{name}.lock"):
+            yield
+
+    def _try(self, action: Callable[[], Any]) -> bool:
+        """Run an action against MLflow; after one failure this process leaves MLflow alone."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            action()
+        except (MlflowException, OSError) as error:
+            self.error = str(error).strip().splitlines()[0][:300]
+            return False
+        return True
+
+    def _upload(self, path: Path) -> None:
+        kind, key = path.name.split("-", 1)
+        if next(self._search(_finished(kind, key)), None) is None:
+            self._create(payload(read_record(path, kind)), path)
+        self.outbox.remove(path)
+
+    def _create(self, shown: Payload, folder: Path) -> None:
+        from mlflow.entities import Dataset, DatasetInput, Metric, Param
+
+        start = int(folder.stat().st_mtime * 1000)
+        run = self.client.create_run(
+            self._experiment(shown.experiment), start, shown.tags, shown.name
+        ).info
+        metrics = [Metric(name, value, start, step) for name, value, step in shown.metrics]
+        params = [Param(name, value) for name, value in shown.params.items()]
+        for first in range(0, max(len(metrics), 1), 900):
+            self.client.log_batch(run.run_id, metrics[first : first + 900], params)
+            params = []
+        if shown.dataset:
+            name, digest = shown.dataset
+            dataset = Dataset(name, digest[:36], "local", name)
+            self.client.log_inputs(run.run_id, [DatasetInput(dataset)])
+        self.client.log_artifacts(run.run_id, str(folder))
+        self.client.set_terminated(run.run_id, shown.status)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def get(self, kind: str, key: str) -> Record | None:
+        """Return a finished record; MLflow's earliest FINISHED one goes before the outbox."""
+        for run in self._look(_finished(kind, key)):
+            folder = self._folder(run)
+            if (folder / RECORD_FILE).is_file():
+                return read_record(folder, kind)
+        path = self.outbox.path(kind, key)
+        return read_record(path, kind) if path.exists() else None
+
+    def has(self, kind: str, key: str) -> bool:
+        """Return whether a record is finished."""
+        return self.outbox.path(kind, key).exists() or bool(self._look(_finished(kind, key)))
+
+    def runs(self) -> list[Stored]:
+        """Return all finished runs, each key once: the earliest FINISHED, then the outbox."""
+        found: dict[str, Stored] = {}
+        for run in self._look(_finished("run")):
+            key, folder = run.data.tags[PREFIX + "key"], self._folder(run)
+            if key not in found and (folder / RECORD_FILE).is_file():
+                found[key] = Stored(_run_record(folder), folder, run.info.run_id)
+        for path in self._waiting("run"):
+            key = path.name.removeprefix("run-")
+            if key not in found:
+                found[key] = Stored(_run_record(path), path)
+        return list(found.values())
+
+    def ledger(self) -> Counter[tuple[str, str]]:
+        """Return how often test labels were opened, by (method, data digest)."""
+        opened = {}
+        for run in self._look(_finished("opening")):
+            tags = run.data.tags
+            opened[tags[PREFIX + "key"]] = tags[PREFIX + "method"], tags[PREFIX + "data_digest"]
+        for path in self._waiting("opening"):
+            entry = read_record(path, "opening")
+            if isinstance(entry, Opening):
+                opened[entry.key] = entry.method, entry.data_digest
+        return Counter(opened.values())
+
+    def dead_links(self) -> list[str]:
+        """Return ids of finished runs whose record is not where MLflow says it is."""
+        runs = self._look(_finished("run"))
+        return [r.info.run_id for r in runs if not (self._folder(r) / RECORD_FILE).is_file()]
+
+    def _waiting(self, kind: str) -> list[Path]:
+        return [path for path in self.outbox if path.name.startswith(f"{kind}-")]
+
+    def _look(self, filter_string: str) -> list[Any]:
+        """Search, or find nothing where MLflow cannot be reached."""
+        found: list[Any] = []
+        if not self.error:
+            self._try(lambda: found.extend(self._search(filter_string)))
+        return found
+
+    def _search(self, filter_string: str) -> Iterator[Any]:
+        """Yield runs of all our experiments, the earliest to end first."""
+        experiments = list(self._known_experiments().values())
+        token = None
+        while experiments:
+            page = self.client.search_runs(
+                experiments,
+                filter_string,
+                max_results=PAGE,
+                order_by=["attributes.end_time ASC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _folder(self, run: Any) -> Path:
+        """Return the folder of a run's artifacts, fetched once where it is not on this disk."""
+        where = urlparse(str(run.info.artifact_uri))
+        if where.scheme in ("", "file"):
+            return Path(unquote(where.path))
+        folder = self.results / "fetched" / str(run.info.run_id)
+        if not folder.exists():
+            draft = folder.with_name(f".{run.info.run_id}-{os.getpid()}")
+            draft.mkdir(parents=True, exist_ok=True)
+            get = self.client.download_artifacts
+            if self._try(lambda: get(run.info.run_id, "", str(draft))) and not folder.exists():
+                draft.replace(folder)
+        return folder
+
+    # -- MLflow ----------------------------------------------------------------------------------
+
+    @cached_property
+    def client(self) -> Any:
+        """MLflow's client; a new SQLite database is made by one process at a time."""
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        from mlflow import MlflowClient
+
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        with self.lock("database"):
+            client = MlflowClient(self.uri)
+            if self.is_local:
+                client.search_experiments(max_results=1)
+        return client
+
+    def _known_experiments(self) -> dict[str, str]:
+        found = self.client.search_experiments(filter_string=f"name LIKE '{EXPERIMENT}%'")
+        self._experiments = {experiment.name: experiment.experiment_id for experiment in found}
+        return self._experiments
+
+    def _experiment(self, short_name: str) -> str:
+        """Return the id of an experiment, made where there is none; `sync` holds the lock."""
+        name = EXPERIMENT + short_name
+        if name not in self._experiments and name not in self._known_experiments():
+            folder = (self.results / "artifacts" / short_name).as_uri() if self.is_local else None
+            self._experiments[name] = self.client.create_experiment(name, folder)
+        return self._experiments[name]
+
+
+def _finished(kind: str, key: str | None = None) -> str:
+    status = "FAILED" if kind == "failure" else "FINISHED"
+    parts = [f"tags.`{PREFIX}kind` = '{kind}'", f"attributes.status = '{status}'"]
+    if key:
+        parts.append(f"tags.`{PREFIX}key` = '{key}'")
+    return " AND ".join(parts)
+
+
+def _run_record(folder: Path) -> RunRecord:
+    record = read_record(folder, "run")
+    assert isinstance(record, RunRecord)
+    return record
