@@ -1,1 +1,1 @@
-"""The methods: one file each. A file here is a method; its name is the method's name."""
+"""The methods, one file each: a file's name is the method's name."""

@@ -22,11 +22,11 @@ class DataError(ZslbenchError):
         super().__init__(f"{where}: {what}. {mend}")
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> ZslbenchError:
+def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> ZslbenchError:
     """Return the error for a name that does not exist, with the nearest one that does."""
     names = sorted(known)
     by_folded = {known_name.casefold(): known_name for known_name in names}
     near = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.5)
     hint = f" Did you mean {by_folded[near[0]]!r}?" if near else ""
     listing = ", ".join(names) or "none"
-    return ZslbenchError(f"There is no {kind} {name!r}.{hint} Known: {listing}.")
+    return ZslbenchError(f"There is no {kind} {name!r}{where}.{hint} Known: {listing}.")

@@ -82,7 +82,7 @@ class RunSpec(Record):
     words: str | None = None
     seed: int = Field(ge=0)
     precision: str
-    tuning_worlds: int = Field(3, ge=1)
+    tuning_worlds: int = Field(default=3, ge=1)
     rules: tuple[RuleName, ...] = ("validation", "last")
     protocol_version: int = PROTOCOL_VERSION
 

@@ -73,7 +73,7 @@ def find_dataset(name: str, root: Path) -> Path:
     for known, folder in datasets.items():
         if known.casefold() == name.casefold():
             return folder
-    raise unknown(f"dataset below {root}", name, datasets)
+    raise unknown("dataset", name, datasets, where=f" below {root}")
 
 
 def load_dataset(

@@ -4,12 +4,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 
 from zslbench.data.types import Float, content_digest
-from zslbench.data.wordtable import read_word_vectors
 from zslbench.errors import DataError
 from zslbench.seeding import generator
 
@@ -30,6 +29,10 @@ REPLACEMENTS = {
     "quadrapedal": "quadrupedal",
     "far away": "faraway",
 }
+_TABLE_MEND = (
+    "Give a word table as text, `word v1 v2 ...` on each line (pickles and binary word2vec files "
+    "must be converted), or download it again if it was cut short."
+)
 _REPLACED = re.compile(rf"\b({'|'.join(REPLACEMENTS)})\b")
 
 
@@ -77,28 +80,26 @@ def load_words(
     Raises:
         DataError: Where the source cannot be read, does not fit K, or knows no word of any name.
     """
+    path = Path(source).expanduser()
     missing: tuple[str, ...] = ()
-    kind, _, seed = source.partition(":")
-    if kind == "random":
-        label = f"random:{_seed(source, seed)}"
-        rows = generator(_seed(source, seed), "word vectors").standard_normal(
-            (expected, RANDOM_WIDTH)
-        )
-    elif source.endswith(".npy"):
-        kind, label = "ready", Path(source).name
-        rows = _read_ready(Path(source).expanduser(), expected)
+    if source.partition(":")[0] == "random":
+        seed = _seed(source)
+        kind, label = "random", f"random:{seed}"
+        rows = generator(seed, "word vectors").standard_normal((expected, RANDOM_WIDTH))
+    elif path.suffix == ".npy":
+        kind, label = "ready", path.name
+        rows = _read_ready(path, expected)
     else:
-        kind, label = "table", f"{Path(source).name}, {pool}"
+        kind, label = pool, f"{path.name}, {pool}"
         _check_names(source, names, expected)
-        rows, missing = _pool_words(Path(source).expanduser(), names, pool)
+        rows, missing = _pool_words(path, names, pool)
     rows, empty = _fill_empty(rows, source)
     if normalise:
         rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     description = f"{label}, {'L2' if normalise else 'raw'}"
     if empty:
         description += f", {len(empty)} of {expected} rows empty: the mean of the others"
-    digest = content_digest(rows, kind, pool if kind == "table" else None, normalise)
-    return Words(rows, digest, description, missing, empty)
+    return Words(rows, content_digest(rows, kind, normalise), description, missing, empty)
 
 
 def clean_name(name: str) -> list[str]:
@@ -112,10 +113,10 @@ def clean_name(name: str) -> list[str]:
     return _REPLACED.sub(lambda match: REPLACEMENTS[match[0]], text).split()
 
 
-def _seed(source: str, text: str) -> int:
-    if source != "random" and not re.fullmatch(r"\d{1,18}", text):
-        raise DataError(source, f"{text!r} is no seed", "Write `random` or, say, `random:1`.")
-    return int(text or 0)
+def _seed(source: str) -> int:
+    if not re.fullmatch(r"random(:\d{1,18})?", source):
+        raise DataError(source, "names no seed", "Write `random` or, say, `random:1`.")
+    return int(source.partition(":")[2] or 0)
 
 
 def _read_ready(path: Path, expected: int) -> Float:
@@ -156,7 +157,7 @@ def _pool_words(path: Path, names: Sequence[str], pool: Pool) -> tuple[Float, tu
     """Return a row for each name (zeros where no word is known) and the words not found."""
     cleaned = [clean_name(name) for name in names]
     words = dict.fromkeys(word for name in cleaned for word in name)
-    found = read_word_vectors(path, {*words, *map(str.lower, words)})
+    found = _read_table(path, {*words, *map(str.lower, words)})
     known = {word: found.get(word, found.get(word.lower())) for word in words}
     missing = tuple(word for word, vector in known.items() if vector is None)
     if len(missing) == len(words):
@@ -172,7 +173,7 @@ def _pool_words(path: Path, names: Sequence[str], pool: Pool) -> tuple[Float, tu
 
 def _fill_empty(rows: Float, source: str) -> tuple[Float, tuple[int, ...]]:
     """Give rows of zeros the mean of the others, and say which those were."""
-    empty = ~rows.any(axis=1)
+    empty = np.all(rows == 0, axis=1)
     if not empty.any():
         return rows, ()
     mean = rows[~empty].mean(axis=0) if not empty.all() else rows[0]
@@ -180,3 +181,60 @@ def _fill_empty(rows: Float, source: str) -> tuple[Float, tuple[int, ...]]:
         message = "its rows, or their mean, are all zero"
         raise DataError(source, message, "Take a table with vectors for these attributes.")
     return np.where(empty[:, None], mean, rows), tuple(np.flatnonzero(empty).tolist())
+
+
+def _read_table(path: Path, wanted: set[str]) -> dict[str, Float]:
+    """Read the vectors of the wanted words, line by line; the first of equal words counts.
+
+    Raises:
+        DataError: On a line with too few or too many values, or a wanted word whose values are not
+            finite numbers. The numbers of other words are not parsed.
+    """
+    try:
+        with path.open("rb") as file:
+            return _scan(file, path, {word.encode() for word in wanted})
+    except FileNotFoundError:
+        raise DataError(path, "there is no such file", "Check the path of --words.") from None
+    except OSError as error:
+        raise DataError(path, f"cannot be read ({error.strerror})", "Give a word table.") from error
+
+
+def _scan(file: BinaryIO, path: Path, wanted: set[bytes]) -> dict[str, Float]:
+    found: dict[str, Float] = {}
+    header = file.readline().split()
+    width = int(header[1]) if len(header) == 2 and all(map(bytes.isdigit, header)) else None
+    if width is None:
+        file.seek(0)
+    for number, line in enumerate(file, start=1 if width is None else 2):
+        word, _, values = line.rstrip().partition(b" ")
+        count = values.count(b" ") + bool(values)
+        width = count if width is None else width
+        if not word:
+            continue
+        if count != width or width == 0:
+            if count > width > 0 and _has_blank(values):
+                continue
+            message = f"line {number} has {count} values where {width or 'some'} are expected"
+            raise DataError(path, message, _TABLE_MEND)
+        if word in wanted:
+            found.setdefault(word.decode(), _parse(values, path, number))
+    return found
+
+
+def _has_blank(values: bytes) -> bool:
+    """Tell whether a line with too many values begins a word with a blank (glove.840B has some)."""
+    try:
+        float(values.partition(b" ")[0])
+    except ValueError:
+        return True
+    return False
+
+
+def _parse(values: bytes, path: Path, number: int) -> Float:
+    try:
+        vector = np.array(values.split(b" "), dtype=np.float64)
+    except ValueError as error:
+        raise DataError(path, f"line {number}: {error}"[:200], _TABLE_MEND) from error
+    if not np.isfinite(vector).all():
+        raise DataError(path, f"line {number} holds a value that is not finite", _TABLE_MEND)
+    return vector

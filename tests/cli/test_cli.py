@@ -1,0 +1,183 @@
+"""The command line as a user meets it. Most tests call `main` in this process."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from zslbench.cli import main
+
+COMMANDS = (
+    [], ["run"], ["leaderboard"], ["methods"], ["ui"], ["doctor"], ["sync"], ["data"],
+    ["data", "list"], ["data", "describe"], ["data", "verify"], ["data", "prepare"],
+    ["data", "build"],
+)  # fmt: skip
+
+
+@pytest.fixture
+def zslbench(monkeypatch, capsys):
+    """Return a function that runs a command line: exit status, standard output, standard error."""
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["zslbench", *map(str, words)])
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words) or "zslbench")
+def test_help_teaches(zslbench, command):
+    status, out, _ = zslbench(*command, "--help")
+    assert status == 0
+    assert "Examples" in out or command in ([], ["data"])
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys, zslbench.cli; print([m for m in {} if m in sys.modules])"
+    heavy = ("numpy", "torch", "timm", "mlflow", "optuna", "pandas", "scipy", "matplotlib")
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(heavy)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "eszl", "--dataset", "tiny"], "Did you mean 'eszsl'?"),
+        (["run", "eszsl", "--dataset", "tinny"], "Did you mean 'tiny'?"),
+        (["run", "eszsl", "--dataset", "tiny", "--set", "regx=1"], "Did you mean 'reg_x'?"),
+        (["run", "eszsl", "--dataset", "tiny", "--set", "reg_x=-1"], "--set reg_x=-1"),
+        (["run", "eszsl", "--dataset", "tiny", "--set", "reg_x=much"], "--set reg_x=much"),
+        (["run", "eszsl", "--dataset", "tiny", "--set", "reg_x"], "key=value"),
+        (["run", "eszsl", "--dataset", "tiny", "--seeds", "0,x"], "whole numbers"),
+        (
+            ["run", "eszsl", "--dataset", "tiny", "--rules", "valdation"],
+            "Did you mean 'validation'",
+        ),
+        (["run", "eszsl", "--dataset", "tiny", "--features", "res50"], "res50.mat"),
+        (["methods", "eszl"], "Did you mean 'eszsl'?"),
+        (["data", "describe", "tinny"], "Did you mean 'tiny'?"),
+        (["leaderboard"], "Start one"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_paragraph(zslbench, tiny_root, tmp_path, words, said):
+    if words[0] in ("run", "data"):
+        words = [*words, "--data-root", tiny_root]
+    if words[0] in ("run", "leaderboard"):
+        words = [*words, "--results", tmp_path / "results"]
+    status, out, err = zslbench(*words)
+    assert status == 2
+    assert said in err
+    assert err.strip().count("\n") == 0
+    assert "Traceback" not in err
+    assert out == ""
+
+
+def test_an_error_under_json_is_one_document_too(zslbench, tiny_root):
+    status, out, _ = zslbench("data", "describe", "none", "--data-root", tiny_root, "--json")
+    assert status == 2
+    assert "none" in json.loads(out)["error"]
+
+
+def test_run_prints_the_line_and_running_it_again_reuses_it(zslbench, tiny_root, results):
+    words = ("run", "eszsl", "--dataset", "TINY", "--data-root", tiny_root, "--results", results)
+    status, out, err = zslbench(*words)
+    assert status == 0
+    assert "1 run, 0 reused, 0 failed" in err
+    assert all(name in out for name in ("T1", "AUSUC", "p = ", "opened 1"))
+    status, again, err = zslbench(*words)
+    assert "0 run, 1 reused, 0 failed" in err
+    assert again == out
+
+
+def test_run_json_is_one_document_on_standard_output(zslbench, tiny_root, results):
+    words = ("run", "eszsl", "--dataset", "tiny", "--data-root", tiny_root, "--results", results)
+    _, out, _ = zslbench(*words, "--json")
+    (row,) = json.loads(out)["rows"]
+    assert row["method"] == "eszsl"
+    assert set(row["intervals"]["h"]) == {"these_classes", "new_classes"}
+
+
+def test_progress_without_a_terminal_is_plain_lines(zslbench, tiny_root, results):
+    words = ("run", "eszsl", "--dataset", "tiny", "--data-root", tiny_root, "--results", results)
+    _, _, err = zslbench(*words, "--set", "reg_x=1")
+    assert "tuning world 3 of 3: 7/7" in err
+    assert "\x1b" not in err
+
+
+def test_leaderboard_writes_markdown_csv_and_json(zslbench, tiny_root, results):
+    words = ("--dataset", "tiny", "--data-root", tiny_root, "--results", results)
+    status, out, _ = zslbench("leaderboard", *words)
+    assert status == 0
+    assert "eszsl" in out
+    for suffix in ("md", "csv", "json"):
+        assert (results / f"leaderboard.{suffix}").stat().st_size > 0
+    assert not list(results.glob(".leaderboard*"))
+
+
+def test_leaderboard_without_a_dataset_shows_everything_tracked(zslbench, results):
+    status, out, _ = zslbench("leaderboard", "--results", results, "--json")
+    assert status == 0
+    assert {row["dataset"] for row in json.loads(out)["rows"]} == {"tiny"}
+
+
+def test_leaderboard_is_rendered_from_the_store_to_the_same_bytes(zslbench, results):
+    zslbench("leaderboard", "--results", results)
+    before = {path.name: path.read_bytes() for path in results.glob("leaderboard.*")}
+    for name in before:
+        (results / name).unlink()
+    zslbench("leaderboard", "--results", results)
+    assert before == {path.name: path.read_bytes() for path in results.glob("leaderboard.*")}
+    assert len(before) == 3
+
+
+def test_methods_lists_each_method_with_its_source(zslbench):
+    status, out, _ = zslbench("methods")
+    assert status == 0
+    assert "eszsl" in out
+    assert "ICML 2015" in out
+
+
+def test_methods_shows_bounds_and_what_is_chosen(zslbench):
+    _, out, _ = zslbench("methods", "eszsl", "--json")
+    setting = json.loads(out)["eszsl"]["settings"]["reg_x"]
+    assert (setting["low"], setting["high"]) == (1e-6, 1e6)
+    assert len(setting["grid"]) == 7
+
+
+def test_doctor_finds_nothing_wrong(zslbench, tiny_root, results):
+    status, out, _ = zslbench("doctor", "--data-root", tiny_root, "--results", results)
+    assert "ATTENTION" not in out
+    assert status == 0
+
+
+def test_doctor_finds_lost_artifacts(zslbench, tiny_root, tmp_path):
+    words = ("--data-root", tiny_root, "--results", tmp_path)
+    zslbench("run", "eszsl", "--dataset", "tiny", *words)
+    for record in Path(tmp_path).glob("artifacts/tiny/*/artifacts/record.json"):
+        record.unlink()
+    status, out, _ = zslbench("doctor", "--results", tmp_path)
+    assert status == 1
+    assert "artifacts are gone" in out
+
+
+def test_data_list_and_describe(zslbench, tiny_root):
+    _, out, _ = zslbench("data", "list", "--data-root", tiny_root)
+    assert out.split() == ["tiny"]
+    _, out, _ = zslbench("data", "describe", "tiny", "--data-root", tiny_root, "--json")
+    facts = json.loads(out)
+    assert (facts["seen"], facts["unseen"], facts["trainval"]) == (9, 3, 81)

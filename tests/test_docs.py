@@ -1,0 +1,58 @@
+"""What the documents promise works as written."""
+
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from zslbench.cli import app
+from zslbench.conformance import CHECKS
+from zslbench.method import Method
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+
+
+def example_method():
+    """The method that CONTRIBUTING.md shows, as a module of its own."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    source = re.search(r"<!-- example: methods/.*? -->\n```python\n(.*?)```", text, re.S).group(1)
+    module = types.ModuleType("nearest_prototype")
+    exec(compile(source, "CONTRIBUTING.md", "exec"), module.__dict__)
+    (method,) = [m for m in vars(module).values() if isinstance(m, type)
+                 and issubclass(m, Method) and m.__module__ == "nearest_prototype"]  # fmt: skip
+    return method
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_example_method_conforms(check):
+    CHECKS[check](example_method())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_commands_in_documents_exist(document):
+    import typer
+
+    known = typer.main.get_command(app).commands
+    used = re.findall(r"zslbench ([a-z]+)(?: ([a-z]+))?", (ROOT / document).read_text())
+    commands = {word for word, _ in used if word in known or not word.isidentifier()}
+    assert {"run", "data"} & commands
+    for word, second in re.findall(r"^(?:\.venv/bin/)?zslbench (\w+)(?: (\w+))?",
+                                   (ROOT / document).read_text(), re.M):  # fmt: skip
+        assert word in known
+        assert word != "data" or second in known["data"].commands
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_files_named_in_documents_exist(document):
+    text = (ROOT / document).read_text()
+    named = re.findall(r"`((?:zslbench|methods|tests|benchmarks|docs|results)/[\w/.]*)`", text)
+    assert named
+    for name in named:
+        assert (ROOT / name).exists() or "<" in name or name.startswith("results/"), name
+
+
+def test_no_document_names_this_interpreter():
+    assert sys.prefix not in "".join((ROOT / name).read_text() for name in DOCUMENTS)

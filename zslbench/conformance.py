@@ -1,0 +1,185 @@
+"""What every method must hold to, as checks that a third party can run on its own method too.
+
+    from zslbench.conformance import CHECKS
+    for check in CHECKS.values():
+        check(MyMethod)
+
+A check raises `ConformanceError` with what was found. It is part of the package, not of the tests,
+so that methods outside this project are held to the same.
+"""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.data.types import ClassTable, Dataset, SealedLabels, Splits
+from zslbench.method import Method, MethodConfig
+from zslbench.metrics import Float, per_class_accuracy
+from zslbench.protocol.worlds import World, final_world
+from zslbench.records import Backbone
+from zslbench.seeding import generator
+
+SEEN, UNSEEN, PER_CLASS, ATTRIBUTES, FEATURES = 12, 4, 15, 10, 24
+REFITS = 20
+TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 2e-2}
+
+
+class ConformanceError(AssertionError):
+    """A method does what no method may do."""
+
+
+def toy_dataset(seed: int = 0, *, shuffled: int | None = None) -> Dataset:
+    """Return a small dataset whose features are a noisy linear image of class attributes.
+
+    Args:
+        seed: Of the data.
+        shuffled: If given, the rows of the class table are permuted by this seed: attributes then
+            say nothing about the images of any class.
+    """
+    rng = generator(seed, "conformance data")
+    classes = SEEN + UNSEEN
+    attributes = rng.uniform(0, 1, (classes, ATTRIBUTES))
+    labels = np.repeat(np.arange(classes), PER_CLASS)
+    features = (attributes[labels] - 0.5) @ rng.normal(size=(ATTRIBUTES, FEATURES))
+    features += 0.3 * rng.normal(size=features.shape)
+    if shuffled is not None:
+        attributes = generator(shuffled, "shuffled attributes").permutation(attributes)
+    items = np.arange(len(labels))
+    is_seen, held = labels < SEEN, items % 5 == 0
+    splits = Splits(items[is_seen & ~held], items[is_seen & held], items[~is_seen])
+    features.setflags(write=False)
+    unit = attributes / np.linalg.norm(attributes, axis=1, keepdims=True)
+    return Dataset(
+        name="toy",
+        classes=ClassTable(tuple(f"class {c}" for c in range(classes)), unit, attributes),
+        splits=splits,
+        seen=np.arange(SEEN),
+        unseen=np.arange(SEEN, classes),
+        train_labels=labels[splits.trainval],
+        test_labels=SealedLabels(labels[np.concatenate([splits.test_seen, splits.test_unseen])]),
+        inputs=features,
+        backbone=Backbone(name="features:toy", weights_digest=""),
+        digest="toy",
+        word_vectors=rng.normal(size=(ATTRIBUTES, 8)),
+    )
+
+
+def _config(method: type[Method]) -> MethodConfig:
+    """Return the middle one of the configs the method would choose among."""
+    candidates = method.Config().candidates()
+    return candidates[len(candidates) // 2]
+
+
+def _fitted(method: type[Method], world: World, seed: int = 0) -> Method:
+    config = _config(method)
+    model = method(config, seed)
+    for _ in model.fit(method.prepare(world.train_set(method), config)):
+        pass
+    return model
+
+
+def _scores(model: Method, world: World, items: NDArray[np.int64]) -> Float:
+    return np.asarray(model.scores(world.dataset.inputs[items], world.attributes), dtype=float)
+
+
+def _differ(model: Method, one: Float, other: Float) -> float:
+    """Return the largest difference, 0 where it is within the tolerance of the arithmetic."""
+    gap = float(np.max(np.abs(one - other)))
+    return gap if gap > TOLERANCE[model.precision] * max(1.0, float(np.abs(one).max())) else 0.0
+
+
+def _unseen_accuracy(model: Method, world: World) -> float:
+    labels = world.open_labels()
+    unseen = labels >= world.seen
+    scores = _scores(model, world, world.test[unseen])[:, world.seen :]
+    return per_class_accuracy(world.seen + scores.argmax(axis=1), labels[unseen])
+
+
+def check_scores(method: type[Method]) -> None:
+    """Scores are finite, `[b, C]`, one for each item and class asked for."""
+    world = final_world(toy_dataset())
+    scores = _scores(_fitted(method, world), world, world.test[:7])
+    if scores.shape != (7, len(world.classes)) or not np.isfinite(scores).all():
+        raise ConformanceError(f"7 items and {len(world.classes)} classes gave {scores.shape}")
+
+
+def check_batches(method: type[Method]) -> None:
+    """An item's scores are the same alone, in a shuffled batch, and in a class-sorted one."""
+    world = final_world(toy_dataset())
+    model = _fitted(method, world)
+    by_class = np.sort(world.test)
+    sorted_scores = _scores(model, world, by_class)
+    order = generator(0, "conformance order").permutation(len(by_class))
+    shuffled = np.empty_like(sorted_scores)
+    shuffled[order] = _scores(model, world, by_class[order])
+    alone = np.concatenate([_scores(model, world, by_class[i : i + 1]) for i in range(12)])
+    for name, gap in (
+        ("shuffled", _differ(model, sorted_scores, shuffled)),
+        ("alone", _differ(model, sorted_scores[:12], alone)),
+    ):
+        if gap:
+            raise ConformanceError(f"scores {name} and in a class-sorted batch differ by {gap:.3g}")
+
+
+def check_seed(method: type[Method]) -> None:
+    """The same seed gives the same scores."""
+    world = final_world(toy_dataset())
+    one, other = (_fitted(method, world, seed=3) for _ in range(2))
+    gap = float(np.max(np.abs(_scores(one, world, world.test) - _scores(other, world, world.test))))
+    if gap:
+        raise ConformanceError(f"two fits with one seed differ by {gap:.3g}")
+
+
+def check_state(method: type[Method]) -> None:
+    """What `state` returns, written without pickle and loaded into a new object, scores alike."""
+    world = final_world(toy_dataset())
+    model = _fitted(method, world)
+    file = io.BytesIO()
+    state: dict[str, Any] = model.state()
+    np.savez(file, **state)
+    file.seek(0)
+    again = method(model.config, model.seed)
+    with np.load(file, allow_pickle=False) as content:
+        again.load_state({name: content[name] for name in content.files})
+    before, after = _scores(model, world, world.test), _scores(again, world, world.test)
+    if not np.array_equal(before, after):
+        raise ConformanceError("scores change when the state is saved and loaded")
+
+
+def check_learns(method: type[Method]) -> None:
+    """On an easy world, unseen classes are recognised at twice the rate of chance or better."""
+    world = final_world(toy_dataset())
+    accuracy = _unseen_accuracy(_fitted(method, world), world)
+    if accuracy < 200 / UNSEEN:
+        raise ConformanceError(f"T1 is {accuracy:.1f} on an easy world, chance {100 / UNSEEN:.1f}")
+
+
+def check_shuffled_attributes(method: type[Method]) -> None:
+    """With attributes that mean nothing, mean T1 over refits is at chance (one-sided, 4 errors).
+
+    Whoever does better has the labels from somewhere else: from the labels themselves, from file
+    names, from the order of items.
+    """
+    found = []
+    for refit in range(REFITS):
+        world = final_world(toy_dataset(refit, shuffled=refit))
+        found.append(_unseen_accuracy(_fitted(method, world, seed=refit), world))
+    mean, error = float(np.mean(found)), float(np.std(found, ddof=1)) / REFITS**0.5
+    if mean > 100 / UNSEEN + 4 * error:
+        raise ConformanceError(
+            f"T1 is {mean:.1f} +- {error:.1f} though the attributes mean nothing; "
+            f"chance is {100 / UNSEEN:.1f}"
+        )
+
+
+CHECKS: dict[str, Callable[[type[Method]], None]] = {
+    "scores": check_scores,
+    "batches": check_batches,
+    "seed": check_seed,
+    "state": check_state,
+    "learns": check_learns,
+    "shuffled_attributes": check_shuffled_attributes,
+}
