@@ -70,12 +70,12 @@ def _choice(job: Job, store: Store, tick: Tick) -> Choice:
     """Return the choice that all seeds of the config share, made where there is none yet."""
     key = job.spec.choice_key
     with store.lock(f"choice-{key[:16]}"):
-        if not store.has("choice", key):
-            store.commit(select(job.spec, job.dataset, tick))
+        choice = store.get("choice", key)
+        if choice is None:
+            choice = select(job.spec, job.dataset, tick)
+            store.commit(choice)
             store.sync()
-    choice = store.get("choice", key)
-    if not isinstance(choice, Choice):
-        raise RuntimeError(f"the choice {key} was committed and cannot be read back")
+    assert isinstance(choice, Choice)
     return choice
 
 

@@ -58,6 +58,13 @@ class Backbone(Record):
     exposure: Exposure = "unknown"
 
 
+class WordVectors(Record):
+    """The word vectors of the attribute names: their digest, and in words where they come from."""
+
+    digest: str
+    description: str
+
+
 class RunSpec(Record):
     """Method x config x dataset x backbone x seed: everything that may change a run's numbers.
 
@@ -65,7 +72,7 @@ class RunSpec(Record):
         config: The method's config with all defaults filled in.
         settings: What of it differs from the defaults: for display, no part of the key.
         dataset: The dataset's name; `data_digest` is what identifies it.
-        words: The digest of the attribute word vectors, where the method is handed them.
+        words: The attribute word vectors, where the method is handed them.
         tuning_worlds: How many tuning worlds the choice averages over.
         rules: The rules read off the run; `published` needs every epoch scored on test images.
     """
@@ -79,7 +86,7 @@ class RunSpec(Record):
     dataset: str
     data_digest: str
     backbone: Backbone
-    words: str | None = None
+    words: WordVectors | None = None
     seed: int = Field(ge=0)
     precision: str
     tuning_worlds: int = Field(default=3, ge=1)
@@ -89,6 +96,7 @@ class RunSpec(Record):
     def _identity(self) -> dict[str, Any]:
         identity = self.model_dump(mode="json", exclude={"dataset", "settings"})
         identity["backbone"].pop("exposure")
+        identity["words"] = self.words and self.words.digest
         return identity
 
     @property

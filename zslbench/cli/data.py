@@ -1,5 +1,6 @@
 """`zslbench data`: what is there, whether it is sound, and making it ready."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -127,9 +128,14 @@ def build(
         held = opt.parse_list(unseen)
     summary = build_dataset(images, attributes, data_root / name, unseen=held, seed=seed)
     if json:
-        print_json(summary)
-    else:
-        print(f"{data_root / name}: " + ", ".join(f"{v} {k}" for k, v in summary.items()))
+        print_json({**asdict(summary), "folder": str(summary.folder)})
+        return
+    print(
+        f"{summary.folder}: {len(summary.seen)} seen and {len(summary.unseen)} unseen classes, "
+        f"{summary.attributes} attributes; {summary.trainval} images to learn from, "
+        f"{summary.test_seen} + {summary.test_unseen} to test on; "
+        f"{summary.ignored} files that are no images were passed over"
+    )
 
 
 def _print_facts(found: Any, *, json: bool) -> None:

@@ -39,10 +39,11 @@ def leaderboard(
     from zslbench.data.load import DataRequest
     from zslbench.registry import method_modules
 
+    failed = False
     if dataset is None:
         rows = tracked_rows(results, opt.parse_list(rules))
     else:
-        rows = work(
+        rows, report = work(
             opt.parse_list(methods) if methods else sorted(method_modules()),
             [
                 DataRequest(name, data_root, features=features, words=words, resplit=resplit)
@@ -54,5 +55,7 @@ def leaderboard(
             rules=opt.parse_list(rules),
             results=results,
         )
+        failed = bool(report.failures)
     write_leaderboard(rows, results)
     print_rows(rows, json=json)
+    raise typer.Exit(1 if failed else 0)

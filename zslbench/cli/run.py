@@ -25,7 +25,7 @@ def run(
 ) -> None:
     """Choose in the tuning worlds, fit once, open the test labels once, print the line.
 
-    A finished run is not run again: the same command prints it.
+    A finished run is not run again: the same command prints it. Exit status 1 if a run failed.
 
     Examples:
       zslbench run eszsl --dataset CUB --data-root ~/data
@@ -38,7 +38,7 @@ def run(
     from zslbench.data.load import DataRequest
 
     request = DataRequest(dataset, data_root, features=features, words=words, resplit=resplit)
-    rows = work(
+    rows, report = work(
         [method],
         [request],
         settings=opt.parse_settings(set_),
@@ -48,3 +48,4 @@ def run(
         results=results,
     )
     print_rows(rows, json=json)
+    raise typer.Exit(1 if report.failures else 0)

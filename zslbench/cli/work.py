@@ -25,8 +25,8 @@ def work(
     worlds: int,
     rules: Sequence[str],
     results: Path,
-) -> list[Row]:
-    """Run what is missing of a plan and return the plan's rows."""
+) -> tuple[list[Row], Report]:
+    """Run what is missing of a plan; return the plan's rows and what became of it."""
     checked = check_rules(rules)
     store = Store(results)
     with Display() as display:
@@ -43,7 +43,7 @@ def work(
     tell(report, store)
     keys = {job.spec.key for job in jobs}
     stored = [run for run in store.runs() if run.record.key in keys]
-    return build_rows(stored, store.ledger(), checked)
+    return build_rows(stored, store.ledger(), checked), report
 
 
 def tracked_rows(results: Path, rules: Sequence[str]) -> list[Row]:

@@ -9,6 +9,7 @@ import numpy as np
 from zslbench.data.types import (
     ClassSplit,
     Dataset,
+    Float,
     Inputs,
     Int,
     SealedLabels,
@@ -19,6 +20,7 @@ from zslbench.data.xlsa17 import (
     SPLITS_FILE,
     AttSplits,
     Items,
+    check_sides,
     find_feature_files,
     locate_images,
     read_att_splits,
@@ -26,7 +28,7 @@ from zslbench.data.xlsa17 import (
     read_items,
 )
 from zslbench.errors import DataError, ZslbenchError, unknown
-from zslbench.records import Backbone, Exposure
+from zslbench.records import Backbone, Exposure, WordVectors
 
 EXPOSURES: dict[str, Exposure] = {"res101": "1k"}
 
@@ -95,6 +97,7 @@ def load_dataset(
         features = _only_features(folder)
     items = read_items(folder, features, len(table.classes.names))
     seen, unseen = check_items(items, table)
+    check_sides(folder, table.classes, seen, unseen)
     class_splits = _class_splits(folder, table, items, seen, resplit=request.resplit)
     inputs, backbone, pixels = _inputs(folder, items, request, features, on_progress)
     splits = replace(table.splits, class_splits=class_splits)
@@ -204,11 +207,14 @@ def _inputs(
     return pixels, Backbone(name="none", weights_digest="", exposure="none"), pixels.digest
 
 
-def _words(request: DataRequest, table: AttSplits) -> tuple[np.ndarray | None, str | None]:
+def _words(request: DataRequest, table: AttSplits) -> tuple[Float | None, WordVectors | None]:
     if request.words is None:
         return None, None
     from zslbench.data.words import load_words
 
     count = table.classes.attributes.shape[1]
     words = load_words(request.words, table.classes.attribute_names, expected=count)
-    return words.vectors, words.digest
+    description = words.description
+    if words.missing:
+        description += f", words not in the table: {', '.join(words.missing)}"
+    return words.vectors, WordVectors(digest=words.digest, description=description)

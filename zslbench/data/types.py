@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.records import Backbone, digest
+from zslbench.records import Backbone, WordVectors, digest
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -90,7 +90,7 @@ class Dataset:
         test_labels: Classes of `splits.test_seen` then `splits.test_unseen`, sealed.
         inputs: What methods see, in item order.
         word_vectors: `[K, E]` vectors of the attribute names, if asked for.
-        words: Digest of the word vectors with how they were pooled.
+        words: Digest and description of the word vectors.
         digest: SHA-256 of class table, splits, labels, and pixels where there are any.
     """
 
@@ -105,7 +105,7 @@ class Dataset:
     backbone: Backbone
     digest: str
     word_vectors: Float | None = None
-    words: str | None = None
+    words: WordVectors | None = None
 
 
 def content_digest(*parts: object) -> str:

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.data.load import check_items, find_dataset
+from zslbench.data.types import ClassTable, Int
 from zslbench.data.xlsa17 import (
     AttSplits,
     Items,
+    check_sides,
     find_feature_files,
     locate_images,
     read_att_splits,
@@ -74,29 +76,36 @@ def _verify_items(found: Verified, folder: Path, table: AttSplits, images: Path 
         return
     count = len(table.classes.names)
     sources: list[str | None] = [*names, *([None] if index else [])]
-    seen = None
+    sides: tuple[Int, Int] | None = None
+    files: list[str] = []
     for source in sources:
         items: Items | None = found.check(lambda s=source: read_items(folder, s, count))
-        sides = found.check(lambda i=items: check_items(i, table)) if items else None
-        if sides is not None:
-            seen = sides[0]
-            found.facts |= {"seen": len(sides[0]), "unseen": len(sides[1])}
-    if seen is not None:
-        classes = seen
-        splits = found.check(lambda: read_class_splits(folder, table.classes, classes))
-        found.facts["class_splits"] = [[len(s.train), len(s.validation)] for s in splits or ()]
-    if items is not None and items.files:
-        _verify_images(found, items, folder, images)
+        if items is not None:
+            sides = found.check(lambda i=items: check_items(i, table)) or sides
+            files = items.files or files
+    if sides is not None:
+        _verify_class_lists(found, folder, table.classes, *sides)
+    if files:
+        _verify_images(found, files, folder, images)
 
 
-def _verify_images(found: Verified, items: Items, folder: Path, images: Path | None) -> None:
+def _verify_class_lists(
+    found: Verified, folder: Path, classes: ClassTable, seen: Int, unseen: Int
+) -> None:
+    found.facts |= {"seen": len(seen), "unseen": len(unseen)}
+    found.check(lambda: check_sides(folder, classes, seen, unseen))
+    splits = found.check(lambda: read_class_splits(folder, classes, seen))
+    found.facts["class_splits"] = [[len(s.train), len(s.validation)] for s in splits or ()]
+
+
+def _verify_images(found: Verified, files: list[str], folder: Path, images: Path | None) -> None:
     """Check that images are all there, where any are or a folder was named for them."""
     root = images or folder
     try:
-        found.facts["images"] = len(locate_images(items.files, root))
+        found.facts["images"] = len(locate_images(files, root))
     except DataError as error:
         found.facts["images"] = 0
-        none_there = images is None and f"{len(items.files)} of {len(items.files)}" in error.what
+        none_there = images is None and f"{len(files)} of {len(files)}" in error.what
         (found.notes if none_there else found.problems).append(
             "no images below the dataset's folder; name theirs with --images"
             if none_there

@@ -6,6 +6,7 @@ A dataset is a folder with `att_splits.mat`, beside it feature files of the shap
 that of `images.txt` nor 001..200 for CUB; indices are 1-based in the files, 0-based here.
 """
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.data.matlab import AGAIN, indices, read_variables, real_matrix, require, strings
+from zslbench.data.matlab import AGAIN, indices, read_variables, real_matrix, strings
 from zslbench.data.types import ClassSplit, ClassTable, Float, Int, Splits
 from zslbench.errors import DataError, unknown
 
@@ -49,9 +50,10 @@ def read_att_splits(folder: Path) -> AttSplits:
         DataError: Where anything is missing, malformed, not finite, or splits overlap.
     """
     path = folder / SPLITS_FILE
-    variables = read_variables(path)
+    required = ("att", "allclasses_names", *LOCS)
+    variables = read_variables(path, required, ("original_att", "train_loc", "val_loc"))
     classes = _class_table(variables, path, _attribute_names(folder))
-    locs = [indices(require(variables, name, path), name, path) for name in LOCS]
+    locs = [indices(variables[name], name, path) for name in LOCS]
     _check_partition(locs, path)
     tuning = None
     leaks = 0
@@ -68,8 +70,8 @@ def read_att_splits(folder: Path) -> AttSplits:
 def _class_table(
     variables: dict[str, NDArray[Any]], path: Path, attribute_names: tuple[str, ...]
 ) -> ClassTable:
-    att = real_matrix(require(variables, "att", path), "att", path).T.astype(np.float64)
-    names = strings(require(variables, "allclasses_names", path), "allclasses_names", path)
+    att = real_matrix(variables["att"], "att", path).T.astype(np.float64)
+    names = strings(variables["allclasses_names"], "allclasses_names", path)
     if len(names) != len(att) or len(set(names)) != len(names):
         message = f"`allclasses_names` has {len(set(names))} names for {len(att)} columns of `att`"
         raise DataError(path, message, AGAIN)
@@ -80,7 +82,7 @@ def _class_table(
         message = f"`original_att` is {raw.shape[::-1]}, `att` is {att.shape[::-1]}"
         raise DataError(path, message, AGAIN)
     attributes, expected = _unit_rows(att, names, path), _unit_rows(raw, names, path)
-    if not np.allclose(attributes, expected, atol=1e-6):
+    if not np.allclose(attributes, expected, rtol=0, atol=1e-6):
         worst = int(np.abs(attributes - expected).max(axis=1).argmax())
         message = f"`att` is not `original_att` with unit columns (class {names[worst]})"
         raise DataError(path, message, AGAIN)
@@ -91,12 +93,12 @@ def _class_table(
 
 
 def _unit_rows(table: Float, names: Sequence[str], path: Path) -> Float:
-    norms = np.linalg.norm(table, axis=1, keepdims=True)
-    if not (np.isfinite(norms) & (norms > 0)).all():
-        name = names[int(np.argmin(norms.ravel()))]
-        message = f"class {name} has no attribute other than 0"
+    largest = np.abs(table).max(axis=1, keepdims=True)
+    if not largest.all():
+        message = f"class {names[int(np.argmin(largest))]} has no attribute other than 0"
         raise DataError(path, message, "Give every class at least one attribute.")
-    unit: Float = table / norms
+    scaled = table / largest
+    unit: Float = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
     return unit
 
 
@@ -122,7 +124,8 @@ def _attribute_names(folder: Path) -> tuple[str, ...]:
         path = folder / name
         if path.is_file():
             lines = read_lines(path)
-            numbered = all(line.split(maxsplit=1)[0].isdigit() for line in lines)
+            firsts = [line.split(maxsplit=1)[0] for line in lines]
+            numbered = firsts == [str(number) for number in range(1, len(lines) + 1)]
             return tuple(line.split(maxsplit=1)[-1] if numbered else line for line in lines)
     return ()
 
@@ -160,6 +163,8 @@ def read_class_splits(folder: Path, classes: ClassTable, seen: Int) -> tuple[Cla
 def _class_list(path: Path, classes: ClassTable, seen: Int) -> Int:
     numbers = {name: number for number, name in enumerate(classes.names)}
     listed = read_lines(path)
+    if not listed:
+        raise DataError(path, "names no class", "Name one class a line, or remove both lists.")
     seen_names = {classes.names[c] for c in seen}
     for name in listed:
         if name not in numbers:
@@ -168,6 +173,25 @@ def _class_list(path: Path, classes: ClassTable, seen: Int) -> Int:
             message = f"{name} is an unseen class, which tuning must not touch"
             raise DataError(path, message, "Remove it from the list.")
     return np.sort(np.array([numbers[name] for name in set(listed)], dtype=np.int64))
+
+
+def check_sides(folder: Path, classes: ClassTable, seen: Int, unseen: Int) -> None:
+    """Check `trainvalclasses.txt` and `testclasses.txt`, where there are any.
+
+    Raises:
+        DataError: If they do not name the classes that are seen, or unseen, by the items' labels.
+    """
+    for file, side, loc in (
+        ("trainvalclasses.txt", seen, "trainval_loc"),
+        ("testclasses.txt", unseen, "test_unseen_loc"),
+    ):
+        path = folder / file
+        names = {classes.names[c] for c in side}
+        differ = sorted(names ^ set(read_lines(path))) if path.is_file() else []
+        if differ:
+            less, more = ("not named", "has") if differ[0] in names else ("named", "has no")
+            message = f"class {differ[0]} is {less} here but {more} items in {loc}"
+            raise DataError(path, message, "Take class lists, labels and splits from one source.")
 
 
 def read_items(folder: Path, features: str | None, classes: int) -> Items:
@@ -199,17 +223,18 @@ def find_feature_files(folder: Path) -> list[str]:
 
 
 def _items_from_mat(path: Path, classes: int, *, with_features: bool) -> Items:
-    wanted = ("labels", "image_files") + (("features",) if with_features else ())
-    variables = read_variables(path, wanted)
-    labels = indices(require(variables, "labels", path), "labels", path, classes)
-    files = (
-        strings(variables["image_files"], "image_files", path)
-        if len(variables) > 1 and ("image_files" in variables)
-        else []
-    )
+    required = ("labels", "features") if with_features else ("labels",)
+    variables = read_variables(path, required, ("image_files",))
+    labels = indices(variables["labels"], "labels", path, classes)
+    files = []
+    if "image_files" in variables:
+        files = strings(variables["image_files"], "image_files", path)
+        if len(files) != len(labels):
+            message = f"`image_files` names {len(files)} files for {len(labels)} labels"
+            raise DataError(path, message, AGAIN)
     if not with_features:
         return Items(labels, files, path)
-    matrix = real_matrix(require(variables, "features", path), "features", path).T
+    matrix = real_matrix(variables["features"], "features", path).T
     if len(matrix) != len(labels):
         message = f"`features` has {len(matrix)} columns for {len(labels)} labels"
         raise DataError(path, message, AGAIN)
@@ -224,9 +249,13 @@ def _items_from_csv(path: Path, classes: int) -> Items:
         table = pd.read_csv(path, usecols=columns, dtype={"image_file": str})
         table = table.sort_values("index_1based")
         numbers = table[columns[:2]].to_numpy(dtype=np.float64)
-    except (ValueError, OSError, EOFError) as error:
-        message = f"is not a table with the columns {', '.join(columns)} ({error})"[:200]
+    except (ValueError, TypeError, OSError, EOFError, zlib.error) as error:
+        reason = " ".join(str(error).split())[:120].rstrip(". ")
+        message = f"is not a table with the columns {', '.join(columns)} ({reason})"
         raise DataError(path, message, "Write it again with `zslbench data build`.") from error
+    nameless = numbers[table["image_file"].isna(), 0]
+    if len(nameless):
+        raise DataError(path, f"names no image file for item {nameless[0]:g}", AGAIN)
     if not np.array_equal(numbers[:, 0], np.arange(1, len(numbers) + 1)):
         raise DataError(path, "`index_1based` is not 1..n", AGAIN)
     labels = indices(numbers[:, 1:], "label_1based", path, classes)
@@ -245,7 +274,7 @@ def locate_images(files: Sequence[str], root: Path) -> list[Path]:
         if ".." in parts:
             raise DataError(root, f"image file {file!r} points outside", "Correct the list.")
         tries = [drop, *(k for k in range(len(parts)) if k != drop)]
-        path = next((p for k in tries if (p := root.joinpath(*parts[k:])).is_file()), None)
+        path = next((p for k in tries if _is_file(p := root.joinpath(*parts[k:]))), None)
         if path is None:
             missing.append(file)
         else:
@@ -259,3 +288,11 @@ def locate_images(files: Sequence[str], root: Path) -> list[Path]:
             "Put the images there, or name their folder with --images.",
         )
     return found
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether there is such a file; a name too long for the file system is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

@@ -37,7 +37,9 @@ def _draw_over_gamma(axes: Any, outcome: Outcome, gamma: float) -> None:
         (curve.s, SEEN, "-.", "S"),
         (curve.h, HARMONIC, "-", "H"),
     ):
-        axes.stairs(values, edges, color=colour, linestyle=style, linewidth=1.4, label=name)
+        axes.stairs(
+            values, edges, baseline=None, color=colour, linestyle=style, linewidth=1.4, label=name
+        )
     h = outcome.scores(gamma).h
     axes.axvline(gamma, color=CHOSEN, linewidth=0.9)
     axes.annotate(f"chosen on validation: H {h:.1f}", (gamma, 2), xytext=(4, 0),

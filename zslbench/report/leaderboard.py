@@ -9,7 +9,7 @@ import numpy as np
 
 from zslbench import artifacts
 from zslbench.metrics import Outcome
-from zslbench.records import RuleName, RuleResult, RunRecord
+from zslbench.records import PROTOCOL_VERSION, RuleName, RuleResult, RunRecord
 from zslbench.stats import (
     METRICS,
     Control,
@@ -44,6 +44,7 @@ class Row:
     settings: dict[str, Any]
     backbone: str
     exposure: str
+    words: str
     rule: RuleName
     seeds: tuple[int, ...]
     tuning_worlds: int
@@ -102,6 +103,7 @@ def _row(runs: Sequence[Stored], rule: RuleName, ledger: Counter[tuple[str, str]
         settings=first.spec.settings,
         backbone=first.spec.backbone.name,
         exposure=first.spec.backbone.exposure,
+        words=first.spec.words.description if first.spec.words else "",
         rule=rule,
         seeds=tuple(record.spec.seed for record in records),
         tuning_worlds=first.spec.tuning_worlds,
@@ -133,6 +135,7 @@ def _chosen(record: RunRecord, results: Sequence[RuleResult]) -> dict[str, Any]:
 
 def _marks(records: Sequence[RunRecord], results: Sequence[RuleResult]) -> tuple[str, ...]:
     first, spec = records[0], records[0].spec
+    words = spec.words.description if spec.words else ""
     marks = {
         "selected on test": any(result.selected_on_test for result in results),
         "per-image accuracy": any(result.average == "image" for result in results),
@@ -142,6 +145,10 @@ def _marks(records: Sequence[RunRecord], results: Sequence[RuleResult]) -> tuple
         "trains on unseen attributes": first.transductive,
         "pretrained beyond ImageNet-1k": spec.backbone.exposure in ("21k", "web"),
         "random start": spec.backbone.exposure == "none",
+        f"protocol version {spec.protocol_version}, now {PROTOCOL_VERSION}": (
+            spec.protocol_version != PROTOCOL_VERSION
+        ),
+        "random word vectors": words.startswith("random"),
         "several commits": len({record.environment["commit"] for record in records}) > 1,
     }
     return tuple(mark for mark, holds in marks.items() if holds)

@@ -50,6 +50,7 @@ def details(row: Row) -> list[str]:
         *(mark.upper() for mark in row.marks),
         f"rule {row.rule}: {chosen}",
         f"{row.backbone} (pretraining: {row.exposure})",
+        *([f"words: {row.words}"] if row.words else []),
         f"seeds {', '.join(map(str, row.seeds))}; {row.tuning_worlds} tuning worlds; "
         f"opened {row.openings}",
         f"H at gamma = 0: {row.plain_h:.1f}; T1 at its own epoch: {row.t1_best:.1f}; "
@@ -141,6 +142,7 @@ def _flat(row: Row) -> dict[str, Any]:
         "settings": json.dumps(row.settings, sort_keys=True),
         "backbone": row.backbone,
         "exposure": row.exposure,
+        "words": row.words,
         "rule": row.rule,
         "marks": "; ".join(row.marks),
         "seeds": " ".join(map(str, row.seeds)),

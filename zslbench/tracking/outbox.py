@@ -1,9 +1,12 @@
 """The outbox: a finished record is a folder that appears whole, by one atomic rename."""
 
+import errno
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -37,24 +40,18 @@ class Outbox:
         Returns:
             False where the same record had been committed already.
         """
-        draft = self.folder / f".draft-{uuid4().hex}"
+        draft = self.folder / f".draft-{uuid4().hex}-{os.getpid()}-{socket.gethostname()}"
         draft.mkdir(parents=True)
         try:
             write(draft)
             (draft / RECORD_FILE).write_text(record.model_dump_json(indent=1))
             for path in (*draft.iterdir(), draft):
                 _flush(path)
-            draft.rename(self.path(kind, key))
-        except OSError:
+            committed = _rename(draft, self.path(kind, key))
+        finally:
             shutil.rmtree(draft, ignore_errors=True)
-            if self.path(kind, key).exists():
-                return False
-            raise
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
         _flush(self.folder)
-        return True
+        return committed
 
     def path(self, kind: str, key: str) -> Path:
         """Return where a record is, or would be."""
@@ -62,10 +59,11 @@ class Outbox:
 
     def __iter__(self) -> Iterator[Path]:
         """Yield committed folders, oldest first: choices before the runs they led to."""
-        if not self.folder.is_dir():
-            return
-        committed = [path for path in self.folder.iterdir() if not path.name.startswith(".")]
-        yield from sorted(committed, key=lambda path: path.stat().st_mtime_ns)
+        found = []
+        for path in self.folder.glob("[!.]*"):
+            with suppress(FileNotFoundError):  # another process has uploaded it meanwhile
+                found.append((path.stat().st_mtime_ns, path))
+        yield from (path for _, path in sorted(found))
 
     def remove(self, path: Path) -> None:
         """Remove a folder so that it is never seen half removed."""
@@ -75,10 +73,9 @@ class Outbox:
 
     def sweep(self) -> None:
         """Clear what killed processes left: never a committed record."""
-        for path in self.folder.glob(".*-*"):
-            old = time.time() - path.stat().st_mtime > STALE_SECONDS
-            if path.name.startswith(".gone-") or old:
-                shutil.rmtree(path, ignore_errors=True)
+        drafts = filter(_is_abandoned, self.folder.glob(".draft-*-*-*"))
+        for path in (*self.folder.glob(".gone-*"), *drafts):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def read_record(folder: Path, kind: str) -> Record:
@@ -105,3 +102,27 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _rename(draft: Path, target: Path) -> bool:
+    """Rename a folder; return False where the target is there already."""
+    try:
+        draft.rename(target)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        raise
+    return True
+
+
+def _is_abandoned(draft: Path) -> bool:
+    """Return whether nobody writes a draft any more: its process is gone, or it is very old."""
+    _, _, pid, host = draft.name.split("-", 3)
+    try:
+        if host == socket.gethostname():
+            os.kill(int(pid), 0)
+        return time.time() - draft.stat().st_mtime > STALE_SECONDS
+    except ProcessLookupError:
+        return True
+    except (FileNotFoundError, PermissionError):
+        return False

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from urllib.parse import unquote, urlparse
 
 from filelock import FileLock
 
+from zslbench.errors import DataError
 from zslbench.records import Opening, Record, RunRecord
 from zslbench.tracking.outbox import RECORD_FILE, Outbox, read_record
 from zslbench.tracking.payload import PREFIX, Payload, payload
@@ -51,7 +53,8 @@ class Store:
     def __init__(self, results: Path, uri: str | None = None) -> None:
         self.results = results.resolve()
         self.outbox = Outbox(self.results / "outbox")
-        local = f"sqlite:///{self.results / 'mlflow.db'}"
+        self.database = self.results / "mlflow.db"
+        local = f"sqlite:///{self.database}"
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or local
         self.is_local = self.uri == local
         self.error: str | None = None
@@ -70,11 +73,11 @@ class Store:
             again: Try even if MLflow could not be reached before.
         """
         self.error = None if again else self.error
+        self.outbox.sweep()
         uploaded, waiting = 0, list(self.outbox)
         if not waiting:
             return SyncReport(0, 0, self.error)
         with self.lock("sync"):
-            self.outbox.sweep()
             for path in waiting:
                 if self.error:
                     break
@@ -93,10 +96,11 @@ class Store:
     def _try(self, action: Callable[[], Any]) -> bool:
         """Run an action against MLflow; after one failure this process leaves MLflow alone."""
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
         try:
             action()
-        except (MlflowException, OSError) as error:
+        except (MlflowException, SQLAlchemyError, OSError) as error:
             self.error = str(error).strip().splitlines()[0][:300]
             return False
         return True
@@ -130,12 +134,12 @@ class Store:
 
     def get(self, kind: str, key: str) -> Record | None:
         """Return a finished record; MLflow's earliest FINISHED one goes before the outbox."""
+        waiting = self._waiting(f"{kind}-{key}")
         for run in self._look(_finished(kind, key)):
             folder = self._folder(run)
             if (folder / RECORD_FILE).is_file():
                 return read_record(folder, kind)
-        path = self.outbox.path(kind, key)
-        return read_record(path, kind) if path.exists() else None
+        return next(iter(waiting.values()), None)
 
     def has(self, kind: str, key: str) -> bool:
         """Return whether a record is finished."""
@@ -143,27 +147,23 @@ class Store:
 
     def runs(self) -> list[Stored]:
         """Return all finished runs, each key once: the earliest FINISHED, then the outbox."""
+        waiting = self._waiting("run-")
         found: dict[str, Stored] = {}
         for run in self._look(_finished("run")):
             key, folder = run.data.tags[PREFIX + "key"], self._folder(run)
             if key not in found and (folder / RECORD_FILE).is_file():
-                found[key] = Stored(_run_record(folder), folder, run.info.run_id)
-        for path in self._waiting("run"):
-            key = path.name.removeprefix("run-")
-            if key not in found:
-                found[key] = Stored(_run_record(path), path)
+                found[key] = Stored(_run(read_record(folder, "run")), folder, run.info.run_id)
+        for path, record in waiting.items():
+            found.setdefault(record.key, Stored(_run(record), path))
         return list(found.values())
 
     def ledger(self) -> Counter[tuple[str, str]]:
         """Return how often test labels were opened, by (method, data digest)."""
-        opened = {}
+        entries = self._waiting("opening-").values()
+        opened = {e.key: (e.method, e.data_digest) for e in entries if isinstance(e, Opening)}
         for run in self._look(_finished("opening")):
             tags = run.data.tags
             opened[tags[PREFIX + "key"]] = tags[PREFIX + "method"], tags[PREFIX + "data_digest"]
-        for path in self._waiting("opening"):
-            entry = read_record(path, "opening")
-            if isinstance(entry, Opening):
-                opened[entry.key] = entry.method, entry.data_digest
         return Counter(opened.values())
 
     def dead_links(self) -> list[str]:
@@ -171,8 +171,20 @@ class Store:
         runs = self._look(_finished("run"))
         return [r.info.run_id for r in runs if not (self._folder(r) / RECORD_FILE).is_file()]
 
-    def _waiting(self, kind: str) -> list[Path]:
-        return [path for path in self.outbox if path.name.startswith(f"{kind}-")]
+    def _waiting(self, prefix: str) -> dict[Path, Any]:
+        """Return the outbox's records: read before MLflow is, for a record moves from here there.
+
+        Whoever looked at MLflow first could miss one that is uploaded in between.
+        """
+        found = {}
+        for path in self.outbox:
+            if path.name.startswith(prefix):
+                try:
+                    found[path] = read_record(path, path.name.split("-", 1)[0])
+                except DataError:
+                    if path.exists():  # else another process has uploaded it meanwhile
+                        raise
+        return found
 
     def _look(self, filter_string: str) -> list[Any]:
         """Search, or find nothing where MLflow cannot be reached."""
@@ -210,6 +222,7 @@ class Store:
             get = self.client.download_artifacts
             if self._try(lambda: get(run.info.run_id, "", str(draft))) and not folder.exists():
                 draft.replace(folder)
+            shutil.rmtree(draft, ignore_errors=True)
         return folder
 
     # -- MLflow ----------------------------------------------------------------------------------
@@ -225,10 +238,20 @@ class Store:
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         with self.lock("database"):
-            client = MlflowClient(self.uri)
-            if self.is_local:
-                client.search_experiments(max_results=1)
-        return client
+            if self.is_local and not self.database.exists():
+                self._make_database()
+            return MlflowClient(self.uri)
+
+    def _make_database(self) -> None:
+        """Make the database, whole or not at all: MLflow cannot mend a half-made one."""
+        from mlflow import MlflowClient
+
+        draft = self.results / ".database"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        MlflowClient(f"sqlite:///{draft / self.database.name}")
+        (draft / self.database.name).rename(self.database)
+        draft.rmdir()
 
     def _known_experiments(self) -> dict[str, str]:
         found = self.client.search_experiments(filter_string=f"name LIKE '{EXPERIMENT}%'")
@@ -252,7 +275,6 @@ def _finished(kind: str, key: str | None = None) -> str:
     return " AND ".join(parts)
 
 
-def _run_record(folder: Path) -> RunRecord:
-    record = read_record(folder, "run")
+def _run(record: Record) -> RunRecord:
     assert isinstance(record, RunRecord)
     return record

@@ -1,0 +1,295 @@
+"""Anyone's images and class attributes made into a dataset folder of the shape of xlsa17's."""
+
+import csv
+import difflib
+import math
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from zslbench.data.types import Float, Int
+from zslbench.errors import DataError, unknown
+from zslbench.seeding import generator
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
+CLASS_SPLITS = 3
+FEWEST_CLASSES = 6
+FEWEST_IMAGES = 3
+
+
+@dataclass(frozen=True)
+class FolderSummary:
+    """What `build_dataset` wrote; counts of images but for `attributes`.
+
+    Attributes:
+        ignored: Files inside class folders that are not named like images.
+    """
+
+    folder: Path
+    seen: tuple[str, ...]
+    unseen: tuple[str, ...]
+    attributes: int
+    trainval: int
+    test_seen: int
+    test_unseen: int
+    ignored: int
+
+
+class _Table(NamedTuple):
+    """The classes in alphabetical order, the attributes, their values `[C, K]`."""
+
+    classes: list[str]
+    attributes: list[str]
+    values: Float
+
+
+def build_dataset(
+    images: Path,
+    attributes: Path,
+    out: Path,
+    *,
+    unseen: float | Sequence[str] = 0.25,
+    test_seen: float = 0.2,
+    seed: int = 0,
+) -> FolderSummary:
+    """Write `att_splits.mat`, `index.csv`, class lists and a link `images` into the folder `out`.
+
+    Classes are put in alphabetical order. Every seen class keeps at least two images for training
+    and gives at least one to `test_seen`. What is drawn for one class does not depend on the
+    images of another.
+
+    Args:
+        images: A folder for each class, its images directly inside.
+        attributes: CSV with a header; the first column names the class, the others are numbers.
+        out: The folder to write; it must not exist or be empty.
+        unseen: The share of classes to make unseen, drawn at random, or their names.
+        test_seen: The share of each seen class's images to keep for `test_seen`.
+        seed: What all draws derive from.
+
+    Raises:
+        DataError: Where images or attributes cannot be used as they are, or `out` is taken;
+            nothing is written then.
+    """
+    out = out.absolute()
+    _check_out(out, images)
+    table = _read_attributes(attributes)
+    names = table.classes
+    files, ignored = _find_images(images, names, attributes)
+    hidden = _choose_unseen(names, unseen, seed, attributes)
+    labels = np.repeat(np.arange(len(names)), [len(files[name]) for name in names])
+    seen = np.setdiff1d(np.arange(len(names)), hidden)
+    class_splits = _split_classes(seen, len(hidden) / len(names), seed)
+    locs = _split_items(names, labels, hidden, test_seen, seed)
+    with _new_folder(out) as part:
+        _write_splits(part / "att_splits.mat", table, locs)
+        _write_index(part / "index.csv", labels, [path for name in names for path in files[name]])
+        (part / "images").symlink_to(images.resolve(), target_is_directory=True)
+        _write_lines(part / "attributes.txt", table.attributes)
+        for number, (train, validation) in enumerate(class_splits, start=1):
+            _write_lines(part / f"trainclasses{number}.txt", [names[c] for c in train])
+            _write_lines(part / f"valclasses{number}.txt", [names[c] for c in validation])
+    return FolderSummary(
+        folder=out,
+        seen=tuple(names[c] for c in seen),
+        unseen=tuple(names[c] for c in hidden),
+        attributes=len(table.attributes),
+        ignored=ignored,
+        **{name.removesuffix("_loc"): len(loc) for name, loc in locs.items()},
+    )
+
+
+def _check_out(out: Path, images: Path) -> None:
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        raise DataError(out, "exists and is not an empty folder", "Name a new folder.")
+    if out.resolve().is_relative_to(images.resolve()):
+        raise DataError(out, f"lies inside the images' folder {images}", "Name one outside.")
+
+
+def _read_attributes(path: Path) -> _Table:
+    header, *rows = _read_csv(path)
+    columns = header[1:]
+    _refuse_twice(path, "attribute", columns)
+    _refuse_twice(path, "class", [row[0] for row in rows])
+    rows.sort(key=lambda row: row[0])
+    table = np.empty((len(rows), len(columns)))
+    for values, row in zip(table, rows, strict=True):
+        values[:] = [
+            _number(cell, f"class {row[0]}, attribute {column}", path)
+            for column, cell in zip(columns, row[1:], strict=True)
+        ]
+        if not values.any():
+            message = f"class {row[0]} has no attribute other than 0"
+            raise DataError(path, message, "Give every class at least one attribute.")
+    if len(rows) < FEWEST_CLASSES:
+        message = f"describes {len(rows)} classes, and {FEWEST_CLASSES} are needed"
+        mend = "Two unseen, two validation and two training classes are the least to work with."
+        raise DataError(path, message, mend)
+    return _Table([row[0] for row in rows], columns, table)
+
+
+def _read_csv(path: Path) -> list[list[str]]:
+    """Return header and rows, all of one length, blanks around cells stripped."""
+    mend = "Write a CSV: `class,attribute,...` in the first line, then a line for each class."
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [[" ".join(cell.split()) for cell in row] for row in csv.reader(file)]
+    except FileNotFoundError:
+        raise DataError(path, "there is no such file", mend) from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(path, f"is not a readable CSV file ({error})"[:200], mend) from error
+    rows = [row for row in rows if any(row)]
+    if not rows or len(rows[0]) < 2 or not all(rows[0][1:]):
+        message = "its first line does not name the attributes, separated by commas"
+        raise DataError(path, message, mend)
+    for row in rows[1:]:
+        if len(row) != len(rows[0]) or not row[0]:
+            message = f"the line of class {row[0]!r} has {len(row)} cells, the first {len(rows[0])}"
+            raise DataError(path, message, mend)
+    return rows
+
+
+def _refuse_twice(path: Path, kind: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(path, f"{kind} {name!r} stands there twice", "Remove one of the two.")
+
+
+def _number(cell: str, place: str, path: Path) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        message = f"{place}: {cell!r} is no finite number"
+        raise DataError(path, message, "Put a number there, with a point for decimals.")
+    return value
+
+
+def _find_images(root: Path, names: list[str], table: Path) -> tuple[dict[str, list[Path]], int]:
+    """Return each class's image files in alphabetical order, and how many files are no images."""
+    folders = [path.name for path in _listing(root) if path.is_dir()]
+    wrong = [f"folder {n} has no line there{_near(n, names)}" for n in folders if n not in names]
+    wrong += [f"class {n} has no folder{_near(n, folders)}" for n in names if n not in folders]
+    if wrong:
+        some = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
+        message = f"does not fit {table}: {some}"
+        raise DataError(root, message, "Name folders and classes alike, or move a folder away.")
+    files = {}
+    ignored = 0
+    for name in names:
+        found = [path for path in _listing(root / name) if path.is_file()]
+        files[name] = [path for path in found if path.suffix.lower() in SUFFIXES]
+        ignored += len(found) - len(files[name])
+        if len(files[name]) < FEWEST_IMAGES:
+            message = f"holds {len(files[name])} images ({', '.join(SUFFIXES)})"
+            mend = f"Put at least {FEWEST_IMAGES} there, or leave the class out."
+            raise DataError(root / name, message, mend)
+    return files, ignored
+
+
+def _listing(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        mend = "Name the folder that holds a folder of images for each class."
+        raise DataError(folder, f"is no readable folder ({error.strerror})", mend) from error
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    folded = {known.casefold(): known for known in names}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    return f" (is it {folded[near[0]]}?)" if near else ""
+
+
+def _choose_unseen(names: list[str], unseen: float | Sequence[str], seed: int, path: Path) -> Int:
+    """Return the unseen classes, at least two and leaving at least four, in order."""
+    if isinstance(unseen, int | float):
+        count = max(2, round(unseen * len(names))) if 0 < unseen < 1 else 0
+        chosen = generator(seed, "unseen classes").permutation(len(names))[:count]
+    else:
+        strange = [name for name in unseen if name not in names]
+        if strange:
+            raise DataError(path, f"{unknown('class', strange[0], names)}"[:400], "Correct it.")
+        chosen = np.array([i for i, name in enumerate(names) if name in unseen], dtype=np.int64)
+    if not 2 <= len(chosen) <= len(names) - 4:
+        message = f"unseen = {unseen!r} makes {len(chosen)} of {len(names)} classes unseen"
+        raise DataError(path, message, f"Choose 2 to {len(names) - 4} classes.")
+    return np.sort(chosen)
+
+
+def _split_classes(seen: Int, share: float, seed: int) -> list[tuple[Int, Int]]:
+    """Draw training and validation classes from the seen ones, in the share of unseen classes."""
+    held = min(max(2, round(share * len(seen))), len(seen) - 2)
+    splits = []
+    for number in range(1, CLASS_SPLITS + 1):
+        order = generator(seed, "class split", number).permutation(seen)
+        splits.append((np.sort(order[held:]), np.sort(order[:held])))
+    return splits
+
+
+def _split_items(
+    names: list[str], labels: Int, unseen: Int, test_seen: float, seed: int
+) -> dict[str, Int]:
+    if not 0 < test_seen < 1:
+        raise DataError("test_seen", f"{test_seen} is no share", "Choose one between 0 and 1.")
+    train, test = [], []
+    for label in np.setdiff1d(labels, unseen):
+        members = np.flatnonzero(labels == label)
+        order = generator(seed, "test seen", names[label]).permutation(members)
+        held = min(max(1, round(test_seen * len(members))), len(members) - 2)
+        test.append(order[:held])
+        train.append(order[held:])
+    # Some published code never shuffles: in order of classes its batches would hold one class.
+    trainval = generator(seed, "trainval order").permutation(np.concatenate(train))
+    return {
+        "trainval_loc": trainval,
+        "test_seen_loc": np.sort(np.concatenate(test)),
+        "test_unseen_loc": np.flatnonzero(np.isin(labels, unseen)),
+    }
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder beside `out` that becomes `out` if all goes well, and is gone otherwise."""
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        part.mkdir(parents=True)
+        yield part
+        part.replace(out)
+    except (OSError, UnicodeError) as error:
+        message = f"cannot be written ({error})"[:200]
+        mend = "Check space, rights, and for file names that are not UTF-8."
+        raise DataError(out, message, mend) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _write_splits(path: Path, table: _Table, locs: dict[str, Int]) -> None:
+    from scipy.io import savemat
+
+    original = table.values.T
+    content = {
+        "att": original / np.linalg.norm(original, axis=0),
+        "original_att": original,
+        "allclasses_names": np.array(table.classes, dtype=object)[:, None],
+        **{name: loc[:, None] + 1 for name, loc in locs.items()},
+    }
+    savemat(path, content, do_compression=True)
+
+
+def _write_index(path: Path, labels: Int, files: list[Path]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["index_1based", "label_1based", "image_file"])
+        for number, (label, image) in enumerate(zip(labels, files, strict=True), start=1):
+            writer.writerow([number, label + 1, f"images/{image.parent.name}/{image.name}"])
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
