@@ -1,6 +1,7 @@
 """What the documents promise works as written."""
 
 import re
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -56,3 +57,13 @@ def test_files_named_in_documents_exist(document):
 
 def test_no_document_names_this_interpreter():
     assert sys.prefix not in "".join((ROOT / name).read_text() for name in DOCUMENTS)
+
+
+def test_readme_shows_real_output(real_data, tmp_path):
+    """The table in the README is what its command prints, character by character."""
+    text = (ROOT / "README.md").read_text()
+    shown = re.search(r"<!-- output: zslbench (.*?) -->\n```\n(.*?)```", text, re.S)
+    command = [Path(sys.executable).with_name("zslbench"), *shown.group(1).split()]
+    command += ["--data-root", real_data, "--results", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [line.rstrip() for line in done.stdout.splitlines()] == shown.group(2).splitlines()

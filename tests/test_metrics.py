@@ -388,13 +388,16 @@ def test_scores_hold_all_five_metrics_at_one_gamma(problem, gamma):
     assert [scores.t1, scores.u, scores.s, scores.h, scores.ausuc] == EXACT(expected, abs=1e-9)
 
 
-@given(st.lists(st.integers(0, 19), min_size=1, max_size=60), st.integers(1, 19))
-def test_scores_of_a_perfect_predictor_do_not_exceed_their_range(labels, seen):
+@pytest.mark.parametrize(("seen", "unseen", "images"), [(11, 1, 1), (3, 4, 5), (1, 14, 5)])
+def test_scores_of_a_perfect_predictor_do_not_exceed_their_range(seen, unseen, images):
     """Rounding errors of many summed weights must not show as 100.00000000000001 percent."""
-    labels = np.array(labels)
-    scores = Problem(np.eye(20)[labels], labels, seen).outcome().scores(0.0)
+    labels = np.repeat(np.arange(seen + unseen), images)
+    confidence = 1.0 + np.arange(len(labels))[:, None]
+    problem = Problem(confidence * np.eye(seen + unseen)[labels], labels, seen)
+    scores = problem.outcome().scores(0.0)
     assert max(scores.t1, scores.u, scores.s, scores.h) <= 100
     assert scores.ausuc <= 1
+    assert min(scores.t1, scores.u, scores.s, scores.h, 100 * scores.ausuc) == EXACT(100)
 
 
 @given(problems(), st.sampled_from([0.125, 1.0, 4.0]), st.sampled_from([0.5, 1.0, 16.0]))

@@ -21,6 +21,7 @@ from zslbench.records import (
     RunSpec,
     Scores,
     TuningWorld,
+    WordVectors,
     canonical_json,
     digest,
 )
@@ -49,7 +50,7 @@ CHANGES = {
     "dataset": ("cub", False, False),
     "data_digest": ("cafd", True, True),
     "backbone": (BACKBONE.model_copy(update={"weights_digest": "food"}), True, True),
-    "words": ("beef", True, True),
+    "words": (WordVectors(digest="beef", description="GloVe"), True, True),
     "seed": (1, True, False),
     "precision": ("bfloat16", True, True),
     "tuning_worlds": (1, True, True),
@@ -88,6 +89,15 @@ def test_key_follows_the_backbone_but_not_its_exposure(field, value, moves):
     other = changed("backbone", BACKBONE.model_copy(update={field: value}))
     assert (other.key != SPEC.key) == moves
     assert (other.choice_key != SPEC.choice_key) == moves
+
+
+def test_key_follows_the_word_vectors_but_not_their_description():
+    specs = [
+        changed("words", WordVectors(digest=digest, description=description))
+        for digest, description in [("beef", "GloVe"), ("beef", "GloVe 6B"), ("bee", "GloVe")]
+    ]
+    assert specs[0].key == specs[1].key != specs[2].key
+    assert specs[0].choice_key == specs[1].choice_key != specs[2].choice_key
 
 
 def test_key_is_the_sha256_of_what_is_documented():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logit
 from scipy.stats import kstest
 from scipy.stats import norm as normal
 from scipy.stats import t as student_t
@@ -34,10 +35,13 @@ def random_outcome(rng, seen_classes, unseen_classes, images, average="class"):
     return outcome_of(labels, seen_classes, right, margin, average)
 
 
-def half_width(found):
-    """Of an interval that is not clipped."""
-    assert found.high - found.mean == pytest.approx(found.mean - found.low)
-    return found.high - found.mean
+def half_width(found, metric="t1"):
+    """Of an interval that is symmetric on the logit scale, brought back to the metric's own."""
+    top = 1.0 if metric == "ausuc" else 100.0
+    low, mean, high = (logit(end / top) for end in (found.low, found.mean, found.high))
+    assert high - mean == pytest.approx(mean - low)
+    share = found.mean / top
+    return top * (high - mean) * share * (1 - share)
 
 
 # ---------------------------------------------------------------- bootstrap
@@ -112,7 +116,7 @@ def test_interval_over_images_equals_the_stratified_bootstrap(seeds):
     outcomes = [first, *(reshuffled_within_classes(rng, first) for _ in range(seeds - 1))]
     errors = bootstrap_errors(outcomes, 0.1, resampled_images(rng, first.labels, 3000))
     for metric in METRICS:
-        found = half_width(interval(outcomes, [0.1] * seeds, metric, "these_classes"))
+        found = half_width(interval(outcomes, [0.1] * seeds, metric, "these_classes"), metric)
         assert found == pytest.approx(1.965 * errors[metric], rel=0.06), metric
 
 
@@ -123,32 +127,34 @@ def test_interval_over_classes_equals_the_bootstrap_of_classes(seeds):
     outcomes = [first, *(reshuffled_within_classes(rng, first) for _ in range(seeds - 1))]
     errors = bootstrap_errors(outcomes, 0.1, resampled_classes(rng, first.labels, 3000, first.seen))
     for metric in METRICS:
-        found = half_width(interval(outcomes, [0.1] * seeds, metric, "new_classes"))
+        found = half_width(interval(outcomes, [0.1] * seeds, metric, "new_classes"), metric)
         assert found == pytest.approx(2.0 * errors[metric], rel=0.06), metric
 
 
 def test_interval_of_image_averages_equals_the_bootstrap_of_unequal_classes():
-    """Where large classes weigh more, a class brings its size along when it is drawn."""
+    """A class brings its size along when it is drawn; here large classes are also harder."""
     rng = generator(0, "image averages")
-    labels = np.repeat(np.arange(120), rng.integers(1, 12, 120))
-    right = rng.random(len(labels)) < rng.beta(4, 2, 120)[labels]
+    sizes = rng.integers(1, 12, 120)
+    labels = np.repeat(np.arange(120), sizes)
+    right = rng.random(len(labels)) < rng.beta(12, sizes)[labels]
     outcome = outcome_of(labels, 60, right, rng.normal(size=len(labels)), average="image")
     weights = resampled_classes(rng, labels, 3000, 60) * np.bincount(labels)[labels]
     errors = bootstrap_errors([outcome], 0.1, weights)
     for metric in METRICS:
-        found = half_width(interval([outcome], [0.1], metric, "new_classes"))
+        found = half_width(interval([outcome], [0.1], metric, "new_classes"), metric)
         assert found == pytest.approx(2.0 * errors[metric], rel=0.06), metric
 
 
 # ---------------------------------------------------------------- placements
 
 
-@given(st.integers(0, 10_000), st.sampled_from(["class", "image"]))
+@given(st.integers(0, 10_000), st.sampled_from(["class", "image"]), st.integers(0, 29))
 @settings(deadline=None, max_examples=30)
-def test_placements_average_to_their_metric(seed, average):
-    """Over the metric's own side; for AUSUC over either side; H is homogeneous of degree one."""
+def test_placements_average_to_their_metric(seed, average, item):
+    """At a gamma where an image is tied. For AUSUC over either side; H is of degree one."""
     outcome = random_outcome(np.random.default_rng(seed), 3, 2, 6, average)
-    placed, scores = placements(outcome, 0.0), outcome.scores(0.0)
+    gamma = outcome.margin[item]
+    placed, scores = placements(outcome, gamma), outcome.scores(gamma)
     for metric in ("t1", "u", "s", "h"):
         assert outcome.weights @ placed[metric] == pytest.approx(getattr(scores, metric))
     for side in (outcome.labels < 3, outcome.labels >= 3):
@@ -282,8 +288,8 @@ def test_interval_narrows_with_more_seeds(population, metric):
 @pytest.mark.parametrize("metric", METRICS)
 def test_interval_over_new_classes_is_wider_where_classes_differ(metric):
     outcome = random_outcome(generator(5, "wider"), 10, 10, 60)
-    same = half_width(interval([outcome], [0.0], metric, "these_classes"))
-    new = half_width(interval([outcome], [0.0], metric, "new_classes"))
+    same = half_width(interval([outcome], [0.0], metric, "these_classes"), metric)
+    new = half_width(interval([outcome], [0.0], metric, "new_classes"), metric)
     assert new > 1.5 * same
 
 
@@ -425,7 +431,7 @@ def coverage(world, repetitions):
         for population, truth in zip(POPULATIONS, (these_classes, new_classes), strict=True):
             for metric, value in truth.items():
                 found = interval(outcomes, gammas, metric, population)
-                held[population, metric] += found.low <= value <= found.high
+                held[population, metric] += bool(found.low <= value <= found.high)
     return {cell: 100 * count / repetitions for cell, count in held.items()}
 
 
@@ -442,7 +448,27 @@ def coverage(world, repetitions):
 def test_intervals_cover_what_they_say(world):
     """95 % nominal. 1000 repetitions show a coverage to within 1.4 points."""
     found = coverage(world, 1000)
-    print({f"{population} {metric}": share for (population, metric), share in found.items()})
+    print({" ".join(cell): share for cell, share in found.items()})
     for (population, metric), share in found.items():
         low, high = (93, 100) if population == "these_classes" else (90, 99)
         assert low <= share <= high, (population, metric, share)
+
+
+# ---------------------------------------------------------------- what nothing is known of
+
+
+def test_interval_over_new_classes_from_one_class_is_the_whole_range():
+    found = interval([unseen_only([1, 1, 0, 0])], [0.0], "t1", "new_classes")
+    assert (found.low, found.high) == (0.0, 100.0)
+
+
+def test_interval_from_one_image_a_class_is_the_whole_range():
+    found = interval([unseen_only([1], [0], [1])], [0.0], "t1", "these_classes")
+    assert (found.low, found.high) == (0.0, 100.0)
+
+
+def test_interval_gives_a_class_of_one_image_the_spread_of_its_peers():
+    with_single = interval([unseen_only([1, 0, 1, 0], [1])], [0.0], "t1", "these_classes")
+    # variances 1/3 of a class's images: (1/2)^2 (1/3 / 4 + 1/3 / 1)
+    expected = 100 * (0.25 * (1 / 12 + 1 / 3)) ** 0.5
+    assert half_width(with_single) > 1.96 * expected

@@ -48,11 +48,6 @@ class MethodConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    @property
-    def epochs(self) -> int:
-        """Number of epochs a fit yields; closed forms have one."""
-        return 1
-
     @classmethod
     def parse(cls, values: Mapping[str, Any], method: str) -> Self:
         """Build the config from `key=value` settings.
@@ -155,6 +150,11 @@ class Method(ABC):
     def __init__(self, config: Any, seed: int) -> None:
         self.config = config
         self.seed = seed
+
+    @classmethod
+    def epochs(cls, config: Any) -> int:
+        """Return how many epochs a fit with this config yields."""
+        return 1
 
     @classmethod
     def prepare(cls, train: TrainSet, config: Any) -> Any:

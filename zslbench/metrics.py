@@ -24,7 +24,7 @@ Average = Literal["class", "image"]
 
 def harmonic_mean(u: float, s: float) -> float:
     """Return H = 2US / (U + S), 0 where both are 0."""
-    return 2 * u * s / (u + s) if u + s > 0 else 0.0
+    return min(2 * u * s / (u + s), 100.0) if u + s > 0 else 0.0
 
 
 def per_class_accuracy(predictions: Int, labels: Int) -> float:
@@ -135,9 +135,9 @@ class Outcome:
         if self.average == "image":
             weights: Float = 1 / np.where(is_seen, is_seen.sum(), (~is_seen).sum())
             return weights
-        _, members, counts = np.unique(self.labels, return_inverse=True, return_counts=True)
-        classes = [len(np.unique(self.labels[side])) for side in (is_seen, ~is_seen)]
-        weights = 1 / (counts[members] * np.where(is_seen, classes[0], classes[1]))
+        counts = np.bincount(self.labels)
+        seen, unseen = (np.count_nonzero(side) for side in np.split(counts, [self.seen]))
+        weights = 1 / (counts[self.labels] * np.where(is_seen, seen, unseen))
         return weights
 
     @cached_property
@@ -148,7 +148,7 @@ class Outcome:
     @property
     def t1(self) -> float:
         """Per-class top-1 of unseen images among unseen classes, in percent."""
-        return 100 * float(self.weights[self.unseen_hit].sum())
+        return min(100 * float(self.weights[self.unseen_hit].sum()), 100.0)
 
     def scores(self, gamma: float) -> Scores:
         """Return T1, U, S, H and AUSUC, with U, S, H at one gamma."""
@@ -186,12 +186,12 @@ class SeenUnseenCurve:
         all_seen = lost[-1] if len(lost) else 0.0
         u = np.concatenate(([0.0], gained[last_of_tie]))
         s = np.concatenate(([all_seen], all_seen - lost[last_of_tie]))
-        return cls(margin[last_of_tie], u, np.maximum(s, 0.0))
+        return cls(margin[last_of_tie], np.minimum(u, 100.0), np.clip(s, 0.0, 100.0))
 
     @property
     def area(self) -> float:
         """AUSUC in [0, 1]: S over U by trapezoids, so that a tie counts half to either side."""
-        return float(np.sum(np.diff(self.u) * (self.s[1:] + self.s[:-1]))) / 2e4
+        return min(float(np.sum(np.diff(self.u) * (self.s[1:] + self.s[:-1]))) / 2e4, 1.0)
 
     @property
     def h(self) -> Float:
@@ -216,4 +216,5 @@ def plateau_middle(steps: Float, first: int, last: int) -> float:
         return 0.0
     low = steps[first - 1] if first > 0 else steps[0] - 1.0
     high = steps[last] if last < len(steps) else steps[-1] + 1.0
-    return float((low + high) / 2)
+    middle = float((low + high) / 2)
+    return middle if middle > low else float(high)

@@ -38,7 +38,7 @@ def now() -> str:
 class Record(BaseModel):
     """An immutable record that refuses fields it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     kind: ClassVar[str]
 

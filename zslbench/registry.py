@@ -20,8 +20,9 @@ def method_modules() -> dict[str, str]:
     """
     modules: dict[str, str] = {}
     for point in entry_points(group="zslbench.methods"):
-        package = find_spec(point.value)
-        for module in pkgutil.iter_modules(package.submodule_search_locations if package else None):
+        for module in pkgutil.iter_modules(_folders(point.value)):
+            if module.name.startswith("_"):
+                continue
             if module.name in modules:
                 raise ZslbenchError(
                     f"Both {modules[module.name]} and {point.value} bring a method called "
@@ -29,6 +30,15 @@ def method_modules() -> dict[str, str]:
                 )
             modules[module.name] = f"{point.value}.{module.name}"
     return modules
+
+
+def _folders(package: str) -> list[str]:
+    """Return where a package's modules lie; nowhere if it is gone or is no package."""
+    try:
+        spec = find_spec(package)
+    except ImportError:
+        return []
+    return list(spec.submodule_search_locations or []) if spec else []
 
 
 def load_method(name: str) -> type[Method]:
@@ -41,17 +51,17 @@ def load_method(name: str) -> type[Method]:
     if name not in modules:
         raise unknown("method", name, modules)
     module = import_module(modules[name])
-    classes = [
+    classes = {
         member
         for member in vars(module).values()
         if inspect.isclass(member)
         and issubclass(member, Method)
         and member.__module__ == module.__name__
         and not inspect.isabstract(member)
-    ]
+    }
     if len(classes) != 1:
         raise ZslbenchError(
             f"{module.__file__}: a method's file holds exactly one method class, "
             f"this one holds {len(classes)}. Move the others to files of their own."
         )
-    return classes[0]
+    return classes.pop()

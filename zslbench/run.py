@@ -88,7 +88,7 @@ def _tune(
     train = world.train_set(method)
     prepared = method.prepare(train, candidates[0])
     labels = world.open_labels()
-    total = len(candidates) * candidates[0].epochs
+    total = len(candidates) * method.epochs(candidates[0])
     outcomes: list[list[Outcome]] = []
     for config in candidates:
         model = method(config, derive_seed(0, "tuning", world.name))
@@ -121,7 +121,8 @@ def evaluate(
     world = final_world(dataset)
     config = method.Config.model_validate(choice.config)
     model = method(config, spec.seed)
-    wanted = epochs_needed(spec.rules, choice, config.epochs)
+    epochs = method.epochs(config)
+    wanted = epochs_needed(spec.rules, choice, epochs)
     start, scoring = perf_counter(), 0.0
     summaries: dict[int, ScoreSummary] = {}
     losses: dict[str, list[float]] = {}
@@ -132,7 +133,7 @@ def evaluate(
             began = perf_counter()
             summaries[epoch.number] = score(model, world)
             scoring += perf_counter() - began
-        tick(f"{spec.method}: final world, seed {spec.seed}", epoch.number, config.epochs)
+        tick(f"{spec.method}: final world, seed {spec.seed}", epoch.number, epochs)
     fitting = perf_counter() - start - scoring
     opening = Opening(
         run_key=spec.key, method=spec.method, dataset=spec.dataset, data_digest=spec.data_digest
@@ -154,7 +155,7 @@ def evaluate(
         cost=Cost(
             fit_seconds=fitting,
             score_seconds=scoring,
-            images_per_second=len(world.train) * config.epochs / fitting,
+            images_per_second=len(world.train) * epochs / fitting,
             peak_memory_mib=peak_memory_mib(),
         ),
         environment=environment(),

@@ -70,7 +70,7 @@ def test_read_variables_returns_cells_of_text(tmp_path, compressed):
         ("test3dmatrix_7.1_GLNX86.mat", "test3dmatrix"),
         ("testminus_7.4_GLNX86.mat", "testminus"),
         ("testmulti_7.4_GLNX86.mat", "theta"),
-        ("testbool_8_WIN64.mat", "testbools"),
+        ("testmulti_7.1_GLNX86.mat", "a"),
         ("big_endian.mat", "floats"),
     ],
 )
@@ -145,10 +145,9 @@ DAMAGE = {
     "twice": (matrix("a", 6, (1, 2), NUMBERS) * 2, "holds `a` twice"),
     "not deflated": (element(15, b"not deflated")[:20], "incorrect header check"),
     "deflated and cut": (
-        element(15, zlib.compress(matrix("a", 6, (1, 2), NUMBERS))[:-5])[:-7],
+        element(15, zlib.compress(matrix("a", 6, (1, 2), NUMBERS))[:-5]),
         "cut short",
     ),
-    "deep nesting": (b"".join(element(14, b"")[:4] + struct.pack("<I", 8) for _ in "ab"), ""),
 }
 
 
@@ -161,6 +160,15 @@ def test_read_variables_refuses_what_breaks_the_format(tmp_path, content, said):
     assert said in refused.value.what
 
 
+def test_read_variables_is_not_led_into_deep_recursion(tmp_path):
+    nested = matrix("", 6, (1, 2), NUMBERS)
+    for _ in range(3000):
+        nested = matrix("", 1, (1, 1), nested)
+    path = write(tmp_path / "a.mat", matrix("a", 1, (1, 1), nested))
+    with pytest.raises(DataError, match="not a cell array of strings"):
+        strings(read_variables(path, ("a",))["a"], "a", path)
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
@@ -168,18 +176,19 @@ def test_read_variables_refuses_what_breaks_the_format(tmp_path, content, said):
         ([[4]], "holds 4"),
         ([[1.5]], "holds 1.5"),
         ([[-1]], "holds -1"),
-        ([[1e300]], "holds 1e\\+300"),
+        ([[1e300]], "holds 1e+300"),
         ([[np.nan]], "holds nan at row 1, column 1"),
         ([[1j]], "is complex128"),
         ([["1"]], "is <U1"),
         ([[None]], "is a cell array"),
-        (np.zeros((1, 1, 1)), "of shape \\(1, 1, 1\\)"),
-        (np.zeros((0, 1)), "of shape \\(0, 1\\)"),
+        (np.zeros((1, 1, 1)), "is float64 of shape (1, 1, 1)"),
+        (np.zeros((0, 1)), "is float64 of shape (0, 1)"),
     ],
 )
 def test_indices_are_whole_numbers_from_1_to_the_top(value, said):
-    with pytest.raises(DataError, match=f"`loc` {said}"):
+    with pytest.raises(DataError) as refused:
         indices(np.asarray(value), "loc", HERE, top=3)
+    assert refused.value.what.startswith(f"`loc` {said}")
 
 
 def test_indices_become_zero_based():
@@ -193,5 +202,5 @@ def test_real_matrix_keeps_single_precision_and_widens_integers():
 
 @pytest.mark.parametrize("bad", ["", " ", "two\nlines", "\x1b[31m", None, 7.0])
 def test_strings_are_printable_and_not_empty(bad):
-    with pytest.raises(DataError, match="`names`.* entry 2"):
+    with pytest.raises(DataError, match=r"`names`.*\bentry 2"):
         strings(np.array([["kea"], [bad]], dtype=object), "names", HERE)

@@ -98,7 +98,7 @@ def test_eszsl_yields_one_epoch():
     train, config = train_set(SHAPES["n > d"]), config_of(reg_x=1.0, reg_s=1.0)
     epochs = list(ESZSL(config, seed=0).fit(ESZSL.prepare(train, config)))
     assert [epoch.number for epoch in epochs] == [1]
-    assert config.epochs == 1
+    assert ESZSL.epochs(config) == 1
 
 
 def test_eszsl_state_round_trip():

@@ -128,9 +128,10 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _chosen(record: RunRecord, results: Sequence[RuleResult]) -> dict[str, Any]:
-    free = {k: v for k, v in record.choice.config.items() if record.spec.config[k] is None}
-    gamma = _mean([result.gamma for result in results])
-    return {**free, "epoch": _mean([result.epoch for result in results]), "gamma": gamma}
+    chosen = {k: v for k, v in record.choice.config.items() if record.spec.config[k] is None}
+    if max(row.epoch for row in record.choice.candidates) > 1:
+        chosen["epoch"] = _mean([result.epoch for result in results])
+    return {**chosen, "gamma": _mean([result.gamma for result in results])}
 
 
 def _marks(records: Sequence[RunRecord], results: Sequence[RuleResult]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """What MLflow shows of each record: name, tags, parameters, metrics by step."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,6 +8,7 @@ from zslbench.records import Choice, Failure, Opening, Record, RunRecord, RunSpe
 
 PREFIX = "zslbench."
 LEDGER = "ledger"
+REFUSED = re.compile(r"[^\w./ -]")  # in names of metrics; a method may call a loss what it likes
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,12 @@ def _spec_tags(spec: RunSpec) -> dict[str, str]:
 
 
 def _params(spec: RunSpec, config: dict[str, Any]) -> dict[str, str]:
-    plain = spec.model_dump(mode="json", exclude={"config", "settings", "backbone"})
-    flat = {**plain, **{f"backbone.{k}": v for k, v in spec.backbone.model_dump().items()}}
-    return {k: str(v) for k, v in flat.items()} | {f"config.{k}": str(v) for k, v in config.items()}
+    """Return the spec with the config as chosen, nested values as `outer.inner`."""
+    plain = {**spec.model_dump(mode="json", exclude={"settings"}), "config": config}
+    nested = {name: value for name, value in plain.items() if isinstance(value, dict)}
+    flat = {name: value for name, value in plain.items() if name not in nested}
+    flat |= {f"{name}.{k}": v for name, inner in nested.items() for k, v in inner.items()}
+    return {name: str(value) for name, value in flat.items()}
 
 
 def _run(record: RunRecord) -> Payload:
@@ -68,7 +73,7 @@ def _run(record: RunRecord) -> Payload:
     metrics += [(f"cost/{name}", value, 0) for name, value in record.cost.model_dump().items()]
     metrics += _curves(record.choice, record.choice.config)
     metrics += [
-        (f"loss/{name}", value, epoch)
+        ("loss/" + REFUSED.sub("_", name), value, epoch)
         for name, values in record.losses.items()
         for epoch, value in enumerate(values, start=1)
     ]

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
+from uuid import uuid4
 
 from filelock import FileLock
 
@@ -216,13 +217,14 @@ class Store:
         if where.scheme in ("", "file"):
             return Path(unquote(where.path))
         folder = self.results / "fetched" / str(run.info.run_id)
-        if not folder.exists():
-            draft = folder.with_name(f".{run.info.run_id}-{os.getpid()}")
-            draft.mkdir(parents=True, exist_ok=True)
-            get = self.client.download_artifacts
-            if self._try(lambda: get(run.info.run_id, "", str(draft))) and not folder.exists():
-                draft.replace(folder)
-            shutil.rmtree(draft, ignore_errors=True)
+        with self.lock("fetched"):
+            if not folder.exists() and not self.error:
+                draft = folder.with_name(".draft")
+                shutil.rmtree(draft, ignore_errors=True)
+                draft.mkdir(parents=True)
+                fetch = self.client.download_artifacts
+                if self._try(lambda: fetch(run.info.run_id, "", str(draft))):
+                    draft.rename(folder)
         return folder
 
     # -- MLflow ----------------------------------------------------------------------------------
@@ -231,7 +233,8 @@ class Store:
     def client(self) -> Any:
         """MLflow's client; a new SQLite database is made by one process at a time."""
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         logging.getLogger("alembic").setLevel(logging.WARNING)
         from mlflow import MlflowClient
@@ -246,12 +249,13 @@ class Store:
         """Make the database, whole or not at all: MLflow cannot mend a half-made one."""
         from mlflow import MlflowClient
 
-        draft = self.results / ".database"
-        shutil.rmtree(draft, ignore_errors=True)
+        for left in self.results.glob(".database-*"):
+            shutil.rmtree(left)
+        draft = self.results / f".database-{uuid4().hex}"
         draft.mkdir()
         MlflowClient(f"sqlite:///{draft / self.database.name}")
         (draft / self.database.name).rename(self.database)
-        draft.rmdir()
+        shutil.rmtree(draft)
 
     def _known_experiments(self) -> dict[str, str]:
         found = self.client.search_experiments(filter_string=f"name LIKE '{EXPERIMENT}%'")

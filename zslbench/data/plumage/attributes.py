@@ -1,6 +1,7 @@
 """What can be said of a bird: groups of attributes like CUB's, and the part that bears each."""
 
 from enum import IntEnum
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -60,3 +61,4 @@ ATTRIBUTE_NAMES = tuple(f"{group.name}::{value}" for group in GROUPS for value i
 ATTRIBUTE_GROUP = np.repeat(np.arange(len(GROUPS)), [len(group.values) for group in GROUPS])
 ATTRIBUTE_VALUE = np.concatenate([np.arange(len(group.values)) for group in GROUPS])
 ATTRIBUTE_PART = np.array([GROUPS[group].part for group in ATTRIBUTE_GROUP], dtype=np.int64)
+COMBINATIONS = prod(len(group.values) for group in GROUPS)

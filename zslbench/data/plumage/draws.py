@@ -4,6 +4,8 @@ Only raw words of PCG64 are used: numpy guarantees a bit generator's stream for 
 `Generator`'s methods from one version to the next only.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,3 +35,18 @@ class Draws:
         """Return an array of that shape with values 0..255; its size is a multiple of 8."""
         words = np.asarray(self._bits.random_raw(int(np.prod(shape)) // 8))
         return words.astype("<u8").view(np.uint8).reshape(shape).astype(np.int64)
+
+
+class Streams(NamedTuple):
+    """All the streams of one seed and purpose, told apart by what is drawn from them."""
+
+    seed: int
+    purpose: tuple[str | int, ...]
+
+    def of(self, *purpose: str | int) -> "Streams":
+        """Return the streams of a narrower purpose."""
+        return Streams(self.seed, self.purpose + purpose)
+
+    def draws(self, *purpose: str | int) -> Draws:
+        """Return one stream, at its beginning."""
+        return Draws(self.seed, *self.purpose, *purpose)

@@ -47,8 +47,14 @@ def transform(points: Points, matrix: Points) -> Points:
     return moved
 
 
-def smooth(points: Points) -> Points:
-    """Round a closed polygon's corners (Chaikin's corner cutting, twice)."""
+def sharp(*corners: tuple[int, int]) -> Points:
+    """Return the polygon of corners given in whole pixels."""
+    return FIX * np.array(corners)
+
+
+def rounded(*corners: tuple[int, int]) -> Points:
+    """Return the same with its corners cut twice (Chaikin), so that it looks curved."""
+    points = sharp(*corners)
     for _ in range(2):
         after = np.roll(points, -1, axis=0)
         points = np.stack([3 * points + after, points + 3 * after], axis=1).reshape(-1, 2) // 4
@@ -78,8 +84,6 @@ def fill(points: Points, side: int) -> Fill:
     return Fill(slice(top, bottom), slice(left, right), parity.astype(bool))
 
 
-def paint(canvas: Canvas, shape: Fill, ink: int | Canvas) -> None:
-    """Put an ink, or the ink each pixel has on another canvas, on the pixels of a shape."""
-    window = canvas[shape.rows, shape.columns]
-    source = ink if isinstance(ink, int) else ink[shape.rows, shape.columns][shape.inside]
-    window[shape.inside] = source
+def paint(canvas: Canvas, shape: Fill, ink: int) -> None:
+    """Put an ink on the pixels of a shape."""
+    canvas[shape.rows, shape.columns][shape.inside] = ink

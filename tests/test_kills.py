@@ -1,0 +1,198 @@
+"""Whatever is killed, and whenever: the same numbers, no run lost, none shown twice.
+
+Everything here drives the real command line. Processes are killed with SIGKILL at seeded random
+moments of their measured lifetime, from their first write on: before it, nothing is at stake.
+"""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from zslbench.tracking import Store
+
+pytestmark = pytest.mark.slow
+
+ZSLBENCH = Path(sys.executable).with_name("zslbench")
+SEEDS = (0, 1, 2, 3)
+KILLS = 20
+PATIENCE = 180.0
+CHANGES_BY_NATURE = ("seconds", "commits", "openings")
+
+
+class Study:
+    """`zslbench leaderboard` in a results folder of its own, as often as it takes."""
+
+    def __init__(self, data_root, results, uri=None):
+        self.results = results
+        self.options = ["--data-root", str(data_root), "--results", str(results)]
+        self.environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+        if uri:
+            self.environment["MLFLOW_TRACKING_URI"] = uri
+
+    def start(self):
+        seeds = ",".join(map(str, SEEDS))
+        words = ["leaderboard", "--dataset", "tiny", "--methods", "eszsl", "--seeds", seeds]
+        return subprocess.Popen(
+            [ZSLBENCH, *words, *self.options, "--json"], env=self.environment,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def finish(self):
+        """Run to the end; return the rows printed."""
+        return self.rows_of(self.start())
+
+    def rows_of(self, process):
+        out, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, err
+        assert (self.results / "leaderboard.json").is_file()
+        return numbers(out)
+
+    def ends_within(self, seconds):
+        """Start, and kill after some seconds; return whether it had ended by then."""
+        process = self.start()
+        try:
+            process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            return False
+        return True
+
+    def sync(self):
+        done = subprocess.run(
+            [ZSLBENCH, "sync", "--results", self.results], env=self.environment,
+            capture_output=True, text=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def check(self, expected):
+        """Check the numbers, and that the store holds every run once and nothing half-written."""
+        assert self.finish() == expected
+        self.sync()
+        assert list((self.results / "outbox").iterdir()) == []
+        assert not [path for path in self.results.glob(".*") if "leaderboard" not in path.name]
+        store = Store(self.results, self.environment.get("MLFLOW_TRACKING_URI"))
+        runs = store.runs()
+        assert store.error is None
+        assert sorted(run.record.spec.seed for run in runs) == list(SEEDS)
+        assert store.ledger().total() >= len(SEEDS)
+        opened = {run.record.opening for run in runs}
+        assert len(opened) == len(SEEDS)
+
+
+def numbers(text):
+    """Return the rows of a leaderboard without what may differ from one study to the next."""
+    rows = json.loads(text)["rows"]
+    return [{k: v for k, v in row.items() if k not in CHANGES_BY_NATURE} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_root, tmp_path_factory):
+    """The rows of a study that nothing disturbs, its first write and its end, in seconds."""
+    study = Study(tiny_root, tmp_path_factory.mktemp("undisturbed") / "results")
+    began = time.monotonic()
+    process = study.start()
+    while not study.results.exists() and process.poll() is None:
+        time.sleep(0.01)
+    first_write = time.monotonic() - began
+    rows = study.rows_of(process)
+    return rows, first_write, time.monotonic() - began
+
+
+def test_study_killed_at_random_moments_ends_with_the_same_numbers(
+    undisturbed, tiny_root, tmp_path
+):
+    expected, first_write, lifetime = undisturbed
+    moments = random.Random(0)
+    studies = [Study(tiny_root, tmp_path / "0")]
+    kills = 0
+    while kills < KILLS:
+        if studies[-1].ends_within(moments.uniform(first_write, lifetime)):
+            studies.append(Study(tiny_root, tmp_path / str(len(studies))))
+        else:
+            kills += 1
+    for study in studies:
+        study.check(expected)
+
+
+def test_four_processes_fill_one_leaderboard(undisturbed, tiny_root, tmp_path):
+    expected, *_ = undisturbed
+    study = Study(tiny_root, tmp_path / "results")
+    workers = [study.start() for _ in range(4)]
+    assert [study.rows_of(worker) for worker in workers] == [expected] * 4
+    assert numbers((study.results / "leaderboard.json").read_text()) == expected
+    study.check(expected)
+
+
+class Server:
+    """`mlflow server`, light, that can be killed and started again on the same port."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1",
+             "--port", str(self.port), "--workers", "1", "--serve-artifacts",
+             "--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}",
+             "--artifacts-destination", str(self.folder / "artifacts")],
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd=self.folder, start_new_session=True,
+        )  # fmt: skip
+        began = time.monotonic()
+        while not self.answers():
+            assert self.process.poll() is None and time.monotonic() - began < PATIENCE
+            time.sleep(0.1)
+
+    def answers(self):
+        try:
+            with urlopen(f"{self.uri}/health", timeout=1) as answer:
+                return answer.status == 200
+        except (URLError, OSError):
+            return False
+
+    def stop(self):
+        """Kill the server with its workers."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def running(server):
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def test_study_survives_a_server_that_goes_away_and_comes_back(undisturbed, tiny_root, tmp_path):
+    expected, first_write, lifetime = undisturbed
+    moments = random.Random(1)
+    with running(Server(tmp_path)) as server:
+        for number in range(3):
+            study = Study(tiny_root, tmp_path / str(number), server.uri)
+            process = study.start()
+            time.sleep(moments.uniform(first_write, lifetime))
+            server.stop()
+            process.communicate(timeout=PATIENCE)
+            assert process.returncode == 0
+            server.start()
+            study.check(expected)

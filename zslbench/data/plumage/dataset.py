@@ -1,0 +1,118 @@
+"""Plumage as a dataset: class table, splits, sealed labels; and what only drawn images can tell."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.data.plumage.attributes import (
+    ATTRIBUTE_GROUP,
+    ATTRIBUTE_NAMES,
+    ATTRIBUTE_PART,
+    ATTRIBUTE_VALUE,
+    Part,
+)
+from zslbench.data.plumage.classes import BirdClass, describe, draw_classes
+from zslbench.data.plumage.config import PlumageConfig
+from zslbench.data.plumage.drawing import drawn
+from zslbench.data.types import ClassTable, Dataset, Int, SealedLabels, Splits, content_digest
+from zslbench.records import Backbone
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Plumage:
+    """A drawn dataset, and the truth about its images that no real dataset has.
+
+    Attributes:
+        dataset: What methods are run on.
+        part_maps: `[n, S, S]` uint8, the `Part` each pixel shows, 0 where there is no bird.
+        attribute_part: `[K]`, the part that bears each attribute; `Part.WHOLE_BIRD` for size.
+        sampled: `[n, G]` uint8, the index of the value each image shows of each group.
+    """
+
+    dataset: Dataset
+    part_maps: NDArray[np.uint8]
+    attribute_part: Int
+    sampled: NDArray[np.uint8]
+
+    def shows(self, attribute: int) -> NDArray[np.bool_]:
+        """Return `[n]`: which images show an attribute."""
+        values = self.sampled[:, ATTRIBUTE_GROUP[attribute]]
+        return np.asarray(values == ATTRIBUTE_VALUE[attribute])
+
+    def mask(self, attribute: int, items: Int) -> NDArray[np.bool_]:
+        """Return `[b, S, S]`: which pixels of some images belong to the part that bears it."""
+        part, maps = self.attribute_part[attribute], self.part_maps[items]
+        return np.asarray(maps != Part.NONE if part == Part.WHOLE_BIRD else maps == part)
+
+
+def load_plumage(config: PlumageConfig, cache: Path) -> Dataset:
+    """Return the dataset of a config; see `open_plumage`."""
+    return open_plumage(config, cache).dataset
+
+
+def open_plumage(
+    config: PlumageConfig, cache: Path, on_progress: Progress = lambda done, total: None
+) -> Plumage:
+    """Draw a config's images, or find them in the cache, and make a dataset of them.
+
+    Args:
+        config: What to draw.
+        cache: The folder where drawn images are kept; `default_cache_dir()` is the usual place.
+        on_progress: Called with (done, total) while images are drawn.
+
+    Raises:
+        DataError: If the cache cannot be written or a drawing process was killed.
+    """
+    birds = draw_classes(config.classes, config.streams, reserved=config.pretraining)
+    images = drawn(config, birds, cache, on_progress)
+    labels = np.repeat(np.arange(config.classes), config.images_per_class)
+    table, splits = _class_table(birds), _splits(config)
+    locs = splits.trainval, splits.test_seen, splits.test_unseen
+    dataset = Dataset(
+        name="plumage",
+        classes=table,
+        splits=splits,
+        seen=np.arange(config.unseen, config.classes),
+        unseen=np.arange(config.unseen),
+        train_labels=labels[splits.trainval],
+        test_labels=SealedLabels(labels[np.concatenate(locs[1:])]),
+        inputs=images.pixels,
+        backbone=Backbone(name="none", weights_digest="", exposure="none"),
+        digest=content_digest(
+            list(table.names), table.raw_attributes, labels, *locs, images.pixels
+        ),
+    )
+    return Plumage(dataset, images.parts, ATTRIBUTE_PART, images.sampled)
+
+
+def _class_table(birds: list[BirdClass]) -> ClassTable:
+    raw = np.stack([bird.percentages for bird in birds]).astype(np.float64)
+    return ClassTable(
+        names=tuple(_name(number, bird) for number, bird in enumerate(birds, start=1)),
+        attributes=raw / np.linalg.norm(raw, axis=1, keepdims=True),
+        raw_attributes=raw,
+        attribute_names=ATTRIBUTE_NAMES,
+    )
+
+
+def _name(number: int, bird: BirdClass) -> str:
+    """Return a name in the manner of CUB's."""
+    crown, wing, breast, *_ = describe(bird.dominant).values()
+    return f"{number:03}.{crown.title()}_crowned_{wing.title()}_wing_{breast.title()}_breast"
+
+
+def _splits(config: PlumageConfig) -> Splits:
+    """Return PS-like splits: a fifth of each seen class's images is held out for `test_seen`."""
+    each = config.images_per_class
+    held, kept = [], []
+    for label in range(config.unseen, config.classes):
+        items = label * each + config.streams.draws("test_seen", label).order(each)
+        held.append(items[: each // 5])
+        kept.append(items[each // 5 :])
+    unseen = np.arange(config.unseen * each)
+    return Splits(np.sort(np.concatenate(kept)), np.sort(np.concatenate(held)), unseen)
