@@ -76,13 +76,14 @@ def _config(method: type[Method]) -> MethodConfig:
 def _fitted(method: type[Method], world: World, seed: int = 0) -> Method:
     config = _config(method)
     model = method(config, seed)
-    for _ in model.fit(method.prepare(world.train_set(method), config)):
+    for _ in model.fit(method.prepare(world.train_set(method, config.class_attributes), config)):
         pass
     return model
 
 
 def _scores(model: Method, world: World, items: NDArray[np.int64]) -> Float:
-    return np.asarray(model.scores(world.dataset.inputs[items], world.attributes), dtype=float)
+    attributes = world.attributes(model.config.class_attributes)
+    return np.asarray(model.scores(world.dataset.inputs[items], attributes), dtype=float)
 
 
 def _differ(model: Method, one: Float, other: Float) -> float:

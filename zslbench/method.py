@@ -43,10 +43,23 @@ def hyper(
     return Field(default, ge=low, le=high, description=doc, json_schema_extra=space)
 
 
+AttributeForm = Literal["l2", "raw", "centred"]
+
+
 class MethodConfig(BaseModel):
-    """Base of every method's config: typed, bounded, immutable, unknown names refused."""
+    """Base of every method's config: typed, bounded, immutable, unknown names refused.
+
+    Attributes:
+        class_attributes: The form in which a method gets class attributes, in training and scoring
+            alike: rows L2-normalised; as published; or L2-normalised, minus the mean of the world's
+            seen classes, and normalised again.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    class_attributes: AttributeForm = Field(
+        default="l2", description="form of the class attributes: l2, raw (as published) or centred"
+    )
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], method: str) -> Self:
@@ -106,8 +119,7 @@ class TrainSet:
     Attributes:
         inputs: n items.
         labels: `[n]` in 0..Cs-1.
-        class_attributes: `[Cs, K]` of the seen classes, rows L2-normalised.
-        raw_attributes: `[Cs, K]` as published.
+        class_attributes: `[Cs, K]` of the seen classes, in the form that the config asks for.
         word_vectors: `[K, E]`, if the method needs them.
         unseen_attributes: `[Cu, K]`, only if the method declares that it trains on them.
     """
@@ -115,7 +127,6 @@ class TrainSet:
     inputs: Inputs
     labels: NDArray[np.int64]
     class_attributes: Float
-    raw_attributes: Float
     word_vectors: Float | None = None
     unseen_attributes: Float | None = None
 

@@ -85,7 +85,7 @@ def _tune(
     world: World,
     tick: Callable[[int, int], None],
 ) -> Tuning:
-    train = world.train_set(method)
+    train = world.train_set(method, candidates[0].class_attributes)
     prepared = method.prepare(train, candidates[0])
     labels = world.open_labels()
     total = len(candidates) * method.epochs(candidates[0])
@@ -164,7 +164,8 @@ def evaluate(
 
 
 def _fit(model: Method, world: World) -> Iterator[Epoch]:
-    return model.fit(model.prepare(world.train_set(type(model)), model.config))
+    train = world.train_set(type(model), model.config.class_attributes)
+    return model.fit(model.prepare(train, model.config))
 
 
 def score(model: Method, world: World) -> ScoreSummary:
@@ -176,8 +177,9 @@ def score(model: Method, world: World) -> ScoreSummary:
     inputs = Subset(world.dataset.inputs, world.test)
     order = generator(0, "scoring order", world.name).permutation(len(world.test))
     scale = score_scale(model, world)
+    attributes = world.attributes(model.config.class_attributes)
     parts = [
-        summarise(_finite_scores(model, inputs, batch, world.attributes), world.seen, scale)
+        summarise(_finite_scores(model, inputs, batch, attributes), world.seen, scale)
         for batch in np.array_split(order, -(-len(order) // BATCH))
     ]
     back = np.argsort(order)
@@ -196,7 +198,8 @@ def score_scale(model: Method, world: World) -> float:
     """
     inputs = Subset(world.dataset.inputs, world.train)
     some = np.unique(np.linspace(0, len(world.train) - 1, SCALE_IMAGES).astype(np.int64))
-    scores = _finite_scores(model, inputs, some, world.attributes[: world.seen])
+    attributes = world.attributes(model.config.class_attributes)[: world.seen]
+    scores = _finite_scores(model, inputs, some, attributes)
     spread = float(np.std(scores - scores.mean(axis=1, keepdims=True)))
     return max(spread, float(np.finfo(np.float32).tiny))
 

@@ -14,7 +14,7 @@ from zslbench.data.plumage.drawing import choose_habitat, draw_image
 from zslbench.data.plumage.draws import Draws, Streams
 from zslbench.data.plumage.image import draw_picture
 from zslbench.data.plumage.raster import fill, rotation, sine, transform
-from zslbench.data.plumage.scene import HABITATS
+from zslbench.data.plumage.scene import CLUTTER_INK, HABITATS, add_clutter
 from zslbench.data.types import content_digest
 
 BEARERS = (Part.CROWN, Part.WING, Part.BREAST, Part.TAIL, Part.BILL, Part.LEG)
@@ -71,8 +71,8 @@ def test_sine_and_rotation_are_those_of_the_reals_to_a_thousandth():
 @pytest.mark.parametrize(
     ("size", "digest"),
     [
-        (56, "PIN56"),
-        (112, "PIN112"),
+        (56, "13b69b9c00203ec9aa28a8029fa6026f61482be1e10088cff7b1f4bf281349b8"),
+        (112, "ccf7ae4a48871bc064e08a95a67bccc0d2453d4174559fa85f8b796a57912846"),
     ],
 )
 def test_pixels_and_masks_are_these_ones_everywhere(size, digest):
@@ -149,21 +149,13 @@ def test_parts_are_visible_and_the_bird_leaves_most_of_the_frame(size):
     assert (borders == 0).all(axis=(1, 2)).mean() > 0.95
 
 
-def test_size_is_read_off_the_whole_bird_and_never_overlaps():
-    areas = {
-        size: [(picture(number, clutter=0, has_size=size).parts > 0).sum() for number in range(40)]
-        for size in ("small", "medium", "large")
-    }
-    medians = [np.median(area) for area in areas.values()]
-    assert medians[0] < 0.85 * medians[1] < 0.85**2 * medians[2] * 1.1
-    same_shape = [
-        [
-            (picture(n, clutter=0, has_size=s, has_tail_shape="squared").parts > 0).sum()
-            for s in areas
-        ]
-        for n in range(20)
-    ]
-    assert (np.diff(same_shape, axis=1) > 0).all()
+def test_sizes_do_not_overlap_among_birds_of_one_shape():
+    def areas(size):
+        shape = {"has_size": size, "has_tail_shape": "squared", "has_bill_shape": "cone"}
+        return [(picture(number, **shape).parts > 0).sum() for number in range(40)]
+
+    small, medium, large = map(areas, ("small", "medium", "large"))
+    assert max(small) < min(medium) < max(medium) < min(large)
 
 
 def test_birds_face_both_ways_and_stand_in_many_places():
@@ -176,15 +168,22 @@ def test_birds_face_both_ways_and_stand_in_many_places():
 
 
 @pytest.mark.parametrize("clutter", [0, 25, 50, 75, 100])
-def test_clutter_covers_the_share_asked_for_and_never_the_bird(clutter):
-    shares = []
+def test_clutter_covers_the_share_asked_for(clutter):
     for number in range(20):
-        bare, image = picture(number, clutter=0), picture(number, clutter=clutter)
+        bird = picture(number).parts > 0
+        inks = add_clutter(np.zeros((112, 112), np.uint8), bird, clutter, Draws(number, "test"))
+        share = 100 * (inks[~bird] >= CLUTTER_INK).mean()
+        assert clutter <= share < clutter + 8
+        assert clutter or not share
+
+
+def test_clutter_is_seen_around_the_bird_and_never_on_it():
+    for number in range(20):
+        bare, image = picture(number, clutter=0), picture(number, clutter=60)
         bird = bare.parts > 0
         np.testing.assert_array_equal(image.parts, bare.parts)
         np.testing.assert_array_equal(image.pixels[bird], bare.pixels[bird])
-        shares.append((image.pixels != bare.pixels).any(axis=-1)[~bird].mean() * 100)
-    assert clutter - 2 < np.mean(shares) < clutter + 5
+        assert 0.6 < (image.pixels != bare.pixels).any(axis=-1)[~bird].mean() < 0.72
 
 
 def test_clutter_has_the_colours_of_feathers_and_habitats_have_not():
@@ -194,7 +193,7 @@ def test_clutter_has_the_colours_of_feathers_and_habitats_have_not():
         return (np.ptp(outside.astype(int), axis=1) > 100).mean()
 
     assert vivid(0) < 0.05
-    assert vivid(80) > 0.35
+    assert vivid(80) > 0.3
 
 
 def test_light_changes_the_image_and_not_what_is_in_it():
@@ -223,7 +222,7 @@ def test_habitat_follows_the_class_among_seen_classes_as_often_as_asked(spurious
 def test_habitat_of_unseen_classes_is_independent_of_class_and_of_the_knob():
     config = PlumageConfig(classes=6, unseen=2, spurious=100)
     for label in (0, 1):
-        bird, found = habitats(config, label)
+        _, found = habitats(config, label)
         counts = np.bincount(found, minlength=HABITATS)
         assert counts.max() < 2 * 2000 / HABITATS
         assert counts.min() > 2000 / HABITATS / 2

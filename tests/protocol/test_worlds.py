@@ -125,3 +125,20 @@ def test_train_set_holds_what_the_method_declares_and_no_more():
     assert len(plain.class_attributes) == SEEN
     assert greedy.word_vectors is not None
     assert len(greedy.unseen_attributes) == UNSEEN
+
+
+def test_centred_attributes_use_the_mean_of_the_seen_classes_alone():
+    dataset = toy_dataset()
+    world = final_world(dataset)
+    table = dataset.classes.attributes
+    shifted = table - table[:SEEN].mean(axis=0)
+    expected = shifted / np.linalg.norm(shifted, axis=1, keepdims=True)
+    np.testing.assert_allclose(world.attributes("centred"), expected)
+    np.testing.assert_array_equal(world.attributes("raw"), dataset.classes.raw_attributes)
+
+
+def test_training_and_scoring_see_the_same_form_of_attributes():
+    world = final_world(toy_dataset())
+    for form in ("l2", "raw", "centred"):
+        train = world.train_set(ESZSL, form)
+        np.testing.assert_array_equal(train.class_attributes, world.attributes(form)[:SEEN])

@@ -7,7 +7,7 @@ import numpy as np
 
 from zslbench.data.types import ClassSplit, Dataset, Float, Int, SealedLabels, Subset
 from zslbench.errors import DataError
-from zslbench.method import Method, TrainSet
+from zslbench.method import AttributeForm, Method, TrainSet
 from zslbench.seeding import generator
 
 HOLD_OUT = 0.2
@@ -34,25 +34,29 @@ class World:
     test: Int
     sealed: SealedLabels
 
-    @property
-    def attributes(self) -> Float:
-        """`[C, K]` class attributes, rows L2-normalised."""
-        return self.dataset.classes.attributes[self.classes]
+    def attributes(self, form: AttributeForm = "l2") -> Float:
+        """Return `[C, K]` class attributes; `centred` takes the mean of the seen classes alone."""
+        if form == "raw":
+            return self.dataset.classes.raw_attributes[self.classes]
+        rows = self.dataset.classes.attributes[self.classes]
+        if form == "centred":
+            rows = rows - rows[: self.seen].mean(axis=0)
+            rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        return rows
 
     def open_labels(self, announce: Callable[[], None] = lambda: None) -> Int:
         """Return `[m]` the test items' classes in the world's numbering; see `SealedLabels`."""
         return _renumber(self.sealed.open(announce), self.classes)
 
-    def train_set(self, method: type[Method]) -> TrainSet:
+    def train_set(self, method: type[Method], form: AttributeForm = "l2") -> TrainSet:
         """Return what the method may learn from: what it declares to need, and no more."""
-        table, data = self.dataset.classes, self.dataset
+        data, rows = self.dataset, self.attributes(form)
         words = data.word_vectors if "word_vectors" in method.needs else None
-        unseen = self.attributes[self.seen :] if "unseen_attributes" in method.needs else None
+        unseen = rows[self.seen :] if "unseen_attributes" in method.needs else None
         return TrainSet(
             inputs=Subset(data.inputs, self.train),
             labels=self.train_labels,
-            class_attributes=self.attributes[: self.seen],
-            raw_attributes=table.raw_attributes[self.classes[: self.seen]],
+            class_attributes=rows[: self.seen],
             word_vectors=words,
             unseen_attributes=unseen,
         )
