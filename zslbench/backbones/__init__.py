@@ -1,1 +1,0 @@
-"""Pretrained networks, opened up."""

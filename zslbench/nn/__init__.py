@@ -1,1 +1,0 @@
-"""Pieces several methods share."""
