@@ -141,6 +141,7 @@ DAMAGE = {
         "can't decode",
     ),
     "short element of five bytes": (struct.pack("<HHI", 14, 5, 0), "short element"),
+    "name that is none": (matrix("a\0", 6, (1, 2), NUMBERS), r"of the name 'a\x00'"),
     "no matrix": (NUMBERS, "type 9 where"),
     "twice": (matrix("a", 6, (1, 2), NUMBERS) * 2, "holds `a` twice"),
     "not deflated": (element(15, b"not deflated")[:20], "incorrect header check"),

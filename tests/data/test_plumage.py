@@ -271,9 +271,10 @@ class TestCache:
     ):
         self.open(tmp_path)
         monkeypatch.setattr(drawing, "DRAWING_VERSION", -1)
-        _, drawn = self.open(tmp_path)
+        again, drawn = self.open(tmp_path)
         assert drawn
-        open_plumage(replace(self.config, clutter=10), tmp_path)
+        other = open_plumage(replace(self.config, clutter=10), tmp_path)
+        assert other.dataset.digest != again.dataset.digest
         assert len(list(tmp_path.glob("plumage-*/"))) == 3
 
     def test_images_cannot_be_written_to(self, tmp_path):

@@ -198,6 +198,8 @@ def _matrix(kind: int, body: memoryview, order: str) -> _Matrix:
     if dims.dtype.kind not in "iu" or len(dims) < 2 or (dims < 0).any():
         raise ValueError(f"a shape of {dims.tolist()[:8]}")
     name = str(elements.next()[1], "ascii")
+    if name and not name.isidentifier():
+        raise ValueError(f"a variable of the name {name[:40]!r}")
     return _Matrix(name, code, bool(flags[0] >> 8 & COMPLEX), tuple(dims.tolist()), elements)
 
 
