@@ -63,7 +63,9 @@ class ESZSL(ClosedFormMethod):
     @classmethod
     def prepare(cls, train: TrainSet, config: Any) -> Decomposition:
         """Diagonalise X X' and S S', so that each pair of regularisers costs two divisions."""
-        features = _features(train.inputs[np.arange(len(train.inputs))], config)
+        features = train.inputs[np.arange(len(train.inputs))].astype(np.float64)
+        if config.features == "l2":
+            features /= _norms(features)
         attributes = train.class_attributes.astype(np.float64)
         by_class = np.zeros((len(attributes), features.shape[1]))
         np.add.at(by_class, train.labels, features)
@@ -85,8 +87,9 @@ class ESZSL(ClosedFormMethod):
 
     def scores(self, batch: NDArray[Any], class_attributes: Float) -> Float:
         """Return x' W s for each item and class."""
-        predicted: Float = _features(batch, self.config) @ self.weights @ class_attributes.T
-        return predicted
+        features = np.asarray(batch, dtype=np.float64)
+        raw: Float = np.linalg.multi_dot([features, self.weights, class_attributes.T])
+        return raw / _norms(features) if self.config.features == "l2" else raw
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return W `[d, K]`."""
@@ -97,9 +100,6 @@ class ESZSL(ClosedFormMethod):
         self.weights = np.asarray(state["weights"], dtype=np.float64)
 
 
-def _features(batch: NDArray[Any], config: Any) -> Float:
-    features = np.asarray(batch, dtype=np.float64)
-    if config.features == "raw":
-        return features
-    unit: Float = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    return unit
+def _norms(features: Float) -> Float:
+    norms: Float = np.sqrt(np.einsum("ij,ij->i", features, features))[:, None]
+    return np.maximum(norms, 1e-12)

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -35,6 +35,7 @@ class Study:
 
     def __init__(self, data_root, results, uri=None):
         self.results = results
+        self.started = []
         self.options = ["--data-root", str(data_root), "--results", str(results)]
         self.environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
         if uri:
@@ -43,52 +44,39 @@ class Study:
     def start(self):
         seeds = ",".join(map(str, SEEDS))
         words = ["leaderboard", "--dataset", "tiny", "--methods", "eszsl", "--seeds", seeds]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [ZSLBENCH, *words, *self.options, "--json"], env=self.environment,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+        self.started.append(process)
+        return process
 
-    def finish(self):
-        """Run to the end; return the rows printed."""
-        return self.rows_of(self.start())
+    def stop(self):
+        for process in self.started:
+            process.kill()
+            process.communicate()
 
-    def rows_of(self, process):
-        out, err = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0, err
-        assert (self.results / "leaderboard.json").is_file()
-        return numbers(out)
-
-    def ends_within(self, seconds):
-        """Start, and kill after some seconds; return whether it had ended by then."""
-        process = self.start()
+    def end(self, process, patience=PATIENCE):
+        """Return the rows a process prints, None where it had to be killed."""
         try:
-            process.communicate(timeout=seconds)
+            out, err = process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            return False
-        return True
+            return None
+        assert process.returncode == 0, err
+        return numbers(out)
 
-    def sync(self):
-        done = subprocess.run(
-            [ZSLBENCH, "sync", "--results", self.results], env=self.environment,
-            capture_output=True, text=True, timeout=PATIENCE, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    def check(self, expected):
-        """Check the numbers, and that the store holds every run once and nothing half-written."""
-        assert self.finish() == expected
-        self.sync()
-        assert list((self.results / "outbox").iterdir()) == []
-        assert not [path for path in self.results.glob(".*") if "leaderboard" not in path.name]
+    def check(self):
+        """Check that the store holds every run once, and nothing half-written."""
         store = Store(self.results, self.environment.get("MLFLOW_TRACKING_URI"))
-        runs = store.runs()
-        assert store.error is None
-        assert sorted(run.record.spec.seed for run in runs) == list(SEEDS)
+        assert store.sync().error is None
+        assert list(store.outbox.folder.iterdir()) == []
+        assert list(self.results.glob(".database*")) == []
+        records = [run.record for run in store.runs()]
+        assert sorted(record.spec.seed for record in records) == list(SEEDS)
+        assert len({record.opening for record in records}) == len(SEEDS)
         assert store.ledger().total() >= len(SEEDS)
-        opened = {run.record.opening for run in runs}
-        assert len(opened) == len(SEEDS)
 
 
 def numbers(text):
@@ -106,33 +94,45 @@ def undisturbed(tiny_root, tmp_path_factory):
     while not study.results.exists() and process.poll() is None:
         time.sleep(0.01)
     first_write = time.monotonic() - began
-    rows = study.rows_of(process)
-    return rows, first_write, time.monotonic() - began
+    rows = study.end(process)
+    lifetime = time.monotonic() - began
+    study.check()
+    return rows, first_write, lifetime
 
 
-def test_study_killed_at_random_moments_ends_with_the_same_numbers(
-    undisturbed, tiny_root, tmp_path
-):
+@pytest.fixture
+def new_study(tiny_root, tmp_path):
+    """Return a function that makes a study in a folder; none of its processes outlive the test."""
+    with ExitStack() as stack:
+
+        def new(name, uri=None):
+            study = Study(tiny_root, tmp_path / str(name), uri)
+            stack.callback(study.stop)
+            return study
+
+        yield new
+
+
+def test_study_killed_at_random_moments_ends_with_the_same_numbers(undisturbed, new_study):
     expected, first_write, lifetime = undisturbed
     moments = random.Random(0)
-    studies = [Study(tiny_root, tmp_path / "0")]
-    kills = 0
+    kills = studies = 0
     while kills < KILLS:
-        if studies[-1].ends_within(moments.uniform(first_write, lifetime)):
-            studies.append(Study(tiny_root, tmp_path / str(len(studies))))
-        else:
+        study = new_study(studies)
+        studies += 1
+        while (rows := study.end(study.start(), moments.uniform(first_write, lifetime))) is None:
             kills += 1
-    for study in studies:
-        study.check(expected)
+        assert rows == expected
+        study.check()
 
 
-def test_four_processes_fill_one_leaderboard(undisturbed, tiny_root, tmp_path):
+def test_four_processes_fill_one_leaderboard(undisturbed, new_study):
     expected, *_ = undisturbed
-    study = Study(tiny_root, tmp_path / "results")
+    study = new_study("shared")
     workers = [study.start() for _ in range(4)]
-    assert [study.rows_of(worker) for worker in workers] == [expected] * 4
+    assert [study.end(worker) for worker in workers] == [expected] * 4
     assert numbers((study.results / "leaderboard.json").read_text()) == expected
-    study.check(expected)
+    study.check()
 
 
 class Server:
@@ -183,16 +183,20 @@ def running(server):
         server.stop()
 
 
-def test_study_survives_a_server_that_goes_away_and_comes_back(undisturbed, tiny_root, tmp_path):
+def test_study_survives_a_server_that_goes_away_and_comes_back(undisturbed, new_study, tmp_path):
     expected, first_write, lifetime = undisturbed
     moments = random.Random(1)
     with running(Server(tmp_path)) as server:
-        for number in range(3):
-            study = Study(tiny_root, tmp_path / str(number), server.uri)
+        for number, is_back_in_time in enumerate((True, False, True)):
+            study = new_study(number, server.uri)
             process = study.start()
             time.sleep(moments.uniform(first_write, lifetime))
             server.stop()
-            process.communicate(timeout=PATIENCE)
-            assert process.returncode == 0
-            server.start()
-            study.check(expected)
+            if is_back_in_time:
+                server.start()
+                assert study.end(process) is not None
+            else:
+                assert study.end(process) is not None
+                server.start()
+            assert study.end(study.start()) == expected
+            study.check()

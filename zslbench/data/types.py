@@ -116,7 +116,7 @@ def content_digest(*parts: object) -> str:
 def _plain(part: object) -> object:
     if isinstance(part, np.ndarray):
         data = np.ascontiguousarray(part)
-        return [data.dtype.str, list(data.shape), hashlib.sha256(data.tobytes()).hexdigest()]
+        return [data.dtype.str, list(data.shape), hashlib.sha256(data.data).hexdigest()]
     return part
 
 
