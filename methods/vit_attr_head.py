@@ -40,7 +40,7 @@ class ViTAttributeHead(TrainedMethod):
 
     def build(self, train: TrainSet) -> nn.Module:
         """Return the backbone with a new head."""
-        return Network(train.backbone(), train.class_attributes.shape[1])
+        return Network(train.backbone.build(), train.class_attributes.shape[1])
 
     def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
         """Return the cross-entropy over the seen classes."""

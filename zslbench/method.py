@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zslbench.data.types import Inputs
+from zslbench.data.types import BackboneSource, Inputs
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.metrics import Average, Space
 
@@ -122,6 +122,7 @@ class TrainSet:
         class_attributes: `[Cs, K]` of the seen classes, in the form that the config asks for.
         word_vectors: `[K, E]`, if the method needs them.
         unseen_attributes: `[Cu, K]`, only if the method declares that it trains on them.
+        backbone: Builds the pretrained network, where the inputs are images.
     """
 
     inputs: Inputs
@@ -129,6 +130,7 @@ class TrainSet:
     class_attributes: Float
     word_vectors: Float | None = None
     unseen_attributes: Float | None = None
+    backbone: BackboneSource | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from zslbench.data.types import BackboneSource
 from zslbench.method import Epoch, Float, Method, MethodConfig, Need, TrainSet, hyper
 from zslbench.seeding import derive_seed, generator
 
@@ -74,8 +75,8 @@ class TrainedMethod(Method):
         with torch.random.fork_rng():
             torch.manual_seed(derive_seed(self.seed, "initialisation"))
             self.network = self.build(train)
-        self.normalise = train.normalise
         self.network.to(device())
+        self.source = train.backbone
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return parameters with their learning rates: the backbone's, and all others."""
@@ -85,7 +86,11 @@ class TrainedMethod(Method):
             ([p for p in named if id(p) not in backbone], self.config.lr),
             ([p for p in named if id(p) in backbone], self.config.backbone_lr),
         )
-        return [{"params": params, "lr": rate} for params, rate in groups if params and rate > 0]
+        return [
+            {"params": params, "lr": rate, "initial": rate}
+            for params, rate in groups
+            if params and rate > 0
+        ]
 
     def fit(self, prepared: TrainSet, after: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
         """Train, yielding at every epoch's end; go on from a checkpoint if one is given."""
@@ -98,10 +103,6 @@ class TrainedMethod(Method):
         self.epoch = 0
         if after is not None:
             self._resume(after)
-        rates = [group["lr"] for group in self.optimiser.param_groups] if after is None else None
-        base = rates or [group["initial"] for group in self.optimiser.param_groups]
-        for group, rate in zip(self.optimiser.param_groups, base, strict=True):
-            group["initial"] = rate
         while self.epoch < self.config.epochs:
             losses = self._train_epoch(prepared, self.epoch + 1)
             self.epoch += 1
@@ -109,7 +110,7 @@ class TrainedMethod(Method):
 
     def _train_epoch(self, train: TrainSet, epoch: int) -> dict[str, float]:
         torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
-        chance = generator(self.seed, "augmentation", epoch)
+        chance = generator(self.seed, "augmentation", epoch) if self.config.augment else None
         order = generator(self.seed, "order", epoch).permutation(len(train.labels))
         size = min(self.config.batch_size, len(order))
         steps = len(order) // size
@@ -119,7 +120,7 @@ class TrainedMethod(Method):
         for step in range(steps):
             items = order[step * size : (step + 1) * size]
             self._set_rate((epoch - 1) * steps + step, steps * self.config.epochs)
-            images = self.images(train.inputs[items], chance if self.config.augment else None)
+            images = normalise(train.inputs[items], self.source, chance)
             labels = torch.from_numpy(train.labels[items]).to(images.device)
             for name, value in self._step(images, labels, table).items():
                 totals[name] = totals.get(name, torch.zeros_like(value)) + value
@@ -144,21 +145,13 @@ class TrainedMethod(Method):
         for group in self.optimiser.param_groups:
             group["lr"] = group["initial"] * factor
 
-    def images(self, batch: NDArray[Any], chance: np.random.Generator | None) -> Tensor:
-        """Return a batch `[b, h, w, 3]` uint8 as normalised floats `[b, 3, h, w]`, augmented."""
-        images = torch.from_numpy(np.ascontiguousarray(batch)).to(device()).permute(0, 3, 1, 2)
-        if chance is not None:
-            images = augment(images, chance)
-        mean, deviation = (torch.tensor(v, device=images.device) for v in self.normalise)
-        return (images.float() / 255 - mean[:, None, None]) / deviation[:, None, None]
-
     def scores(self, batch: NDArray[Any], class_attributes: Float) -> NDArray[np.floating]:
         """Return logits `[b, C]`, batch by batch, without gradients."""
         self.network.eval()
         table, found = tensor(class_attributes), []
         with torch.inference_mode(), autocast():
             for first in range(0, len(batch), self.config.batch_size):
-                images = self.images(batch[first : first + self.config.batch_size], None)
+                images = normalise(batch[first : first + self.config.batch_size], self.source)
                 found.append(self.logits(images, table).float().cpu().numpy())
         return np.concatenate(found)
 
@@ -182,6 +175,26 @@ class TrainedMethod(Method):
         self.network.load_state_dict(after["network"])
         self.optimiser.load_state_dict(after["optimiser"])
         self.epoch = int(after["epoch"])
+
+
+def normalise(
+    batch: NDArray[Any], source: BackboneSource, chance: np.random.Generator | None = None
+) -> Tensor:
+    """Return a batch `[b, h, w, 3]` uint8 as the backbone's floats `[b, 3, h, w]`, on the device.
+
+    Args:
+        batch: Decoded images.
+        source: Whose mean and deviation to use.
+        chance: Augments the images if given.
+    """
+    images = torch.from_numpy(np.ascontiguousarray(batch)).to(device()).permute(0, 3, 1, 2)
+    if chance is not None:
+        images = augment(images, chance)
+    mean, deviation = (
+        torch.tensor(value, device=images.device)[:, None, None]
+        for value in (source.mean, source.deviation)
+    )
+    return (images.float() / 255 - mean) / deviation
 
 
 def augment(images: Tensor, chance: np.random.Generator) -> Tensor:
