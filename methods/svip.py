@@ -3,10 +3,10 @@ ICCV 2025 (arXiv 2503.10252).
 
 | point | paper | released code | here |
 |---|---|---|---|
-| patch target r (Eq. 4, 6) | in [0, 1], no normaliser given | top-M: 0, rest: 1 | `target`: top-M is 1 |
+| patch target r (Eq. 4, 6) | in [0, 1], not normalised | top-M 0, rest 1 | `target`: top-M 1 |
 | aggregation (Eq. 4) | W + W T, heads summed | rollout, heads averaged | `aggregation`: rollout |
 | 2 x 2 pooling of scores | 2 x 2 blocks | four in raster order | 2 x 2 blocks |
-| who selects in training | Eq. 8 classifier, Alg. 1 attention | attention | `selection`: attention |
+| selection in training | Eq. 8 classifier, Alg. 1 attention | attention | `selection`: attention |
 | selection of pass 2, and at test | the same; classifier | by mean token; all 49 | as the paper |
 | e (Eq. 7, 9) | added to unselected patches | the same, layout scrambled | added, in layout |
 | pooling (Eq. 10) | max over the selected | mean | `pooling`: max |
@@ -15,21 +15,21 @@ ICCV 2025 (arXiv 2503.10252).
 | other losses | none | attribute decorrelation | none |
 | 196 to 49 tokens | "aggregated 2 x 2" | at both ends, blocks run on all | `merge` |
 
-True cosine with sigma 5 can hardly be trained (the best reachable cross-entropy on CUB is 2.6 nats),
-so the scale is 20 where logits are cosines.
+True cosine with sigma 5 can hardly be trained (on CUB no attribute vector reaches a cross-entropy
+below 2.6 nats), so the scale is 20 where logits are cosines.
 """  # noqa: D205
 
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from zslbench.backbones.vit import OpenViT
 from zslbench.method import PublishedRule, TrainSet, hyper
 from zslbench.nn.attention import Aggregation, ClassRow
 from zslbench.nn.losses import Consistency, consistency
-from zslbench.nn.patches import merge_blocks, mean_blocks, split_blocks
+from zslbench.nn.patches import mean_blocks, merge_blocks, split_blocks
 from zslbench.training import TrainedConfig, TrainedMethod, class_logits
 
 HIDDEN = 512
@@ -114,6 +114,7 @@ class SVIP(TrainedMethod):
         pooling: Literal["max", "mean"] = "max"
         merge: Literal["input", "output"] = "output"
 
+    network: Network
     needs = frozenset({"images", "word_vectors"})
     published = PublishedRule(
         epoch="best", gamma="best", space="probability", average="image",
@@ -123,7 +124,7 @@ class SVIP(TrainedMethod):
     def build(self, train: TrainSet) -> nn.Module:
         """Return the network around the backbone."""
         words = torch.from_numpy(train.word_vectors).float()  # type: ignore[arg-type]
-        return Network(train.backbone.build(), words, self.config.merge)  # type: ignore[union-attr]
+        return Network(self.source.build(), words, self.config.merge)
 
     def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
         """Algorithm 1: two passes and the three terms of Eq. 14, weighted."""
@@ -139,10 +140,10 @@ class SVIP(TrainedMethod):
         )
         target = patch_targets(scores, config.target, config.M)
         return {
-            "classes": F.cross_entropy(one, labels) + F.cross_entropy(two, labels),
+            "classes": cross_entropy(one, labels) + cross_entropy(two, labels),
             "consistency": config.lambda1 * consistency(one, two, config.consistency),
             "patches": config.lambda2
-            * F.binary_cross_entropy_with_logits(patch_logits.float(), target),
+            * binary_cross_entropy_with_logits(patch_logits.float(), target),
         }
 
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
@@ -187,5 +188,3 @@ def patch_targets(scores: Tensor, how: str, count: int) -> Tensor:
         return scores.argsort(dim=1).argsort(dim=1).float() / (scores.shape[1] - 1)
     low, high = scores.amin(dim=1, keepdim=True), scores.amax(dim=1, keepdim=True)
     return (scores - low) / (high - low).clamp_min(1e-12)
-
-

@@ -36,11 +36,12 @@ class ViTAttributeHead(TrainedMethod):
     class Config(TrainedConfig):
         """Config of the baseline."""
 
+    network: Network
     published = PublishedRule(epoch="best", gamma=0.0, source="SVIP, Table 2; code of its epochs")
 
     def build(self, train: TrainSet) -> nn.Module:
         """Return the backbone with a new head."""
-        return Network(train.backbone.build(), train.class_attributes.shape[1])
+        return Network(self.source.build(), train.class_attributes.shape[1])
 
     def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
         """Return the cross-entropy over the seen classes."""

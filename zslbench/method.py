@@ -175,8 +175,12 @@ class Method(ABC):
         return train
 
     @abstractmethod
-    def fit(self, prepared: Any) -> Iterator[Epoch]:
-        """Learn, yielding at the end of every epoch."""
+    def fit(self, prepared: Any, after: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
+        """Learn, yielding at the end of every epoch; go on after a checkpoint if one is given."""
+
+    def checkpoint(self) -> Mapping[str, Any] | None:
+        """Return what `fit` needs to go on from here; None where starting again is as good."""
+        return None
 
     @abstractmethod
     def scores(self, batch: NDArray[Any], class_attributes: Float) -> NDArray[np.floating]:
@@ -198,7 +202,7 @@ class ClosedFormMethod(Method):
     deterministic = True
     precision = "float64"
 
-    def fit(self, prepared: Any) -> Iterator[Epoch]:
+    def fit(self, prepared: Any, after: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
         """Solve, and yield the one epoch."""
         self.solve(prepared)
         yield Epoch(1)

@@ -37,7 +37,11 @@ class TrainedConfig(MethodConfig):
         1e-4, low=0.0, high=1.0, log=True, symbol="wd", doc="decoupled weight decay (AdamW)"
     )
     warmup: float = hyper(
-        0.1, low=0.0, high=0.9, symbol="warm-up", doc="share of steps with a rising rate, then cosine"
+        0.1,
+        low=0.0,
+        high=0.9,
+        symbol="warm-up",
+        doc="share of steps with a rising rate, then cosine",
     )
     clip: float = hyper(1.0, low=0.0, high=1e3, symbol="clip", doc="gradient norm; 0: no clipping")
     augment: bool = True
@@ -52,6 +56,7 @@ class TrainedMethod(Method):
 
     needs: ClassVar[frozenset[Need]] = frozenset({"images"})
     network: nn.Module
+    source: BackboneSource
 
     @classmethod
     def epochs(cls, config: Any) -> int:
@@ -72,11 +77,13 @@ class TrainedMethod(Method):
 
     def setup(self, train: TrainSet) -> None:
         """Build the network from the seed, on the device."""
+        if train.backbone is None:
+            raise ValueError("a trained method needs a backbone")
+        self.source = train.backbone
         with torch.random.fork_rng():
             torch.manual_seed(derive_seed(self.seed, "initialisation"))
             self.network = self.build(train)
         self.network.to(device())
-        self.source = train.backbone
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return parameters with their learning rates: the backbone's, and all others."""
@@ -96,7 +103,7 @@ class TrainedMethod(Method):
         """Train, yielding at every epoch's end; go on from a checkpoint if one is given."""
         self.setup(prepared)
         if self.config.backbone_lr == 0:
-            self.network.backbone.requires_grad_(False)  # type: ignore[union-attr]
+            self.network.backbone.requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
             self.parameter_groups(), weight_decay=self.config.weight_decay
         )
@@ -131,7 +138,7 @@ class TrainedMethod(Method):
             losses = self.losses(images, labels, table)
         total = torch.stack(list(losses.values())).sum()
         self.optimiser.zero_grad(set_to_none=True)
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         if self.config.clip > 0:
             parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
             nn.utils.clip_grad_norm_(parameters, self.config.clip)
@@ -213,7 +220,7 @@ def augment(images: Tensor, chance: np.random.Generator) -> Tensor:
 
 
 def class_logits(predicted: Tensor, table: Tensor, how: str, scale: float) -> Tensor:
-    """Return `[B, C]`: scaled cosine or dot product of predicted attributes with class attributes."""
+    """Return `[B, C]`: scaled cosine or dot product of predicted and class attributes."""
     if how == "cosine":
         predicted = nn.functional.normalize(predicted.float(), dim=-1)
         table = nn.functional.normalize(table, dim=-1)

@@ -1,4 +1,4 @@
-"""Backbones by name: the embedded one, or any ViT of timm's, with weights that exist or an error."""
+"""Backbones by name: the embedded one, or any ViT of timm's with weights, or an error."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ def _timm(name: str, weights: Path | None) -> Source:
     if bare.split(".")[0] not in known:
         raise unknown("ViT of timm's", bare, [model for model in known if "_patch" in model][:60])
     untrained = name.startswith(RANDOM)
-    cfg = timm.get_pretrained_cfg(bare)
+    cfg: Any = timm.get_pretrained_cfg(bare)
     digest = "" if untrained else _digest(weights) if weights else f"timm:{bare}"
     record = Backbone(name=name, weights_digest=digest, exposure=_exposure(bare, untrained))
     build = partial(_build_timm, bare, weights, untrained)
@@ -108,7 +108,9 @@ def _exposure(name: str, untrained: bool) -> Exposure:
     tag = name.partition(".")[2]
     if "in21k" in tag or "in22k" in tag or "in12k" in tag:
         return "21k"
-    return "1k" if tag.endswith("in1k") else "web" if "laion" in tag or "openai" in tag else "unknown"
+    return (
+        "1k" if tag.endswith("in1k") else "web" if "laion" in tag or "openai" in tag else "unknown"
+    )
 
 
 def _digest(path: Path) -> str:

@@ -31,7 +31,9 @@ def with_features(
         np.save(part, features)
         part.replace(path)
     backbone = record.model_copy(update={"name": f"features:{record.name}"})
-    return replace(dataset, inputs=np.load(path, allow_pickle=False), backbone=backbone, source=None)
+    return replace(
+        dataset, inputs=np.load(path, allow_pickle=False), backbone=backbone, source=None
+    )
 
 
 def extract(

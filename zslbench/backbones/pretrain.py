@@ -44,7 +44,7 @@ def pretrain(out: Path) -> None:
                 logits = network["head"](backbone(images)[:, 0]).float()
             loss = nn.functional.cross_entropy(logits, labels)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
             schedule.step()

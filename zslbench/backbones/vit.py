@@ -30,7 +30,12 @@ class OpenViT(nn.Module):
         self.vit = vit
         self.width: int = vit.embed_dim
         rows, columns = vit.patch_embed.grid_size
-        if rows != columns or vit.cls_token is None or vit.no_embed_class or vit.reg_token is not None:
+        if (
+            rows != columns
+            or vit.cls_token is None
+            or vit.no_embed_class
+            or vit.reg_token is not None
+        ):
             raise ValueError("only square ViTs with a class token and no registers are opened up")
         self.grid: int = rows
         self.size: int = vit.patch_embed.img_size[0]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -139,7 +140,7 @@ def _embedded(request: DataRequest, on_progress: Callable[[int, int], None]) -> 
     from zslbench.data.words import load_words
 
     settings = request.name.partition(":")[2]
-    config = PlumageConfig(**_parse_knobs(settings))
+    config = replace(PlumageConfig(), **_parse_knobs(settings))
     dataset = open_plumage(config, default_cache_dir(), on_progress).dataset
     names = dataset.classes.attribute_names
     words = load_words(request.words or "random", names, expected=len(names))
@@ -148,9 +149,9 @@ def _embedded(request: DataRequest, on_progress: Callable[[int, int], None]) -> 
     return replace(dataset, name=name, word_vectors=words.vectors, words=described)
 
 
-def _parse_knobs(settings: str) -> dict[str, int]:
+def _parse_knobs(settings: str) -> dict[str, Any]:
     """Read `clutter=80,seed=3` as knobs of plumage."""
-    knobs = {}
+    knobs: dict[str, Any] = {}
     for pair in filter(None, settings.split(",")):
         key, _, value = pair.partition("=")
         if key not in KNOBS:

@@ -65,19 +65,19 @@ class Splits:
 
 
 class BackboneSource(Protocol):
-    """Builds the pretrained network under a method, again and again.
-
-    Attributes:
-        mean: Of its input, `(r, g, b)` in [0, 1].
-        deviation: Likewise.
-    """
+    """Builds the pretrained network under a method, again and again."""
 
     @property
-    def mean(self) -> tuple[float, ...]: ...
+    def mean(self) -> tuple[float, ...]:
+        """Mean of the network's input, `(r, g, b)` in [0, 1]."""
+
     @property
-    def deviation(self) -> tuple[float, ...]: ...
-    def build(self) -> Any:
-        """Return a new network with the weights in it."""
+    def deviation(self) -> tuple[float, ...]:
+        """Its deviation."""
+
+    @property
+    def build(self) -> Callable[[], Any]:
+        """Returns a new network with the weights in it."""
 
 
 class SealedLabels:

@@ -1,9 +1,9 @@
 """Attention aggregated over layers: only the class token's row, nothing of size T x T kept long.
 
 With head-averaged attention A_l (rows sum to 1), rollout (Abnar and Zuidema, ACL 2020) is
-R = B_L ... B_1 with B_l = (A_l + I) / 2; SVIP's Eq. 4, W^l = W^{l-1} + W^{l-1} T^l, multiplies in the
-other order, W^L = (I + T^1) ... (I + T^L). The class row of Eq. 4 needs no layer but the one at hand;
-that of rollout needs the last layer first.
+R = B_L ... B_1 with B_l = (A_l + I) / 2; SVIP's Eq. 4, W^l = W^{l-1} + W^{l-1} T^l, multiplies in
+the other order, W^L = (I + T^1) ... (I + T^L). The class row of Eq. 4 needs no layer but the one at
+hand; that of rollout needs the last layer first.
 """
 
 from typing import Literal
@@ -45,7 +45,9 @@ class ClassRow:
         """Return `[B, T - 1]` scores of the patches."""
         row = self._row
         for mean in reversed(self._layers):
-            row = (mean[:, 0] + _unit(mean)) / 2 if row is None else (row + _row_times(row, mean)) / 2
+            row = (
+                (mean[:, 0] + _unit(mean)) / 2 if row is None else (row + _row_times(row, mean)) / 2
+            )
         if row is None:
             raise ValueError("no attention was shown")
         return row[:, 1:]

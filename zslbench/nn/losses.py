@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.functional import kl_div, log_softmax
 
 Consistency = Literal["half_jeffreys", "js", "kl"]
 
@@ -19,7 +19,7 @@ def consistency(one: Tensor, other: Tensor, how: Consistency = "half_jeffreys") 
             (which the paper calls JSD); `js` the Jensen-Shannon divergence; `kl` the released
             code's one direction, KL(other || one).
     """
-    log_p, log_q = F.log_softmax(one, dim=-1), F.log_softmax(other, dim=-1)
+    log_p, log_q = log_softmax(one, dim=-1), log_softmax(other, dim=-1)
     if how == "kl":
         return _kl(log_q, log_p)
     if how == "half_jeffreys":
@@ -30,4 +30,4 @@ def consistency(one: Tensor, other: Tensor, how: Consistency = "half_jeffreys") 
 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
     """KL(p || q) of log-probabilities, batch mean."""
-    return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
+    return kl_div(log_q, log_p, reduction="batchmean", log_target=True)
