@@ -17,7 +17,7 @@ def real_data():
     return SHARED
 
 
-def write_tiny(folder: Path, seed: int = 0, classes: int = 12, unseen: int = 3, per_class: int = 12):
+def write_tiny(folder, seed=0, classes=12, unseen=3, per_class=12):
     """Write a dataset whose features are a noisy linear image of the class attributes."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -85,19 +86,36 @@ def numbers(text):
     return [{k: v for k, v in row.items() if k not in CHANGES_BY_NATURE} for row in rows]
 
 
+@dataclass
+class Reference:
+    """A study that nothing disturbs: its rows, and when things happen, in seconds.
+
+    Attributes:
+        first_write: From a start to its first write.
+        lifetime: From a start to its end.
+        reuse: The same for a start that finds everything done.
+    """
+
+    rows: list
+    first_write: float
+    lifetime: float
+    reuse: float
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tiny_root, tmp_path_factory):
-    """The rows of a study that nothing disturbs, its first write and its end, in seconds."""
     study = Study(tiny_root, tmp_path_factory.mktemp("undisturbed") / "results")
-    began = time.monotonic()
+    times = [time.monotonic()]
     process = study.start()
     while not study.results.exists() and process.poll() is None:
         time.sleep(0.01)
-    first_write = time.monotonic() - began
+    times.append(time.monotonic())
     rows = study.end(process)
-    lifetime = time.monotonic() - began
+    times.append(time.monotonic())
+    assert study.end(study.start()) == rows
+    times.append(time.monotonic())
     study.check()
-    return rows, first_write, lifetime
+    return Reference(rows, times[1] - times[0], times[2] - times[0], times[3] - times[2])
 
 
 @pytest.fixture
@@ -114,24 +132,23 @@ def new_study(tiny_root, tmp_path):
 
 
 def test_study_killed_at_random_moments_ends_with_the_same_numbers(undisturbed, new_study):
-    expected, first_write, lifetime = undisturbed
-    moments = random.Random(0)
+    draw = random.Random(0)
     kills = studies = 0
     while kills < KILLS:
         study = new_study(studies)
         studies += 1
-        while (rows := study.end(study.start(), moments.uniform(first_write, lifetime))) is None:
-            kills += 1
-        assert rows == expected
+        for latest in (undisturbed.lifetime, *[undisturbed.reuse] * 3):
+            moment = draw.uniform(undisturbed.first_write, latest)
+            kills += study.end(study.start(), moment) is None
+        assert study.end(study.start()) == undisturbed.rows
         study.check()
 
 
 def test_four_processes_fill_one_leaderboard(undisturbed, new_study):
-    expected, *_ = undisturbed
     study = new_study("shared")
     workers = [study.start() for _ in range(4)]
-    assert [study.end(worker) for worker in workers] == [expected] * 4
-    assert numbers((study.results / "leaderboard.json").read_text()) == expected
+    assert [study.end(worker) for worker in workers] == [undisturbed.rows] * 4
+    assert numbers((study.results / "leaderboard.json").read_text()) == undisturbed.rows
     study.check()
 
 
@@ -183,20 +200,20 @@ def running(server):
         server.stop()
 
 
-def test_study_survives_a_server_that_goes_away_and_comes_back(undisturbed, new_study, tmp_path):
-    expected, first_write, lifetime = undisturbed
-    moments = random.Random(1)
+@pytest.mark.parametrize("is_back_in_time", [True, False])
+def test_study_survives_a_server_that_goes_away_and_comes_back(
+    undisturbed, new_study, tmp_path, is_back_in_time
+):
+    draw = random.Random(is_back_in_time)
     with running(Server(tmp_path)) as server:
-        for number, is_back_in_time in enumerate((True, False, True)):
-            study = new_study(number, server.uri)
-            process = study.start()
-            time.sleep(moments.uniform(first_write, lifetime))
-            server.stop()
-            if is_back_in_time:
-                server.start()
-                assert study.end(process) is not None
-            else:
-                assert study.end(process) is not None
-                server.start()
-            assert study.end(study.start()) == expected
-            study.check()
+        study = new_study("served", server.uri)
+        process = study.start()
+        time.sleep(draw.uniform(undisturbed.first_write, undisturbed.lifetime))
+        server.stop()
+        if not is_back_in_time:
+            assert study.end(process) is not None
+        server.start()
+        if is_back_in_time:
+            assert study.end(process) is not None
+        assert study.end(study.start()) == undisturbed.rows
+        study.check()

@@ -335,3 +335,11 @@ def test_database_half_made_by_a_killed_process_is_made_again(tmp_path, monkeypa
     assert not store.has("run", "k")
     assert store.error is None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["locks", "mlflow.db"]
+
+
+def test_corrupt_record_does_not_keep_others_from_being_uploaded(store, record):
+    (store.outbox.path("run", record.key) / "record.json").write_text("{}")
+    report = store.sync()
+    assert (report.left, report.error) == (1, None)
+    assert len(shown(store, "choice")) == 1
+    assert shown(store, "run") == []

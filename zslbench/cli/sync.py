@@ -26,4 +26,6 @@ def sync(results: opt.Results = opt.RESULTS, json: opt.Json = False) -> None:
         print(f"{report.uploaded} uploaded to {store.uri}, {report.left} left in the outbox")
         if report.error:
             print(f"MLflow could not be reached: {report.error}")
+        elif report.left:
+            print("zslbench doctor says what is wrong with them")
     raise typer.Exit(1 if report.left else 0)

@@ -13,7 +13,7 @@ REFUSED = re.compile(r"[^\w./ -]")  # in names of metrics; a method may call a l
 
 @dataclass(frozen=True)
 class Payload:
-    """One MLflow run: `metrics` are (name, value, step)."""
+    """One MLflow run: `metrics` are (name, value, step); `seconds` is how long the work took."""
 
     experiment: str
     name: str
@@ -22,6 +22,7 @@ class Payload:
     metrics: list[tuple[str, float, int]] = field(default_factory=list)
     dataset: tuple[str, str] | None = None
     status: str = "FINISHED"
+    seconds: float = 0.0
 
 
 def payload(record: Record) -> Payload:
@@ -65,6 +66,7 @@ def _run(record: RunRecord) -> Payload:
     tags = _tags(record, _spec_tags(spec) | environment)
     if record.environment.get("commit", "unknown") != "unknown":
         tags["mlflow.source.git.commit"] = record.environment["commit"]
+    tags |= {"mlflow.source.name": "zslbench", "mlflow.source.type": "LOCAL"}
     metrics = [("gamma_zero/" + k, v, 0) for k, v in _scores(record.plain)]
     for rule, result in record.rules.items():
         metrics += [(f"{rule}/{name}", value, 0) for name, value in _scores(result.scores)]
@@ -84,6 +86,7 @@ def _run(record: RunRecord) -> Payload:
         _params(spec, record.choice.config),
         metrics,
         (spec.dataset, spec.data_digest),
+        seconds=record.cost.fit_seconds + record.cost.score_seconds,
     )
 
 
@@ -103,7 +106,9 @@ def _choice(choice: Choice) -> Payload:
     for number, world in enumerate(choice.worlds, start=1):
         metrics += [(f"chosen/{name}", value, number) for name, value in _scores(world.scores)]
     params = {f"config.{name}": str(value) for name, value in choice.config.items()}
-    return Payload(choice.dataset, f"{choice.method} choice", _tags(choice, {}), params, metrics)
+    name = f"{choice.method} choice"
+    tags = _tags(choice, {})
+    return Payload(choice.dataset, name, tags, params, metrics, seconds=choice.seconds)
 
 
 def _failure(record: Failure) -> Payload:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -75,16 +75,17 @@ class Store:
         """
         self.error = None if again else self.error
         self.outbox.sweep()
-        uploaded, waiting = 0, list(self.outbox)
+        waiting = list(self.outbox)
         if not waiting:
             return SyncReport(0, 0, self.error)
         with self.lock("sync"):
             for path in waiting:
                 if self.error:
                     break
-                if path.exists() and self._try(lambda p=path: self._upload(p)):  # type: ignore[misc]
-                    uploaded += 1
-        return SyncReport(uploaded, len(list(self.outbox)), self.error)
+                if path.exists():
+                    self._try(partial(self._upload, path))
+        left = sum(path.exists() for path in waiting)
+        return SyncReport(len(waiting) - left, left, self.error)
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -109,17 +110,22 @@ class Store:
     def _upload(self, path: Path) -> None:
         kind, key = path.name.split("-", 1)
         if next(self._search(_finished(kind, key)), None) is None:
-            self._create(payload(read_record(path, kind)), path)
+            try:
+                record = read_record(path, kind)
+            except DataError:
+                return  # stays where it is: `doctor` shows it, and others must not wait for it
+            self._create(payload(record), path)
         self.outbox.remove(path)
 
     def _create(self, shown: Payload, folder: Path) -> None:
         from mlflow.entities import Dataset, DatasetInput, Metric, Param
 
-        start = int(folder.stat().st_mtime * 1000)
+        end = int(folder.stat().st_mtime * 1000)
+        start = end - int(shown.seconds * 1000)
         run = self.client.create_run(
             self._experiment(shown.experiment), start, shown.tags, shown.name
         ).info
-        metrics = [Metric(name, value, start, step) for name, value, step in shown.metrics]
+        metrics = [Metric(name, value, end, step) for name, value, step in shown.metrics]
         params = [Param(name, value) for name, value in shown.params.items()]
         for first in range(0, max(len(metrics), 1), 900):
             self.client.log_batch(run.run_id, metrics[first : first + 900], params)
@@ -129,7 +135,7 @@ class Store:
             dataset = Dataset(name, digest[:36], "local", name)
             self.client.log_inputs(run.run_id, [DatasetInput(dataset)])
         self.client.log_artifacts(run.run_id, str(folder))
-        self.client.set_terminated(run.run_id, shown.status)
+        self.client.set_terminated(run.run_id, shown.status, end)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -268,7 +274,8 @@ class Store:
         name = EXPERIMENT + short_name
         if name not in self._experiments and name not in self._known_experiments():
             folder = (self.results / "artifacts" / short_name).as_uri() if self.is_local else None
-            self._experiments[name] = self.client.create_experiment(name, folder)
+            tags = {"mlflow.experimentKind": "custom_model_development"}
+            self._experiments[name] = self.client.create_experiment(name, folder, tags)
         return self._experiments[name]
 
 
