@@ -123,7 +123,7 @@ class SVIP(TrainedMethod):
 
     def build(self, train: TrainSet) -> nn.Module:
         """Return the network around the backbone."""
-        words = torch.from_numpy(train.word_vectors).float()  # type: ignore[arg-type]
+        words = torch.from_numpy(train.word_vectors).float()
         return Network(self.source.build(), words, self.config.merge)
 
     def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:

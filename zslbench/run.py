@@ -196,6 +196,9 @@ def _follow(
         slot.save(epoch.number, model.checkpoint(), progress)
         tick(epoch.number)
         began = perf_counter()
+    if not wanted <= progress.summaries.keys():
+        missing = sorted(wanted - progress.summaries.keys())
+        raise RuntimeError(f"{type(model).__name__}.fit did not yield the epochs {missing}")
     return progress
 
 
