@@ -186,6 +186,9 @@ class Method(ABC):
     def scores(self, batch: NDArray[Any], class_attributes: Float) -> NDArray[np.floating]:
         """Return `[b, C]` scores (logits) of a batch over the classes whose rows are given."""
 
+    def setup(self, train: TrainSet) -> None:  # noqa: B027 - nothing to build is common
+        """Build what `load_state` fills, where that takes more than the config."""
+
     @abstractmethod
     def state(self) -> dict[str, NDArray[Any]]:
         """Return all that has been learnt, as named arrays."""

@@ -53,3 +53,20 @@ def extract(
             found.append(network(images)[:, 0].float().cpu().numpy())
             on_progress(int(items[-1]) + 1, n)
     return np.concatenate(found)
+
+
+def write_mat(path: Path, features: NDArray[np.float32], folder: Path, classes: int) -> None:
+    """Write features in the shape of `res101.mat`, with the labels and files of the dataset."""
+    from scipy.io import savemat
+
+    from zslbench.data.xlsa17 import read_items
+
+    items = read_items(folder, None, classes)
+    part = path.with_name(f".{path.name}.part")
+    content = {
+        "features": features.T,
+        "labels": items.labels[:, None] + 1,
+        "image_files": np.array(items.files, dtype=object)[:, None],
+    }
+    savemat(part, content, appendmat=False)
+    part.replace(path)

@@ -17,6 +17,9 @@ def leaderboard(
     seeds: opt.Seeds = None,
     data_root: opt.DataRoot = opt.DATA_ROOT,
     features: opt.Features = None,
+    images: opt.Images = None,
+    backbone: opt.Backbone = None,
+    weights: opt.Weights = None,
     words: opt.Words = None,
     worlds: opt.Worlds = 3,
     rules: opt.Rules = "validation",
@@ -46,7 +49,16 @@ def leaderboard(
         rows, report = work(
             opt.parse_list(methods) if methods else sorted(method_modules()),
             [
-                DataRequest(name, data_root, features=features, words=words, resplit=resplit)
+                DataRequest(
+                    name,
+                    data_root,
+                    features=features,
+                    images=images,
+                    backbone=backbone,
+                    weights=weights,
+                    words=words,
+                    resplit=resplit,
+                )
                 for name in opt.parse_list(dataset)
             ],
             settings={},
