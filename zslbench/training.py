@@ -131,7 +131,10 @@ class TrainedMethod(Method):
             labels = torch.from_numpy(train.labels[items]).to(images.device)
             for name, value in self._step(images, labels, table).items():
                 totals[name] = totals.get(name, torch.zeros_like(value)) + value
-        return {name: float(total) / steps for name, total in totals.items()}
+        means = {name: float(total) / steps for name, total in totals.items()}
+        if not all(map(math.isfinite, means.values())):
+            raise FloatingPointError(f"{type(self).__name__}: losses of epoch {epoch}: {means}")
+        return means
 
     def _step(self, images: Tensor, labels: Tensor, table: Tensor) -> dict[str, Tensor]:
         with autocast():

@@ -16,6 +16,6 @@ def cases():
             yield pytest.param(name, check, marks=marks, id=f"{name}-{check}")
 
 
-@pytest.mark.parametrize(("name", "check"), cases())
+@pytest.mark.parametrize(("name", "check"), list(cases()))
 def test_method_conforms(name, check):
     CHECKS[check](load_method(name))

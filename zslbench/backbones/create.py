@@ -1,5 +1,6 @@
 """Backbones by name: the embedded one, or any ViT of timm's with weights, or an error."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,8 @@ EMBEDDED = "plumage_vit"
 RANDOM = "random:"
 ARCHITECTURE = {"img_size": 56, "patch_size": 8, "embed_dim": 128, "depth": 6, "num_heads": 4}
 HALF = (0.5, 0.5, 0.5)
+USUAL = re.compile(r"(deit|vit)_\w+_patch\d+_\d+")
+WEB = ("laion", "openai", "webli", "metaclip", "datacomp", "dfn", "lvd", "pali", "yfcc", "bamboo")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ def find_backbone(name: str, weights: Path | None = None) -> Source:
     Raises:
         ZslbenchError: Where there is no such ViT, or its weights can be had neither way.
     """
+    if weights and (name == EMBEDDED or name.startswith(RANDOM)):
+        raise ZslbenchError(
+            f"--weights {weights}: --backbone {name} takes none. Name a ViT of timm's with it."
+        )
     if name == EMBEDDED:
         path = Path(str(files("zslbench.backbones") / f"{EMBEDDED}.safetensors"))
         record = Backbone(name=EMBEDDED, weights_digest=_digest(path), exposure="plumage")
@@ -74,13 +81,19 @@ def _timm(name: str, weights: Path | None) -> Source:
     import timm
 
     bare = name.removeprefix(RANDOM)
-    known = timm.list_models("*vit*")
-    if bare.split(".")[0] not in known:
-        raise unknown("ViT of timm's", bare, [model for model in known if "_patch" in model][:60])
+    architecture, _, tag = bare.partition(".")
+    known = [*timm.list_models(module="vision_transformer"), *timm.list_models(module="deit")]
+    if architecture not in known:
+        raise unknown("ViT of timm's", architecture, filter(USUAL.fullmatch, known))
+    try:
+        cfg: Any = timm.get_pretrained_cfg(bare)
+    except RuntimeError:
+        tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
+        raise unknown(f"weights of timm's {architecture} called", tag, tags) from None
     untrained = name.startswith(RANDOM)
-    cfg: Any = timm.get_pretrained_cfg(bare)
-    digest = "" if untrained else _digest(weights) if weights else f"timm:{bare}"
-    record = Backbone(name=name, weights_digest=digest, exposure=_exposure(bare, untrained))
+    digest = "" if untrained else _digest(weights) if weights else f"timm:{architecture}.{cfg.tag}"
+    exposure = "none" if untrained else _exposure(tag if weights else cfg.tag)
+    record = Backbone(name=name, weights_digest=digest, exposure=exposure)
     build = partial(_build_timm, bare, weights, untrained)
     return Source(record, tuple(cfg.mean), tuple(cfg.std), cfg.input_size[-1], build)
 
@@ -89,28 +102,39 @@ def _build_timm(name: str, weights: Path | None, untrained: bool) -> OpenViT:
     import timm
 
     try:
-        overlay = {"file": str(weights)} if weights else None
-        vit = timm.create_model(
-            name, pretrained=not untrained, num_classes=0, pretrained_cfg_overlay=overlay
-        )
+        vit = timm.create_model(name, pretrained=not untrained and weights is None, num_classes=0)
+        if weights:
+            _load_all(vit, weights)
     except Exception as error:  # hubs fail in many ways, and files too
         raise ZslbenchError(
             f"--backbone {name}: its weights could not be had ({type(error).__name__}: "
             f"{str(error)[:150]}). Name a local file with --weights, or ask for a random start "
             f"with --backbone {RANDOM}{name}."
         ) from error
-    return OpenViT(vit)
+    try:
+        return OpenViT(vit)
+    except ValueError as error:
+        raise ZslbenchError(f"--backbone {name}: {error}. Choose another ViT.") from None
 
 
-def _exposure(name: str, untrained: bool) -> Exposure:
-    if untrained:
-        return "none"
-    tag = name.partition(".")[2]
-    if "in21k" in tag or "in22k" in tag or "in12k" in tag:
+def _load_all(vit: Any, weights: Path) -> None:
+    """Load a file that has every parameter; timm itself leaves at random what a file lacks."""
+    from timm.models import load_checkpoint
+    from timm.models.vision_transformer import checkpoint_filter_fn
+
+    loaded = load_checkpoint(vit, str(weights), strict=False, filter_fn=checkpoint_filter_fn)
+    if loaded is not None and loaded.missing_keys:
+        lacking = loaded.missing_keys
+        raise ValueError(f"{weights.name} lacks {len(lacking)} parameters, {lacking[0]!r} first")
+
+
+def _exposure(tag: str) -> Exposure:
+    """Return what weights have seen, as far as timm's tag tells: the widest data of any stage."""
+    if any(word in tag for word in WEB):
+        return "web"
+    if any(word in tag for word in ("in21k", "in22k", "in12k")):
         return "21k"
-    return (
-        "1k" if tag.endswith("in1k") else "web" if "laion" in tag or "openai" in tag else "unknown"
-    )
+    return "1k" if tag.endswith("in1k") and "ft_" not in tag else "unknown"
 
 
 def _digest(path: Path) -> str:

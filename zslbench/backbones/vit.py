@@ -30,13 +30,11 @@ class OpenViT(nn.Module):
         self.vit = vit
         self.width: int = vit.embed_dim
         rows, columns = vit.patch_embed.grid_size
-        if (
-            rows != columns
-            or vit.cls_token is None
-            or vit.no_embed_class
-            or vit.reg_token is not None
-        ):
-            raise ValueError("only square ViTs with a class token and no registers are opened up")
+        if rows != columns or not _is_plain(vit):
+            raise ValueError(
+                "only square ViTs of plain pre-norm blocks are opened up, with a class token, "
+                "positions for all tokens, and no registers"
+            )
         self.grid: int = rows
         self.size: int = vit.patch_embed.img_size[0]
 
@@ -76,6 +74,23 @@ class OpenViT(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return normed tokens `[B, 1 + N, D]` of images."""
         return self.encode(self.tokens(self.embed(images)))
+
+
+def _is_plain(vit: Any) -> bool:
+    """Return whether tokens are the class and the patches, and blocks what `run_block` runs."""
+    from timm.layers import Attention
+    from timm.models.vision_transformer import Block
+
+    return (
+        vit.cls_token is not None
+        and vit.num_prefix_tokens == 1
+        and vit.pos_embed is not None
+        and not vit.no_embed_class
+        and not vit.dynamic_img_size
+        and all(type(block) is Block and type(block.attn) is Attention for block in vit.blocks)
+        and all(getattr(block.attn, "gate", None) is None for block in vit.blocks)
+        and all(isinstance(block.attn.norm, nn.Identity) for block in vit.blocks)
+    )
 
 
 def run_block(block: Any, tokens: Tensor, on_attention: AttentionHook | None = None) -> Tensor:
