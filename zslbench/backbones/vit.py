@@ -78,7 +78,7 @@ class OpenViT(nn.Module):
 
 def _is_plain(vit: Any) -> bool:
     """Return whether tokens are the class and the patches, and blocks what `run_block` runs."""
-    from timm.layers import Attention
+    from timm.layers.attention import Attention
     from timm.models.vision_transformer import Block
 
     return (

@@ -40,14 +40,13 @@ def leaderboard(
     """
     from zslbench.cli.work import print_rows, tracked_rows, work, write_leaderboard
     from zslbench.data.load import DataRequest
-    from zslbench.registry import method_modules
 
     failed = False
     if dataset is None:
         rows = tracked_rows(results, opt.parse_list(rules))
     else:
         rows, report = work(
-            opt.parse_list(methods) if methods else sorted(method_modules()),
+            opt.parse_list(methods) if methods else None,
             [
                 DataRequest(
                     name,

@@ -27,6 +27,7 @@ def plan(
     seeds: Sequence[int] | None,
     worlds: int,
     published: bool = False,
+    on_skip: Callable[[str], None] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Job]:
     """Return every method x dataset x seed as a job.
@@ -38,6 +39,7 @@ def plan(
         seeds: By default 0, 1, 2, and one for a method that has no use for seeds.
         worlds: Tuning worlds to choose in.
         published: Whether to read the published rule too, which scores every epoch on test.
+        on_skip: If given, a method that the data cannot serve is told to it instead of refused.
         on_progress: Called with (done, total) while images are decoded.
 
     Raises:
@@ -50,12 +52,22 @@ def plan(
     for request in requests:
         datasets = _Datasets(request, on_progress)
         for name, cls in classes.items():
-            dataset = datasets.serving(name, cls)
+            try:
+                dataset = datasets.serving(name, cls)
+            except UnservedError as refusal:
+                if on_skip is None:
+                    raise
+                on_skip(f"skipped {name} on {request.name}: {refusal}")
+                continue
             template = _spec(name, cls, configs[name], dataset)
             for seed in seeds or ((0,) if cls.deterministic else DEFAULT_SEEDS):
                 update = {"seed": seed, "tuning_worlds": worlds, "rules": rules}
                 jobs.append(Job(template.model_copy(update=update), dataset))
     return jobs
+
+
+class UnservedError(ZslbenchError):
+    """A method needs what the data, as asked for, do not have."""
 
 
 class _Datasets:
@@ -68,7 +80,7 @@ class _Datasets:
         """Return the form that a method needs, or refuse."""
         dataset = self._images if "images" in cls.needs else self._features
         if "word_vectors" in cls.needs and dataset.word_vectors is None:
-            raise ZslbenchError(
+            raise UnservedError(
                 f"{name} needs word vectors of the attribute names: name a GloVe file or a table "
                 "with --words FILE, or say --words random."
             )
@@ -81,7 +93,7 @@ class _Datasets:
         name = self.request.backbone
         if name is None:
             if not is_embedded(self.request.name):
-                raise ZslbenchError(
+                raise UnservedError(
                     f"{self.request.name} needs a backbone for its images: name a ViT of timm's "
                     "with --backbone, such as deit_base_patch16_224.fb_in1k."
                 )
