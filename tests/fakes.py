@@ -21,14 +21,14 @@ class Softmax(Method):
         rate: float = 2.0
         breaks: bool = False
 
-        @property
-        def epochs(self):
-            return self.passes
-
     needs = frozenset({"features"})
     precision = "float64"
 
-    def fit(self, prepared):
+    @classmethod
+    def epochs(cls, config):
+        return config.passes
+
+    def fit(self, prepared, after=None):
         if self.config.breaks:
             raise ArithmeticError("this method was told to break")
         features, attributes = prepared.inputs[:], prepared.class_attributes

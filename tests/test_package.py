@@ -51,8 +51,13 @@ def test_imports_go_one_way(place, others):
         assert not reached & others, path
 
 
+NETWORKS = {"backbones", "nn", "training.py"}  # imported by methods that have networks
+
+
 def test_heavy_packages_are_imported_where_they_are_used():
     for path in sources("."):
+        if path.relative_to(ROOT / "zslbench").parts[0] in NETWORKS:
+            continue
         at_import = {module.split(".")[0] for module in imported(path, top_level_only=True)}
         assert not at_import & HEAVY, path
 

@@ -10,6 +10,7 @@ so that methods outside this project are held to the same.
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ from zslbench.records import Backbone
 from zslbench.seeding import generator
 
 SEEN, UNSEEN, PER_CLASS, ATTRIBUTES, FEATURES = 12, 4, 15, 10, 24
-REFITS = 20
+REFITS = {"features": 20, "images": 6}
+EPOCHS, LEARNING_EPOCHS = 2, 25
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 2e-2}
 
 
@@ -67,14 +69,43 @@ def toy_dataset(seed: int = 0, *, shuffled: int | None = None) -> Dataset:
     )
 
 
-def _config(method: type[Method]) -> MethodConfig:
+def toy_images(seed: int = 0, *, shuffled: int | None = None) -> Dataset:
+    """Return a small plumage for methods that need images; see `toy_dataset`."""
+    from zslbench.backbones.create import EMBEDDED, find_backbone
+    from zslbench.data.cache import default_cache_dir
+    from zslbench.data.plumage import PlumageConfig, load_plumage
+
+    config = PlumageConfig(
+        classes=34, unseen=UNSEEN, images_per_class=12, clutter=0, spurious=0, seed=seed,
+    )  # fmt: skip
+    dataset, source = load_plumage(config, default_cache_dir()), find_backbone(EMBEDDED)
+    table = dataset.classes
+    if shuffled is not None:
+        order = generator(shuffled, "shuffled attributes").permutation(len(table.names))
+        table = replace(
+            table, attributes=table.attributes[order], raw_attributes=table.raw_attributes[order]
+        )
+    words = generator(0, "conformance words").normal(size=(table.attributes.shape[1], 8))
+    return replace(
+        dataset, classes=table, backbone=source.record, source=source, word_vectors=words
+    )
+
+
+def toy_for(method: type[Method], seed: int = 0, *, shuffled: int | None = None) -> World:
+    """Return the final world of the toy data that a method needs."""
+    toy = toy_images if "images" in method.needs else toy_dataset
+    return final_world(toy(seed, shuffled=shuffled))
+
+
+def _config(method: type[Method], epochs: int) -> MethodConfig:
     """Return the middle one of the configs the method would choose among."""
-    candidates = method.Config().candidates()
+    settings = {"epochs": epochs, "batch_size": 32} if "images" in method.needs else {}
+    candidates = method.Config.model_validate(settings).candidates()
     return candidates[len(candidates) // 2]
 
 
-def _fitted(method: type[Method], world: World, seed: int = 0) -> Method:
-    config = _config(method)
+def _fitted(method: type[Method], world: World, seed: int = 0, epochs: int = EPOCHS) -> Method:
+    config = _config(method, epochs)
     model = method(config, seed)
     for _ in model.fit(method.prepare(world.train_set(method, config.class_attributes), config)):
         pass
@@ -101,7 +132,7 @@ def _unseen_accuracy(model: Method, world: World) -> float:
 
 def check_scores(method: type[Method]) -> None:
     """Scores are finite, `[b, C]`, one for each item and class asked for."""
-    world = final_world(toy_dataset())
+    world = toy_for(method)
     scores = _scores(_fitted(method, world), world, world.test[:7])
     if scores.shape != (7, len(world.classes)) or not np.isfinite(scores).all():
         raise ConformanceError(f"7 items and {len(world.classes)} classes gave {scores.shape}")
@@ -109,7 +140,7 @@ def check_scores(method: type[Method]) -> None:
 
 def check_batches(method: type[Method]) -> None:
     """An item's scores are the same alone, in a shuffled batch, and in a class-sorted one."""
-    world = final_world(toy_dataset())
+    world = toy_for(method)
     model = _fitted(method, world)
     by_class = np.sort(world.test)
     sorted_scores = _scores(model, world, by_class)
@@ -127,7 +158,7 @@ def check_batches(method: type[Method]) -> None:
 
 def check_seed(method: type[Method]) -> None:
     """The same seed gives the same scores."""
-    world = final_world(toy_dataset())
+    world = toy_for(method)
     one, other = (_fitted(method, world, seed=3) for _ in range(2))
     gap = float(np.max(np.abs(_scores(one, world, world.test) - _scores(other, world, world.test))))
     if gap:
@@ -136,13 +167,14 @@ def check_seed(method: type[Method]) -> None:
 
 def check_state(method: type[Method]) -> None:
     """What `state` returns, written without pickle and loaded into a new object, scores alike."""
-    world = final_world(toy_dataset())
+    world = toy_for(method)
     model = _fitted(method, world)
     file = io.BytesIO()
     state: dict[str, Any] = model.state()
     np.savez(file, **state)
     file.seek(0)
     again = method(model.config, model.seed)
+    again.setup(world.train_set(method, model.config.class_attributes))
     with np.load(file, allow_pickle=False) as content:
         again.load_state({name: content[name] for name in content.files})
     before, after = _scores(model, world, world.test), _scores(again, world, world.test)
@@ -152,8 +184,8 @@ def check_state(method: type[Method]) -> None:
 
 def check_learns(method: type[Method]) -> None:
     """On an easy world, unseen classes are recognised at twice the rate of chance or better."""
-    world = final_world(toy_dataset())
-    accuracy = _unseen_accuracy(_fitted(method, world), world)
+    world = toy_for(method)
+    accuracy = _unseen_accuracy(_fitted(method, world, epochs=LEARNING_EPOCHS), world)
     if accuracy < 200 / UNSEEN:
         raise ConformanceError(f"T1 is {accuracy:.1f} on an easy world, chance {100 / UNSEEN:.1f}")
 
@@ -165,10 +197,11 @@ def check_shuffled_attributes(method: type[Method]) -> None:
     names, from the order of items.
     """
     found = []
-    for refit in range(REFITS):
-        world = final_world(toy_dataset(refit, shuffled=refit))
+    refits = REFITS["images" if "images" in method.needs else "features"]
+    for refit in range(refits):
+        world = toy_for(method, refit, shuffled=refit)
         found.append(_unseen_accuracy(_fitted(method, world, seed=refit), world))
-    mean, error = float(np.mean(found)), float(np.std(found, ddof=1)) / REFITS**0.5
+    mean, error = float(np.mean(found)), float(np.std(found, ddof=1)) / refits**0.5
     if mean > 100 / UNSEEN + 4 * error:
         raise ConformanceError(
             f"T1 is {mean:.1f} +- {error:.1f} though the attributes mean nothing; "

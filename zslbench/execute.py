@@ -8,10 +8,11 @@ from pathlib import Path
 from uuid import uuid4
 
 from zslbench import artifacts
+from zslbench.checkpoints import Slot
 from zslbench.data.types import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.records import Choice, Failure, RunSpec
-from zslbench.run import Evaluation, Tick, evaluate, no_tick, select
+from zslbench.run import Evaluation, Slots, Tick, evaluate, no_tick, select
 from zslbench.tracking import Store
 
 
@@ -62,20 +63,29 @@ def execute(jobs: Sequence[Job], store: Store, tick: Tick = no_tick) -> Report:
 
 def _run(job: Job, store: Store, tick: Tick) -> None:
     choice = _choice(job, store, tick)
-    evaluation = evaluate(job.spec, choice, job.dataset, store.commit, tick)
+    slots = _slots(store, job.spec.key)
+    evaluation = evaluate(job.spec, choice, job.dataset, store.commit, tick, slots)
     store.commit(evaluation.record, lambda folder: write_evaluation(folder, evaluation, job))
+    slots("").clear()
+
+
+def _slots(store: Store, key: str) -> Slots:
+    """Return where the fits of one run or choice keep their checkpoints."""
+    return lambda name: Slot(store.results / "checkpoints" / key / name)
 
 
 def _choice(job: Job, store: Store, tick: Tick) -> Choice:
     """Return the choice that all seeds of the config share, made where there is none yet."""
     key = job.spec.choice_key
     with store.lock(f"choice-{key[:16]}"):
-        choice = store.get("choice", key)
-        if choice is None:
-            choice = select(job.spec, job.dataset, tick)
-            store.commit(choice)
+        if not store.has("choice", key):
+            slots = _slots(store, key)
+            store.commit(select(job.spec, job.dataset, tick, slots))
+            slots("").clear()
             store.sync()
-    assert isinstance(choice, Choice)
+    choice = store.get("choice", key)
+    if not isinstance(choice, Choice):
+        raise RuntimeError(f"the choice {key} was committed and cannot be read back")
     return choice
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zslbench.data.types import Inputs
+from zslbench.data.types import BackboneSource, Inputs
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.metrics import Average, Space
 
@@ -122,6 +122,7 @@ class TrainSet:
         class_attributes: `[Cs, K]` of the seen classes, in the form that the config asks for.
         word_vectors: `[K, E]`, if the method needs them.
         unseen_attributes: `[Cu, K]`, only if the method declares that it trains on them.
+        backbone: Builds the pretrained network, where the inputs are images.
     """
 
     inputs: Inputs
@@ -129,6 +130,7 @@ class TrainSet:
     class_attributes: Float
     word_vectors: Float | None = None
     unseen_attributes: Float | None = None
+    backbone: BackboneSource | None = None
 
 
 @dataclass(frozen=True)
@@ -173,12 +175,19 @@ class Method(ABC):
         return train
 
     @abstractmethod
-    def fit(self, prepared: Any) -> Iterator[Epoch]:
-        """Learn, yielding at the end of every epoch."""
+    def fit(self, prepared: Any, after: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
+        """Learn, yielding at the end of every epoch; go on after a checkpoint if one is given."""
+
+    def checkpoint(self) -> Mapping[str, Any] | None:
+        """Return what `fit` needs to go on from here; None where starting again is as good."""
+        return None
 
     @abstractmethod
     def scores(self, batch: NDArray[Any], class_attributes: Float) -> NDArray[np.floating]:
         """Return `[b, C]` scores (logits) of a batch over the classes whose rows are given."""
+
+    def setup(self, train: TrainSet) -> None:  # noqa: B027 - nothing to build is common
+        """Build what `load_state` fills, where that takes more than the config."""
 
     @abstractmethod
     def state(self) -> dict[str, NDArray[Any]]:
@@ -196,7 +205,7 @@ class ClosedFormMethod(Method):
     deterministic = True
     precision = "float64"
 
-    def fit(self, prepared: Any) -> Iterator[Epoch]:
+    def fit(self, prepared: Any, after: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
         """Solve, and yield the one epoch."""
         self.solve(prepared)
         yield Epoch(1)

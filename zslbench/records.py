@@ -17,7 +17,7 @@ PROTOCOL_VERSION = 1
 SCHEMA_VERSION = 1
 
 RuleName = Literal["validation", "last", "published"]
-Exposure = Literal["1k", "21k", "web", "none", "unknown"]
+Exposure = Literal["1k", "21k", "web", "plumage", "none", "unknown"]
 
 
 def canonical_json(value: Any) -> str:

@@ -4,7 +4,7 @@
 score summaries, opens the test labels once, at the end, and reads every rule off that one run.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from zslbench.checkpoints import Progress, Slot
 from zslbench.data.types import Dataset, Inputs, Subset
 from zslbench.environment import environment, peak_memory_mib
-from zslbench.method import Epoch, Method, MethodConfig
+from zslbench.method import Method, MethodConfig
 from zslbench.metrics import Float, Int, Outcome, ScoreSummary, summarise
 from zslbench.protocol import (
     RULES,
@@ -34,10 +35,16 @@ SCALE_IMAGES = 1000
 BATCH = 4096
 
 Tick = Callable[[str, int, int], None]
+Slots = Callable[[str], Slot]
 
 
 def no_tick(stage: str, done: int, total: int) -> None:
     """Report progress to nobody."""
+
+
+def no_slots(name: str) -> Slot:
+    """Keep no checkpoints."""
+    return Slot()
 
 
 @dataclass(frozen=True)
@@ -58,17 +65,18 @@ class Evaluation:
     labels: Int
 
 
-def select(spec: RunSpec, dataset: Dataset, tick: Tick = no_tick) -> Choice:
+def select(
+    spec: RunSpec, dataset: Dataset, tick: Tick = no_tick, slots: Slots = no_slots
+) -> Choice:
     """Choose config, epoch and gamma in the tuning worlds; the final world stays shut."""
     start = perf_counter()
     method = load_method(spec.method)
-    config = method.Config.model_validate(spec.config)
-    candidates = config.candidates()
+    candidates = method.Config.model_validate(spec.config).candidates()
     worlds = tuning_worlds(dataset, spec.tuning_worlds)
     tunings = []
     for number, world in enumerate(worlds, start=1):
         stage = f"{spec.method}: tuning world {number} of {len(worlds)}"
-        tunings.append(_tune(method, candidates, world, partial(tick, stage)))
+        tunings.append(_tune(method, candidates, world, partial(tick, stage), slots))
     return choose(
         candidates,
         tunings,
@@ -84,19 +92,22 @@ def _tune(
     candidates: Sequence[MethodConfig],
     world: World,
     tick: Callable[[int, int], None],
+    slots: Slots,
 ) -> Tuning:
-    train = world.train_set(method, candidates[0].class_attributes)
-    prepared = method.prepare(train, candidates[0])
-    labels = world.open_labels()
-    total = len(candidates) * method.epochs(candidates[0])
+    """Fit every candidate in one tuning world and score every epoch."""
+    prepared = _prepare(method, candidates[0], world)
+    labels, epochs = world.open_labels(), method.epochs(candidates[0])
     outcomes: list[list[Outcome]] = []
-    for config in candidates:
+    for number, config in enumerate(candidates):
         model = method(config, derive_seed(0, "tuning", world.name))
-        outcomes.append([])
-        for _ in model.fit(prepared):
-            summary = score(model, world)
-            outcomes[-1].append(Outcome.of(summary, labels, world.seen))
-            tick(sum(map(len, outcomes)), total)
+        wanted = set(range(1, epochs + 1))
+        before = number * epochs
+        done = _follow(
+            model, prepared, world, wanted,
+            lambda epoch, before=before: tick(before + epoch, len(candidates) * epochs),  # type: ignore[misc]
+            slots(f"{world.name}-{number}"),
+        )  # fmt: skip
+        outcomes.append([Outcome.of(done.summaries[e], labels, world.seen) for e in sorted(wanted)])
     return Tuning(world, outcomes)
 
 
@@ -106,6 +117,7 @@ def evaluate(
     dataset: Dataset,
     announce: Callable[[Opening], None],
     tick: Tick = no_tick,
+    slots: Slots = no_slots,
 ) -> Evaluation:
     """Fit once in the final world, open its labels once, read every rule off the trajectory.
 
@@ -116,30 +128,25 @@ def evaluate(
         announce: Called with the ledger's entry before the labels are opened; it must have
             recorded the entry when it returns.
         tick: Progress.
+        slots: Where a killed fit goes on from.
     """
     method = load_method(spec.method)
     world = final_world(dataset)
     config = method.Config.model_validate(choice.config)
-    model = method(config, spec.seed)
-    epochs = method.epochs(config)
-    wanted = epochs_needed(spec.rules, choice, epochs)
-    start, scoring = perf_counter(), 0.0
-    summaries: dict[int, ScoreSummary] = {}
-    losses: dict[str, list[float]] = {}
-    for epoch in _fit(model, world):
-        for name, value in epoch.losses.items():
-            losses.setdefault(name, []).append(value)
-        if epoch.number in wanted:
-            began = perf_counter()
-            summaries[epoch.number] = score(model, world)
-            scoring += perf_counter() - began
-        tick(f"{spec.method}: final world, seed {spec.seed}", epoch.number, epochs)
-    fitting = perf_counter() - start - scoring
+    model, epochs = method(config, spec.seed), method.epochs(config)
+    done = _follow(
+        model,
+        _prepare(method, config, world),
+        world,
+        epochs_needed(spec.rules, choice, epochs),
+        lambda epoch: tick(f"{spec.method}: final world, seed {spec.seed}", epoch, epochs),
+        slots("final"),
+    )
     opening = Opening(
         run_key=spec.key, method=spec.method, dataset=spec.dataset, data_digest=spec.data_digest
     )
     labels = world.open_labels(lambda: announce(opening))
-    run = Trajectory(summaries, labels, world.seen, choice, method.published)
+    run = Trajectory(done.summaries, labels, world.seen, choice, method.published)
     chosen = run.outcome(choice.epoch)
     record = RunRecord(
         key=spec.key,
@@ -148,24 +155,51 @@ def evaluate(
         rules={rule: RULES[rule](run) for rule in spec.rules},
         plain=chosen.scores(0.0),
         oracle_h=chosen.curve.best()[0],
-        losses=losses,
+        losses=done.losses,
         opening=opening.key,
         transductive="unseen_attributes" in method.needs,
         deterministic=method.deterministic,
         cost=Cost(
-            fit_seconds=fitting,
-            score_seconds=scoring,
-            images_per_second=len(world.train) * epochs / fitting,
+            fit_seconds=done.fitting,
+            score_seconds=done.scoring,
+            images_per_second=len(world.train) * epochs / done.fitting,
             peak_memory_mib=peak_memory_mib(),
         ),
         environment=environment(),
     )
-    return Evaluation(record, summaries, world.test, world.classes, labels)
+    return Evaluation(record, done.summaries, world.test, world.classes, labels)
 
 
-def _fit(model: Method, world: World) -> Iterator[Epoch]:
-    train = world.train_set(type(model), model.config.class_attributes)
-    return model.fit(model.prepare(train, model.config))
+def _prepare(method: type[Method], config: MethodConfig, world: World) -> Any:
+    return method.prepare(world.train_set(method, config.class_attributes), config)
+
+
+def _follow(
+    model: Method,
+    prepared: Any,
+    world: World,
+    wanted: set[int],
+    tick: Callable[[int], None],
+    slot: Slot,
+) -> Progress:
+    """Fit, scoring the wanted epochs; go on where a killed process left off."""
+    state, progress = slot.load()
+    began = perf_counter()
+    for epoch in model.fit(prepared, state):
+        progress.fitting += perf_counter() - began
+        for name, value in epoch.losses.items():
+            progress.losses.setdefault(name, []).append(value)
+        began = perf_counter()
+        if epoch.number in wanted:
+            progress.summaries[epoch.number] = score(model, world)
+        progress.scoring += perf_counter() - began
+        slot.save(epoch.number, model.checkpoint(), progress)
+        tick(epoch.number)
+        began = perf_counter()
+    if not wanted <= progress.summaries.keys():
+        missing = sorted(wanted - progress.summaries.keys())
+        raise RuntimeError(f"{type(model).__name__}.fit did not yield the epochs {missing}")
+    return progress
 
 
 def score(model: Method, world: World) -> ScoreSummary:

@@ -14,7 +14,7 @@ FILE_NAMES = [f"/data/images/{c:03d}.class_{c}/{i:04d}.jpg" for i, c in enumerat
 
 def item_of_row():
     """What a cheat that opened the feature file would know: which item a row of features is."""
-    datasets = [toy_dataset(seed) for seed in range(REFITS)]
+    datasets = [toy_dataset(seed) for seed in range(REFITS["features"])]
     return {d.inputs[i].tobytes(): i for d in datasets for i in range(len(LABELS))}
 
 

@@ -17,6 +17,9 @@ def leaderboard(
     seeds: opt.Seeds = None,
     data_root: opt.DataRoot = opt.DATA_ROOT,
     features: opt.Features = None,
+    images: opt.Images = None,
+    backbone: opt.Backbone = None,
+    weights: opt.Weights = None,
     words: opt.Words = None,
     worlds: opt.Worlds = 3,
     rules: opt.Rules = "validation",
@@ -37,16 +40,24 @@ def leaderboard(
     """
     from zslbench.cli.work import print_rows, tracked_rows, work, write_leaderboard
     from zslbench.data.load import DataRequest
-    from zslbench.registry import method_modules
 
     failed = False
     if dataset is None:
         rows = tracked_rows(results, opt.parse_list(rules))
     else:
         rows, report = work(
-            opt.parse_list(methods) if methods else sorted(method_modules()),
+            opt.parse_list(methods) if methods else None,
             [
-                DataRequest(name, data_root, features=features, words=words, resplit=resplit)
+                DataRequest(
+                    name,
+                    data_root,
+                    features=features,
+                    images=images,
+                    backbone=backbone,
+                    weights=weights,
+                    words=words,
+                    resplit=resplit,
+                )
                 for name in opt.parse_list(dataset)
             ],
             settings={},

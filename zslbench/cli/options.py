@@ -29,6 +29,14 @@ Features = Annotated[
 Images = Annotated[
     Path | None, typer.Option(help="Folder of the images, where it is not the dataset's own.")
 ]
+Backbone = Annotated[
+    str | None,
+    typer.Option(
+        help="Pretrained network for images: plumage_vit (plumage's default), any ViT of timm's, "
+        "or random:NAME for an untrained one."
+    ),
+]
+Weights = Annotated[Path | None, typer.Option(help="A local file with the backbone's weights.")]
 Words = Annotated[
     str | None,
     typer.Option(help="Word vectors of the attribute names: a GloVe text file, a .npy table with "

@@ -9,13 +9,18 @@ from zslbench.cli import options as opt
 
 def run(
     method: Annotated[str, typer.Argument(help="A method's name; see zslbench methods.")],
-    dataset: Annotated[str, typer.Option(help="A dataset's folder below --data-root.")],
+    dataset: Annotated[
+        str, typer.Option(help="A dataset's folder below --data-root, or plumage[:knob=n,...].")
+    ] = "plumage",
     set_: Annotated[
         list[str], typer.Option("--set", help="A setting of the method, key=value; repeatable.")
     ] = [],  # noqa: B006 - typer reads it, nobody writes to it
     seeds: opt.Seeds = None,
     data_root: opt.DataRoot = opt.DATA_ROOT,
     features: opt.Features = None,
+    images: opt.Images = None,
+    backbone: opt.Backbone = None,
+    weights: opt.Weights = None,
     words: opt.Words = None,
     worlds: opt.Worlds = 3,
     rules: opt.Rules = "validation",
@@ -28,6 +33,10 @@ def run(
     A finished run is not run again: the same command prints it. Exit status 1 if a run failed.
 
     Examples:
+      zslbench run svip
+
+      zslbench run svip --dataset plumage:clutter=80 --set M=30 --seeds 0,1
+
       zslbench run eszsl --dataset CUB --data-root ~/data
 
       zslbench run eszsl --dataset cub20 --features mobilenetv2 --set reg_x=10
@@ -37,7 +46,16 @@ def run(
     from zslbench.cli.work import print_rows, work
     from zslbench.data.load import DataRequest
 
-    request = DataRequest(dataset, data_root, features=features, words=words, resplit=resplit)
+    request = DataRequest(
+        dataset,
+        data_root,
+        features=features,
+        images=images,
+        backbone=backbone,
+        weights=weights,
+        words=words,
+        resplit=resplit,
+    )
     rows, report = work(
         [method],
         [request],

@@ -10,6 +10,7 @@ from zslbench.data.load import DataRequest
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.execute import Report, execute
 from zslbench.records import RuleName
+from zslbench.registry import method_modules
 from zslbench.report.leaderboard import Row, build_rows
 from zslbench.report.render import as_csv, as_json, as_markdown, as_terminal
 from zslbench.studies.plan import plan
@@ -17,7 +18,7 @@ from zslbench.tracking import Store
 
 
 def work(
-    methods: Sequence[str],
+    methods: Sequence[str] | None,
     requests: Sequence[DataRequest],
     *,
     settings: Mapping[str, str | None],
@@ -26,17 +27,21 @@ def work(
     rules: Sequence[str],
     results: Path,
 ) -> tuple[list[Row], Report]:
-    """Run what is missing of a plan; return the plan's rows and what became of it."""
+    """Run what is missing of a plan; return the plan's rows and what became of it.
+
+    Where no methods are named, all that the data can serve are meant.
+    """
     checked = check_rules(rules)
     store = Store(results)
     with Display() as display:
         jobs = plan(
-            methods,
+            sorted(method_modules()) if methods is None else methods,
             requests,
             settings=settings,
             seeds=seeds,
             worlds=worlds,
             published="published" in checked,
+            on_skip=say if methods is None else None,
             on_progress=lambda done, total: display.tick("decoding images", done, total),
         )
         report = execute(jobs, store, display.tick)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,8 @@ from zslbench.data.xlsa17 import (
 from zslbench.errors import DataError, ZslbenchError, unknown
 from zslbench.records import Backbone, Exposure, WordVectors
 
+EMBEDDED = "plumage"
+KNOBS = ("classes", "unseen", "images_per_class", "size", "clutter", "spurious", "seed")
 EXPOSURES: dict[str, Exposure] = {"res101": "1k"}
 
 
@@ -38,10 +41,12 @@ class DataRequest:
     """What to load.
 
     Attributes:
-        name: The dataset's folder below `root`, in any case.
+        name: The dataset's folder below `root`, in any case; or `plumage`, with knobs or without.
         features: The feature file to hand to methods, without `.mat`.
         image_size: Side in pixels of the decoded images to hand to methods instead.
         images: Folder of the images, where it is not the dataset's own.
+        backbone: Name of the pretrained network for the images.
+        weights: A local file with its weights.
         words: Source of attribute word vectors (a file, or `random`).
         resplit: Whether to make class splits anew where the file's own leak test images.
     """
@@ -51,6 +56,8 @@ class DataRequest:
     features: str | None = None
     image_size: int | None = None
     images: Path | None = None
+    backbone: str | None = None
+    weights: Path | None = None
     words: str | None = None
     resplit: bool = False
 
@@ -90,6 +97,8 @@ def load_dataset(
     Raises:
         DataError: Where the data cannot be used as they are.
     """
+    if is_embedded(request.name):
+        return _embedded(request, on_progress)
     folder = find_dataset(request.name, request.root)
     table = read_att_splits(folder)
     features = request.features
@@ -117,6 +126,40 @@ def load_dataset(
         word_vectors=vectors,
         words=words,
     )
+
+
+def is_embedded(name: str) -> bool:
+    """Return whether a name means the embedded dataset."""
+    return name.casefold().partition(":")[0] == EMBEDDED
+
+
+def _embedded(request: DataRequest, on_progress: Callable[[int, int], None]) -> Dataset:
+    """Draw `plumage`, or `plumage:clutter=80,seed=3`; its attributes' word vectors are random."""
+    from zslbench.data.cache import default_cache_dir
+    from zslbench.data.plumage import PlumageConfig, open_plumage
+    from zslbench.data.words import load_words
+
+    settings = request.name.partition(":")[2]
+    config = replace(PlumageConfig(), **_parse_knobs(settings))
+    dataset = open_plumage(config, default_cache_dir(), on_progress).dataset
+    names = dataset.classes.attribute_names
+    words = load_words(request.words or "random", names, expected=len(names))
+    described = WordVectors(digest=words.digest, description=words.description)
+    name = f"{EMBEDDED}:{settings}" if settings else EMBEDDED
+    return replace(dataset, name=name, word_vectors=words.vectors, words=described)
+
+
+def _parse_knobs(settings: str) -> dict[str, Any]:
+    """Read `clutter=80,seed=3` as knobs of plumage."""
+    knobs: dict[str, Any] = {}
+    for pair in filter(None, settings.split(",")):
+        key, _, value = pair.partition("=")
+        if key not in KNOBS:
+            raise unknown("knob of plumage", key, KNOBS)
+        if not value.isdigit():
+            raise ZslbenchError(f"{EMBEDDED}:{pair}: write it as knob=number, such as clutter=80.")
+        knobs[key] = int(value)
+    return knobs
 
 
 def _digest(table: AttSplits, splits: Splits, items: Items, pixels: str | None) -> str:

@@ -64,6 +64,22 @@ class Splits:
     class_splits: tuple[ClassSplit, ...] = ()
 
 
+class BackboneSource(Protocol):
+    """Builds the pretrained network under a method, again and again."""
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean of the network's input, `(r, g, b)` in [0, 1]."""
+
+    @property
+    def deviation(self) -> tuple[float, ...]:
+        """Its deviation."""
+
+    @property
+    def build(self) -> Callable[[], Any]:
+        """Returns a new network with the weights in it."""
+
+
 class SealedLabels:
     """Labels that are given out only by `open`, which announces itself and is counted."""
 
@@ -91,6 +107,7 @@ class Dataset:
         inputs: What methods see, in item order.
         word_vectors: `[K, E]` vectors of the attribute names, if asked for.
         words: Digest and description of the word vectors.
+        source: Builds the backbone, where methods get images.
         digest: SHA-256 of class table, splits, labels, and pixels where there are any.
     """
 
@@ -106,6 +123,7 @@ class Dataset:
     digest: str
     word_vectors: Float | None = None
     words: WordVectors | None = None
+    source: BackboneSource | None = None
 
 
 def content_digest(*parts: object) -> str:

@@ -59,6 +59,7 @@ class World:
             class_attributes=rows[: self.seen],
             word_vectors=words,
             unseen_attributes=unseen,
+            backbone=data.source,
         )
 
 

@@ -1,15 +1,20 @@
 """Plans: the runs that a question asks for."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from zslbench.data.load import DataRequest, load_dataset
+from zslbench.data.load import DataRequest, is_embedded, load_dataset
 from zslbench.data.types import Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.execute import Job
 from zslbench.method import Method, MethodConfig
 from zslbench.records import RuleName, RunSpec
 from zslbench.registry import load_method
+
+if TYPE_CHECKING:
+    from zslbench.backbones.create import Source
 
 DEFAULT_SEEDS = (0, 1, 2)
 
@@ -22,6 +27,7 @@ def plan(
     seeds: Sequence[int] | None,
     worlds: int,
     published: bool = False,
+    on_skip: Callable[[str], None] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Job]:
     """Return every method x dataset x seed as a job.
@@ -33,6 +39,7 @@ def plan(
         seeds: By default 0, 1, 2, and one for a method that has no use for seeds.
         worlds: Tuning worlds to choose in.
         published: Whether to read the published rule too, which scores every epoch on test.
+        on_skip: If given, a method that the data cannot serve is told to it instead of refused.
         on_progress: Called with (done, total) while images are decoded.
 
     Raises:
@@ -43,14 +50,70 @@ def plan(
     rules: tuple[RuleName, ...] = ("validation", "last", *(("published",) if published else ()))
     jobs = []
     for request in requests:
-        dataset = load_dataset(request, on_progress)
+        datasets = _Datasets(request, on_progress)
         for name, cls in classes.items():
-            check_needs(name, cls, dataset)
+            try:
+                dataset = datasets.serving(name, cls)
+            except UnservedError as refusal:
+                if on_skip is None:
+                    raise
+                on_skip(f"skipped {name} on {request.name}: {refusal}")
+                continue
             template = _spec(name, cls, configs[name], dataset)
             for seed in seeds or ((0,) if cls.deterministic else DEFAULT_SEEDS):
                 update = {"seed": seed, "tuning_worlds": worlds, "rules": rules}
                 jobs.append(Job(template.model_copy(update=update), dataset))
     return jobs
+
+
+class UnservedError(ZslbenchError):
+    """A method needs what the data, as asked for, do not have."""
+
+
+class _Datasets:
+    """One dataset in the forms that methods need it in: images, or features."""
+
+    def __init__(self, request: DataRequest, on_progress: Callable[[int, int], None]) -> None:
+        self.request, self.on_progress = request, on_progress
+
+    def serving(self, name: str, cls: type[Method]) -> Dataset:
+        """Return the form that a method needs, or refuse."""
+        dataset = self._images if "images" in cls.needs else self._features
+        if "word_vectors" in cls.needs and dataset.word_vectors is None:
+            raise UnservedError(
+                f"{name} needs word vectors of the attribute names: name a GloVe file or a table "
+                "with --words FILE, or say --words random."
+            )
+        return dataset
+
+    @cached_property
+    def _source(self) -> "Source":
+        from zslbench.backbones.create import EMBEDDED, find_backbone
+
+        name = self.request.backbone
+        if name is None:
+            if not is_embedded(self.request.name):
+                raise UnservedError(
+                    f"{self.request.name} needs a backbone for its images: name a ViT of timm's "
+                    "with --backbone, such as deit_base_patch16_224.fb_in1k."
+                )
+            name = EMBEDDED
+        return find_backbone(name, self.request.weights)
+
+    @cached_property
+    def _images(self) -> Dataset:
+        request = replace(self.request, features=None, image_size=self._source.size)
+        dataset = load_dataset(request, self.on_progress)
+        return replace(dataset, backbone=self._source.record, source=self._source)
+
+    @cached_property
+    def _features(self) -> Dataset:
+        if self.request.features or not (self.request.backbone or is_embedded(self.request.name)):
+            return load_dataset(self.request, self.on_progress)
+        from zslbench.backbones.features import with_features
+        from zslbench.data.cache import default_cache_dir
+
+        return with_features(self._images, self._source, default_cache_dir(), self.on_progress)
 
 
 def _spec(name: str, cls: type[Method], config: MethodConfig, dataset: Dataset) -> RunSpec:
@@ -67,14 +130,3 @@ def _spec(name: str, cls: type[Method], config: MethodConfig, dataset: Dataset) 
         seed=0,
         precision=cls.precision,
     )
-
-
-def check_needs(name: str, cls: type[Method], dataset: Dataset) -> None:
-    """Refuse a method that the dataset, as loaded, cannot serve."""
-    if "word_vectors" in cls.needs and dataset.word_vectors is None:
-        raise ZslbenchError(
-            f"{name} needs word vectors of the attribute names: name a GloVe file or a table "
-            "with --words FILE, or say --words random."
-        )
-    if "features" in cls.needs and not dataset.backbone.name.startswith("features:"):
-        raise ZslbenchError(f"{name} works on features: name a feature file with --features.")

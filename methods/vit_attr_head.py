@@ -1,0 +1,54 @@
+"""ViT + attribute head: the baseline of SVIP (Chen et al., ICCV 2025, Table 2, first row).
+
+| point | paper | released code | here |
+|---|---|---|---|
+| head | one linear layer on the final class token | the same | the same, on the normed token |
+| backbone | not said: frozen or fine-tuned | - | fine-tuned; `backbone_lr=0` freezes it |
+| loss | not said | - | cross-entropy over the seen classes |
+| logits | cosine, sigma 5 | dot, scale 5 | `logits`, `scale`; cosine with 20 |
+| calibration | not said | none for this row | chosen in the tuning worlds |
+"""
+
+from torch import Tensor, nn
+
+from zslbench.backbones.vit import OpenViT
+from zslbench.method import PublishedRule, TrainSet
+from zslbench.training import TrainedConfig, TrainedMethod, class_logits
+
+
+class Network(nn.Module):
+    """A ViT and a linear layer from its class token to K attributes."""
+
+    def __init__(self, backbone: OpenViT, attributes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(backbone.width, attributes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return predicted attributes `[B, K]`."""
+        predicted: Tensor = self.head(self.backbone(images)[:, 0])
+        return predicted
+
+
+class ViTAttributeHead(TrainedMethod):
+    """Attributes predicted from the class token, compared with class attributes."""
+
+    class Config(TrainedConfig):
+        """Config of the baseline."""
+
+    network: Network
+    published = PublishedRule(epoch="best", gamma=0.0, source="SVIP, Table 2; code of its epochs")
+
+    def build(self, train: TrainSet) -> nn.Module:
+        """Return the backbone with a new head."""
+        return Network(self.source.build(), train.class_attributes.shape[1])
+
+    def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
+        """Return the cross-entropy over the seen classes."""
+        logits = self.logits(images, class_attributes)
+        return {"classes": nn.functional.cross_entropy(logits, labels)}
+
+    def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
+        """Return scaled similarities of predicted and class attributes."""
+        config = self.config
+        return class_logits(self.network(images), class_attributes, config.logits, config.scale)

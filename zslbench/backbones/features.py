@@ -1,0 +1,72 @@
+"""Features of any dataset's images with any backbone, extracted once and kept."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.backbones.create import Source
+from zslbench.data.types import Dataset, content_digest
+
+BATCH = 128
+FEATURES_VERSION = 1
+
+
+def with_features(
+    dataset: Dataset,
+    source: Source,
+    cache: Path,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Dataset:
+    """Return the dataset with the backbone's class tokens `[n, D]` in place of its images."""
+    record = source.record
+    key = content_digest(FEATURES_VERSION, dataset.digest, record.name, record.weights_digest)
+    path = cache / f"features-{key}.npy"
+    if not path.is_file():
+        features = extract(dataset, source, on_progress)
+        cache.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part.npy")
+        np.save(part, features)
+        part.replace(path)
+    backbone = record.model_copy(update={"name": f"features:{record.name}"})
+    return replace(
+        dataset, inputs=np.load(path, allow_pickle=False), backbone=backbone, source=None
+    )
+
+
+def extract(
+    dataset: Dataset, source: Source, on_progress: Callable[[int, int], None]
+) -> NDArray[np.float32]:
+    """Return the normed class token `[n, D]` of every image, in item order."""
+    import torch
+
+    from zslbench.training import device, normalise
+
+    network = source.build().to(device()).eval()
+    found, n = [], len(dataset.inputs)
+    with torch.inference_mode():
+        for first in range(0, n, BATCH):
+            items = np.arange(first, min(first + BATCH, n))
+            images = normalise(dataset.inputs[items], source)
+            found.append(network(images)[:, 0].float().cpu().numpy())
+            on_progress(int(items[-1]) + 1, n)
+    return np.concatenate(found)
+
+
+def write_mat(path: Path, features: NDArray[np.float32], folder: Path, classes: int) -> None:
+    """Write features in the shape of `res101.mat`, with the labels and files of the dataset."""
+    from scipy.io import savemat
+
+    from zslbench.data.xlsa17 import read_items
+
+    items = read_items(folder, None, classes)
+    part = path.with_name(f".{path.name}.part")
+    content = {
+        "features": features.T,
+        "labels": items.labels[:, None] + 1,
+        "image_files": np.array(items.files, dtype=object)[:, None],
+    }
+    savemat(part, content, appendmat=False)
+    part.replace(path)

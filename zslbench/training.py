@@ -1,0 +1,245 @@
+"""The training loop, and the base of every method that is trained by gradient descent.
+
+One loop for all: order, augmentation and dropout are drawn anew each epoch from (seed, purpose,
+epoch), so that a run resumed from an epoch's end goes on as if it had never stopped.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from zslbench.data.types import BackboneSource
+from zslbench.method import Epoch, Float, Method, MethodConfig, Need, TrainSet, hyper
+from zslbench.seeding import derive_seed, generator
+
+FLIP, SHIFT = 0.5, 0.07
+
+
+class TrainedConfig(MethodConfig):
+    """What all trained methods may be set to."""
+
+    epochs: int = hyper(12, low=1, high=1000, symbol="epochs", doc="length of the schedule")
+    batch_size: int = hyper(64, low=2, high=4096, symbol="B", doc="images a step")
+    lr: float = hyper(
+        1e-3, low=1e-6, high=1.0, log=True, symbol="eta", doc="learning rate of new parameters"
+    )
+    backbone_lr: float = hyper(
+        1e-4, low=0.0, high=1.0, log=True, symbol="eta_b",
+        doc="learning rate of the backbone; 0 freezes it",
+    )  # fmt: skip
+    weight_decay: float = hyper(
+        1e-4, low=0.0, high=1.0, log=True, symbol="wd", doc="decoupled weight decay (AdamW)"
+    )
+    warmup: float = hyper(
+        0.1,
+        low=0.0,
+        high=0.9,
+        symbol="warm-up",
+        doc="share of steps with a rising rate, then cosine",
+    )
+    clip: float = hyper(1.0, low=0.0, high=1e3, symbol="clip", doc="gradient norm; 0: no clipping")
+    augment: bool = True
+    logits: Literal["cosine", "dot"] = "cosine"
+    scale: float = hyper(
+        20.0, low=0.1, high=1000.0, log=True, symbol="sigma", doc="scale of the logits"
+    )
+
+
+class TrainedMethod(Method):
+    """A method with a network, trained on images by AdamW with warm-up and a cosine schedule."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"images"})
+    network: nn.Module
+    source: BackboneSource
+
+    @classmethod
+    def epochs(cls, config: Any) -> int:
+        """Return the length of the schedule."""
+        return int(config.epochs)
+
+    @abstractmethod
+    def build(self, train: TrainSet) -> nn.Module:
+        """Return the network; new parameters are drawn from torch's generator, already seeded."""
+
+    @abstractmethod
+    def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
+        """Return weighted loss terms, whose sum is minimised, of images `[B, 3, S, S]`."""
+
+    @abstractmethod
+    def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
+        """Return `[B, C]` scores of images for the classes whose attributes `[C, K]` are given."""
+
+    def setup(self, train: TrainSet) -> None:
+        """Build the network from the seed, on the device."""
+        if train.backbone is None:
+            raise ValueError("a trained method needs a backbone")
+        self.source = train.backbone
+        with torch.random.fork_rng():
+            torch.manual_seed(derive_seed(self.seed, "initialisation"))
+            self.network = self.build(train)
+        self.network.to(device())
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return parameters with their learning rates: the backbone's, and all others."""
+        backbone = {id(p) for p in self.network.backbone.parameters()}  # type: ignore[union-attr]
+        named = [p for p in self.network.parameters() if p.requires_grad]
+        groups = (
+            ([p for p in named if id(p) not in backbone], self.config.lr),
+            ([p for p in named if id(p) in backbone], self.config.backbone_lr),
+        )
+        return [
+            {"params": params, "lr": rate, "initial": rate}
+            for params, rate in groups
+            if params and rate > 0
+        ]
+
+    def fit(self, prepared: TrainSet, after: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
+        """Train, yielding at every epoch's end; go on from a checkpoint if one is given."""
+        self.setup(prepared)
+        if self.config.backbone_lr == 0:
+            self.network.backbone.requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(
+            self.parameter_groups(), weight_decay=self.config.weight_decay
+        )
+        self.epoch = 0
+        if after is not None:
+            self._resume(after)
+        while self.epoch < self.config.epochs:
+            losses = self._train_epoch(prepared, self.epoch + 1)
+            self.epoch += 1
+            yield Epoch(self.epoch, losses)
+
+    def _train_epoch(self, train: TrainSet, epoch: int) -> dict[str, float]:
+        torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
+        chance = generator(self.seed, "augmentation", epoch) if self.config.augment else None
+        order = generator(self.seed, "order", epoch).permutation(len(train.labels))
+        size = min(self.config.batch_size, len(order))
+        steps = len(order) // size
+        table = tensor(train.class_attributes)
+        totals: dict[str, Tensor] = {}
+        self.network.train()
+        for step in range(steps):
+            items = order[step * size : (step + 1) * size]
+            self._set_rate((epoch - 1) * steps + step, steps * self.config.epochs)
+            images = normalise(train.inputs[items], self.source, chance)
+            labels = torch.from_numpy(train.labels[items]).to(images.device)
+            for name, value in self._step(images, labels, table).items():
+                totals[name] = totals.get(name, torch.zeros_like(value)) + value
+        means = {name: float(total) / steps for name, total in totals.items()}
+        if not all(map(math.isfinite, means.values())):
+            raise FloatingPointError(f"{type(self).__name__}: losses of epoch {epoch}: {means}")
+        return means
+
+    def _step(self, images: Tensor, labels: Tensor, table: Tensor) -> dict[str, Tensor]:
+        with autocast():
+            losses = self.losses(images, labels, table)
+        total = torch.stack(list(losses.values())).sum()
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        if self.config.clip > 0:
+            parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(parameters, self.config.clip)
+        self.optimiser.step()
+        return {name: value.detach() for name, value in {**losses, "total": total}.items()}
+
+    def _set_rate(self, step: int, steps: int) -> None:
+        warm = max(1, round(self.config.warmup * steps))
+        done = (step - warm) / max(1, steps - warm)
+        factor = (step + 1) / warm if step < warm else (1 + math.cos(math.pi * done)) / 2
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["initial"] * factor
+
+    def scores(self, batch: NDArray[Any], class_attributes: Float) -> NDArray[np.floating]:
+        """Return logits `[b, C]`, batch by batch, without gradients."""
+        self.network.eval()
+        table, found = tensor(class_attributes), []
+        with torch.inference_mode(), autocast():
+            for first in range(0, len(batch), self.config.batch_size):
+                images = normalise(batch[first : first + self.config.batch_size], self.source)
+                found.append(self.logits(images, table).float().cpu().numpy())
+        return np.concatenate(found)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the network's parameters and buffers."""
+        return {k: v.detach().cpu().numpy() for k, v in self.network.state_dict().items()}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take parameters back into a network that `setup` has built."""
+        self.network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return all that `fit` needs to go on: plain tensors and numbers."""
+        return {
+            "epoch": self.epoch,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def _resume(self, after: Mapping[str, Any]) -> None:
+        self.network.load_state_dict(after["network"])
+        self.optimiser.load_state_dict(after["optimiser"])
+        self.epoch = int(after["epoch"])
+
+
+def normalise(
+    batch: NDArray[Any], source: BackboneSource, chance: np.random.Generator | None = None
+) -> Tensor:
+    """Return a batch `[b, h, w, 3]` uint8 as the backbone's floats `[b, 3, h, w]`, on the device.
+
+    Args:
+        batch: Decoded images.
+        source: Whose mean and deviation to use.
+        chance: Augments the images if given.
+    """
+    images = torch.from_numpy(np.ascontiguousarray(batch)).to(device()).permute(0, 3, 1, 2)
+    if chance is not None:
+        images = augment(images, chance)
+    mean, deviation = (
+        torch.tensor(value, device=images.device)[:, None, None]
+        for value in (source.mean, source.deviation)
+    )
+    return (images.float() / 255 - mean) / deviation
+
+
+def augment(images: Tensor, chance: np.random.Generator) -> Tensor:
+    """Flip each image at random and shift it by up to 7 % (zeros flow in): `[b, 3, h, w]` uint8."""
+    b, _, h, w = images.shape
+    flips = torch.from_numpy(chance.random(b) < FLIP).to(images.device)
+    images = torch.where(flips[:, None, None, None], images.flip(-1), images)
+    reach = round(SHIFT * h)
+    offsets = torch.from_numpy(chance.integers(0, 2 * reach + 1, (2, b))).to(images.device)
+    padded = nn.functional.pad(images, (reach, reach, reach, reach))
+    rows = (offsets[0][:, None] + torch.arange(h, device=images.device))[:, None, :, None]
+    columns = (offsets[1][:, None] + torch.arange(w, device=images.device))[:, None, None, :]
+    batch = torch.arange(b, device=images.device)[:, None, None, None]
+    channels = torch.arange(3, device=images.device)[None, :, None, None]
+    return padded[batch, channels, rows, columns]
+
+
+def class_logits(predicted: Tensor, table: Tensor, how: str, scale: float) -> Tensor:
+    """Return `[B, C]`: scaled cosine or dot product of predicted and class attributes."""
+    if how == "cosine":
+        predicted = nn.functional.normalize(predicted.float(), dim=-1)
+        table = nn.functional.normalize(table, dim=-1)
+    return scale * predicted @ table.T.to(predicted.dtype)
+
+
+def device() -> torch.device:
+    """Return where training runs: the GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast() -> torch.autocast:
+    """Return the arithmetic of forward passes: bf16 on a GPU, fp32 on a CPU."""
+    return torch.autocast(device().type, torch.bfloat16, enabled=device().type == "cuda")
+
+
+def tensor(array: Float) -> Tensor:
+    """Return an array as float32 on the device."""
+    return torch.from_numpy(np.asarray(array, dtype=np.float32)).to(device())
