@@ -234,17 +234,34 @@ def test_ledger_counts_each_opening_once(store, record, finished):
     assert Store(store.results, NOWHERE).ledger()[run] == 2
 
 
-def test_record_that_moves_to_mlflow_while_one_reads_is_not_missed(store, record, monkeypatch):
-    """Another process uploads everything between this one's looks at MLflow and at the outbox."""
-    look = Store._look
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda store, record: store.runs()[0].record == record,
+        lambda store, record: store.get("run", record.key) == record,
+        lambda store, record: store.ledger().total() == 1,
+    ],
+    ids=["runs", "get", "ledger"],
+)
+def test_record_that_moves_to_mlflow_while_one_reads_is_not_missed(
+    store, record, monkeypatch, read
+):
+    """Another process uploads everything between this one's two looks, outbox and MLflow."""
+    looks = []
 
-    def look_while_another_syncs(self, query):
-        Store(store.results).sync()
-        return look(self, query)
+    def disturbed(real):
+        def look(self, what):
+            looks.append(what)
+            if len(looks) == 2:
+                Store(store.results).sync()
+            return real(self, what)
 
-    monkeypatch.setattr(Store, "_look", look_while_another_syncs)
-    assert [run.record for run in store.runs()] == [record]
-    assert store.ledger().total() == 1
+        return look
+
+    for name in ("_waiting", "_look"):
+        monkeypatch.setattr(Store, name, disturbed(getattr(Store, name)))
+    assert read(store, record)
+    assert list(store.outbox) == []
 
 
 def test_lost_artifacts_are_dead_links_and_no_results(store, uploaded, record):
