@@ -237,6 +237,7 @@ def run_record(**changes):
         "oracle_h": 1 / 3,
         "losses": {"loss": [2.0, 1e-300]},
         "opening": "1",
+        "test_digest": "t",
         "transductive": False,
         "deterministic": True,
         "cost": Cost(fit_seconds=1, score_seconds=2, images_per_second=3, peak_memory_mib=4),
@@ -253,7 +254,7 @@ RECORDS = [
         Failure(key=SPEC.key, spec=SPEC, error="ValueError: é", traceback="a\nb"), id="failure"
     ),
     pytest.param(
-        Opening(run_key=SPEC.key, method="eszsl", dataset="CUB", data_digest="cafe"), id="opening"
+        Opening(run_key=SPEC.key, method="eszsl", dataset="CUB", test_digest="cafe"), id="opening"
     ),
 ]
 
@@ -265,5 +266,5 @@ def test_record_reads_back_as_it_was_written(record):
 
 def test_openings_are_entries_of_their_own():
     """The ledger counts looks at the test labels: two looks of one run are two."""
-    about = {"run_key": SPEC.key, "method": "eszsl", "dataset": "CUB", "data_digest": "cafe"}
+    about = {"run_key": SPEC.key, "method": "eszsl", "dataset": "CUB", "test_digest": "cafe"}
     assert Opening(**about).key != Opening(**about).key

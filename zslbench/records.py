@@ -215,6 +215,7 @@ class RunRecord(Record):
         oracle_h: The best H over all gamma on test labels at the chosen epoch: a bound, no result.
         losses: Training losses by epoch.
         opening: The id of the ledger's entry for this run's look at the test labels.
+        test_digest: What the ledger counts by: the test items with their sealed labels.
         transductive: Whether the method was handed the unseen classes' attributes in training.
     """
 
@@ -228,6 +229,7 @@ class RunRecord(Record):
     oracle_h: float
     losses: dict[str, list[float]]
     opening: str
+    test_digest: str
     transductive: bool
     deterministic: bool
     cost: Cost
@@ -245,7 +247,7 @@ class Opening(Record):
     run_key: str
     method: str
     dataset: str
-    data_digest: str
+    test_digest: str
     created: str = Field(default_factory=now)
 
 

@@ -143,7 +143,10 @@ def evaluate(
         slots("final"),
     )
     opening = Opening(
-        run_key=spec.key, method=spec.method, dataset=spec.dataset, data_digest=spec.data_digest
+        run_key=spec.key,
+        method=spec.method,
+        dataset=spec.dataset,
+        test_digest=dataset.test_digest,
     )
     labels = world.open_labels(lambda: announce(opening))
     run = Trajectory(done.summaries, labels, world.seen, choice, method.published)
@@ -157,6 +160,7 @@ def evaluate(
         oracle_h=chosen.curve.best()[0],
         losses=done.losses,
         opening=opening.key,
+        test_digest=dataset.test_digest,
         transductive="unseen_attributes" in method.needs,
         deterministic=method.deterministic,
         cost=Cost(

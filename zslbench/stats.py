@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import expit, logit
-from scipy.stats import t as student_t
+from scipy.special import expit, logit, stdtrit
 
 from zslbench.metrics import Float, Int, Outcome, ScoreSummary
 from zslbench.seeding import generator
@@ -151,8 +150,20 @@ def interval(
         over_seeds = float(np.var(values, ddof=1)) / len(values), len(values) - 1.0
         half = float(np.hypot(half, _half_width([over_seeds])))
     mean, top = float(np.mean(values)), 1.0 if metric == "ausuc" else 100.0
+    if half == 0 and (np.isclose(mean, 0.0) or np.isclose(mean, top)):
+        mean = round(mean / top) * top
+        half = top * _unseen_events(outcomes[0], metric, population)
     low, high = _on_logit_scale(mean / top, half / top)
     return Interval(mean, min(top * low, mean), max(top * high, mean))
+
+
+def _unseen_events(outcome: Outcome, metric: Metric, population: Population) -> float:
+    """Return the share that n images (or classes) without exception cannot exclude (exact)."""
+    is_seen = outcome.labels < outcome.seen
+    sides = {"t1": [~is_seen], "u": [~is_seen], "s": [is_seen]}.get(metric, [is_seen, ~is_seen])
+    units = [outcome.labels[side] for side in sides]
+    counted = units if population == "these_classes" else [np.unique(unit) for unit in units]
+    return float(1 - ((1 - LEVEL) / 2) ** (1 / max(1, min(map(len, counted)))))
 
 
 def _on_logit_scale(mean: float, half: float) -> tuple[float, float]:
@@ -171,7 +182,7 @@ def _half_width(parts: Sequence[tuple[float, float]]) -> float:
     if not 0 < variance < np.inf:
         return float(variance)
     freedom = variance**2 / sum(part**2 / df for part, df in parts)
-    return float(student_t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance))
+    return float(stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt(variance))
 
 
 def permutation_control(

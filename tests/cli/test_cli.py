@@ -68,7 +68,7 @@ def test_help_loads_nothing_heavy():
             ["run", "eszsl", "--dataset", "tiny", "--rules", "valdation"],
             "Did you mean 'validation'",
         ),
-        (["run", "eszsl", "--dataset", "tiny", "--features", "res50"], "res50.mat"),
+        (["run", "eszsl", "--dataset", "tiny", "--features", "res50"], "Did you mean 'res101'?"),
         (["methods", "eszl"], "Did you mean 'eszsl'?"),
         (["data", "describe", "tinny"], "Did you mean 'tiny'?"),
         (["leaderboard"], "Start one"),

@@ -176,7 +176,7 @@ BAD = {
     ),
     "features cut": (to_bytes(FEATURES, lambda b: b[:5000]), FEATURES, "bytes too early"),
     "features pickled": (pickled(FEATURES), FEATURES, "is not a readable MATLAB v5 file"),
-    "no feature file": (remove(FEATURES), "", "has no single feature file (found: none)"),
+    "no feature file": (remove(FEATURES), "", "has no feature file"),
     "no features": (alter(FEATURES, features=None), FEATURES, "has no variable `features`"),
     "no labels": (alter(FEATURES, labels=None), FEATURES, "has no variable `labels`"),
     "features NaN": (

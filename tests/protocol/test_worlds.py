@@ -142,3 +142,10 @@ def test_training_and_scoring_see_the_same_form_of_attributes():
     for form in ("l2", "raw", "centred"):
         train = world.train_set(ESZSL, form)
         np.testing.assert_array_equal(train.class_attributes, world.attributes(form)[:SEEN])
+
+
+def test_train_set_gives_no_way_to_other_items():
+    train = final_world(toy_dataset()).train_set(ESZSL)
+    assert not [name for name in vars(train.inputs) if not name.startswith("_Subset__")]
+    assert not hasattr(train.inputs, "inputs")
+    assert not hasattr(train.inputs, "items")

@@ -75,8 +75,7 @@ def test_a_key_stored_twice_counts_once(stored):
 
 
 def test_openings_come_from_the_ledger(stored):
-    spec = stored[0].record.spec
-    rows = build_rows(stored, Counter({("eszsl", spec.data_digest): 7}))
+    rows = build_rows(stored, Counter({("eszsl", stored[0].record.test_digest): 7}))
     assert {row.openings for row in rows} == {7}
 
 
@@ -95,7 +94,7 @@ def test_one_tuning_world_and_pretraining_beyond_1k_are_marked(stored):
     spec = record.spec.model_copy(update={"backbone": backbone, "tuning_worlds": 1})
     changed = replace(stored[0], record=record.model_copy(update={"spec": spec}))
     (row,) = build_rows([changed], Counter())
-    assert {"one tuning world", "pretrained beyond ImageNet-1k"} <= set(row.marks)
+    assert {"fewer than three tuning worlds", "pretrained beyond ImageNet-1k"} <= set(row.marks)
 
 
 def test_rendering_twice_gives_the_same_bytes(stored):
@@ -131,3 +130,17 @@ def test_terminal_shows_value_intervals_and_control(stored):
     assert "p = 0." in text
     assert "control" in text
     assert "features:toy" in text
+
+
+def test_oracle_and_gamma_zero_are_those_of_the_row(stored):
+    for row in build_rows(stored, Counter(), RULES):
+        assert row.oracle_h >= row.value("h") - 1e-9
+
+
+def test_markdown_names_the_rule_and_its_marks_in_the_table(stored, monkeypatch, tmp_path):
+    monkeypatch.setattr(ESZSL, "published", PublishedRule(gamma="best"))
+    run = stored_run(tmp_path / "cheat")
+    lines = [line for line in as_markdown(build_rows([run], Counter(), RULES)).splitlines()
+             if line.startswith("| eszsl")]  # fmt: skip
+    assert "rule published<br>SELECTED ON TEST" in lines[-1]
+    assert len(lines) == 3

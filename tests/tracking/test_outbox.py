@@ -16,7 +16,7 @@ from zslbench.tracking.outbox import RECORD_FILE, STALE_SECONDS, Outbox, read_re
 
 
 def opening(key="k"):
-    return Opening(key=key, run_key="r", method="eszsl", dataset="tiny", data_digest="d")
+    return Opening(key=key, run_key="r", method="eszsl", dataset="tiny", test_digest="d")
 
 
 def commit(outbox, record, write=lambda folder: None):
@@ -139,7 +139,7 @@ def test_sweep_knows_the_drafts_that_commit_makes(outbox):
     code = (
         "import os, sys; from pathlib import Path; from zslbench.tracking import Outbox;"
         "from zslbench.records import Opening;"
-        "record = Opening(key='k', run_key='r', method='m', dataset='d', data_digest='d');"
+        "record = Opening(key='k', run_key='r', method='m', dataset='d', test_digest='d');"
         "Outbox(Path(sys.argv[1])).commit('opening', 'k', record, lambda folder: os._exit(9))"
     )
     assert subprocess.run([sys.executable, "-c", code, outbox.folder], check=False).returncode == 9

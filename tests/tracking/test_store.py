@@ -223,13 +223,13 @@ def test_upload_that_was_killed_is_done_again(store, record, monkeypatch):
 
 
 def test_ledger_counts_each_opening_once(store, record, finished):
-    run = ("softmax", record.spec.data_digest)
+    run = ("softmax", record.test_digest)
     assert store.ledger()[run] == 1
     store.sync()
     assert store.ledger()[run] == 1
     shutil.copytree(finished[1].folder, store.outbox.folder, dirs_exist_ok=True)
     assert store.ledger()[run] == 1
-    store.commit(Opening(run_key="r", method="softmax", dataset="toy", data_digest=run[1]))
+    store.commit(Opening(run_key="r", method="softmax", dataset="toy", test_digest=run[1]))
     assert store.ledger() == {run: 2}
     assert Store(store.results, NOWHERE).ledger()[run] == 2
 

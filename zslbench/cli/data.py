@@ -121,7 +121,10 @@ def build(
     """
     from zslbench.cli.output import print_json
     from zslbench.data.folder import build_dataset
+    from zslbench.errors import ZslbenchError
 
+    if Path(name).name != name:
+        raise ZslbenchError(f"{name!r} is a path: name the new dataset's folder, no more.")
     try:
         held: float | list[str] = float(unseen)
     except ValueError:

@@ -12,7 +12,8 @@ def leaderboard(
         str | None, typer.Option(help="Datasets to have complete, such as CUB,SUN.")
     ] = None,
     methods: Annotated[
-        str | None, typer.Option(help="Methods to have complete [default: all].")
+        str | None,
+        typer.Option(help="Methods to have complete (default: all that the data can serve)."),
     ] = None,
     seeds: opt.Seeds = None,
     data_root: opt.DataRoot = opt.DATA_ROOT,
@@ -66,7 +67,7 @@ def leaderboard(
             rules=opt.parse_list(rules),
             results=results,
         )
-        failed = bool(report.failures)
+        failed = bool(report.failures) or report.unreadable > 0
     write_leaderboard(rows, results)
     print_rows(rows, json=json)
     raise typer.Exit(1 if failed else 0)

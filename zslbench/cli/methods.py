@@ -42,7 +42,12 @@ def describe(name: str) -> dict[str, Any]:
     settings = {}
     for key, info in cls.Config.model_fields.items():
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        bounds = {k: v for m in info.metadata for k in ("ge", "le") if (v := getattr(m, k, None))}
+        bounds = {
+            k: v
+            for m in info.metadata
+            for k in ("ge", "le")
+            if (v := getattr(m, k, None)) is not None
+        }
         settings[key] = {
             "default": info.default,
             "type": str(info.annotation).replace("typing.", ""),
@@ -82,6 +87,6 @@ def _page(about: dict[str, Any]) -> list[Any]:
     for key, info in about["settings"].items():
         grid = ", ".join(f"{value:g}" for value in info.get("grid", [])) or info["type"]
         texts = key, info["default"], info["low"], info["high"], grid, info["meaning"]
-        table.add_row(*(Text("" if text is None and i > 1 else str(text).lower())
+        table.add_row(*(Text("" if text is None and i > 1 else str(text))
                         for i, text in enumerate(texts)))  # fmt: skip
     return [about["about"], "", f"Needs: {', '.join(about['needs'])}.", table]

@@ -24,7 +24,7 @@ Json = Annotated[
 ]
 Features = Annotated[
     str | None,
-    typer.Option(help="Feature file NAME.mat of the dataset [default: res101, or the only one]."),
+    typer.Option(help="Feature file NAME.mat of the dataset (default: res101, or the only one)."),
 ]
 Images = Annotated[
     Path | None, typer.Option(help="Folder of the images, where it is not the dataset's own.")
@@ -50,7 +50,7 @@ Resplit = Annotated[
 ]
 Seeds = Annotated[
     str | None,
-    typer.Option(help="Seeds, such as 0,1,2 [default: 0,1,2, or 0 for a method without chance]."),
+    typer.Option(help="Seeds, such as 0,1,2 (default: 0,1,2; 0 for a method without chance)."),
 ]
 Worlds = Annotated[
     int, typer.Option(min=1, max=20, help="Tuning worlds to choose in; fewer is marked.")
@@ -68,14 +68,17 @@ def parse_seeds(text: str | None) -> list[int] | None:
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts):
+    if not all(part.isdecimal() for part in parts):
         raise ZslbenchError(f"--seeds {text}: seeds are whole numbers, such as --seeds 0,1,2.")
     return sorted({int(part) for part in parts})
 
 
 def parse_list(text: str) -> list[str]:
     """Return the names in a comma-separated list."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    if not names:
+        raise ZslbenchError(f"{text!r} names nothing: write names separated by commas.")
+    return names
 
 
 def parse_settings(pairs: list[str]) -> dict[str, str | None]:

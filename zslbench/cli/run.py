@@ -66,4 +66,4 @@ def run(
         results=results,
     )
     print_rows(rows, json=json)
-    raise typer.Exit(1 if report.failures else 0)
+    raise typer.Exit(1 if report.failures or report.unreadable > 0 else 0)

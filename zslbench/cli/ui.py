@@ -8,7 +8,7 @@ from zslbench.cli import options as opt
 
 
 def ui(
-    port: Annotated[int, typer.Option(help="Port on localhost.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on localhost.")] = 5000,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:

@@ -32,6 +32,7 @@ def work(
     Where no methods are named, all that the data can serve are meant.
     """
     checked = check_rules(rules)
+    check_writable(results)
     store = Store(results)
     with Display() as display:
         jobs = plan(
@@ -48,6 +49,11 @@ def work(
     tell(report, store)
     keys = {job.spec.key for job in jobs}
     stored = [run for run in store.runs() if run.record.key in keys]
+    hidden = report.done + report.reused - len(stored)
+    if hidden > 0:
+        why = "they are on the server" if store.error else "`zslbench doctor` says why"
+        say(f"{hidden} finished runs cannot be read back now and are not shown: {why}")
+        report.unreadable = 0 if store.error else hidden
     return build_rows(stored, store.ledger(), checked), report
 
 
@@ -56,6 +62,11 @@ def tracked_rows(results: Path, rules: Sequence[str]) -> list[Row]:
     checked = check_rules(rules)
     store = Store(results)
     store.sync()
+    if store.error:
+        raise ZslbenchError(
+            f"MLflow at {store.uri} could not be reached ({store.error}). Try again when it is "
+            "back; nothing was written."
+        )
     rows = build_rows(store.runs(), store.ledger(), checked)
     if not rows:
         raise ZslbenchError(
@@ -63,6 +74,14 @@ def tracked_rows(results: Path, rules: Sequence[str]) -> list[Row]:
             "Start one: zslbench run eszsl --dataset NAME --data-root DIR."
         )
     return rows
+
+
+def check_writable(results: Path) -> None:
+    """Refuse a results folder that nothing can be written to, before any work is done."""
+    there = next(path for path in (results, *results.resolve().parents) if path.exists())
+    writable = there.is_dir() and os.access(there, os.W_OK)
+    if not writable:
+        raise ZslbenchError(f"--results {results}: nothing can be written there. Name a folder.")
 
 
 def check_rules(rules: Sequence[str]) -> tuple[RuleName, ...]:

@@ -104,6 +104,8 @@ def load_dataset(
     features = request.features
     if features is None and request.image_size is None:
         features = _only_features(folder)
+    if features is not None and features not in (known := find_feature_files(folder)):
+        raise unknown("feature file", features, known, where=f" in {folder}")
     items = read_items(folder, features, len(table.classes.names))
     seen, unseen = check_items(items, table)
     check_sides(folder, table.classes, seen, unseen)
@@ -200,10 +202,11 @@ def _only_features(folder: Path) -> str:
     found = find_feature_files(folder)
     if "res101" in found or len(found) == 1:
         return found[0]
-    listing = ", ".join(found) or "none"
-    raise DataError(
-        folder, f"has no single feature file (found: {listing})", "Name one with --features."
-    )
+    if not found:
+        mend = "Put a file of the shape of res101.mat there, or name a backbone with --backbone."
+        raise DataError(folder, "has no feature file", mend)
+    listing = ", ".join(found)
+    raise DataError(folder, f"has several feature files ({listing})", "Name one with --features.")
 
 
 def _class_splits(

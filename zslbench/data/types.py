@@ -85,6 +85,7 @@ class SealedLabels:
 
     def __init__(self, labels: Int) -> None:
         self.__labels = labels
+        self.digest = content_digest(labels)
         self.openings = 0
 
     def open(self, announce: Callable[[], None]) -> Int:
@@ -125,6 +126,12 @@ class Dataset:
     words: WordVectors | None = None
     source: BackboneSource | None = None
 
+    @property
+    def test_digest(self) -> str:
+        """What the ledger counts by: however else the data are cut, the same test labels."""
+        tests = self.splits.test_seen, self.splits.test_unseen
+        return content_digest(list(self.classes.names), *tests, self.test_labels.digest)
+
 
 def content_digest(*parts: object) -> str:
     """Return the SHA-256 of arrays (dtype, shape, bytes) and plain values, in order."""
@@ -138,15 +145,15 @@ def _plain(part: object) -> object:
     return part
 
 
-@dataclass(frozen=True)
 class Subset:
-    """Some items of other inputs, without copying them."""
+    """Some items of other inputs, without copying them, and without a way to the others."""
 
-    inputs: Inputs
-    items: Int
+    def __init__(self, inputs: Inputs, items: Int) -> None:
+        self.__read: Callable[[Any], NDArray[Any]] = lambda wanted: inputs[items[wanted]]
+        self.__length = len(items)
 
     def __len__(self) -> int:
-        return len(self.items)
+        return self.__length
 
     def __getitem__(self, items: Any) -> NDArray[Any]:
-        return self.inputs[self.items[items]]
+        return self.__read(items)

@@ -73,7 +73,7 @@ def build_rows(
     ledger: Counter[tuple[str, str]],
     rules: Sequence[RuleName] = ("validation",),
 ) -> list[Row]:
-    """Group runs into rows: by dataset, then by H, best first."""
+    """Group runs into rows: by dataset, then H; what was selected on test comes last."""
     groups: dict[tuple[str, RuleName], dict[int, Stored]] = {}
     for run in stored:
         for rule in rules:
@@ -82,7 +82,11 @@ def build_rows(
                 seeds.setdefault(run.record.spec.seed, run)
     rows = [_row([runs[seed] for seed in sorted(runs)], rule, ledger)
             for (_, rule), runs in groups.items()]  # fmt: skip
-    return sorted(rows, key=lambda row: (row.dataset.casefold(), -row.value("h"), row.method))
+    return sorted(rows, key=_order)
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    return row.dataset.casefold(), "selected on test" in row.marks, -row.value("h"), row.method
 
 
 def _row(runs: Sequence[Stored], rule: RuleName, ledger: Counter[tuple[str, str]]) -> Row:
@@ -96,7 +100,7 @@ def _row(runs: Sequence[Stored], rule: RuleName, ledger: Counter[tuple[str, str]
         for by_epoch, result in zip(summaries, results, strict=True)
     ]
     gammas = [result.gamma for result in results]
-    at_t1 = [s[r.t1_epoch] for s, r in zip(summaries, results, strict=True)]
+    read = [s[r.epoch] for s, r in zip(summaries, results, strict=True)]
     return Row(
         dataset=first.spec.dataset,
         method=first.spec.method,
@@ -113,10 +117,10 @@ def _row(runs: Sequence[Stored], rule: RuleName, ledger: Counter[tuple[str, str]
             for metric in METRICS
         },
         t1_best=_mean([result.t1_best for result in results]),
-        control=permutation_control(at_t1, labels, seen),
-        plain_h=_mean([record.plain.h for record in records]),
-        oracle_h=_mean([record.oracle_h for record in records]),
-        openings=ledger[first.spec.method, first.spec.data_digest],
+        control=permutation_control(read, labels, seen),
+        plain_h=_mean([outcome.scores(0.0).h for outcome in outcomes]),
+        oracle_h=_mean([outcome.curve.best()[0] for outcome in outcomes]),
+        openings=ledger[first.spec.method, first.test_digest],
         marks=_marks(records, results),
         commits=tuple(sorted({record.environment["commit"] for record in records})),
         seconds=sum(r.cost.fit_seconds + r.cost.score_seconds for r in records),
@@ -141,7 +145,7 @@ def _marks(records: Sequence[RunRecord], results: Sequence[RuleResult]) -> tuple
         "selected on test": any(result.selected_on_test for result in results),
         "per-image accuracy": any(result.average == "image" for result in results),
         "gamma on probabilities": any(result.space == "probability" for result in results),
-        "one tuning world": spec.tuning_worlds == 1,
+        "fewer than three tuning worlds": spec.tuning_worlds < 3,
         "one seed": len(records) == 1 and not first.deterministic,
         "trains on unseen attributes": first.transductive,
         "pretrained beyond ImageNet-1k": spec.backbone.exposure in ("21k", "web"),

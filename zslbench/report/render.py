@@ -104,7 +104,10 @@ def as_markdown(rows: Sequence[Row]) -> str:
                 f"({span(row, m, 'new_classes')})"
                 for m in METRICS
             ]
-            lines.append(_line([_cell(title(row)), *cells, control(row)]))
+            names = "<br>".join(
+                map(_cell, (title(row), f"rule {row.rule}", *map(str.upper, row.marks)))
+            )
+            lines.append(_line([names, *cells, control(row)]))
         lines.append("")
         lines += [f"* {_cell(title(row))}: {_cell('; '.join(details(row)))}" for row in members]
         lines.append("")

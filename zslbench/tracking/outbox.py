@@ -60,7 +60,7 @@ class Outbox:
     def __iter__(self) -> Iterator[Path]:
         """Yield committed folders, oldest first: choices before the runs they led to."""
         found = []
-        for path in self.folder.glob("[!.]*"):
+        for path in (p for p in self.folder.glob("*-*") if p.name.split("-")[0] in KINDS):
             with suppress(FileNotFoundError):  # another process has uploaded it meanwhile
                 found.append((path.stat().st_mtime_ns, path))
         yield from (path for _, path in sorted(found))

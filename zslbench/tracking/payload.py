@@ -35,7 +35,7 @@ def payload(record: Record) -> Payload:
         case Failure():
             return _failure(record)
         case Opening():
-            tags = {"run_key": record.run_key, "data_digest": record.data_digest}
+            tags = {"run_key": record.run_key, "test_digest": record.test_digest}
             return Payload(LEDGER, f"opening {record.method} {record.dataset}", _tags(record, tags))
     raise TypeError(type(record))
 

@@ -64,8 +64,27 @@ class Store:
     # -- writing ---------------------------------------------------------------------------------
 
     def commit(self, record: Any, write: Callable[[Path], None] = lambda p: None) -> None:
-        """Commit a record to the outbox; it is done from here on."""
+        """Commit a record to the outbox; it is done from here on.
+
+        Openings and the keys of finished runs are noted on this disk as well, where they stay: no
+        server that is away makes a run look undone, or a look at test labels unseen.
+        """
+        if isinstance(record, Opening):
+            self._note("ledger.jsonl", record.model_dump_json())
         self.outbox.commit(record.kind, record.key, record, write)
+        if isinstance(record, RunRecord):
+            self._note("finished.txt", record.key)
+
+    def _note(self, name: str, line: str) -> None:
+        self.results.mkdir(parents=True, exist_ok=True)
+        with (self.results / name).open("a") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _noted(self, name: str) -> list[str]:
+        path = self.results / name
+        return path.read_text().splitlines() if path.is_file() else []
 
     def sync(self, *, again: bool = False) -> SyncReport:
         """Upload what waits in the outbox; an unreachable server costs only a later sync.
@@ -149,8 +168,10 @@ class Store:
         return next(iter(waiting.values()), None)
 
     def has(self, kind: str, key: str) -> bool:
-        """Return whether a record is finished."""
-        return self.outbox.path(kind, key).exists() or bool(self._look(_finished(kind, key)))
+        """Return whether a record is finished, as far as can be known."""
+        if self.outbox.path(kind, key).exists() or self._look(_finished(kind, key)):
+            return True
+        return bool(self.error) and kind == "run" and key in self._noted("finished.txt")
 
     def runs(self) -> list[Stored]:
         """Return all finished runs, each key once: the earliest FINISHED, then the outbox."""
@@ -165,12 +186,15 @@ class Store:
         return list(found.values())
 
     def ledger(self) -> Counter[tuple[str, str]]:
-        """Return how often test labels were opened, by (method, data digest)."""
+        """Return how often test labels were opened, by (method, test digest)."""
+        whole = [line for line in self._noted("ledger.jsonl") if line.endswith("}")]
+        noted = [Opening.model_validate_json(line) for line in whole]
         entries = self._waiting("opening-").values()
-        opened = {e.key: (e.method, e.data_digest) for e in entries if isinstance(e, Opening)}
+        known = [*noted, *(entry for entry in entries if isinstance(entry, Opening))]
+        opened = {entry.key: (entry.method, entry.test_digest) for entry in known}
         for run in self._look(_finished("opening")):
             tags = run.data.tags
-            opened[tags[PREFIX + "key"]] = tags[PREFIX + "method"], tags[PREFIX + "data_digest"]
+            opened[tags[PREFIX + "key"]] = tags[PREFIX + "method"], tags[PREFIX + "test_digest"]
         return Counter(opened.values())
 
     def dead_links(self) -> list[str]:
