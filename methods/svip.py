@@ -19,14 +19,15 @@ True cosine with sigma 5 can hardly be trained (on CUB no attribute vector reach
 below 2.6 nats), so the scale is 20 where logits are cosines.
 """  # noqa: D205
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from zslbench.backbones.vit import OpenViT
-from zslbench.method import PublishedRule, TrainSet, hyper
+from zslbench.method import PublishedRule, TrainSet, View, hyper
 from zslbench.nn.attention import Aggregation, ClassRow
 from zslbench.nn.losses import Consistency, consistency
 from zslbench.nn.patches import mean_blocks, merge_blocks, split_blocks
@@ -148,10 +149,15 @@ class SVIP(TrainedMethod):
 
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Inference: the patch classifier alone selects, one pass over contextualised patches."""
-        patches = self.network.embed(images)
-        chosen = top(self.network.patch_logits(patches), self.config.M)
-        final = self.network.encode(self._contextualise(patches, chosen))
+        _, chosen, final = self._infer(images)
         return self._classify(final, chosen, class_attributes)
+
+    def _infer(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return patch logits `[B, N]`, the patches they choose, and the final patch tokens."""
+        patches = self.network.embed(images)
+        logits = self.network.patch_logits(patches)
+        chosen = top(logits, self.config.M)
+        return logits, chosen, self.network.encode(self._contextualise(patches, chosen))
 
     def _contextualise(self, patches: Tensor, chosen: Tensor) -> Tensor:
         """Eq. 9: add e to the patches that were not chosen."""
@@ -166,12 +172,16 @@ class SVIP(TrainedMethod):
             pooled = (predicted * chosen[..., None]).sum(dim=1) / self.config.M
         return class_logits(pooled, class_attributes, self.config.logits, self.config.scale)
 
-    def attribute_maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return P2A of the final tokens `[B, N, K]` and which patches were chosen `[B, N]`."""
-        patches = self.network.embed(images)
-        chosen = top(self.network.patch_logits(patches), self.config.M)
-        final = self.network.encode(self._contextualise(patches, chosen))
-        return self.network.patch_to_attributes(final), chosen
+    def view(self, batch: NDArray[Any]) -> View:
+        """Return r of Eq. 5, the patches it keeps, and the attributes seen in each (Eq. 10)."""
+
+        def look(images: Tensor) -> tuple[Tensor, ...]:
+            logits, chosen, final = self._infer(images)
+            attributes = self.network.patch_to_attributes(final)
+            return logits, chosen, attributes.masked_fill(~chosen[..., None], -torch.inf)
+
+        patches, kept, attributes = self.piecewise(batch, look)
+        return View(patches, kept > 0, attributes)
 
 
 def top(scores: Tensor, count: int) -> Tensor:

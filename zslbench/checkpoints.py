@@ -19,12 +19,14 @@ class Progress:
     Attributes:
         summaries: Score summaries by epoch, of the epochs that were to be scored.
         losses: Mean losses of each epoch, by name.
+        localisation: How well the method looked where the parts are, at the chosen epoch.
         fitting: Seconds spent fitting.
         scoring: Seconds spent scoring.
     """
 
     summaries: dict[int, ScoreSummary] = field(default_factory=dict)
     losses: dict[str, list[float]] = field(default_factory=dict)
+    localisation: dict[str, float] = field(default_factory=dict)
     fitting: float = 0.0
     scoring: float = 0.0
 
@@ -49,7 +51,8 @@ class Slot:
         draft.mkdir(parents=True)
         torch.save(dict(state), draft / "state.pt")
         write_summaries(draft, progress.summaries)
-        rest = {"losses": progress.losses, "fitting": progress.fitting, "scoring": progress.scoring}
+        names = ("losses", "localisation", "fitting", "scoring")
+        rest = {name: getattr(progress, name) for name in names}
         (draft / "progress.json").write_text(json.dumps(rest))
         draft.rename(self.folder / f"epoch-{epoch}")
         for older in self.folder.iterdir():

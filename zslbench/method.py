@@ -141,6 +141,21 @@ class Epoch:
     losses: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class View:
+    """Where a method looks, in b images on a grid of N patches.
+
+    Attributes:
+        patches: `[b, N]`, the higher the more the patch matters.
+        kept: `[b, N]` which patches are kept as semantic, where the method selects.
+        attributes: `[b, N, K]` how much of each attribute is seen where, where it localises them.
+    """
+
+    patches: NDArray[np.floating]
+    kept: NDArray[np.bool_] | None = None
+    attributes: NDArray[np.floating] | None = None
+
+
 class Method(ABC):
     """A trainable thing that turns items into scores over classes.
 
@@ -185,6 +200,10 @@ class Method(ABC):
     @abstractmethod
     def scores(self, batch: NDArray[Any], class_attributes: Float) -> NDArray[np.floating]:
         """Return `[b, C]` scores (logits) of a batch over the classes whose rows are given."""
+
+    def view(self, batch: NDArray[Any]) -> View | None:
+        """Return where it looks in a batch of images; None where it has no such notion."""
+        return None
 
     def setup(self, train: TrainSet) -> None:  # noqa: B027 - nothing to build is common
         """Build what `load_state` fills, where that takes more than the config."""

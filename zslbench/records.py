@@ -214,6 +214,8 @@ class RunRecord(Record):
         plain: The scores at gamma = 0, at the chosen epoch.
         oracle_h: The best H over all gamma on test labels at the chosen epoch: a bound, no result.
         losses: Training losses by epoch.
+        localisation: How well the method looked where the parts are, at the chosen epoch; see
+            `zslbench.localisation`. Empty where the parts are not known, or it has no view.
         opening: The id of the ledger's entry for this run's look at the test labels.
         test_digest: What the ledger counts by: the test items with their sealed labels.
         transductive: Whether the method was handed the unseen classes' attributes in training.
@@ -228,6 +230,7 @@ class RunRecord(Record):
     plain: Scores
     oracle_h: float
     losses: dict[str, list[float]]
+    localisation: dict[str, float] = Field(default_factory=dict)
     opening: str
     test_digest: str
     transductive: bool

@@ -15,6 +15,7 @@ import numpy as np
 from zslbench.checkpoints import Progress, Slot
 from zslbench.data.types import Dataset, Inputs, Subset
 from zslbench.environment import environment, peak_memory_mib
+from zslbench.localisation import score_view
 from zslbench.method import Method, MethodConfig
 from zslbench.metrics import Float, Int, Outcome, ScoreSummary, summarise
 from zslbench.protocol import (
@@ -141,6 +142,7 @@ def evaluate(
         epochs_needed(spec.rules, choice, epochs),
         lambda epoch: tick(f"{spec.method}: final world, seed {spec.seed}", epoch, epochs),
         slots("final"),
+        viewed=choice.epoch,
     )
     opening = Opening(
         run_key=spec.key,
@@ -159,6 +161,7 @@ def evaluate(
         plain=chosen.scores(0.0),
         oracle_h=chosen.curve.best()[0],
         losses=done.losses,
+        localisation=done.localisation,
         opening=opening.key,
         test_digest=dataset.test_digest,
         transductive="unseen_attributes" in method.needs,
@@ -185,8 +188,12 @@ def _follow(
     wanted: set[int],
     tick: Callable[[int], None],
     slot: Slot,
+    viewed: int | None = None,
 ) -> Progress:
-    """Fit, scoring the wanted epochs; go on where a killed process left off."""
+    """Fit, scoring the wanted epochs; go on where a killed process left off.
+
+    At the epoch `viewed` the method is also asked where it looks, if the truth is known.
+    """
     state, progress = slot.load()
     began = perf_counter()
     for epoch in model.fit(prepared, state):
@@ -196,6 +203,8 @@ def _follow(
         began = perf_counter()
         if epoch.number in wanted:
             progress.summaries[epoch.number] = score(model, world)
+        if epoch.number == viewed:
+            progress.localisation = localise(model, world)
         progress.scoring += perf_counter() - began
         slot.save(epoch.number, model.checkpoint(), progress)
         tick(epoch.number)
@@ -226,6 +235,13 @@ def score(model: Method, world: World) -> ScoreSummary:
         for name in ScoreSummary.ARRAYS
     }
     return ScoreSummary(**arrays, scale=scale)
+
+
+def localise(model: Method, world: World) -> dict[str, float]:
+    """Return how well the method looks where the parts of the test items are, if that is known."""
+    parts = world.dataset.parts
+    view = model.view(world.dataset.inputs[world.test]) if parts is not None else None
+    return score_view(view, parts, world.test) if view is not None and parts is not None else {}
 
 
 def score_scale(model: Method, world: World) -> float:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import expit, logit, stdtrit
 
 from zslbench.metrics import Float, Int, Outcome, ScoreSummary
@@ -22,7 +23,10 @@ from zslbench.seeding import generator
 Metric = Literal["t1", "u", "s", "h", "ausuc"]
 Population = Literal["these_classes", "new_classes"]
 METRICS: tuple[Metric, ...] = ("t1", "u", "s", "h", "ausuc")
+POPULATIONS: tuple[Population, ...] = ("these_classes", "new_classes")
 LEVEL = 0.95
+
+Reading = tuple[Outcome, float]  # a run's outcome with the gamma it is read at
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,16 @@ class Interval:
     mean: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference, mean over seeds, with its 95 % interval and two-sided p value."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
 
 
 @dataclass(frozen=True)
@@ -142,10 +156,9 @@ def interval(
             `new_classes` lets classes vary as well (a class's mean already carries the noise of
             its images, so images are not resampled a second time).
     """
-    pairs = list(zip(outcomes, gammas, strict=True))
-    values = [getattr(outcome.scores(gamma), metric) for outcome, gamma in pairs]
-    placed = np.mean([placements(outcome, gamma)[metric] for outcome, gamma in pairs], axis=0)
-    half = _half_width(_variance_parts(placed, outcomes[0], population))
+    readings = list(zip(outcomes, gammas, strict=True))
+    values = _values(readings, metric)
+    half = _half_width(_variance_parts(_placed(readings, metric), outcomes[0], population))
     if len(values) > 1:
         over_seeds = float(np.var(values, ddof=1)) / len(values), len(values) - 1.0
         half = float(np.hypot(half, _half_width([over_seeds])))
@@ -155,6 +168,79 @@ def interval(
         half = top * _unseen_events(outcomes[0], metric, population)
     low, high = _on_logit_scale(mean / top, half / top)
     return Interval(mean, min(top * low, mean), max(top * high, mean))
+
+
+def over_seeds(values: Sequence[float]) -> Interval:
+    """Return the mean of some seeds' values with its t interval; of one seed, the value alone."""
+    mean = float(np.mean(values))
+    if len(values) == 1:
+        return Interval(mean, mean, mean)
+    half = _half_width([(float(np.var(values, ddof=1)) / len(values), len(values) - 1.0)])
+    return Interval(mean, mean - half, mean + half)
+
+
+def paired(
+    ours: Sequence[Reading], theirs: Sequence[Reading], metric: Metric, population: Population
+) -> Difference:
+    """Return by how much one method exceeds another on the same images and seeds.
+
+    The placements of the same image are subtracted first, so that what both find easy or hard
+    cancels; otherwise as `interval`, but symmetric, since a difference has no bounds to respect
+    near 0. p is the smallest level at which the interval excludes 0.
+
+    Args:
+        ours: One for each seed.
+        theirs: Of the same seeds in the same order, over the same images.
+        metric: Which metric.
+        population: As in `interval`.
+
+    Raises:
+        ValueError: If the two were not scored on the same images and seeds.
+    """
+    if len(ours) != len(theirs) or not np.array_equal(ours[0][0].labels, theirs[0][0].labels):
+        raise ValueError("paired differences need the same seeds and the same images")
+    values, placed = _values(ours, metric) - _values(theirs, metric), _placed(ours, metric)
+    parts = [_variance_parts(placed - _placed(theirs, metric), ours[0][0], population)]
+    if len(values) > 1:
+        parts.append([(float(np.var(values, ddof=1)) / len(values), len(values) - 1.0)])
+    mean, half = float(np.mean(values)), _together(parts, LEVEL)
+    return Difference(mean, mean - half, mean + half, _p_value(abs(mean), parts))
+
+
+def _values(readings: Sequence[Reading], metric: Metric) -> Float:
+    return np.array([getattr(outcome.scores(gamma), metric) for outcome, gamma in readings])
+
+
+def _placed(readings: Sequence[Reading], metric: Metric) -> Float:
+    """Return `[n]` placements, averaged over seeds."""
+    placed = [placements(outcome, gamma)[metric] for outcome, gamma in readings]
+    return np.asarray(np.mean(placed, axis=0))
+
+
+def _together(parts: Sequence[Sequence[tuple[float, float]]], level: float) -> float:
+    """Return the half-width at a level: those of independent sources in quadrature."""
+    return float(np.hypot.reduce([_half_width(part, level) for part in parts]))
+
+
+def _p_value(distance: float, parts: Sequence[Sequence[tuple[float, float]]]) -> float:
+    """Return the level, two-sided, whose interval just reaches 0."""
+    if _together(parts, LEVEL) == 0:
+        return float(distance == 0)
+    least = 1e-12
+    if _together(parts, 1 - least) <= distance:
+        return least
+    if distance == 0 or not np.isfinite(_together(parts, LEVEL)):
+        return 1.0
+    return float(brentq(lambda p: _together(parts, 1 - p) - distance, least, 1.0))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p values adjusted for their number (Holm, Scand. J. Statist. 6, 1979)."""
+    order = np.argsort(p_values)
+    steps = np.arange(len(p_values), 0, -1) * np.asarray(p_values)[order]
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(p) for p in adjusted]
 
 
 def _unseen_events(outcome: Outcome, metric: Metric, population: Population) -> float:
@@ -176,13 +262,13 @@ def _on_logit_scale(mean: float, half: float) -> tuple[float, float]:
     return float(expit(centre - reach)), float(expit(centre + reach))
 
 
-def _half_width(parts: Sequence[tuple[float, float]]) -> float:
+def _half_width(parts: Sequence[tuple[float, float]], level: float = LEVEL) -> float:
     """Return the half-width of a t interval, degrees of freedom by Welch and Satterthwaite."""
     variance = sum(part for part, _ in parts)
     if not 0 < variance < np.inf:
         return float(variance)
     freedom = variance**2 / sum(part**2 / df for part, df in parts)
-    return float(stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt(variance))
+    return float(stdtrit(freedom, (1 + level) / 2) * np.sqrt(variance))
 
 
 def permutation_control(

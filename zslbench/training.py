@@ -6,7 +6,7 @@ epoch), so that a run resumed from an epoch's end goes on as if it had never sto
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -14,8 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from zslbench.backbones.vit import OpenViT
 from zslbench.data.types import BackboneSource
-from zslbench.method import Epoch, Float, Method, MethodConfig, Need, TrainSet, hyper
+from zslbench.method import Epoch, Float, Method, MethodConfig, Need, TrainSet, View, hyper
+from zslbench.nn.attention import ClassRow
 from zslbench.seeding import derive_seed, generator
 
 FLIP, SHIFT = 0.5, 0.07
@@ -157,13 +159,34 @@ class TrainedMethod(Method):
 
     def scores(self, batch: NDArray[Any], class_attributes: Float) -> NDArray[np.floating]:
         """Return logits `[b, C]`, batch by batch, without gradients."""
+        table = tensor(class_attributes)
+        (found,) = self.piecewise(batch, lambda images: (self.logits(images, table),))
+        return found
+
+    def view(self, batch: NDArray[Any]) -> View:
+        """Return the attention of the backbone's class token, rolled out over its layers."""
+        backbone: OpenViT = self.network.backbone  # type: ignore[assignment]
+
+        def patches(images: Tensor) -> tuple[Tensor]:
+            row = ClassRow("rollout")
+            backbone.encode(backbone.tokens(backbone.embed(images)), row)
+            return (row.patches(),)
+
+        (found,) = self.piecewise(batch, patches)
+        return View(found)
+
+    def piecewise(
+        self, batch: NDArray[Any], function: Callable[[Tensor], Iterable[Tensor]]
+    ) -> list[NDArray[np.float32]]:
+        """Return what a function of images gives for a batch of any length, without gradients."""
         self.network.eval()
-        table, found = tensor(class_attributes), []
+        size = self.config.batch_size
         with torch.inference_mode(), autocast():
-            for first in range(0, len(batch), self.config.batch_size):
-                images = normalise(batch[first : first + self.config.batch_size], self.source)
-                found.append(self.logits(images, table).float().cpu().numpy())
-        return np.concatenate(found)
+            pieces = [
+                function(normalise(batch[first : first + size], self.source))
+                for first in range(0, len(batch), size)
+            ]
+            return [torch.cat(part).float().cpu().numpy() for part in zip(*pieces, strict=True)]
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the network's parameters and buffers."""

@@ -15,7 +15,6 @@ from zslbench.data.plumage import (
     drawing,
     is_reserved,
     load_plumage,
-    open_plumage,
 )
 from zslbench.data.plumage.classes import draw_classes, draw_values
 from zslbench.data.plumage.config import MOST_CLASSES
@@ -35,7 +34,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tiny(cache):
-    return open_plumage(TINY, cache)
+    return load_plumage(TINY, cache)
 
 
 def birds_of(config):
@@ -43,11 +42,11 @@ def birds_of(config):
 
 
 def test_the_tiny_dataset_is_this_one_everywhere(tiny):
-    assert tiny.dataset.digest == "35d10f17b27edc7ab4a93ae9ecd8828981f82275ff3a6b0244189ea09e2e9568"
+    assert tiny.digest == "35d10f17b27edc7ab4a93ae9ecd8828981f82275ff3a6b0244189ea09e2e9568"
 
 
 def test_the_class_table_is_like_cubs(tiny):
-    table = tiny.dataset.classes
+    table = tiny.classes
     assert len(set(table.names)) == 8
     assert len(set(table.attribute_names)) == table.raw_attributes.shape[1] == 47
     assert table.attribute_names[0] == "has_crown_color::black"
@@ -69,7 +68,7 @@ def test_every_attribute_has_the_part_its_name_says():
 
 
 def test_the_splits_are_proposed_splits(tiny):
-    data = tiny.dataset
+    data = tiny
     splits = data.splits
     everything = np.concatenate([splits.trainval, splits.test_seen, splits.test_unseen])
     np.testing.assert_array_equal(np.sort(everything), np.arange(80))
@@ -81,59 +80,55 @@ def test_the_splits_are_proposed_splits(tiny):
 
 
 def test_worlds_are_cut_from_it(tiny):
-    world = final_world(tiny.dataset)
+    world = final_world(tiny)
     assert world.dataset.inputs[world.train[:3]].shape == (3, 56, 56, 3)
     assert world.dataset.inputs[world.train[:3]].dtype == np.uint8
-    assert len(tuning_worlds(tiny.dataset, 3)) == 3
-
-
-def test_load_plumage_is_the_dataset_alone(tiny, cache):
-    assert load_plumage(TINY, cache).digest == tiny.dataset.digest
+    assert len(tuning_worlds(tiny, 3)) == 3
 
 
 def test_masks_and_sampled_values_belong_to_the_images(tiny):
-    assert tiny.part_maps.shape == (80, 56, 56)
-    assert tiny.sampled.shape == (80, len(GROUPS))
+    assert tiny.parts.part_maps.shape == (80, 56, 56)
+    assert tiny.parts.sampled.shape == (80, len(GROUPS))
     name = ATTRIBUTE_NAMES.index("has_wing_color::red")
-    np.testing.assert_array_equal(tiny.shows(name), tiny.sampled[:, 1] == 2)
+    np.testing.assert_array_equal(tiny.parts.shows(name), tiny.parts.sampled[:, 1] == 2)
     items = np.array([3, 70])
-    np.testing.assert_array_equal(tiny.mask(name, items), tiny.part_maps[items] == Part.WING)
+    np.testing.assert_array_equal(
+        tiny.parts.mask(name, items), tiny.parts.part_maps[items] == Part.WING
+    )
     whole = ATTRIBUTE_NAMES.index("has_size::small")
-    np.testing.assert_array_equal(tiny.mask(whole, items), tiny.part_maps[items] > 0)
-    shown = np.stack([tiny.shows(k) for k in range(47)])
+    np.testing.assert_array_equal(tiny.parts.mask(whole, items), tiny.parts.part_maps[items] > 0)
+    shown = np.stack([tiny.parts.shows(k) for k in range(47)])
     np.testing.assert_array_equal(shown.sum(axis=0), len(GROUPS))
 
 
 def test_more_classes_or_images_move_no_other_image(tiny, cache):
-    more = open_plumage(replace(TINY, classes=10, images_per_class=13), cache)
+    more = load_plumage(replace(TINY, classes=10, images_per_class=13), cache)
     for name in ("part_maps", "sampled"):
-        grown = getattr(more, name).reshape(10, 13, *getattr(more, name).shape[1:])
-        few = getattr(tiny, name)
+        grown = getattr(more.parts, name).reshape(10, 13, *getattr(more.parts, name).shape[1:])
+        few = getattr(tiny.parts, name)
         np.testing.assert_array_equal(grown[:8, :10].reshape(few.shape), few)
-    pixels = more.dataset.inputs[np.arange(130)].reshape(10, 13, 56, 56, 3)[:8, :10]
-    np.testing.assert_array_equal(pixels.reshape(80, 56, 56, 3), tiny.dataset.inputs[np.arange(80)])
-    np.testing.assert_array_equal(
-        more.dataset.classes.raw_attributes[:8], tiny.dataset.classes.raw_attributes
-    )
+    pixels = more.inputs[np.arange(130)].reshape(10, 13, 56, 56, 3)[:8, :10]
+    np.testing.assert_array_equal(pixels.reshape(80, 56, 56, 3), tiny.inputs[np.arange(80)])
+    np.testing.assert_array_equal(more.classes.raw_attributes[:8], tiny.classes.raw_attributes)
 
 
 def test_an_image_drawn_singly_is_the_one_drawn_in_parallel(cache):
     config = replace(TINY, images_per_class=20, seed=3)
-    drawn = open_plumage(config, cache)
+    drawn = load_plumage(config, cache)
     birds = birds_of(config)
     for item in (0, 63, 64, 159):
         image, values = draw_image(config, birds[item // 20], item // 20, item % 20)
-        np.testing.assert_array_equal(drawn.dataset.inputs[item], image.pixels)
-        np.testing.assert_array_equal(drawn.part_maps[item], image.parts)
-        np.testing.assert_array_equal(drawn.sampled[item], values)
+        np.testing.assert_array_equal(drawn.inputs[item], image.pixels)
+        np.testing.assert_array_equal(drawn.parts.part_maps[item], image.parts)
+        np.testing.assert_array_equal(drawn.parts.sampled[item], values)
 
 
 def test_everything_depends_on_the_seed(tiny, cache):
-    other = open_plumage(replace(TINY, seed=1), cache)
-    same = (other.dataset.inputs[np.arange(80)] == tiny.dataset.inputs[np.arange(80)]).mean()
+    other = load_plumage(replace(TINY, seed=1), cache)
+    same = (other.inputs[np.arange(80)] == tiny.inputs[np.arange(80)]).mean()
     assert same < 0.2
-    assert (other.dataset.splits.test_seen != tiny.dataset.splits.test_seen).any()
-    assert (other.sampled != tiny.sampled).any()
+    assert (other.splits.test_seen != tiny.splits.test_seen).any()
+    assert (other.parts.sampled != tiny.parts.sampled).any()
     assert not {bird.dominant for bird in birds_of(TINY)} & {
         bird.dominant for bird in birds_of(replace(TINY, seed=1))
     }
@@ -179,7 +174,7 @@ def test_classes_differ_in_two_groups_at_least():
     for seed in range(10):
         dominant = np.array([bird.dominant for bird in birds_of(PlumageConfig(seed=seed))])
         differing = (dominant[:, None] != dominant[None]).sum(axis=-1)
-        assert differing[~np.eye(40, dtype=bool)].min() >= 2
+        assert differing[~np.eye(len(differing), dtype=bool)].min() >= 2
 
 
 def test_nearly_equal_combinations_are_passed_over():
@@ -190,25 +185,25 @@ def test_nearly_equal_combinations_are_passed_over():
 
 def test_every_value_dominates_in_some_seen_class():
     for seed in range(100):
-        dominant = np.array([bird.dominant for bird in birds_of(PlumageConfig(seed=seed))[10:]])
+        dominant = np.array([bird.dominant for bird in birds_of(PlumageConfig(seed=seed))[20:]])
         for g, group in enumerate(GROUPS):
             assert len(np.unique(dominant[:, g])) == len(group.values)
 
 
 def test_pretraining_shares_no_image_with_the_benchmark(cache):
     config = replace(TINY, unseen=0, pretraining=True)
-    trained = open_plumage(config, cache)
-    assert not len(trained.dataset.unseen)
-    assert len(trained.dataset.splits.trainval) == 64
-    tiny = open_plumage(TINY, cache)
-    assert (trained.part_maps != tiny.part_maps).any(axis=(1, 2)).all()
+    trained = load_plumage(config, cache)
+    assert not len(trained.unseen)
+    assert len(trained.splits.trainval) == 64
+    tiny = load_plumage(TINY, cache)
+    assert (trained.parts.part_maps != tiny.parts.part_maps).any(axis=(1, 2)).all()
 
 
 @pytest.mark.parametrize(
     ("bad", "mend"),
     [
-        ({"unseen": 40}, "Choose 1 to 39"),
-        ({"unseen": 0}, "Choose 1 to 39"),
+        ({"unseen": 80}, "Choose 1 to 79"),
+        ({"unseen": 0}, "Choose 1 to 79"),
         ({"classes": MOST_CLASSES + 1}, f"Choose 2 to {MOST_CLASSES}"),
         ({"size": 64}, "Choose 56 or 112"),
         ({"clutter": 101}, "Choose 0 to 100"),
@@ -230,7 +225,7 @@ class TestCache:
     def open(self, cache):
         """Open the dataset; return it and whether anything was drawn."""
         done = []
-        found = open_plumage(self.config, cache, lambda n, total: done.append((n, total)))
+        found = load_plumage(self.config, cache, lambda n, total: done.append((n, total)))
         assert not done or done[-1] == (40, 40)
         return found, bool(done)
 
@@ -239,13 +234,13 @@ class TestCache:
         assert drawn
         second, drawn = self.open(tmp_path / "new" / "cache")
         assert not drawn
-        assert first.dataset.digest == second.dataset.digest
+        assert first.digest == second.digest
 
     @pytest.mark.parametrize("file", ["pixels.npy", "parts.npy", "sampled.npy", "digest.txt"])
     @pytest.mark.parametrize("harm", ["flip", "cut", "empty", "remove"])
     def test_what_is_damaged_is_drawn_again(self, tmp_path, file, harm):
         first, _ = self.open(tmp_path)
-        expected = first.dataset.digest, first.part_maps.copy()
+        expected = first.digest, first.parts.part_maps.copy()
         [path] = tmp_path.glob(f"plumage-*/{file}")
         content = bytearray(path.read_bytes())
         content[-7] ^= 1
@@ -255,8 +250,8 @@ class TestCache:
             path.write_bytes(content[: kept[harm]])
         again, drawn = self.open(tmp_path)
         assert drawn
-        assert again.dataset.digest == expected[0]
-        np.testing.assert_array_equal(again.part_maps, expected[1])
+        assert again.digest == expected[0]
+        np.testing.assert_array_equal(again.parts.part_maps, expected[1])
 
     def test_what_a_killed_process_left_is_no_hindrance(self, tmp_path):
         self.open(tmp_path)
@@ -273,14 +268,14 @@ class TestCache:
         monkeypatch.setattr(drawing, "DRAWING_VERSION", -1)
         again, drawn = self.open(tmp_path)
         assert drawn
-        other = open_plumage(replace(self.config, clutter=10), tmp_path)
-        assert other.dataset.digest != again.dataset.digest
+        other = load_plumage(replace(self.config, clutter=10), tmp_path)
+        assert other.digest != again.digest
         assert len(list(tmp_path.glob("plumage-*/"))) == 3
 
     def test_images_cannot_be_written_to(self, tmp_path):
         found, _ = self.open(tmp_path)
         with pytest.raises(ValueError, match="read-only"):
-            found.dataset.inputs[...] = 0
+            found.inputs[...] = 0
 
     def test_a_cache_that_cannot_be_written_is_named(self, tmp_path):
         (tmp_path / "file").write_text("")

@@ -13,7 +13,7 @@ from zslbench.execute import Job, write_evaluation
 from zslbench.method import PublishedRule
 from zslbench.metrics import harmonic_mean
 from zslbench.records import RunSpec
-from zslbench.report.leaderboard import build_rows
+from zslbench.report.leaderboard import Leaderboard, build_leaderboard
 from zslbench.report.render import as_csv, as_json, as_markdown, as_terminal
 from zslbench.run import evaluate, select
 from zslbench.tracking import Stored
@@ -43,26 +43,34 @@ def stored(tmp_path_factory):
     return [*runs, stored_run(root / "raw", features="raw", reg_x=1000.0, reg_s=1000.0)]
 
 
+def board_of(stored, rules=("validation",)):
+    return build_leaderboard(stored, Counter(), rules)
+
+
+def rows_of(stored, rules=("validation",)):
+    return board_of(stored, rules).rows
+
+
 def test_seeds_of_one_config_make_one_row(stored):
-    rows = build_rows(stored, Counter())
+    rows = rows_of(stored)
     assert sorted(row.seeds for row in rows) == [(0,), (0, 1)]
     assert sorted(len(row.settings) for row in rows) == [0, 3]
 
 
 def test_rows_are_sorted_by_h(stored):
-    values = [row.value("h") for row in build_rows(stored, Counter())]
+    values = [row.value("h") for row in rows_of(stored)]
     assert values == sorted(values, reverse=True)
 
 
 def test_h_is_the_mean_of_per_seed_h(stored):
-    row = next(row for row in build_rows(stored, Counter()) if len(row.seeds) == 2)
+    row = next(row for row in rows_of(stored) if len(row.seeds) == 2)
     scores = [run.record.rules["validation"].scores for run in stored[:2]]
     expected = sum(harmonic_mean(s.u, s.s) for s in scores) / 2
     assert row.value("h") == pytest.approx(expected)
 
 
 def test_stored_files_give_back_the_numbers_of_the_record(stored):
-    for row in build_rows(stored, Counter(), RULES):
+    for row in rows_of(stored, RULES):
         run = next(r for r in stored if r.record.spec.settings == row.settings)
         scores = run.record.rules[row.rule].scores
         for metric in ("t1", "u", "s", "h", "ausuc"):
@@ -70,19 +78,20 @@ def test_stored_files_give_back_the_numbers_of_the_record(stored):
 
 
 def test_a_key_stored_twice_counts_once(stored):
-    once, twice = build_rows(stored, Counter()), build_rows([*stored, *stored], Counter())
+    once, twice = rows_of(stored), rows_of([*stored, *stored])
     assert [row.seeds for row in once] == [row.seeds for row in twice]
 
 
 def test_openings_come_from_the_ledger(stored):
-    rows = build_rows(stored, Counter({("eszsl", stored[0].record.test_digest): 7}))
+    ledger = Counter({("eszsl", stored[0].record.test_digest): 7})
+    rows = build_leaderboard(stored, ledger).rows
     assert {row.openings for row in rows} == {7}
 
 
 def test_choosing_on_test_is_marked(stored, monkeypatch, tmp_path):
     monkeypatch.setattr(ESZSL, "published", PublishedRule(gamma="best"))
     run = stored_run(tmp_path / "cheat")
-    by_rule = {row.rule: row for row in build_rows([run], Counter(), RULES)}
+    by_rule = {row.rule: row for row in rows_of([run], RULES)}
     assert "selected on test" in by_rule["published"].marks
     assert "selected on test" not in by_rule["validation"].marks
     assert by_rule["published"].value("h") == pytest.approx(by_rule["published"].oracle_h)
@@ -93,26 +102,25 @@ def test_one_tuning_world_and_pretraining_beyond_1k_are_marked(stored):
     backbone = record.spec.backbone.model_copy(update={"exposure": "21k"})
     spec = record.spec.model_copy(update={"backbone": backbone, "tuning_worlds": 1})
     changed = replace(stored[0], record=record.model_copy(update={"spec": spec}))
-    (row,) = build_rows([changed], Counter())
+    (row,) = rows_of([changed])
     assert {"fewer than three tuning worlds", "pretrained beyond ImageNet-1k"} <= set(row.marks)
 
 
 def test_rendering_twice_gives_the_same_bytes(stored):
-    rows = build_rows(stored, Counter(), RULES)
-    again = build_rows(list(reversed(stored)), Counter(), RULES)
-    for render in (as_markdown, as_csv, lambda r: json.dumps(as_json(r))):
-        assert render(rows) == render(again)
+    board, again = board_of(stored, RULES), board_of(list(reversed(stored)), RULES)
+    for render in (as_markdown, as_csv, lambda b: json.dumps(as_json(b))):
+        assert render(board) == render(again)
 
 
 def test_markdown_escapes_names_that_would_break_the_table(stored):
-    (row, *_) = build_rows(stored, Counter())
-    text = as_markdown([replace(row, method="a|b", dataset="<script>")])
+    (row, *_) = rows_of(stored)
+    text = as_markdown(Leaderboard([replace(row, method="a|b", dataset="<script>")], []))
     assert "a\\|b" in text
     assert "<script>" not in text
 
 
 def test_csv_has_both_ends_of_both_intervals(stored):
-    lines = list(csv.DictReader(io.StringIO(as_csv(build_rows(stored, Counter())))))
+    lines = list(csv.DictReader(io.StringIO(as_csv(board_of(stored)))))
     for name in ("T1", "U", "S", "H", "AUSUC"):
         for line in lines:
             for classes in ("these_classes", "new_classes"):
@@ -124,7 +132,7 @@ def test_terminal_shows_value_intervals_and_control(stored):
     from rich.console import Console
 
     console = Console(file=io.StringIO(), width=140)
-    for part in as_terminal(build_rows(stored, Counter())):
+    for part in as_terminal(board_of(stored)):
         console.print(part, markup=False)
     text = console.file.getvalue()
     assert "p = 0." in text
@@ -133,14 +141,14 @@ def test_terminal_shows_value_intervals_and_control(stored):
 
 
 def test_oracle_and_gamma_zero_are_those_of_the_row(stored):
-    for row in build_rows(stored, Counter(), RULES):
+    for row in rows_of(stored, RULES):
         assert row.oracle_h >= row.value("h") - 1e-9
 
 
 def test_markdown_names_the_rule_and_its_marks_in_the_table(stored, monkeypatch, tmp_path):
     monkeypatch.setattr(ESZSL, "published", PublishedRule(gamma="best"))
     run = stored_run(tmp_path / "cheat")
-    lines = [line for line in as_markdown(build_rows([run], Counter(), RULES)).splitlines()
+    lines = [line for line in as_markdown(board_of([run], RULES)).splitlines()
              if line.startswith("| eszsl")]  # fmt: skip
     assert "rule published<br>SELECTED ON TEST" in lines[-1]
     assert len(lines) == 3

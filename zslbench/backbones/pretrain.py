@@ -21,7 +21,7 @@ from zslbench.seeding import derive_seed, generator
 from zslbench.training import augment
 
 SEED, BATCH, RATE, DECAY = 0, 128, 1e-3, 0.05
-CLASSES, PER_CLASS, EPOCHS = 300, 80, 12
+CLASSES, PER_CLASS, EPOCHS = 600, 60, 20
 
 
 def pretrain(out: Path) -> None:

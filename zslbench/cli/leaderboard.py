@@ -15,6 +15,9 @@ def leaderboard(
         str | None,
         typer.Option(help="Methods to have complete (default: all that the data can serve)."),
     ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Method to print every other's paired difference from.")
+    ] = None,
     seeds: opt.Seeds = None,
     data_root: opt.DataRoot = opt.DATA_ROOT,
     features: opt.Features = None,
@@ -35,18 +38,20 @@ def leaderboard(
     Examples:
       zslbench leaderboard --dataset CUB,AWA2,SUN --data-root ~/data
 
+      zslbench leaderboard --dataset plumage --reference vit_attr_head
+
       zslbench leaderboard --dataset cub20 --methods eszsl --rules validation,published
 
       zslbench leaderboard
     """
-    from zslbench.cli.work import print_rows, tracked_rows, work, write_leaderboard
+    from zslbench.cli.work import print_leaderboard, tracked, work, write_leaderboard
     from zslbench.data.load import DataRequest
 
     failed = False
     if dataset is None:
-        rows = tracked_rows(results, opt.parse_list(rules))
+        board = tracked(results, opt.parse_list(rules), reference)
     else:
-        rows, report = work(
+        board, report = work(
             opt.parse_list(methods) if methods else None,
             [
                 DataRequest(
@@ -66,8 +71,9 @@ def leaderboard(
             worlds=worlds,
             rules=opt.parse_list(rules),
             results=results,
+            reference=reference,
         )
         failed = bool(report.failures) or report.unreadable > 0
-    write_leaderboard(rows, results)
-    print_rows(rows, json=json)
+    write_leaderboard(board, results)
+    print_leaderboard(board, json=json)
     raise typer.Exit(1 if failed else 0)

@@ -43,7 +43,7 @@ def run(
 
       zslbench run eszsl --dataset SUN --rules validation,published --json
     """
-    from zslbench.cli.work import print_rows, work
+    from zslbench.cli.work import print_leaderboard, work
     from zslbench.data.load import DataRequest
 
     request = DataRequest(
@@ -56,7 +56,7 @@ def run(
         words=words,
         resplit=resplit,
     )
-    rows, report = work(
+    board, report = work(
         [method],
         [request],
         settings=opt.parse_settings(set_),
@@ -65,5 +65,5 @@ def run(
         rules=opt.parse_list(rules),
         results=results,
     )
-    print_rows(rows, json=json)
+    print_leaderboard(board, json=json)
     raise typer.Exit(1 if report.failures or report.unreadable > 0 else 0)

@@ -11,7 +11,7 @@ from zslbench.errors import ZslbenchError, unknown
 from zslbench.execute import Report, execute
 from zslbench.records import RuleName
 from zslbench.registry import method_modules
-from zslbench.report.leaderboard import Row, build_rows
+from zslbench.report.leaderboard import Leaderboard, build_leaderboard
 from zslbench.report.render import as_csv, as_json, as_markdown, as_terminal
 from zslbench.studies.plan import plan
 from zslbench.tracking import Store
@@ -26,8 +26,9 @@ def work(
     worlds: int,
     rules: Sequence[str],
     results: Path,
-) -> tuple[list[Row], Report]:
-    """Run what is missing of a plan; return the plan's rows and what became of it.
+    reference: str | None = None,
+) -> tuple[Leaderboard, Report]:
+    """Run what is missing of a plan; return the plan's leaderboard and what became of it.
 
     Where no methods are named, all that the data can serve are meant.
     """
@@ -54,11 +55,11 @@ def work(
         why = "they are on the server" if store.error else "`zslbench doctor` says why"
         say(f"{hidden} finished runs cannot be read back now and are not shown: {why}")
         report.unreadable = 0 if store.error else hidden
-    return build_rows(stored, store.ledger(), checked), report
+    return build_leaderboard(stored, store.ledger(), checked, reference), report
 
 
-def tracked_rows(results: Path, rules: Sequence[str]) -> list[Row]:
-    """Return rows of everything tracked."""
+def tracked(results: Path, rules: Sequence[str], reference: str | None = None) -> Leaderboard:
+    """Return the leaderboard of everything tracked."""
     checked = check_rules(rules)
     store = Store(results)
     store.sync()
@@ -67,13 +68,13 @@ def tracked_rows(results: Path, rules: Sequence[str]) -> list[Row]:
             f"MLflow at {store.uri} could not be reached ({store.error}). Try again when it is "
             "back; nothing was written."
         )
-    rows = build_rows(store.runs(), store.ledger(), checked)
-    if not rows:
+    board = build_leaderboard(store.runs(), store.ledger(), checked, reference)
+    if not board.rows:
         raise ZslbenchError(
             f"{store.uri} holds no finished runs with the rules {', '.join(rules)}. "
             "Start one: zslbench run eszsl --dataset NAME --data-root DIR."
         )
-    return rows
+    return board
 
 
 def check_writable(results: Path) -> None:
@@ -107,23 +108,23 @@ def tell(report: Report, store: Store) -> None:
         )
 
 
-def print_rows(rows: Sequence[Row], *, json: bool) -> None:
-    """Print the rows to standard output."""
+def print_leaderboard(board: Leaderboard, *, json: bool) -> None:
+    """Print it to standard output."""
     if json:
-        print_json(as_json(rows))
-    elif rows:
-        print_parts(as_terminal(rows))
+        print_json(as_json(board))
+    elif board.rows:
+        print_parts(as_terminal(board))
 
 
-def write_leaderboard(rows: Sequence[Row], results: Path) -> None:
+def write_leaderboard(board: Leaderboard, results: Path) -> None:
     """Write leaderboard.{md,csv,json}, each whole or not at all."""
     import json
 
     results.mkdir(parents=True, exist_ok=True)
     texts = {
-        "md": as_markdown(rows),
-        "csv": as_csv(rows),
-        "json": json.dumps(as_json(rows), indent=2, allow_nan=False) + "\n",
+        "md": as_markdown(board),
+        "csv": as_csv(board),
+        "json": json.dumps(as_json(board), indent=2, allow_nan=False) + "\n",
     }
     for suffix, text in texts.items():
         path = results / f"leaderboard.{suffix}"

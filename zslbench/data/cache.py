@@ -89,7 +89,7 @@ def decode(
     if not paths:
         raise DataError("images", "none were given to decode", "Check the dataset's image list.")
     length = len(paths) * size * size * 3
-    with _reporting(cache_dir):
+    with reporting(cache_dir):
         cache_dir.mkdir(parents=True, exist_ok=True)
         hashes, failures = _hash_files(paths, cache_dir / "files.json")
         key = content_digest(CACHE_VERSION, size, fit, hashes)
@@ -104,7 +104,7 @@ def decode(
 
 
 @contextmanager
-def _reporting(cache_dir: Path) -> Iterator[None]:
+def reporting(cache_dir: Path) -> Iterator[None]:
     """Turn trouble with the disk or with the decoding processes into a `DataError`."""
     try:
         yield
@@ -144,7 +144,7 @@ def _decode_all(
     """Decode all images into `part`; return those that cannot be read, with the reason."""
     starts = range(0, len(paths), CHUNK)
     chunks = [paths[start : start + CHUNK] for start in starts]
-    workers = min(workers or _processors(), len(chunks))
+    workers = min(workers or processors(), len(chunks))
     decode_chunk = partial(_decode_chunk, part, size, fit)
     failures: Failures = {}
     with ExitStack() as stack:
@@ -157,7 +157,8 @@ def _decode_all(
     return failures
 
 
-def _processors() -> int:
+def processors() -> int:
+    """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 

@@ -138,12 +138,12 @@ def is_embedded(name: str) -> bool:
 def _embedded(request: DataRequest, on_progress: Callable[[int, int], None]) -> Dataset:
     """Draw `plumage`, or `plumage:clutter=80,seed=3`; its attributes' word vectors are random."""
     from zslbench.data.cache import default_cache_dir
-    from zslbench.data.plumage import PlumageConfig, open_plumage
+    from zslbench.data.plumage import PlumageConfig, load_plumage
     from zslbench.data.words import load_words
 
     settings = request.name.partition(":")[2]
     config = replace(PlumageConfig(), **_parse_knobs(settings))
-    dataset = open_plumage(config, default_cache_dir(), on_progress).dataset
+    dataset = load_plumage(config, default_cache_dir(), on_progress)
     names = dataset.classes.attribute_names
     words = load_words(request.words or "random", names, expected=len(names))
     described = WordVectors(digest=words.digest, description=words.description)

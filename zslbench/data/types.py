@@ -80,6 +80,20 @@ class BackboneSource(Protocol):
         """Returns a new network with the weights in it."""
 
 
+class PartTruth(Protocol):
+    """Which pixel shows which part, and which part bears which attribute."""
+
+    @property
+    def part_maps(self) -> NDArray[np.uint8]:
+        """`[n, S, S]`, 0 where there is no object."""
+
+    def mask(self, attribute: int, items: Int) -> NDArray[np.bool_]:
+        """Return `[b, S, S]`: which pixels of some images belong to the part that bears it."""
+
+    def shows(self, attribute: int) -> NDArray[np.bool_]:
+        """Return `[n]`: which images show an attribute."""
+
+
 class SealedLabels:
     """Labels that are given out only by `open`, which announces itself and is counted."""
 
@@ -109,6 +123,7 @@ class Dataset:
         word_vectors: `[K, E]` vectors of the attribute names, if asked for.
         words: Digest and description of the word vectors.
         source: Builds the backbone, where methods get images.
+        parts: Where the parts are in each image, if that is known. Methods never get it.
         digest: SHA-256 of class table, splits, labels, and pixels where there are any.
     """
 
@@ -125,6 +140,7 @@ class Dataset:
     word_vectors: Float | None = None
     words: WordVectors | None = None
     source: BackboneSource | None = None
+    parts: PartTruth | None = None
 
     @property
     def test_digest(self) -> str:

@@ -2,26 +2,26 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from zslbench import artifacts
-from zslbench.metrics import Outcome
 from zslbench.records import PROTOCOL_VERSION, RuleName, RuleResult, RunRecord
+from zslbench.report.groups import Group, group_runs, title_of
+from zslbench.report.paired import Comparison, compare
 from zslbench.stats import (
     METRICS,
+    POPULATIONS,
     Control,
     Interval,
     Metric,
     Population,
     interval,
+    over_seeds,
     permutation_control,
 )
 from zslbench.tracking import Stored
-
-POPULATIONS: tuple[Population, ...] = ("these_classes", "new_classes")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Row:
         t1_best: T1 at the epoch the rule picks for T1.
         control: The permutation control of T1.
         oracle_h: Best H over gamma on test labels: a bound, no result.
+        localisation: How well it looks where the parts are (`zslbench.localisation`), over seeds.
         openings: How often this method has looked at these test labels, ever.
         marks: What a reader must know before comparing.
     """
@@ -58,49 +59,48 @@ class Row:
     marks: tuple[str, ...]
     commits: tuple[str, ...]
     seconds: float
+    localisation: dict[str, Interval]
+
+    @property
+    def title(self) -> str:
+        """The method, with what differs from its defaults."""
+        return title_of(self.method, self.settings)
 
     def value(self, metric: Metric) -> float:
         """Return a metric's mean over seeds."""
         return self.intervals[metric]["these_classes"].mean
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Rows by dataset, then H, what was selected on test last; and paired differences, if asked."""
+
+    rows: list[Row]
+    comparisons: list[Comparison]
 
 
-def build_rows(
+def build_leaderboard(
     stored: Sequence[Stored],
     ledger: Counter[tuple[str, str]],
     rules: Sequence[RuleName] = ("validation",),
-) -> list[Row]:
-    """Group runs into rows: by dataset, then H; what was selected on test comes last."""
-    groups: dict[tuple[str, RuleName], dict[int, Stored]] = {}
-    for run in stored:
-        for rule in rules:
-            if rule in run.record.rules:
-                seeds = groups.setdefault((run.record.spec.choice_key, rule), {})
-                seeds.setdefault(run.record.spec.seed, run)
-    rows = [_row([runs[seed] for seed in sorted(runs)], rule, ledger)
-            for (_, rule), runs in groups.items()]  # fmt: skip
-    return sorted(rows, key=_order)
+    reference: str | None = None,
+) -> Leaderboard:
+    """Return a row for each group of runs; differences against `reference` where it is named.
+
+    Raises:
+        ZslbenchError: If no run is the reference's.
+    """
+    groups = group_runs(stored, rules)
+    rows = sorted((_row(group, ledger) for group in groups), key=_order)
+    return Leaderboard(rows, compare(groups, reference) if reference and rows else [])
 
 
 def _order(row: Row) -> tuple[Any, ...]:
     return row.dataset.casefold(), "selected on test" in row.marks, -row.value("h"), row.method
 
 
-def _row(runs: Sequence[Stored], rule: RuleName, ledger: Counter[tuple[str, str]]) -> Row:
-    records = [run.record for run in runs]
-    first = records[0]
-    results = [record.rules[rule] for record in records]
-    summaries = [artifacts.read_summaries(run.folder) for run in runs]
-    labels, seen = artifacts.read_test(runs[0].folder)
-    outcomes = [
-        Outcome.of(by_epoch[result.epoch], labels, seen, result.space, result.average)
-        for by_epoch, result in zip(summaries, results, strict=True)
-    ]
-    gammas = [result.gamma for result in results]
-    read = [s[r.epoch] for s, r in zip(summaries, results, strict=True)]
+def _row(group: Group, ledger: Counter[tuple[str, str]]) -> Row:
+    first, results, outcomes = group.records[0], group.results, group.outcomes
     return Row(
         dataset=first.spec.dataset,
         method=first.spec.method,
@@ -108,22 +108,26 @@ def _row(runs: Sequence[Stored], rule: RuleName, ledger: Counter[tuple[str, str]
         backbone=first.spec.backbone.name,
         exposure=first.spec.backbone.exposure,
         words=first.spec.words.description if first.spec.words else "",
-        rule=rule,
-        seeds=tuple(record.spec.seed for record in records),
+        rule=group.rule,
+        seeds=group.seeds,
         tuning_worlds=first.spec.tuning_worlds,
         chosen=_chosen(first, results),
         intervals={
-            metric: {p: interval(outcomes, gammas, metric, p) for p in POPULATIONS}
+            metric: {p: interval(outcomes, group.gammas, metric, p) for p in POPULATIONS}
             for metric in METRICS
         },
         t1_best=_mean([result.t1_best for result in results]),
-        control=permutation_control(read, labels, seen),
+        control=permutation_control(group.summaries, *group.test),
         plain_h=_mean([outcome.scores(0.0).h for outcome in outcomes]),
         oracle_h=_mean([outcome.curve.best()[0] for outcome in outcomes]),
         openings=ledger[first.spec.method, first.test_digest],
-        marks=_marks(records, results),
-        commits=tuple(sorted({record.environment["commit"] for record in records})),
-        seconds=sum(r.cost.fit_seconds + r.cost.score_seconds for r in records),
+        marks=_marks(group.records, results),
+        commits=tuple(sorted({record.environment["commit"] for record in group.records})),
+        seconds=sum(r.cost.fit_seconds + r.cost.score_seconds for r in group.records),
+        localisation={
+            name: over_seeds([record.localisation[name] for record in group.records])
+            for name in first.localisation
+        },
     )
 
 

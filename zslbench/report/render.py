@@ -4,71 +4,24 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from zslbench.report.leaderboard import Row
-from zslbench.stats import METRICS, Metric, Population
+from zslbench.report.cells import NAMES, NOTES, control, details, number, other_grids, span
+from zslbench.report.leaderboard import Leaderboard, Row
+from zslbench.stats import METRICS
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-NAMES: dict[Metric, str] = {"t1": "T1", "u": "U", "s": "S", "h": "H", "ausuc": "AUSUC"}
-NOTES = (
-    "First line: mean over seeds. [ ]: 95 % interval over images and seeds, these classes fixed. "
-    "( ): over new classes as well.",
-    "p: T1 against 200 permutations of the unseen classes' identities, with their 95th percentile.",
-    "Epoch, gamma and open settings were chosen in the tuning worlds, unless the rule is "
-    "`published`; opened: times this method has looked at these test labels.",
-)
 
-
-def number(metric: Metric, value: float) -> str:
-    """Return a value at the precision tables have: one decimal, three for AUSUC."""
-    return f"{value:.3f}" if metric == "ausuc" else f"{value:.1f}"
-
-
-def span(row: Row, metric: Metric, population: Population) -> str:
-    """Return an interval as `low, high`."""
-    found = row.intervals[metric][population]
-    return f"{number(metric, found.low)}, {number(metric, found.high)}"
-
-
-def title(row: Row) -> str:
-    """Return the method with what differs from its defaults."""
-    settings = ", ".join(f"{key}={value}" for key, value in row.settings.items())
-    return f"{row.method} ({settings})" if settings else row.method
-
-
-def details(row: Row) -> list[str]:
-    """Return what a reader must know beside the numbers, marks first."""
-    chosen = ", ".join(
-        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
-        for key, value in row.chosen.items()
-    )
-    return [
-        *(mark.upper() for mark in row.marks),
-        f"rule {row.rule}: {chosen}",
-        f"{row.backbone} (pretraining: {row.exposure})",
-        *([f"words: {row.words}"] if row.words else []),
-        f"seeds {', '.join(map(str, row.seeds))}; {row.tuning_worlds} tuning worlds; "
-        f"opened {row.openings}",
-        f"H at gamma = 0: {row.plain_h:.1f}; T1 at its own epoch: {row.t1_best:.1f}; "
-        f"oracle H (test-tuned): {row.oracle_h:.1f}",
-    ]
-
-
-def control(row: Row) -> str:
-    """Return the permutation control of T1."""
-    return f"p = {row.control.p:.3f} (control {row.control.percentile_95:.1f})"
-
-
-def as_terminal(rows: Sequence[Row]) -> "list[RenderableType]":
-    """Return rich tables, one a dataset, and the notes."""
+def as_terminal(board: Leaderboard) -> "list[RenderableType]":
+    """Return rich tables, one a dataset and one for each other question, and the notes."""
     from rich.table import Table
 
     parts: list[Any] = []
-    for dataset, group in groupby(rows, key=lambda row: row.dataset):
+    for dataset, group in groupby(board.rows, key=lambda row: row.dataset):
         table = Table(title=f"{dataset}", title_justify="left", show_lines=True)
         table.add_column("method", overflow="fold")
         for name in NAMES.values():
@@ -80,8 +33,15 @@ def as_terminal(rows: Sequence[Row]) -> "list[RenderableType]":
                 for m in METRICS
             ]
             cells[0] += "\n" + control(row).replace(" (", "\n(")
-            table.add_row(_plain("\n".join([title(row), *details(row)])), *map(_plain, cells))
+            table.add_row(_plain("\n".join([row.title, *details(row)])), *map(_plain, cells))
         parts.append(table)
+    for grid in other_grids(board):
+        table = Table(title=grid.title, title_justify="left", show_lines=True)
+        for place, name in enumerate(grid.columns):
+            table.add_column(name, justify="right" if place else "left")
+        for cells in grid.rows:
+            table.add_row(*map(_plain, cells))
+        parts += [table, grid.note]
     return [*parts, *NOTES]
 
 
@@ -91,10 +51,10 @@ def _plain(text: str) -> Any:
     return Text(text)
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
-    """Return one table a dataset."""
+def as_markdown(board: Leaderboard) -> str:
+    """Return one table a dataset, and one for each other question."""
     lines = ["# Leaderboard", ""]
-    for dataset, group in groupby(rows, key=lambda row: row.dataset):
+    for dataset, group in groupby(board.rows, key=lambda row: row.dataset):
         lines += [f"## {_cell(dataset)}", "", _line(["method", *NAMES.values(), "control of T1"])]
         lines.append(_line(["---", *["---:"] * len(NAMES), "---"]))
         members = list(group)
@@ -104,13 +64,18 @@ def as_markdown(rows: Sequence[Row]) -> str:
                 f"({span(row, m, 'new_classes')})"
                 for m in METRICS
             ]
-            names = "<br>".join(
-                map(_cell, (title(row), f"rule {row.rule}", *map(str.upper, row.marks)))
-            )
+            names = _lines((row.title, f"rule {row.rule}", *map(str.upper, row.marks)))
             lines.append(_line([names, *cells, control(row)]))
         lines.append("")
-        lines += [f"* {_cell(title(row))}: {_cell('; '.join(details(row)))}" for row in members]
+        lines += [f"* {_cell(row.title)}: {_cell('; '.join(details(row)))}" for row in members]
         lines.append("")
+    for grid in other_grids(board):
+        lines += [f"## {_cell(grid.title)}", "", _line(grid.columns)]
+        lines.append(_line(["---", *["---:"] * (len(grid.columns) - 1)]))
+        lines += [
+            _line(["<br>".join(map(_cell, cell.split("\n"))) for cell in row]) for row in grid.rows
+        ]
+        lines += ["", f"> {grid.note}", ""]
     return "\n".join([*lines, *(f"> {note}\n" for note in NOTES)])
 
 
@@ -118,14 +83,18 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def _lines(texts: Sequence[str]) -> str:
+    return "<br>".join(map(_cell, texts))
+
+
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
-def as_csv(rows: Sequence[Row]) -> str:
+def as_csv(board: Leaderboard) -> str:
     """Return one line a row, every interval's ends in columns of their own."""
     out = io.StringIO()
-    flat = [_flat(row) for row in rows]
+    flat = [_flat(row) for row in board.rows]
     writer = csv.DictWriter(out, fieldnames=list(flat[0]) if flat else [], lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
@@ -160,9 +129,10 @@ def _flat(row: Row) -> dict[str, Any]:
         "openings": row.openings,
         "commits": " ".join(row.commits),
         "seconds": row.seconds,
+        "localisation": json.dumps({k: v.mean for k, v in row.localisation.items()}),
     }
 
 
-def as_json(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the rows as one JSON document."""
-    return {"schema_version": 1, "rows": [row.as_dict() for row in rows]}
+def as_json(board: Leaderboard) -> dict[str, Any]:
+    """Return rows and paired differences as one JSON document."""
+    return {"schema_version": 1, **asdict(board)}

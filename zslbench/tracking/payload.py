@@ -73,6 +73,7 @@ def _run(record: RunRecord) -> Payload:
         metrics += [(f"{rule}/gamma", result.gamma, 0), (f"{rule}/epoch", result.epoch, 0)]
     metrics.append(("oracle/H", record.oracle_h, 0))
     metrics += [(f"cost/{name}", value, 0) for name, value in record.cost.model_dump().items()]
+    metrics += [(f"localisation/{name}", v, 0) for name, v in record.localisation.items()]
     metrics += _curves(record.choice, record.choice.config)
     metrics += [
         ("loss/" + REFUSED.sub("_", name), value, epoch)

@@ -3,16 +3,15 @@
 from zslbench.data.plumage.attributes import ATTRIBUTE_NAMES, ATTRIBUTE_PART, GROUPS, Part
 from zslbench.data.plumage.classes import is_reserved
 from zslbench.data.plumage.config import PlumageConfig
-from zslbench.data.plumage.dataset import Plumage, load_plumage, open_plumage
+from zslbench.data.plumage.dataset import Parts, load_plumage
 
 __all__ = [
     "ATTRIBUTE_NAMES",
     "ATTRIBUTE_PART",
     "GROUPS",
     "Part",
-    "Plumage",
+    "Parts",
     "PlumageConfig",
     "is_reserved",
     "load_plumage",
-    "open_plumage",
 ]

@@ -33,9 +33,9 @@ class PlumageConfig:
         ZslbenchError: On a value out of bounds.
     """
 
-    classes: int = 40
-    unseen: int = 10
-    images_per_class: int = 60
+    classes: int = 80
+    unseen: int = 20
+    images_per_class: int = 30
     size: int = 56
     clutter: int = 50
     spurious: int = 50

@@ -1,4 +1,4 @@
-"""Plumage as a dataset: class table, splits, sealed labels; and what only drawn images can tell."""
+"""Plumage as a dataset: class table, splits, sealed labels; and which pixel shows what."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,17 +24,15 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Plumage:
-    """A drawn dataset, and the truth about its images that no real dataset has.
+class Parts:
+    """The truth about drawn images that hardly any real dataset has.
 
     Attributes:
-        dataset: What methods are run on.
         part_maps: `[n, S, S]` uint8, the `Part` each pixel shows, 0 where there is no bird.
         attribute_part: `[K]`, the part that bears each attribute; `Part.WHOLE_BIRD` for size.
         sampled: `[n, G]` uint8, the index of the value each image shows of each group.
     """
 
-    dataset: Dataset
     part_maps: NDArray[np.uint8]
     attribute_part: Int
     sampled: NDArray[np.uint8]
@@ -50,14 +48,9 @@ class Plumage:
         return np.asarray(maps != Part.NONE if part == Part.WHOLE_BIRD else maps == part)
 
 
-def load_plumage(config: PlumageConfig, cache: Path) -> Dataset:
-    """Return the dataset of a config; see `open_plumage`."""
-    return open_plumage(config, cache).dataset
-
-
-def open_plumage(
+def load_plumage(
     config: PlumageConfig, cache: Path, on_progress: Progress = lambda done, total: None
-) -> Plumage:
+) -> Dataset:
     """Draw a config's images, or find them in the cache, and make a dataset of them.
 
     Args:
@@ -73,7 +66,7 @@ def open_plumage(
     labels = np.repeat(np.arange(config.classes), config.images_per_class)
     table, splits = _class_table(birds), _splits(config)
     locs = splits.trainval, splits.test_seen, splits.test_unseen
-    dataset = Dataset(
+    return Dataset(
         name="plumage",
         classes=table,
         splits=splits,
@@ -86,8 +79,8 @@ def open_plumage(
         digest=content_digest(
             list(table.names), table.raw_attributes, labels, *locs, images.pixels
         ),
+        parts=Parts(images.parts, ATTRIBUTE_PART, images.sampled),
     )
-    return Plumage(dataset, images.parts, ATTRIBUTE_PART, images.sampled)
 
 
 def _class_table(birds: list[BirdClass]) -> ClassTable:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.data.cache import _processors, _reporting
+from zslbench.data.cache import processors, reporting
 from zslbench.data.plumage.attributes import GROUPS
 from zslbench.data.plumage.classes import BirdClass, Values, describe, draw_values
 from zslbench.data.plumage.config import DRAWING_VERSION, PlumageConfig
@@ -84,7 +84,7 @@ def drawn(
     from filelock import FileLock
 
     entry = cache / f"plumage-{content_digest(DRAWING_VERSION, asdict(config))}"
-    with _reporting(cache):
+    with reporting(cache):
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(entry.with_suffix(".lock")):
             found = _read(entry, config)
@@ -143,7 +143,7 @@ def _chunks(
     config: PlumageConfig, classes: Sequence[BirdClass], total: int
 ) -> Iterator[tuple[int, Drawn]]:
     starts = range(0, total, CHUNK)
-    workers = min(_processors(), len(starts))
+    workers = min(processors(), len(starts))
     draw = partial(_draw_chunk, config, classes, total)
     with ExitStack() as stack:
         run = stack.enter_context(ProcessPoolExecutor(workers)).map if workers > 1 else map

@@ -1,0 +1,120 @@
+"""The words and numbers of tables, whatever they are printed as."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zslbench.report.leaderboard import Leaderboard, Row
+from zslbench.report.paired import Comparison
+from zslbench.stats import METRICS, Interval, Metric, Population
+
+NAMES: dict[Metric, str] = {"t1": "T1", "u": "U", "s": "S", "h": "H", "ausuc": "AUSUC"}
+NOTES = (
+    "First line: mean over seeds. [ ]: 95 % interval over images and seeds, these classes fixed. "
+    "( ): over new classes as well.",
+    "p: T1 against 200 permutations of the unseen classes' identities, with their 95th percentile.",
+    "Epoch, gamma and open settings were chosen in the tuning worlds, unless the rule is "
+    "`published`; opened: times this method has looked at these test labels.",
+)
+PAIRED_NOTE = (
+    "Differences over the same images and seeds, intervals as above; p two-sided, these classes "
+    "(new classes), adjusted for the number of comparisons (Holm)."
+)
+LOCALISATION = {
+    "patch_auc": "patches ranked (AUC; 50 is blind)",
+    "patch_precision": "patches kept on the object",
+    "patch_precision_random": "any patch",
+    "attribute_hit": "attributes found on their part",
+    "attribute_hit_random": "any patch",
+}
+LOCALISATION_NOTE = (
+    "In percent, on test images, at the chosen epoch, with the 95 % interval over seeds. A patch "
+    "is on the object if that covers a quarter of it; an attribute is found if its best patch "
+    "shows the bearing part."
+)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table beside the main one; cells may have several lines."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[list[str]]
+    note: str
+
+
+def number(metric: Metric, value: float, sign: str = "") -> str:
+    """Return a value at the precision tables have: one decimal, three for AUSUC."""
+    return f"{value:{sign}.3f}" if metric == "ausuc" else f"{value:{sign}.1f}"
+
+
+def span(row: Row, metric: Metric, population: Population) -> str:
+    """Return an interval as `low, high`."""
+    found = row.intervals[metric][population]
+    return f"{number(metric, found.low)}, {number(metric, found.high)}"
+
+
+def details(row: Row) -> list[str]:
+    """Return what a reader must know beside the numbers, marks first."""
+    chosen = ", ".join(
+        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in row.chosen.items()
+    )
+    return [
+        *(mark.upper() for mark in row.marks),
+        f"rule {row.rule}: {chosen}",
+        f"{row.backbone} (pretraining: {row.exposure})",
+        *([f"words: {row.words}"] if row.words else []),
+        f"seeds {', '.join(map(str, row.seeds))}; {row.tuning_worlds} tuning worlds; "
+        f"opened {row.openings}",
+        f"H at gamma = 0: {row.plain_h:.1f}; T1 at its own epoch: {row.t1_best:.1f}; "
+        f"oracle H (test-tuned): {row.oracle_h:.1f}",
+    ]
+
+
+def control(row: Row) -> str:
+    """Return the permutation control of T1."""
+    return f"p = {row.control.p:.3f} (control {row.control.percentile_95:.1f})"
+
+
+def other_grids(board: Leaderboard) -> list[Grid]:
+    """Return the tables that answer other questions than the leaderboard's, where asked."""
+    located = [row for row in board.rows if row.localisation]
+    return [
+        *([_paired_grid(board.comparisons)] if board.comparisons else []),
+        *([_localisation_grid(located)] if located else []),
+    ]
+
+
+def _paired_grid(comparisons: Sequence[Comparison]) -> Grid:
+    rows = []
+    for c in comparisons:
+        about = f"{c.dataset}; rule {c.rule}; seeds {', '.join(map(str, c.seeds))}"
+        cells = [_difference(c, metric) for metric in METRICS]
+        rows.append([f"{c.method}\nminus {c.reference}\n{about}", *cells])
+    return Grid("paired differences", ("difference", *NAMES.values()), rows, PAIRED_NOTE)
+
+
+def _difference(comparison: Comparison, metric: Metric) -> str:
+    these, new = comparison.differences[metric].values()
+    return "\n".join([
+        number(metric, these.mean, "+"),
+        f"[{number(metric, these.low, '+')}, {number(metric, these.high, '+')}]",
+        f"({number(metric, new.low, '+')}, {number(metric, new.high, '+')})",
+        f"p = {these.p:.3f} ({new.p:.3f})",
+    ])  # fmt: skip
+
+
+def _localisation_grid(rows: Sequence[Row]) -> Grid:
+    cells = [
+        [f"{row.title}\n{row.dataset}; rule validation", *_found(row.localisation)] for row in rows
+    ]
+    return Grid("where methods look", ("method", *LOCALISATION.values()), cells, LOCALISATION_NOTE)
+
+
+def _found(localisation: dict[str, Interval]) -> list[str]:
+    found = []
+    for name in LOCALISATION:
+        share = localisation.get(name)
+        found.append(f"{share.mean:.1f}\n[{share.low:.1f}, {share.high:.1f}]" if share else "-")
+    return found

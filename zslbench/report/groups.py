@@ -1,0 +1,83 @@
+"""Runs that differ in nothing but their seed, with what a rule reads off them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from zslbench import artifacts
+from zslbench.metrics import Int, Outcome, ScoreSummary
+from zslbench.records import RuleName, RuleResult, RunRecord
+from zslbench.tracking import Stored
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one method, config and data, read by one rule: one for each seed."""
+
+    rule: RuleName
+    runs: tuple[Stored, ...]
+
+    @property
+    def title(self) -> str:
+        """The method, with what differs from its defaults."""
+        spec = self.records[0].spec
+        return title_of(spec.method, spec.settings)
+
+    @cached_property
+    def records(self) -> list[RunRecord]:
+        """The records, in the order of their seeds."""
+        return [run.record for run in self.runs]
+
+    @cached_property
+    def results(self) -> list[RuleResult]:
+        """What the rule read off each."""
+        return [record.rules[self.rule] for record in self.records]
+
+    @cached_property
+    def summaries(self) -> list[ScoreSummary]:
+        """The score summaries the rule read."""
+        pairs = zip(self.runs, self.results, strict=True)
+        return [artifacts.read_summaries(run.folder)[result.epoch] for run, result in pairs]
+
+    @cached_property
+    def test(self) -> tuple[Int, int]:
+        """`[m]` true classes of the test items, and the number of seen classes."""
+        return artifacts.read_test(self.runs[0].folder)
+
+    @cached_property
+    def outcomes(self) -> list[Outcome]:
+        """The summaries met with their labels."""
+        return [
+            Outcome.of(summary, *self.test, result.space, result.average)
+            for summary, result in zip(self.summaries, self.results, strict=True)
+        ]
+
+    @property
+    def gammas(self) -> list[float]:
+        """One per seed."""
+        return [result.gamma for result in self.results]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in order."""
+        return tuple(record.spec.seed for record in self.records)
+
+
+def title_of(method: str, settings: Mapping[str, Any]) -> str:
+    """Return a method's name with what differs from its defaults."""
+    pairs = ", ".join(f"{key}={value}" for key, value in settings.items())
+    return f"{method} ({pairs})" if pairs else method
+
+
+def group_runs(stored: Sequence[Stored], rules: Sequence[RuleName]) -> list[Group]:
+    """Put together the runs that differ in nothing but their seed."""
+    found: dict[tuple[str, RuleName], dict[int, Stored]] = {}
+    for run in stored:
+        for rule in rules:
+            if rule in run.record.rules:
+                seeds = found.setdefault((run.record.spec.choice_key, rule), {})
+                seeds.setdefault(run.record.spec.seed, run)
+    return [
+        Group(rule, tuple(runs[seed] for seed in sorted(runs))) for (_, rule), runs in found.items()
+    ]

@@ -1,0 +1,109 @@
+"""Paired differences of every method against one, on the same images and seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from zslbench.errors import ZslbenchError, unknown
+from zslbench.records import RuleName
+from zslbench.report.groups import Group
+from zslbench.stats import (
+    METRICS,
+    POPULATIONS,
+    Difference,
+    Metric,
+    Population,
+    Reading,
+    holm,
+    paired,
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One method minus the reference, on one dataset, by one rule.
+
+    Attributes:
+        seeds: Those that both were run with.
+        differences: Each metric's, over both populations; p is adjusted (Holm) for all the
+            comparisons made of that metric and population.
+    """
+
+    dataset: str
+    method: str
+    reference: str
+    rule: RuleName
+    seeds: tuple[int, ...]
+    differences: dict[Metric, dict[Population, Difference]]
+
+
+def compare(groups: Sequence[Group], reference: str) -> list[Comparison]:
+    """Return each group minus the reference's on the same data by the same rule.
+
+    Raises:
+        ZslbenchError: If no run is the reference's, or several of its configs compete for it.
+    """
+    methods = {group.records[0].spec.method for group in groups}
+    if reference not in methods:
+        raise unknown("reference among these runs", reference, methods)
+    found = []
+    for group in groups:
+        if group.records[0].spec.method != reference:
+            rivals = [other for other in groups if _matches(group, other, reference)]
+            if len(rivals) > 1:
+                dataset = rivals[0].records[0].spec.dataset
+                raise ZslbenchError(
+                    f"--reference {reference}: {len(rivals)} configs of it were run on {dataset}. "
+                    "Show one of them: name --dataset and --methods."
+                )
+            found += [_comparison(group, rival) for rival in rivals if _common(group, rival)]
+    return _adjusted(found)
+
+
+def _matches(group: Group, other: Group, reference: str) -> bool:
+    ours, theirs = group.records[0], other.records[0]
+    return (
+        theirs.spec.method == reference
+        and other.rule == group.rule
+        and theirs.test_digest == ours.test_digest
+    )
+
+
+def _common(group: Group, other: Group) -> tuple[int, ...]:
+    """Return the seeds of both; a deterministic method has any seed."""
+    if group.records[0].deterministic:
+        return other.seeds
+    if other.records[0].deterministic:
+        return group.seeds
+    return tuple(sorted(set(group.seeds) & set(other.seeds)))
+
+
+def _comparison(group: Group, other: Group) -> Comparison:
+    seeds = _common(group, other)
+    ours, theirs = _readings(group, seeds), _readings(other, seeds)
+    return Comparison(
+        group.records[0].spec.dataset,
+        group.title,
+        other.title,
+        group.rule,
+        seeds,
+        {m: {p: paired(ours, theirs, m, p) for p in POPULATIONS} for m in METRICS},
+    )
+
+
+def _readings(group: Group, seeds: Sequence[int]) -> list[Reading]:
+    readings = dict(zip(group.seeds, zip(group.outcomes, group.gammas, strict=True), strict=True))
+    if group.records[0].deterministic:
+        return [next(iter(readings.values()))] * len(seeds)
+    return [readings[seed] for seed in seeds]
+
+
+def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    found = list(comparisons)
+    for metric in METRICS:
+        for population in POPULATIONS:
+            raw = [c.differences[metric][population] for c in found]
+            for number, p in enumerate(holm([difference.p for difference in raw])):
+                differences = found[number].differences
+                both = {**differences[metric], population: replace(raw[number], p=p)}
+                found[number] = replace(found[number], differences={**differences, metric: both})
+    return found
