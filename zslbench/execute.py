@@ -44,12 +44,12 @@ def execute(jobs: Sequence[Job], store: Store, tick: Tick = no_tick) -> Report:
         ZslbenchError: Where the user can mend something; everything else becomes a `Failure`.
     """
     report = Report()
-    for job in random.sample(jobs, len(jobs)):
+    for number, job in enumerate(random.sample(jobs, len(jobs)), start=1):
         if store.has("run", job.spec.key):
             report.reused += 1
             continue
         try:
-            _run(job, store, tick)
+            _run(job, store, _numbered(tick, number, len(jobs)))
             report.done += 1
         except ZslbenchError:
             raise
@@ -60,6 +60,13 @@ def execute(jobs: Sequence[Job], store: Store, tick: Tick = no_tick) -> Report:
         store.sync()
     store.sync(again=True)
     return report
+
+
+def _numbered(tick: Tick, number: int, jobs: int) -> Tick:
+    """Return a tick that says which of several runs a stage belongs to."""
+    if jobs == 1:
+        return tick
+    return lambda stage, done, total: tick(f"run {number} of {jobs}, {stage}", done, total)
 
 
 def _run(job: Job, store: Store, tick: Tick) -> None:

@@ -16,7 +16,8 @@ class Display:
         self._live: Any = None
         self._task: Any = None
         self._stage = ""
-        self._began = self._said = 0.0
+        self._said = 0.0
+        self._began = self._ticked = time.monotonic()
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -36,11 +37,13 @@ class Display:
     def tick(self, stage: str, done: int, total: int) -> None:
         """Show how far a stage is."""
         if stage != self._stage:
-            self._stage, self._began, self._said = stage, time.monotonic(), 0.0
+            # A stage reports when its first step is done: it began when the one before it ended.
+            self._stage, self._began, self._said = stage, self._ticked, 0.0
             if self._live:
                 if self._task is not None:
                     self._live.remove_task(self._task)
                 self._task = self._live.add_task(stage, total=total)
+        self._ticked = time.monotonic()
         if self._live:
             self._live.update(self._task, completed=done, total=total)
         else:

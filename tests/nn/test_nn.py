@@ -1,0 +1,59 @@
+"""Shared pieces against whole matrices, definitions and hand-made grids."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import rel_entr, softmax
+
+from zslbench.nn.attention import ClassRow
+from zslbench.nn.losses import consistency
+from zslbench.nn.patches import mean_blocks, merge_blocks, split_blocks
+
+
+def attention(layers=3, heads=2, tokens=5):
+    weights = torch.rand(
+        layers, 1, heads, tokens, tokens, generator=torch.Generator().manual_seed(1)
+    )
+    return weights / weights.sum(-1, keepdim=True)
+
+
+@pytest.mark.parametrize("how", ["rollout", "eq4", "last"])
+def test_class_row_equals_the_product_of_whole_matrices(how):
+    weights, row = attention(), ClassRow(how)
+    for layer in weights:
+        row(layer)
+    mixed = [(w.mean(dim=1)[0] + torch.eye(5)) / 2 for w in weights]
+    expected = {
+        "rollout": mixed[2] @ mixed[1] @ mixed[0],
+        "eq4": mixed[0] @ mixed[1] @ mixed[2],
+        "last": weights[2].mean(dim=1)[0],
+    }[how]
+    torch.testing.assert_close(row.patches()[0], expected[0, 1:])
+
+
+@pytest.mark.parametrize("how", ["half_jeffreys", "js", "kl"])
+def test_consistency_equals_its_definition(how):
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(2, 4, 6))
+    p, q = softmax(one, axis=1), softmax(other, axis=1)
+
+    def kl(a, b):
+        return rel_entr(a, b).sum(axis=1).mean()
+
+    middle = (p + q) / 2
+    expected = {
+        "half_jeffreys": (kl(p, q) + kl(q, p)) / 2,
+        "js": (kl(p, middle) + kl(q, middle)) / 2,
+        "kl": kl(q, p),
+    }[how]
+    found = consistency(torch.from_numpy(one), torch.from_numpy(other), how)
+    assert float(found) == pytest.approx(expected)
+
+
+def test_blocks_hold_their_two_by_two_neighbours():
+    grid = torch.arange(16.0).reshape(1, 16, 1)
+    assert merge_blocks(grid)[0].tolist() == [
+        [0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15],
+    ]  # fmt: skip
+    torch.testing.assert_close(split_blocks(merge_blocks(grid)), grid)
+    assert mean_blocks(grid)[0, :, 0].tolist() == [2.5, 4.5, 10.5, 12.5]
