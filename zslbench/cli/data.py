@@ -99,6 +99,39 @@ def prepare(
 
 
 @app.command()
+def sheet(
+    name: Annotated[str, typer.Argument(help="A dataset's folder, or plumage[:knob=n,...].")],
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("sheet.png"),
+    count: Annotated[int, typer.Option(min=1, max=24, help="How many images.")] = 8,
+    data_root: opt.DataRoot = opt.DATA_ROOT,
+    images: opt.Images = None,
+) -> None:
+    """Draw some training images, one a class, and their parts where these are known.
+
+    Examples:
+      zslbench data sheet plumage
+
+      zslbench data sheet plumage:clutter=90 --out cluttered.png
+    """
+    import numpy as np
+
+    from zslbench.cli.output import Display
+    from zslbench.data.load import DataRequest, load_dataset
+    from zslbench.report.sheet import contact_sheet
+
+    request = DataRequest(name, data_root, image_size=224, images=images, resplit=True)
+    with Display() as display:
+        data = load_dataset(request, lambda done, n: display.tick("decoding images", done, n))
+    labels, first = np.unique(data.train_labels, return_index=True)
+    items = data.splits.trainval[first[:count]]
+    titles = [data.classes.names[label].replace("_", "\n", 2) for label in labels[:count]]
+    parts = data.parts
+    maps, names = (parts.part_maps[items], parts.names) if parts else (None, None)
+    contact_sheet(out, data.inputs[items], titles, maps, names)
+    print(out)
+
+
+@app.command()
 def build(
     name: Annotated[str, typer.Argument(help="Name of the new dataset's folder.")],
     images: Annotated[Path, typer.Option(help="Folder with one folder of images a class.")],

@@ -1,7 +1,7 @@
 """What a dataset is, whatever it was read from."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -86,6 +86,10 @@ class PartTruth(Protocol):
     @property
     def part_maps(self) -> NDArray[np.uint8]:
         """`[n, S, S]`, 0 where there is no object."""
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """What each value of a part map stands for."""
 
     def mask(self, attribute: int, items: Int) -> NDArray[np.bool_]:
         """Return `[b, S, S]`: which pixels of some images belong to the part that bears it."""

@@ -37,6 +37,11 @@ class Parts:
     attribute_part: Int
     sampled: NDArray[np.uint8]
 
+    @property
+    def names(self) -> dict[int, str]:
+        """What each value of a part map stands for."""
+        return {int(p): p.name.lower() for p in Part if p not in (Part.NONE, Part.WHOLE_BIRD)}
+
     def shows(self, attribute: int) -> NDArray[np.bool_]:
         """Return `[n]`: which images show an attribute."""
         values = self.sampled[:, ATTRIBUTE_GROUP[attribute]]

@@ -1,0 +1,108 @@
+"""What SVIP costs beside the plain network: time of a step, time of scoring, peak memory.
+
+Plain is the same ViT fine-tuned with a linear head, on the same tokens, attention computed the same
+way. Both are timed in turns, so that other work on the machine meets both.
+"""
+
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from zslbench.backbones.create import find_backbone
+from zslbench.method import TrainSet
+from zslbench.registry import load_method
+from zslbench.training import tensor
+
+CLASSES, ATTRIBUTES, WORD = 20, 47, 50
+BATCHES = {"plumage_vit": 64, "random:vit_tiny_patch16_224": 16, "random:vit_base_patch16_224": 8}
+
+
+def prepared(name, backbone):
+    """A method set up on random images, with its optimiser, and a batch as `fit` makes them."""
+    source, count = find_backbone(backbone), BATCHES[backbone]
+    rng = np.random.default_rng(0)
+    train = TrainSet(
+        inputs=rng.integers(0, 256, (count, source.size, source.size, 3), dtype=np.uint8),
+        labels=rng.integers(0, CLASSES, count),
+        class_attributes=rng.random((CLASSES, ATTRIBUTES)),
+        word_vectors=rng.normal(size=(ATTRIBUTES, WORD)),
+        backbone=source,
+    )
+    method = load_method(name)
+    model = method(method.Config(epochs=1, batch_size=count), 0)
+    next(model.fit(replace(train)))
+    images = torch.randn(count, 3, source.size, source.size)
+    return model, (images, torch.from_numpy(train.labels), tensor(train.class_attributes)), train
+
+
+def seconds(work):
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def ratio(benchmark, ours, plain, rounds):
+    """Return the median of our time over plain's, timed in turns."""
+    seconds(ours), seconds(plain)
+    found = [seconds(ours) / seconds(plain) for _ in range(rounds)]
+    benchmark.pedantic(ours, rounds=1)
+    return float(np.median(found))
+
+
+@pytest.mark.parametrize("backbone", BATCHES)
+def test_a_training_step_costs_little_more_than_its_two_passes(benchmark, backbone):
+    (svip, batch, _), (plain, same, _) = (prepared(n, backbone) for n in ("svip", "vit_attr_head"))
+    svip.network.train(), plain.network.train()
+    found = ratio(benchmark, lambda: svip._step(*batch), lambda: plain._step(*same), 9)
+    print(f"\nsvip on {backbone}: a step takes {found:.2f} plain steps")
+    assert found <= 2.1
+
+
+@pytest.mark.parametrize("backbone", BATCHES)
+def test_scoring_costs_hardly_more_than_the_bare_forward(benchmark, backbone):
+    svip, (images, _, table), _ = prepared("svip", backbone)
+    svip.network.eval()
+
+    def bare():
+        with torch.inference_mode():
+            svip.network.backbone(images)
+
+    def scoring():
+        with torch.inference_mode():
+            svip.logits(images, table)
+
+    found = 1 / ratio(benchmark, scoring, bare, 15)
+    print(f"\nsvip on {backbone}: scores {found:.2f} times the images/s of the bare forward")
+    assert found >= 0.9
+
+
+def peak_growth(name, backbone):
+    """Return by how many MiB a process grows that trains a method, of this file run as a script."""
+    words = [sys.executable, __file__, name, backbone]
+    return float(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.parametrize("backbone", ["random:vit_base_patch16_224"])
+def test_peak_memory_of_a_step(backbone):
+    ours, plain = (peak_growth(name, backbone) for name in ("svip", "vit_attr_head"))
+    print(f"\nsvip on {backbone}: peak {ours:.0f} MiB, plain {plain:.0f} MiB: {ours / plain:.2f}")
+    assert ours <= 1.6 * plain
+
+
+def _grow(name, backbone):
+    source = find_backbone(backbone)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    model, batch, _ = prepared(name, source.record.name)
+    for _ in range(2):
+        model._step(*batch)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+if __name__ == "__main__":
+    print(_grow(*sys.argv[1:]))
