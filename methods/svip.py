@@ -15,6 +15,19 @@ ICCV 2025 (arXiv 2503.10252).
 | other losses | none | attribute decorrelation | none |
 | 196 to 49 tokens | "aggregated 2 x 2" | at both ends, blocks run on all | `merge` |
 
+Rows of the paper's Table 2 by switches:
+
+| row | what the paper says | switch |
+|---|---|---|
+| w/o SSPS | e is applied "indiscriminately" | `selection=random` (M patches drawn) or `all` |
+| w/o PSC | unselected patches are removed | `unselected=drop` |
+| w/o JSD | without L_JSD | `lambda1=0` |
+| w/o W2P | e is randomly initialised | `embedding=random` (and learnt) |
+| w/o P2A | the class token predicts attributes | `pooling=class_token` |
+
+A drawn selection is drawn anew in each step of training; to score, one draw serves all images, so
+that no score depends on the rest of a batch.
+
 True cosine with sigma 5 can hardly be trained (on CUB no attribute vector reaches a cross-entropy
 below 2.6 nats), so the scale is 20 where logits are cosines.
 """  # noqa: D205
@@ -30,7 +43,7 @@ from zslbench.backbones.vit import OpenViT
 from zslbench.method import PublishedRule, TrainSet, View, hyper
 from zslbench.nn.attention import Aggregation, ClassRow
 from zslbench.nn.losses import Consistency, consistency
-from zslbench.nn.patches import mean_blocks, merge_blocks, split_blocks
+from zslbench.nn.patches import mean_blocks, merge_blocks
 from zslbench.training import TrainedConfig, TrainedMethod, class_logits
 
 HIDDEN = 512
@@ -39,34 +52,49 @@ HIDDEN = 512
 class Network(nn.Module):
     """The backbone and what SVIP adds to it.
 
+    With a grid of 14 the N patches are 2 x 2 blocks of the backbone's, with one of 7 they are the
+    backbone's own. A patch is a vector of D' = slots x D.
+
     Args:
-        backbone: A ViT; with a grid of 14 its tokens are merged 2 x 2, with one of 7 they are not.
+        backbone: A ViT of width D.
         words: `[K, E]` word vectors, a constant.
         merge: `input` merges before the blocks (means), `output` at both ends (concatenation).
+        embedding: `words` makes e from word vectors (Eq. 7), `random` learns it from a random draw.
+        pooling: Where `class_token`, the head reads that instead of patches.
     """
 
     words: Tensor
 
-    def __init__(self, backbone: OpenViT, words: Tensor, merge: str) -> None:
+    def __init__(
+        self, backbone: OpenViT, words: Tensor, merge: str, embedding: str, pooling: str
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.merge = merge if backbone.grid > 7 else "none"
-        slots = 4 if self.merge == "output" else 1
-        width = slots * backbone.width
+        self.slots = 4 if self.merge == "output" else 1
+        width = self.slots * backbone.width
         self.register_buffer("words", words)
         self.patch_classifier = nn.Sequential(
             nn.Linear(width, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1)
         )
-        self.word_to_width = nn.Linear(words.shape[1], backbone.width)
-        self.attributes_to_slots = nn.Linear(len(words), slots)
-        self.patch_to_attributes = nn.Linear(width, len(words))
+        if embedding == "words":
+            self.word_to_width = nn.Linear(words.shape[1], backbone.width)
+            self.attributes_to_slots = nn.Linear(len(words), self.slots)
+        else:
+            self.random_patch = nn.Parameter(0.02 * torch.randn(width))
+        self.to_attributes = nn.Linear(
+            backbone.width if pooling == "class_token" else width, len(words)
+        )
 
-    def embed(self, images: Tensor) -> Tensor:
-        """Return the patches that are selected among, `[B, N, D']` (v in Eq. 5)."""
-        patches = self.backbone.embed(images)
+    def merged(self, patches: Tensor) -> Tensor:
+        """Return the backbone's patches `[B, N', D]` as `[B, N, D']`."""
         if self.merge == "input":
             return mean_blocks(patches)
         return merge_blocks(patches) if self.merge == "output" else patches
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the patches that are selected among, `[B, N, D']` (v in Eq. 5)."""
+        return self.merged(self.backbone.embed(images))
 
     def patch_logits(self, patches: Tensor) -> Tensor:
         """Eq. 5 before the sigmoid: `[B, N]`, high where a patch is related to attributes."""
@@ -75,24 +103,29 @@ class Network(nn.Module):
 
     def word_patch(self) -> Tensor:
         """Eq. 7: e `[D']` from the word vectors, slot by slot."""
+        if not hasattr(self, "word_to_width"):
+            return self.random_patch
         by_attribute = self.word_to_width(self.words)
         slots: Tensor = self.attributes_to_slots(by_attribute.T).T
         return slots.reshape(-1)
 
-    def encode(self, patches: Tensor, row: ClassRow | None = None) -> Tensor:
-        """Run the blocks; return final patch tokens `[B, N, D']`."""
-        backbone = self.backbone
-        if self.merge == "input":
-            tokens = backbone.tokens(patches, mean_blocks(backbone.patch_positions))
-        else:
-            tokens = backbone.tokens(split_blocks(patches) if self.merge == "output" else patches)
-        final = backbone.encode(tokens, row)[:, 1:]
-        return merge_blocks(final) if self.merge == "output" else final
+    def encode(
+        self, patches: Tensor, row: ClassRow | None = None, kept: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Run the blocks on all patches, or on those kept: class token `[B, D]`, patches final."""
+        positions = self.merged(self.backbone.patch_positions).expand_as(patches)
+        if kept is not None:
+            patches, positions = take(patches, kept), take(positions, kept)
+        b, n, width = patches.shape
+        parts = (b, n * self.slots, width // self.slots)
+        tokens = self.backbone.tokens(patches.reshape(parts), positions.reshape(parts))
+        final = self.backbone.encode(tokens, row)
+        return final[:, 0], final[:, 1:].reshape(b, n, width)
 
     def patch_scores(self, row: ClassRow) -> Tensor:
         """Return the aggregated attention of the patches that are selected among, `[B, N]`."""
         scores = row.patches()
-        return mean_blocks(scores[..., None])[..., 0] if self.merge == "output" else scores
+        return scores.reshape(len(scores), -1, self.slots).mean(dim=-1)
 
 
 class SVIP(TrainedMethod):
@@ -110,9 +143,11 @@ class SVIP(TrainedMethod):
         )
         target: Literal["topm", "minmax", "rank"] = "topm"
         aggregation: Aggregation = "rollout"
-        selection: Literal["attention", "classifier"] = "attention"
+        selection: Literal["attention", "classifier", "random", "all"] = "attention"
+        unselected: Literal["contextualise", "drop"] = "contextualise"
+        embedding: Literal["words", "random"] = "words"
         consistency: Consistency = "half_jeffreys"
-        pooling: Literal["max", "mean"] = "max"
+        pooling: Literal["max", "mean", "class_token"] = "max"
         merge: Literal["input", "output"] = "output"
 
     network: Network
@@ -124,70 +159,118 @@ class SVIP(TrainedMethod):
 
     def build(self, train: TrainSet) -> nn.Module:
         """Return the network around the backbone."""
-        words = torch.from_numpy(train.word_vectors).float()
-        return Network(self.source.build(), words, self.config.merge)
+        config, words = self.config, torch.from_numpy(train.word_vectors).float()
+        backbone = self.source.build()
+        patches = backbone.grid**2 if backbone.grid <= 7 else (backbone.grid // 2) ** 2
+        if backbone.grid > 7 and backbone.grid % 2:
+            raise ValueError(f"a grid of {backbone.grid} cannot be merged 2 x 2")
+        if patches < config.M:
+            raise ValueError(f"M={config.M}, but this backbone has {patches} patches")
+        return Network(backbone, words, config.merge, config.embedding, config.pooling)
+
+    @property
+    def selects(self) -> bool:
+        """Whether patches are selected by what is in them (SSPS)."""
+        return self.config.selection in ("attention", "classifier")
 
     def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
         """Algorithm 1: two passes and the three terms of Eq. 14, weighted."""
         config, network = self.config, self.network
-        patches = network.embed(images)
-        patch_logits, row = network.patch_logits(patches), ClassRow(config.aggregation)
-        final = network.encode(patches, row)
-        scores = network.patch_scores(row)
-        chosen = top(scores if config.selection == "attention" else patch_logits, config.M)
-        one = self._classify(final, chosen, class_attributes)
-        two = self._classify(
-            network.encode(self._contextualise(patches, chosen)), chosen, class_attributes
-        )
-        target = patch_targets(scores, config.target, config.M)
-        return {
+        patches, row = network.embed(images), ClassRow(config.aggregation)
+        first = network.encode(patches, row if self.selects else None)
+        if self.selects:
+            patch_logits, scores = network.patch_logits(patches), network.patch_scores(row)
+            chosen = top(scores if config.selection == "attention" else patch_logits, config.M)
+        else:
+            chosen = self._drawn(patches, torch.rand(patches.shape[:2], device=patches.device))
+        one = self._classify(*first, chosen, class_attributes)
+        two = self._second_pass(patches, chosen, class_attributes)
+        losses = {
             "classes": cross_entropy(one, labels) + cross_entropy(two, labels),
             "consistency": config.lambda1 * consistency(one, two, config.consistency),
-            "patches": config.lambda2
-            * binary_cross_entropy_with_logits(patch_logits.float(), target),
         }
+        if self.selects:
+            target = patch_targets(scores, config.target, config.M)
+            bce = binary_cross_entropy_with_logits(patch_logits.float(), target)
+            losses["patches"] = config.lambda2 * bce
+        return losses
 
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Inference: the patch classifier alone selects, one pass over contextualised patches."""
-        _, chosen, final = self._infer(images)
-        return self._classify(final, chosen, class_attributes)
-
-    def _infer(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return patch logits `[B, N]`, the patches they choose, and the final patch tokens."""
         patches = self.network.embed(images)
-        logits = self.network.patch_logits(patches)
-        chosen = top(logits, self.config.M)
-        return logits, chosen, self.network.encode(self._contextualise(patches, chosen))
+        _, chosen = self._select(patches)
+        return self._second_pass(patches, chosen, class_attributes)
+
+    def _select(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the score of each patch `[B, N]` to select by at inference, and which are."""
+        if self.selects:
+            logits = self.network.patch_logits(patches)
+            return logits, top(logits, self.config.M)
+        one_draw = torch.rand(patches.shape[1], generator=torch.Generator().manual_seed(self.seed))
+        chosen = self._drawn(patches, one_draw.to(patches.device).expand(patches.shape[:2]))
+        return chosen.float(), chosen
+
+    def _drawn(self, patches: Tensor, draw: Tensor) -> Tensor:
+        """Return M patches drawn, or all of them, as a mask `[B, N]`."""
+        every = self.config.selection == "all"
+        return top(draw, patches.shape[1] if every else self.config.M)
+
+    def _second_pass(self, patches: Tensor, chosen: Tensor, class_attributes: Tensor) -> Tensor:
+        return self._classify(*self._encode_chosen(patches, chosen), class_attributes)
+
+    def _encode_chosen(self, patches: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return class token, final patches and which of them count, of contextualised patches."""
+        if self.config.unselected == "drop":
+            class_token, final = self.network.encode(patches, kept=chosen)
+            return class_token, final, torch.ones_like(final[..., 0], dtype=torch.bool)
+        return *self.network.encode(self._contextualise(patches, chosen)), chosen
 
     def _contextualise(self, patches: Tensor, chosen: Tensor) -> Tensor:
-        """Eq. 9: add e to the patches that were not chosen."""
-        return patches + (~chosen)[..., None] * self.network.word_patch()
+        """Eq. 9: add e to the patches that were not chosen; to all where there is no choice."""
+        others = torch.ones_like(chosen) if self.config.selection == "all" else ~chosen
+        return patches + others[..., None] * self.network.word_patch()
 
-    def _classify(self, final: Tensor, chosen: Tensor, class_attributes: Tensor) -> Tensor:
+    def _classify(
+        self, class_token: Tensor, final: Tensor, chosen: Tensor, class_attributes: Tensor
+    ) -> Tensor:
         """Eq. 10 and 11: attributes localised in the chosen patches, compared with classes."""
-        predicted = self.network.patch_to_attributes(final)
-        if self.config.pooling == "max":
-            pooled = predicted.masked_fill(~chosen[..., None], -torch.inf).amax(dim=1)
+        config, head = self.config, self.network.to_attributes
+        if config.pooling == "class_token":
+            pooled = head(class_token)
+        elif config.pooling == "max":
+            pooled = head(final).masked_fill(~chosen[..., None], -torch.inf).amax(dim=1)
         else:
-            pooled = (predicted * chosen[..., None]).sum(dim=1) / self.config.M
-        return class_logits(pooled, class_attributes, self.config.logits, self.config.scale)
+            pooled = (head(final) * chosen[..., None]).sum(dim=1) / chosen.sum(dim=1, keepdim=True)
+        return class_logits(pooled, class_attributes, config.logits, config.scale)
 
     def view(self, batch: NDArray[Any]) -> View:
         """Return r of Eq. 5, the patches it keeps, and the attributes seen in each (Eq. 10)."""
 
         def look(images: Tensor) -> tuple[Tensor, ...]:
-            logits, chosen, final = self._infer(images)
-            attributes = self.network.patch_to_attributes(final)
-            return logits, chosen, attributes.masked_fill(~chosen[..., None], -torch.inf)
+            patches = self.network.embed(images)
+            scores, chosen = self._select(patches)
+            if self.config.pooling == "class_token":
+                return scores, chosen
+            _, final, counted = self._encode_chosen(patches, chosen)
+            maps = final.new_full((*chosen.shape, len(self.network.words)), -torch.inf)
+            places = chosen if self.config.unselected == "drop" else torch.ones_like(chosen)
+            seen = self.network.to_attributes(final).masked_fill(~counted[..., None], -torch.inf)
+            maps[places] = seen.flatten(0, 1)
+            return scores, chosen, maps
 
-        patches, kept, attributes = self.piecewise(batch, look)
-        return View(patches, kept > 0, attributes)
+        scores, kept, *maps = self.piecewise(batch, look)
+        return View(scores, kept > 0, *maps)
 
 
 def top(scores: Tensor, count: int) -> Tensor:
     """Return a mask `[B, N]` of the `count` highest scores of each image (Eq. 8)."""
     chosen = torch.zeros_like(scores, dtype=torch.bool)
     return chosen.scatter_(1, scores.topk(count, dim=1).indices, True)
+
+
+def take(patches: Tensor, kept: Tensor) -> Tensor:
+    """Return the kept patches of each image, as many of each: `[B, M, D]`, in their order."""
+    return patches[kept].reshape(len(patches), -1, patches.shape[-1])
 
 
 def patch_targets(scores: Tensor, how: str, count: int) -> Tensor:

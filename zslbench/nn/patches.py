@@ -11,14 +11,6 @@ def merge_blocks(patches: Tensor) -> Tensor:
     return blocks.reshape(b, half * half, 4 * d)
 
 
-def split_blocks(merged: Tensor) -> Tensor:
-    """Undo `merge_blocks`: `[B, n, 4 D] -> [B, 4 n, D]`."""
-    b, n, d = merged.shape
-    half = int(n**0.5)
-    blocks = merged.reshape(b, half, half, 2, 2, d // 4).permute(0, 1, 3, 2, 4, 5)
-    return blocks.reshape(b, 4 * n, d // 4)
-
-
 def mean_blocks(patches: Tensor) -> Tensor:
     """Average 2 x 2 blocks: `[B, N, D] -> [B, N / 4, D]`."""
     b, _, d = patches.shape
