@@ -121,6 +121,7 @@ class TrainSet:
         labels: `[n]` in 0..Cs-1.
         class_attributes: `[Cs, K]` of the seen classes, in the form that the config asks for.
         word_vectors: `[K, E]`, if the method needs them.
+        attribute_groups: `[K]` which family each attribute is of, where their names say so.
         unseen_attributes: `[Cu, K]`, only if the method declares that it trains on them.
         backbone: Builds the pretrained network, where the inputs are images.
     """
@@ -129,6 +130,7 @@ class TrainSet:
     labels: NDArray[np.int64]
     class_attributes: Float
     word_vectors: Float | None = None
+    attribute_groups: NDArray[np.int64] | None = None
     unseen_attributes: Float | None = None
     backbone: BackboneSource | None = None
 
@@ -188,6 +190,11 @@ class Method(ABC):
     def prepare(cls, train: TrainSet, config: Any) -> Any:
         """Do the work that all candidate configs share; its result is what `fit` gets."""
         return train
+
+    @classmethod
+    def source_of(cls, config: Any) -> BackboneSource | None:
+        """Return the backbone that the config itself names; None: the one asked for beside it."""
+        return None
 
     @abstractmethod
     def fit(self, prepared: Any, after: Mapping[str, Any] | None = None) -> Iterator[Epoch]:

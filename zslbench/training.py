@@ -59,6 +59,7 @@ class TrainedMethod(Method):
     needs: ClassVar[frozenset[Need]] = frozenset({"images"})
     network: nn.Module
     source: BackboneSource
+    optimiser: torch.optim.Optimizer
 
     @classmethod
     def epochs(cls, config: Any) -> int:
@@ -104,20 +105,29 @@ class TrainedMethod(Method):
     def fit(self, prepared: TrainSet, after: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
         """Train, yielding at every epoch's end; go on from a checkpoint if one is given."""
         self.setup(prepared)
+        self.begin()
+        self.epoch = 0
+        if after is not None:
+            self._resume(after)
+        while self.epoch < self.config.epochs:
+            losses = self.train_epoch(prepared, self.epoch + 1)
+            if not all(map(math.isfinite, losses.values())):
+                raise FloatingPointError(
+                    f"{type(self).__name__}: losses of epoch {self.epoch + 1}: {losses}"
+                )
+            self.epoch += 1
+            yield Epoch(self.epoch, losses)
+
+    def begin(self) -> None:
+        """Freeze what is not trained, and make the optimiser."""
         if self.config.backbone_lr == 0:
             self.network.backbone.requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
             self.parameter_groups(), weight_decay=self.config.weight_decay
         )
-        self.epoch = 0
-        if after is not None:
-            self._resume(after)
-        while self.epoch < self.config.epochs:
-            losses = self._train_epoch(prepared, self.epoch + 1)
-            self.epoch += 1
-            yield Epoch(self.epoch, losses)
 
-    def _train_epoch(self, train: TrainSet, epoch: int) -> dict[str, float]:
+    def train_epoch(self, train: TrainSet, epoch: int) -> dict[str, float]:
+        """Go once through the training images; return the mean of each loss."""
         torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
         chance = generator(self.seed, "augmentation", epoch) if self.config.augment else None
         order = generator(self.seed, "order", epoch).permutation(len(train.labels))
@@ -131,14 +141,12 @@ class TrainedMethod(Method):
             self._set_rate((epoch - 1) * steps + step, steps * self.config.epochs)
             images = normalise(train.inputs[items], self.source, chance)
             labels = torch.from_numpy(train.labels[items]).to(images.device)
-            for name, value in self._step(images, labels, table).items():
+            for name, value in self.step(images, labels, table).items():
                 totals[name] = totals.get(name, torch.zeros_like(value)) + value
-        means = {name: float(total) / steps for name, total in totals.items()}
-        if not all(map(math.isfinite, means.values())):
-            raise FloatingPointError(f"{type(self).__name__}: losses of epoch {epoch}: {means}")
-        return means
+        return {name: float(total) / steps for name, total in totals.items()}
 
-    def _step(self, images: Tensor, labels: Tensor, table: Tensor) -> dict[str, Tensor]:
+    def step(self, images: Tensor, labels: Tensor, table: Tensor) -> dict[str, Tensor]:
+        """Take one step down the sum of the losses; return them with that sum, `total`."""
         with autocast():
             losses = self.losses(images, labels, table)
         total = torch.stack(list(losses.values())).sum()

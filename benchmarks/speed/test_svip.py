@@ -59,7 +59,7 @@ def ratio(benchmark, ours, plain, rounds):
 def test_a_training_step_costs_little_more_than_its_two_passes(benchmark, backbone):
     (svip, batch, _), (plain, same, _) = (prepared(n, backbone) for n in ("svip", "vit_attr_head"))
     svip.network.train(), plain.network.train()
-    found = ratio(benchmark, lambda: svip._step(*batch), lambda: plain._step(*same), 9)
+    found = ratio(benchmark, lambda: svip.step(*batch), lambda: plain.step(*same), 9)
     print(f"\nsvip on {backbone}: a step takes {found:.2f} plain steps")
     assert found <= 2.1
 
@@ -100,7 +100,7 @@ def _grow(name, backbone):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     model, batch, _ = prepared(name, source.record.name)
     for _ in range(2):
-        model._step(*batch)
+        model.step(*batch)
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 

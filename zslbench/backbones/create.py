@@ -1,7 +1,7 @@
 """Backbones by name: the embedded one, or any ViT of timm's with weights, or an error."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import file_digest
@@ -15,8 +15,15 @@ from zslbench.records import Backbone, Exposure
 
 EMBEDDED = "plumage_vit"
 RANDOM = "random:"
-ARCHITECTURE = {"img_size": 56, "patch_size": 8, "embed_dim": 128, "depth": 6, "num_heads": 4}
+ARCHITECTURE: dict[str, Any] = {
+    "img_size": 56,
+    "patch_size": 8,
+    "embed_dim": 128,
+    "depth": 6,
+    "num_heads": 4,
+}
 HALF = (0.5, 0.5, 0.5)
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 USUAL = re.compile(r"(deit|vit)_\w+_patch\d+_\d+")
 WEB = ("laion", "openai", "webli", "metaclip", "datacomp", "dfn", "lvd", "pali", "yfcc", "bamboo")
 
@@ -63,10 +70,37 @@ def find_backbone(name: str, weights: Path | None = None) -> Source:
 
 def embedded_architecture() -> OpenViT:
     """Return the embedded ViT with fresh parameters: 7 x 7 tokens of 56 px images."""
+    return _plain_vit(ARCHITECTURE)
+
+
+def shaped_like(state: Mapping[str, Any], path: Path) -> Source:
+    """Return a plain ViT of the shapes in a state dict (timm's names), with ImageNet's statistics.
+
+    Its parameters are fresh: who brings the state fills them. Heads have 64 channels, as ViT-B's.
+
+    Raises:
+        ZslbenchError: If the state is no plain ViT's.
+    """
+    try:
+        width, _, patch, _ = state["patch_embed.proj.weight"].shape
+        grid = round((state["pos_embed"].shape[1] - 1) ** 0.5)
+    except (KeyError, ValueError, IndexError) as error:
+        raise ZslbenchError(
+            f"{path}: no ViT's patch embedding and positions are in it ({error!r}). Name a "
+            "checkpoint that holds the whole network."
+        ) from None
+    blocks = {int(name.split(".")[1]) for name in state if name.startswith("blocks.")}
+    size = grid * patch
+    shape: dict[str, Any] = {"img_size": size, "patch_size": patch, "embed_dim": width,
+                             "depth": len(blocks), "num_heads": max(1, width // 64)}  # fmt: skip
+    record = Backbone(name=f"checkpoint:{path.name}", weights_digest=_digest(path))
+    return Source(record, *IMAGENET, size, partial(_plain_vit, shape))
+
+
+def _plain_vit(shape: Mapping[str, Any]) -> OpenViT:
     from timm.models.vision_transformer import VisionTransformer
 
-    kwargs: dict[str, Any] = {**ARCHITECTURE, "num_classes": 0, "global_pool": "token"}
-    return OpenViT(VisionTransformer(**kwargs))
+    return OpenViT(VisionTransformer(**shape, num_classes=0, global_pool="token"))
 
 
 def _embedded(path: Path) -> OpenViT:
@@ -126,6 +160,30 @@ def _load_all(vit: Any, weights: Path) -> None:
     if loaded is not None and loaded.missing_keys:
         lacking = loaded.missing_keys
         raise ValueError(f"{weights.name} lacks {len(lacking)} parameters, {lacking[0]!r} first")
+
+
+def read_state(path: Path, allowed: Sequence[type] = ()) -> dict[str, Any]:
+    """Read a state dict by torch without executing anything in it.
+
+    Args:
+        path: A file of `torch.save`.
+        allowed: Types that may be in it beside tensors and plain containers.
+
+    Raises:
+        ZslbenchError: If it cannot be read that way.
+    """
+    import torch
+
+    try:
+        with torch.serialization.safe_globals(list(allowed)):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        return dict(state)
+    except Exception as error:  # a damaged file fails in many ways
+        raise ZslbenchError(
+            f"{path}: no state dict can be read from it without executing code "
+            f"({type(error).__name__}: {str(error)[:150]}). Save tensors alone: "
+            "torch.save(model.state_dict(), FILE)."
+        ) from error
 
 
 def _exposure(tag: str) -> Exposure:

@@ -1,5 +1,6 @@
 """`zslbench run`: one method on one dataset, one honest line."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,10 @@ def run(
     set_: Annotated[
         list[str], typer.Option("--set", help="A setting of the method, key=value; repeatable.")
     ] = [],  # noqa: B006 - typer reads it, nobody writes to it
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Trained weights, for a method that can replay them (svip_released)."),
+    ] = None,
     seeds: opt.Seeds = None,
     data_root: opt.DataRoot = opt.DATA_ROOT,
     features: opt.Features = None,
@@ -41,11 +46,16 @@ def run(
 
       zslbench run eszsl --dataset cub20 --features mobilenetv2 --set reg_x=10
 
+      zslbench run svip_released --dataset CUB --words w.npy --checkpoint svip.pth --rules published
+
       zslbench run eszsl --dataset SUN --rules validation,published --json
     """
     from zslbench.cli.work import print_leaderboard, work
     from zslbench.data.load import DataRequest
 
+    settings = opt.parse_settings(set_)
+    if checkpoint is not None:
+        settings["checkpoint"] = str(checkpoint)
     request = DataRequest(
         dataset,
         data_root,
@@ -59,7 +69,7 @@ def run(
     board, report = work(
         [method],
         [request],
-        settings=opt.parse_settings(set_),
+        settings=settings,
         seeds=opt.parse_seeds(seeds),
         worlds=worlds,
         rules=opt.parse_list(rules),

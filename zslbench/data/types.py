@@ -40,6 +40,14 @@ class ClassTable:
     raw_attributes: Float
     attribute_names: tuple[str, ...] = ()
 
+    @property
+    def attribute_groups(self) -> Int | None:
+        """`[K]` the family of each attribute, from names like CUB's `has_bill_shape::hooked`."""
+        if not self.attribute_names or not all("::" in name for name in self.attribute_names):
+            return None
+        families = [name.partition("::")[0] for name in self.attribute_names]
+        return np.unique(families, return_inverse=True)[1].astype(np.int64)
+
 
 @dataclass(frozen=True)
 class ClassSplit:
@@ -66,6 +74,14 @@ class Splits:
 
 class BackboneSource(Protocol):
     """Builds the pretrained network under a method, again and again."""
+
+    @property
+    def record(self) -> Backbone:
+        """Its name, digest of weights, exposure."""
+
+    @property
+    def size(self) -> int:
+        """Side of its images in pixels."""
 
     @property
     def mean(self) -> tuple[float, ...]:

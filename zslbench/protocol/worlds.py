@@ -58,6 +58,7 @@ class World:
             labels=self.train_labels,
             class_attributes=rows[: self.seen],
             word_vectors=words,
+            attribute_groups=data.classes.attribute_groups,
             unseen_attributes=unseen,
             backbone=data.source,
         )

@@ -157,6 +157,9 @@ def _marks(records: Sequence[RunRecord], results: Sequence[RuleResult]) -> tuple
         f"protocol version {spec.protocol_version}, now {PROTOCOL_VERSION}": (
             spec.protocol_version != PROTOCOL_VERSION
         ),
+        "weights from a checkpoint, trained on the tuning worlds' classes": bool(
+            spec.config.get("checkpoint")
+        ),
         "random word vectors": words.startswith("random"),
         "several commits": len({record.environment["commit"] for record in records}) > 1,
     }

@@ -5,8 +5,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from zslbench.data.load import DataRequest, is_embedded, load_dataset
-from zslbench.data.types import Dataset
+from zslbench.data.types import BackboneSource, Dataset
 from zslbench.errors import ZslbenchError
 from zslbench.execute import Job
 from zslbench.method import Method, MethodConfig
@@ -53,7 +55,7 @@ def plan(
         datasets = _Datasets(request, on_progress)
         for name, cls in classes.items():
             try:
-                dataset = datasets.serving(name, cls)
+                dataset = datasets.serving(name, cls, configs[name])
             except UnservedError as refusal:
                 if on_skip is None:
                     raise
@@ -76,9 +78,13 @@ class _Datasets:
     def __init__(self, request: DataRequest, on_progress: Callable[[int, int], None]) -> None:
         self.request, self.on_progress = request, on_progress
 
-    def serving(self, name: str, cls: type[Method]) -> Dataset:
+    def serving(self, name: str, cls: type[Method], config: MethodConfig) -> Dataset:
         """Return the form that a method needs, or refuse."""
-        dataset = self._images if "images" in cls.needs else self._features
+        own = cls.source_of(config)
+        if own is not None:
+            dataset = self._images_for(own)
+        else:
+            dataset = self._images if "images" in cls.needs else self._features
         if "word_vectors" in cls.needs and dataset.word_vectors is None:
             raise UnservedError(
                 f"{name} needs word vectors of the attribute names: name a GloVe file or a table "
@@ -102,9 +108,18 @@ class _Datasets:
 
     @cached_property
     def _images(self) -> Dataset:
-        request = replace(self.request, features=None, image_size=self._source.size)
+        return self._images_for(self._source)
+
+    def _images_for(self, source: BackboneSource) -> Dataset:
+        request = replace(self.request, features=None, image_size=source.size)
         dataset = load_dataset(request, self.on_progress)
-        return replace(dataset, backbone=self._source.record, source=self._source)
+        side = dataset.inputs[np.arange(1)].shape[1]
+        if side != source.size:
+            raise UnservedError(
+                f"{self.request.name} has images of {side} px and {source.record.name} takes "
+                f"{source.size}: choose a backbone of that size."
+            )
+        return replace(dataset, backbone=source.record, source=source)
 
     @cached_property
     def _features(self) -> Dataset:

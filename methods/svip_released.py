@@ -1,0 +1,277 @@
+"""SVIP as released: the authors' code (github.com/uqzhichen/SVIP, commit a3499f6), behaviour for
+behaviour, so that what each departure from the paper is worth can be measured. The paper's method
+is `svip`.
+
+| point | paper (`svip`) | released code | here |
+|---|---|---|---|
+| patch classifier's target | related 1 | unrelated 1, hard | as released |
+| score pooling, 196 to 49 | 2 x 2 blocks | four neighbours in raster order | as released |
+| layout of e | slot by slot | channel by channel, read slot by slot | as released |
+| selection of pass 2 | that of pass 1 | M nearest to the mean final token | as released |
+| patches that count at test | the selected | all 49 | as released |
+| pooling | max | mean | as released |
+| logits | cosine, sigma 5 | dot, attributes predicted not normalised, 5 | as released |
+| L_JSD | half Jeffreys | KL(second, first), T = 20, mean over elements, x T^2 | as released |
+| attribute decorrelation | none | group norms of pass 2, weight squared | `lambda_dec` |
+| optimiser | not said | Adam (.5, .999), made anew each epoch | as released |
+| warm-up | not said | heads alone; backbone gradients pile up in the clip | as released |
+| order of images | not said | as filed, never shuffled | as released |
+| augmentation | not said | flips (CUB); another for each dataset | flips |
+| decorrelation groups | - | listed for CUB, AwA2, SUN | from names `group::value`; else off |
+| input statistics | not said | ImageNet's | the backbone's; ImageNet's with a checkpoint |
+
+On a grid of 7 x 7 nothing is merged, and the two defects of merging vanish.
+"""  # noqa: D205
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softmax
+
+from zslbench.backbones.create import Source, read_state, shaped_like
+from zslbench.method import MethodConfig, PublishedRule, TrainSet, View, hyper
+from zslbench.nn.attention import ClassRow
+from zslbench.seeding import derive_seed
+from zslbench.training import TrainedMethod, class_logits, normalise, tensor
+
+from .svip import Network, top
+
+TEMPERATURE, DECAY, EVERY = 20.0, 0.8, 5
+HEADS = {
+    "token_cls.": "patch_classifier.",
+    "v2p.": "word_to_width.",
+    "p2t.": "attributes_to_slots.",
+    "head_1.": "to_attributes.",
+}
+
+
+class ReleasedNetwork(Network):
+    """SVIP's network with the two scrambled layouts; its classifier says *unrelated*."""
+
+    def word_patch(self) -> Tensor:
+        """Return e `[D']` with channels first, though patches have slots first."""
+        e: Tensor = self.attributes_to_slots(self.word_to_width(self.words).T)
+        return e.reshape(-1)
+
+    def patch_scores(self, row: ClassRow) -> Tensor:
+        """Return `[B, N]`: the mean of four scores that are neighbours in raster order."""
+        scores = row.patches()
+        if self.slots == 4:
+            half = self.backbone.grid // 2
+            blocks = scores.reshape(-1, half, half, 2, 2).transpose(2, 3)
+            return blocks.reshape(len(scores), -1, 4).mean(dim=-1)
+        return scores
+
+
+class SVIPReleased(TrainedMethod):
+    """What the released implementation of SVIP does."""
+
+    class Config(MethodConfig):
+        """Config of the released code; defaults are its settings for CUB."""
+
+        epochs: int = hyper(30, low=1, high=1000, symbol="epochs", doc="length of the schedule")
+        batch_size: int = hyper(64, low=2, high=4096, symbol="B", doc="images a step")
+        lr: float = hyper(
+            3e-5, low=1e-7, high=1.0, log=True, symbol="eta",
+            doc="rate of all parameters, times 0.8 every 5 epochs",
+        )  # fmt: skip
+        warm_lr: float = hyper(
+            5e-5, low=1e-7, high=1.0, log=True, symbol="eta_w", doc="rate of the heads in warm-up"
+        )
+        warm_epochs: int = hyper(4, low=0, high=1000, symbol="warm-up", doc="epochs of heads alone")
+        M: int = hyper(40, low=1, high=48, symbol="M", doc="patches kept as semantic, of 49")
+        lambda2: float = hyper(
+            3.0, low=0.0, high=100.0, symbol="lambda_2", doc="weight of the patch loss"
+        )
+        lambda_dec: float = hyper(
+            0.3, low=0.0, high=10.0, symbol="att_dec", doc="decorrelation; acts squared"
+        )
+        scale: float = hyper(5.0, low=0.1, high=1000.0, symbol="sigma", doc="scale of the logits")
+        checkpoint: str = ""
+
+    network: ReleasedNetwork
+    optimiser: torch.optim.Optimizer
+    needs = frozenset({"images", "word_vectors"})
+    published = PublishedRule(
+        epoch="best", gamma="best", space="probability", average="image",
+        source="released code, vit_utils.py: best epoch and bias over test, per-image accuracy",
+    )  # fmt: skip
+
+    @classmethod
+    def epochs(cls, config: Any) -> int:
+        """Return the length of the schedule; a checkpoint is trained already."""
+        return 1 if config.checkpoint else int(config.epochs)
+
+    @classmethod
+    def source_of(cls, config: Any) -> Source | None:
+        """Return the architecture of the checkpoint, if there is one."""
+        if not config.checkpoint:
+            return None
+        path = Path(config.checkpoint)
+        return shaped_like(_released_state(path), path)
+
+    @classmethod
+    def from_checkpoint(cls, path: Path, words: NDArray[np.float64], **settings: Any) -> Self:
+        """Return the method with the weights of a checkpoint in the released layout.
+
+        Args:
+            path: A dict with `network`, or the bare state dict.
+            words: `[K, E]` word vectors it was trained with.
+            **settings: Of the config, such as M.
+        """
+        model = cls(cls.Config(checkpoint=str(path), **settings), 0)
+        nothing = np.zeros((1, len(words)))
+        model.setup(TrainSet(nothing, np.zeros(1, dtype=np.int64), nothing, words))
+        return model
+
+    def build(self, train: TrainSet) -> nn.Module:
+        """Return the network around the backbone."""
+        words = torch.from_numpy(np.asarray(train.word_vectors)).float()
+        return ReleasedNetwork(self.source.build(), words, "output", "words", "mean")
+
+    def setup(self, train: TrainSet) -> None:
+        """Build the network; with a checkpoint, take its weights."""
+        source = self.source_of(self.config)
+        super().setup(train if source is None else TrainSet(
+            train.inputs, train.labels, train.class_attributes, train.word_vectors, backbone=source
+        ))  # fmt: skip
+        groups = train.attribute_groups
+        self.groups = None if groups is None else torch.from_numpy(groups)
+        if source is not None:
+            state = _released_state(Path(self.config.checkpoint))
+            words = {"words": self.network.words}
+            self.network.load_state_dict({_ours(name): v for name, v in state.items()} | words)
+
+    def begin(self) -> None:
+        """Make the optimiser of the warm-up: the heads' alone."""
+        backbone = set(self.network.backbone.parameters())
+        self.heads = [p for p in self.network.parameters() if p not in backbone]
+        self.optimiser = self._adam(self.heads, self.config.warm_lr)
+
+    def _adam(self, parameters: list[nn.Parameter], rate: float) -> torch.optim.Adam:
+        return torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.999))
+
+    def train_epoch(self, train: TrainSet, epoch: int) -> dict[str, float]:
+        """One epoch in file order; past the warm-up, with an Adam that remembers nothing."""
+        config, warm = self.config, epoch <= self.config.warm_epochs
+        if config.checkpoint:
+            return {}
+        if not warm:
+            rate = config.lr * DECAY ** (epoch // EVERY)
+            self.optimiser = self._adam(list(self.network.parameters()), rate)
+        torch.manual_seed(derive_seed(self.seed, "flips", epoch))
+        steps = max(1, len(train.labels) // config.batch_size)
+        totals: dict[str, float] = {}
+        self.network.train()
+        for step in range(steps):
+            items = np.arange(len(train.labels))[step * config.batch_size :][: config.batch_size]
+            images = _flipped(normalise(train.inputs[items], self.source))
+            labels = torch.from_numpy(train.labels[items]).to(images.device)
+            losses = self.losses(images, labels, tensor(train.class_attributes))
+            self._descend(sum(losses.values(), torch.zeros((), device=images.device)), warm)
+            for name, value in losses.items():
+                totals[name] = totals.get(name, 0.0) + float(value.detach()) / steps
+        return totals
+
+    def _descend(self, total: Tensor, warm: bool) -> None:
+        for parameter in self.heads if warm else self.network.parameters():
+            parameter.grad = None
+        total.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+
+    def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
+        """Return the terms of the released objective, weighted."""
+        config, network = self.config, self.network
+        patches, row = network.embed(images), ClassRow("rollout")
+        final = network.encode(patches, row)[1]
+        chosen = top(network.patch_scores(row), config.M)
+        one = class_logits(self._mean(final, chosen), class_attributes, "dot", 1.0)
+        final = network.encode(patches + (~chosen)[..., None] * network.word_patch())[1]
+        nearest = (final * final.mean(dim=1, keepdim=True)).sum(dim=-1)
+        attributes = self._mean(final, top(nearest, config.M))
+        two = class_logits(attributes, class_attributes, "dot", 1.0)
+        unrelated = (~chosen).float()
+        bce = binary_cross_entropy_with_logits(network.patch_logits(patches), unrelated)
+        return {
+            "classes": cross_entropy(config.scale * one, labels)
+            + cross_entropy(config.scale * two, labels),
+            "consistency": one_way_divergence(one, two),
+            "patches": config.lambda2 * bce,
+            "decorrelation": config.lambda_dec**2 * self.decorrelation(attributes),
+        }
+
+    def _mean(self, final: Tensor, chosen: Tensor) -> Tensor:
+        attributes: Tensor = self.network.to_attributes(final)[chosen]
+        return attributes.reshape(len(final), self.config.M, -1).mean(dim=1)
+
+    def decorrelation(self, attributes: Tensor) -> Tensor:
+        """Return the mean over groups and batch of the norm of a group's values, 0 without."""
+        if self.groups is None:
+            return attributes.new_zeros(())
+        groups = self.groups.to(attributes.device)
+        families = range(int(groups.max()) + 1)
+        norms = [attributes[:, groups == g].norm(dim=1).mean() for g in families]
+        return torch.stack(norms).mean()
+
+    def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
+        """Keep the M least unrelated, add e to the rest, let all 49 count."""
+        _, _, attributes = self._look(images)
+        return class_logits(attributes.mean(dim=1), class_attributes, "dot", self.config.scale)
+
+    def view(self, batch: NDArray[Any]) -> View:
+        """Return how related each patch is taken to be, which are kept, attributes in each."""
+        related, kept, attributes = self.piecewise(batch, self._look)
+        return View(related, kept > 0, attributes)
+
+    def _look(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        patches = self.network.embed(images)
+        related = -self.network.patch_logits(patches)
+        chosen = top(related, self.config.M)
+        final = self.network.encode(patches + (~chosen)[..., None] * self.network.word_patch())[1]
+        return related, chosen, self.network.to_attributes(final)
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return also the backbone's gradients: the warm-up never clears them."""
+        named = self.network.backbone.named_parameters()
+        grads = {name: p.grad for name, p in named if p.grad is not None}
+        return {**super().checkpoint(), "gradients": grads}
+
+    def _resume(self, after: Mapping[str, Any]) -> None:
+        if after["epoch"] > self.config.warm_epochs:
+            self.optimiser = self._adam(list(self.network.parameters()), self.config.lr)
+        super()._resume(after)
+        for name, parameter in self.network.backbone.named_parameters():
+            if name in after["gradients"]:
+                parameter.grad = after["gradients"][name].to(parameter.device)
+
+
+def one_way_divergence(one: Tensor, two: Tensor) -> Tensor:
+    """Return KL(two || one) at T = 20, divided by batch and by classes, times T^2."""
+    log_one = torch.log_softmax(one / TEMPERATURE, dim=-1)
+    divergence = nn.functional.kl_div(log_one, softmax(two / TEMPERATURE, dim=-1), reduction="none")
+    return divergence.mean() * TEMPERATURE**2
+
+
+def _flipped(images: Tensor) -> Tensor:
+    flips = torch.rand(len(images), device=images.device) < 0.5
+    return torch.where(flips[:, None, None, None], images.flip(-1), images)
+
+
+def _released_state(path: Path) -> dict[str, Tensor]:
+    state = read_state(path, [argparse.Namespace])
+    return dict(state["network"]) if "network" in state else state
+
+
+def _ours(name: str) -> str:
+    """Return our name of a parameter in the released layout."""
+    for theirs, ours in HEADS.items():
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    return f"backbone.vit.{name}"
