@@ -70,9 +70,9 @@ def test_load_method_lists_the_known_where_none_is_near():
 
 
 def test_load_method_finds_a_third_party(install):
-    install(devise=METHOD.format(name="DeViSE"))
-    method = load_method("devise")
-    assert (method.__name__, method.__module__) == ("DeViSE", "acme_zsl.devise")
+    install(orchid=METHOD.format(name="Orchid"))
+    method = load_method("orchid")
+    assert (method.__name__, method.__module__) == ("Orchid", "acme_zsl.orchid")
     assert load_method("eszsl").__module__ == "zslbench_methods.eszsl"
 
 
@@ -119,7 +119,7 @@ def test_load_method_allows_what_a_file_imports_or_keeps_abstract(install):
     [
         pytest.param("acme_gone", {}, id="the package is gone"),
         pytest.param("acme_gone.methods", {}, id="and it was a package in a package"),
-        pytest.param("acme_zsl.devise", {"devise": METHOD.format(name="D")}, id="a module"),
+        pytest.param("acme_zsl.orchid", {"orchid": METHOD.format(name="D")}, id="a module"),
     ],
 )
 def test_method_modules_brings_nothing_from_an_entry_point_that_is_no_package(

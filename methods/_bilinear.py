@@ -1,0 +1,115 @@
+"""What ALE, DeViSE and SJE share: F(x, y) = x' W a_y, and stochastic descent on a ranking loss.
+
+Each is a hinge on v_y = max(0, margin + F(x, y) - F(x, y_n)), y_n the true class and y another, and
+they differ in the weights of the v_y alone.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.method import Epoch, Float, Method, MethodConfig, Need, TrainSet, hyper
+from zslbench.seeding import generator
+
+from ._features import rows_of, training_rows
+
+Single = NDArray[np.float32]
+Int = NDArray[np.int64]
+
+
+class BilinearConfig(MethodConfig):
+    """What all three may be set to."""
+
+    lr: float | None = hyper(
+        None, low=1e-4, high=1e4, log=True, grid=(0.1, 1.0, 10.0, 100.0), symbol="eta",
+        doc="learning rate, of batch means; none: chosen on the tuning worlds",
+    )  # fmt: skip
+    margin: float = hyper(1.0, low=1e-3, high=1e3, log=True, symbol="Delta", doc="margin")
+    weight_decay: float = hyper(
+        0.0, low=0.0, high=1.0, symbol="wd", doc="decay of W, as a proximal step"
+    )
+    epochs: int = hyper(30, low=1, high=1000, symbol="epochs", doc="length of the fit")
+    batch_size: int = hyper(32, low=1, high=4096, symbol="B", doc="items a step")
+    features: Literal["l2", "raw"] = "l2"
+
+
+@dataclass(frozen=True)
+class Items:
+    """Features `[n, d]`, labels `[n]` and class attributes `[Cs, K]`."""
+
+    features: Single
+    labels: Int
+    table: Single
+
+
+class Bilinear(Method):
+    """A bilinear compatibility between features and class attributes, learnt by ranking.
+
+    A fit takes seconds, so that an interrupted one starts again.
+    """
+
+    Config: ClassVar[type[MethodConfig]] = BilinearConfig
+    needs: ClassVar[frozenset[Need]] = frozenset({"features"})
+    weights: Single
+
+    @classmethod
+    def epochs(cls, config: Any) -> int:
+        """Return the length of the fit."""
+        return int(config.epochs)
+
+    @abstractmethod
+    def weigh(self, violations: Single) -> Single:
+        """Return the weight of each violation `[B, Cs]`; the weights are constants to descent."""
+
+    @classmethod
+    def prepare(cls, train: TrainSet, config: Any) -> Items:
+        """Read all features once."""
+        features = training_rows(train, config.features).astype(np.float32)
+        return Items(features, train.labels, train.class_attributes.astype(np.float32))
+
+    def fit(self, prepared: Items, after: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
+        """Descend from a random W, yielding the mean loss at every epoch's end."""
+        d, k = prepared.features.shape[1], prepared.table.shape[1]
+        drawn = generator(self.seed, "initialisation").normal(0, d**-0.5, (d, k))
+        self.weights = drawn.astype(np.float32)
+        for epoch in range(1, self.config.epochs + 1):
+            order = generator(self.seed, "order", epoch).permutation(len(prepared.labels))
+            batches = np.array_split(order, -(-len(order) // self.config.batch_size))
+            total = sum(self._step(prepared, batch) * len(batch) for batch in batches)
+            yield Epoch(epoch, {"loss": total / len(order)})
+
+    def _step(self, train: Items, batch: Int) -> float:
+        features, table = train.features[batch], train.table
+        scores: Single = np.linalg.multi_dot([features, self.weights, table.T])
+        loss, gradient = self.loss(scores, train.labels[batch])
+        moved = self.weights - self.config.lr * (features.T @ (gradient @ table))
+        self.weights = moved / np.float32(1 + self.config.lr * self.config.weight_decay)
+        return loss
+
+    def loss(self, scores: Single, labels: Int) -> tuple[float, Single]:
+        """Return the mean loss of scores `[B, Cs]`, and its gradient in them."""
+        rows = np.arange(len(labels))
+        violations = np.maximum(self.config.margin + scores - scores[rows, labels][:, None], 0)
+        violations[rows, labels] = 0
+        gradient = self.weigh(violations) * (violations > 0)
+        loss = float(np.sum(gradient * violations)) / len(labels)
+        gradient[rows, labels] = -gradient.sum(axis=1)
+        return loss, gradient / np.float32(len(labels))
+
+    def scores(self, batch: NDArray[Any], class_attributes: Float) -> Single:
+        """Return x' W a for each item and class."""
+        features = rows_of(batch, self.config.features).astype(np.float32)
+        scores: Single = features @ self.weights @ class_attributes.T.astype(np.float32)
+        return scores
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return W `[d, K]`."""
+        return {"weights": self.weights}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take W back."""
+        self.weights = np.asarray(state["weights"], dtype=np.float32)
