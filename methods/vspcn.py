@@ -152,7 +152,8 @@ class Network(nn.Module):
         depth = len(backbone.vit.blocks) // 2 if fused else 0
         places = {"visual": backbone.grid**2, "semantic": len(words)}
         self.project_attributes = nn.Linear(len(words), width)
-        self.prompts = nn.ParameterDict({n: DEVIATION * torch.randn(1, 1, width) for n in names})
+        starts = [(name, DEVIATION * torch.randn(1, 1, width)) for name in names]
+        self.prompts = nn.ParameterDict(starts)
         self.positions = nn.Parameter(torch.zeros(1, len(names), width)) if names else None
         self.weak = nn.ModuleDict({name: PromptAttention(width) for name in fused})
         self.strong = nn.ModuleList(StrongFusion(width, places, config) for _ in range(depth))
