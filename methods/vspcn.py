@@ -26,7 +26,8 @@ CVPR 2025 (arXiv 2503.23030); code YYDSinGitGit/VSPCN at 6dbf81a, which does not
 | optimiser | Adam 1e-3, wd 1e-4 | Adam 1e-4, batches of 5 | AdamW 1e-3, the shared schedule |
 | augmentation | not said | none | the shared one; `augment=False`: none |
 
-eta_1 and eta_2 are named in the paper; that they weigh the two terms of L_CED is a guess. With
+The column *paper* rests on a summary of it: "not said" is said of that. eta_1 and eta_2 are named
+there; that they weigh the two terms of L_CED is a guess. With
 `logits=cosine` (take `scale` 20) token and prototypes are normalised where classes are compared,
 not in L_AR and L_SKD. `class_attributes` is the form of what prototypes are made from. Ablation:
 `visual`, `semantic` (neither: the ViT alone), `fusion` (bare prompts, so no adapter), `adapter`.
@@ -54,8 +55,8 @@ class Config(TrainedConfig):
     backbone_lr: float = hyper(0.0, low=0.0, high=0.0, symbol="eta_b", doc="0: it stays frozen")
     logits: Literal["cosine", "dot"] = "dot"
     scale: float = hyper(1.0, low=0.1, high=1e3, log=True, symbol="sigma", doc="scale of logits")
-    alpha_v: float = hyper(0.05, low=0.0, high=1.0, symbol="alpha_v", doc="attention, 1 - bias")
-    alpha_s: float = hyper(0.8, low=0.0, high=1.0, symbol="alpha_s", doc="attention, 1 - bias")
+    alpha_v: float = hyper(0.05, low=0.0, high=1.0, symbol="alpha_v", doc="attention's share")
+    alpha_s: float = hyper(0.8, low=0.0, high=1.0, symbol="alpha_s", doc="attention's share")
     alpha_a: float = hyper(0.5, low=0.0, high=1.0, symbol="alpha_a", doc="step of the adapter")
     lambda_ar: float = hyper(0.01, low=0.0, high=10.0, symbol="gamma", doc="weight of L_AR")
     lambda_ced: float = hyper(0.8, low=0.0, high=10.0, symbol="lambda_CED", doc="weight of L_CED")
