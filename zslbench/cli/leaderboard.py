@@ -38,6 +38,8 @@ def leaderboard(
     Examples:
       zslbench leaderboard --dataset CUB,AWA2,SUN --data-root ~/data
 
+      zslbench leaderboard --dataset plumage,plumage:clutter=90,spurious=0 --methods eszsl,svip
+
       zslbench leaderboard --dataset plumage --reference vit_attr_head
 
       zslbench leaderboard --dataset cub20 --methods eszsl --rules validation,published
@@ -64,7 +66,7 @@ def leaderboard(
                     words=words,
                     resplit=resplit,
                 )
-                for name in opt.parse_list(dataset)
+                for name in opt.parse_datasets(dataset)
             ],
             settings={},
             seeds=opt.parse_seeds(seeds),

@@ -81,6 +81,17 @@ def parse_list(text: str) -> list[str]:
     return names
 
 
+def parse_datasets(text: str) -> list[str]:
+    """Return the datasets named; in `plumage:clutter=80,seed=3,CUB` knobs go with their name."""
+    names: list[str] = []
+    for part in parse_list(text):
+        if names and "=" in part and ":" not in part:
+            names[-1] += f",{part}"
+        else:
+            names.append(part)
+    return names
+
+
 def parse_settings(pairs: list[str]) -> dict[str, str | None]:
     """Return `key=value` settings; the value `none` is None."""
     settings: dict[str, str | None] = {}

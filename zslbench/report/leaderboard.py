@@ -153,7 +153,7 @@ def _marks(records: Sequence[RunRecord], results: Sequence[RuleResult]) -> tuple
         "one seed": len(records) == 1 and not first.deterministic,
         "trains on unseen attributes": first.transductive,
         "pretrained beyond ImageNet-1k": spec.backbone.exposure in ("21k", "web"),
-        "random start": spec.backbone.exposure == "none",
+        "random start: little more than chance is to be expected": spec.backbone.exposure == "none",
         f"protocol version {spec.protocol_version}, now {PROTOCOL_VERSION}": (
             spec.protocol_version != PROTOCOL_VERSION
         ),

@@ -1,0 +1,154 @@
+"""Images from end to end: a folder of photos, backbones, features, the methods, the birds."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zslbench.cli import main
+
+BACKBONE = "random:vit_tiny_patch16_224"
+CLASSES = ("wren", "robin", "finch", "crow", "gull", "swan", "owl", "lark")
+
+
+@pytest.fixture
+def zslbench(monkeypatch, capsys):
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["zslbench", *map(str, words)])
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
+
+
+@pytest.fixture
+def photos(tmp_path, zslbench):
+    """A data root with `photos`: eight classes of eight coloured pictures."""
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(CLASSES):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(8):
+            pixels = rng.integers(0, 60, (40, 48, 3)) + 20 * number
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"photos/{name}/{i}.png")
+    lines = ["class," + ",".join(f"has_a{k}" for k in range(10))]
+    lines += [",".join([name, *map(str, rng.integers(0, 100, 10))]) for name in CLASSES]
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    root = tmp_path / "data"
+    status, _, err = zslbench(
+        "data", "build", "birds", "--images", tmp_path / "photos",
+        "--attributes", tmp_path / "table.csv", "--data-root", root,
+    )  # fmt: skip
+    assert status == 0, err
+    return root
+
+
+def test_svip_runs_on_photos_with_a_random_start_and_says_what_that_means(
+    zslbench, photos, tmp_path
+):
+    status, out, err = zslbench(
+        "run", "svip", "--dataset", "birds", "--data-root", photos, "--images",
+        tmp_path / "photos", "--backbone", BACKBONE, "--words", "random", "--worlds", 1,
+        "--seeds", 0, "--set", "epochs=1", "--set", "batch_size=16", "--results", tmp_path / "r",
+    )  # fmt: skip
+    assert status == 0, err
+    assert "RANDOM START: LITTLE MORE THAN CHANCE" in out
+    assert "RANDOM WORD VECTORS" in out
+    assert "final world, seed 0: 1/1" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["svip"], "--backbone"),
+        (["svip", "--backbone", BACKBONE], "--words"),
+        (
+            ["svip", "--dataset", "plumage", "--backbone", BACKBONE],
+            "choose a backbone of that size",
+        ),
+        (["eszsl", "--backbone", "vit_tiny_patch16_22"], "Did you mean"),
+    ],
+)
+def test_what_images_lack_is_said_in_one_paragraph(zslbench, photos, tmp_path, words, said):
+    given = ["run", *words, "--data-root", photos, "--images", tmp_path / "photos"]
+    given += [] if "--dataset" in words else ["--dataset", "birds"]
+    status, out, err = zslbench(*given, "--results", tmp_path / "r")
+    assert status == 2
+    assert said in err
+    assert out == ""
+
+
+def test_features_of_a_backbone_are_a_file_that_eszsl_runs_on(zslbench, photos, tmp_path):
+    status, out, err = zslbench(
+        "features", "--dataset", "birds", "--data-root", photos, "--images",
+        tmp_path / "photos", "--backbone", BACKBONE, "--json",
+    )  # fmt: skip
+    assert status == 0, err
+    facts = json.loads(out)
+    assert (facts["images"], facts["features"]) == (64, 192)
+    status, out, err = zslbench(
+        "run", "eszsl", "--dataset", "birds", "--data-root", photos, "--results", tmp_path / "r",
+        "--features", "random_vit_tiny_patch16_224",
+    )  # fmt: skip
+    assert status == 0, err
+    assert "features:random_vit_tiny" in out
+
+
+def test_a_sheet_shows_birds_and_their_parts(zslbench, tmp_path):
+    out = tmp_path / "sheet.png"
+    status, said, err = zslbench(
+        "data", "sheet", "plumage:classes=6,unseen=2,images_per_class=5", "--out", out, "--count", 3
+    )
+    assert status == 0, err
+    assert said.strip() == str(out)
+    with Image.open(out) as picture:
+        assert picture.width > picture.height > 300
+
+
+def test_methods_on_birds_are_compared_with_a_reference_and_shown_where_they_look(
+    zslbench, tmp_path
+):
+    birds = "plumage:classes=12,unseen=4,images_per_class=10"
+    words = ["--dataset", birds, "--methods", "eszsl,vit_attr_head", "--worlds", 1]
+    words += ["--seeds", "0,1"]
+    status, out, err = zslbench(
+        "leaderboard", *words, "--reference", "eszsl", "--results", tmp_path, "--json"
+    )
+    assert status == 0, err
+    assert "run 2 of 4" in err
+    board = json.loads(out)
+    (comparison,) = board["comparisons"]
+    assert (comparison["method"], comparison["seeds"]) == ("vit_attr_head", [0, 1])
+    means = {row["method"]: row["intervals"]["h"]["these_classes"]["mean"] for row in board["rows"]}
+    difference = comparison["differences"]["h"]["these_classes"]
+    assert difference["mean"] == pytest.approx(means["vit_attr_head"] - means["eszsl"])
+    assert difference["low"] < difference["mean"] < difference["high"]
+    located = {row["method"]: row["localisation"] for row in board["rows"]}
+    assert located["eszsl"] == {}
+    assert 0 < located["vit_attr_head"]["patch_auc"]["mean"] < 100
+    _, out, _ = zslbench("leaderboard", "--reference", "eszsl", "--results", tmp_path)
+    assert "minus eszsl" in out
+    assert "where methods look" in out
+    text = (tmp_path / "leaderboard.md").read_text()
+    assert "## paired differences" in text
+    assert "## where methods look" in text
+    status, _, err = zslbench("leaderboard", "--reference", "svip", "--results", tmp_path)
+    assert status == 2
+    assert "reference" in err
+
+
+@pytest.mark.slow
+def test_svip_trains_on_real_photos(zslbench, real_data, tmp_path):
+    status, out, err = zslbench(
+        "run", "svip", "--dataset", "cub20", "--data-root", real_data, "--backbone", BACKBONE,
+        "--words", "random", "--worlds", 1, "--seeds", 0, "--set", "epochs=1",
+        "--results", tmp_path,
+    )  # fmt: skip
+    assert status == 0, err
+    assert "RANDOM START" in out
