@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from zslbench.inflation import CHOSEN
+from zslbench.report.inflated import Inflated
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.report.paired import Comparison
 from zslbench.stats import METRICS, Interval, Metric, Population
@@ -18,6 +20,10 @@ NOTES = (
 PAIRED_NOTE = (
     "Differences over the same images and seeds, intervals as above; p two-sided, these classes "
     "(new classes), adjusted for the number of comparisons (Holm)."
+)
+INFLATION_NOTE = (
+    "What choosing epoch, gamma or both on test would add to H = optimism (what a half of the test "
+    "images says of itself beyond the other half) + regret (what our choice cost), in points."
 )
 LOCALISATION = {
     "patch_auc": "patches ranked (AUC; 50 is blind)",
@@ -82,6 +88,7 @@ def other_grids(board: Leaderboard) -> list[Grid]:
     located = [row for row in board.rows if row.localisation]
     return [
         *([_paired_grid(board.comparisons)] if board.comparisons else []),
+        *([_inflation_grid(board.inflations)] if board.inflations else []),
         *([_localisation_grid(located)] if located else []),
     ]
 
@@ -103,6 +110,25 @@ def _difference(comparison: Comparison, metric: Metric) -> str:
         f"({number(metric, new.low, '+')}, {number(metric, new.high, '+')})",
         f"p = {these.p:.3f} ({new.p:.3f})",
     ])  # fmt: skip
+
+
+def _inflation_grid(rows: Sequence[Inflated]) -> Grid:
+    rules = ("validation", "last", "published")
+    columns = (*(f"H, {rule}" for rule in rules), *(f"{c} on test" for c in CHOSEN), "sd of seeds")
+    cells = [
+        [
+            f"{row.method}\n{row.dataset}",
+            *(f"{row.h[rule].mean:.1f}" for rule in rules),
+            *(
+                f"{row.optimism[c].mean + row.regret[c].mean:+.1f}\n"
+                f"= {row.optimism[c].mean:.1f} {row.regret[c].mean:+.1f}"
+                for c in CHOSEN
+            ),
+            f"{row.spread:.1f}",
+        ]
+        for row in rows
+    ]
+    return Grid("inflation", ("method", *columns), cells, INFLATION_NOTE)
 
 
 def _localisation_grid(rows: Sequence[Row]) -> Grid:

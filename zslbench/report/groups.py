@@ -24,6 +24,12 @@ class Group:
         spec = self.records[0].spec
         return title_of(spec.method, spec.settings)
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Where it stands among others, whatever order they were found in."""
+        spec = self.records[0].spec
+        return spec.dataset.casefold(), self.title, self.rule, spec.choice_key
+
     @cached_property
     def records(self) -> list[RunRecord]:
         """The records, in the order of their seeds."""
@@ -51,6 +57,14 @@ class Group:
         return [
             Outcome.of(summary, *self.test, result.space, result.average)
             for summary, result in zip(self.summaries, self.results, strict=True)
+        ]
+
+    @property
+    def trajectories(self) -> list[dict[int, Outcome]]:
+        """Each seed's outcome at every epoch that was scored, on logits."""
+        return [
+            {e: Outcome.of(s, *self.test) for e, s in artifacts.read_summaries(run.folder).items()}
+            for run in self.runs
         ]
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 
 from zslbench.records import PROTOCOL_VERSION, RuleName, RuleResult, RunRecord
 from zslbench.report.groups import Group, group_runs, title_of
+from zslbench.report.inflated import Inflated, inflated
 from zslbench.report.paired import Comparison, compare
 from zslbench.stats import (
     METRICS,
@@ -73,10 +74,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Rows by dataset, then H, what was selected on test last; and paired differences, if asked."""
+    """Rows by dataset, then H, what was selected on test last; and what else was asked.
+
+    Attributes:
+        comparisons: Paired differences from a reference.
+        inflations: Of the methods whose published rule was read too.
+    """
 
     rows: list[Row]
     comparisons: list[Comparison]
+    inflations: list[Inflated]
 
 
 def build_leaderboard(
@@ -90,9 +97,13 @@ def build_leaderboard(
     Raises:
         ZslbenchError: If no run is the reference's.
     """
-    groups = group_runs(stored, rules)
+    groups = sorted(group_runs(stored, rules), key=lambda group: group.place)
     rows = sorted((_row(group, ledger) for group in groups), key=_order)
-    return Leaderboard(rows, compare(groups, reference) if reference and rows else [])
+    return Leaderboard(
+        rows,
+        compare(groups, reference) if reference and rows else [],
+        inflated(groups) if "published" in rules else [],
+    )
 
 
 def _order(row: Row) -> tuple[Any, ...]:

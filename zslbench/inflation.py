@@ -1,0 +1,83 @@
+"""What choosing on test adds to H, split into optimism and regret. Pure numpy.
+
+The test images are cut into two halves, class by class. Epoch, gamma or both are chosen on one half
+and read there and on the other, both ways, over several cuts. What the chosen half reads more than
+the other is *optimism*: it is owed to noise alone. What the other half reads more than our own
+choice does there is *regret*: it is what choosing in the tuning worlds cost.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from zslbench.metrics import Bool, Int, Outcome
+from zslbench.seeding import generator
+
+Chosen = Literal["epoch", "gamma", "both"]
+CHOSEN: tuple[Chosen, ...] = ("epoch", "gamma", "both")
+CUTS = 20
+
+
+@dataclass(frozen=True)
+class Inflation:
+    """Points of H; their sum is what choosing on test would have added."""
+
+    optimism: float
+    regret: float
+
+
+def inflation(outcomes: Mapping[int, Outcome], epoch: int, gamma: float) -> dict[Chosen, Inflation]:
+    """Return what choosing epoch, gamma, or both on test images adds to one run's H.
+
+    Args:
+        outcomes: Every epoch's outcome over the same images, margins in the unit of gamma.
+        epoch: What the tuning worlds chose.
+        gamma: Likewise.
+    """
+    labels = outcomes[epoch].labels
+    read: dict[Chosen, list[tuple[float, float, float]]] = {chosen: [] for chosen in CHOSEN}
+    for cut in range(CUTS):
+        half = stratified_half(labels, cut)
+        for mask in (half, ~half):
+            here = {e: _part(outcome, mask) for e, outcome in outcomes.items()}
+            there = {e: _part(outcome, ~mask) for e, outcome in outcomes.items()}
+            for chosen in CHOSEN:
+                e, g = _choose(here, epoch, gamma, chosen)
+                ours = there[epoch].scores(gamma).h
+                read[chosen].append((here[e].scores(g).h, there[e].scores(g).h, ours))
+    found = {}
+    for chosen, triples in read.items():
+        of_itself, of_the_other, ours = np.mean(triples, axis=0)
+        found[chosen] = Inflation(float(of_itself - of_the_other), float(of_the_other - ours))
+    return found
+
+
+def stratified_half(labels: Int, cut: int) -> Bool:
+    """Return `[n]`: half of each class's images; of an odd number, the odd one by chance."""
+    rng = generator(0, "halves of test", cut)
+    half = np.zeros(len(labels), dtype=bool)
+    for c in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == c))
+        half[members[: (len(members) + int(rng.integers(2))) // 2]] = True
+    return half
+
+
+def _choose(
+    here: Mapping[int, Outcome], epoch: int, gamma: float, chosen: Chosen
+) -> tuple[int, float]:
+    """Return the best epoch and gamma on some images, of those that are free to choose."""
+    epochs = [epoch] if chosen == "gamma" else list(here)
+    options = [(e, gamma if chosen == "epoch" else here[e].curve.best()[1]) for e in epochs]
+    return max(options, key=lambda option: here[option[0]].scores(option[1]).h)
+
+
+def _part(outcome: Outcome, mask: Bool) -> Outcome:
+    return replace(
+        outcome,
+        labels=outcome.labels[mask],
+        seen_hit=outcome.seen_hit[mask],
+        unseen_hit=outcome.unseen_hit[mask],
+        margin=outcome.margin[mask],
+    )
