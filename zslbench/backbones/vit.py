@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 AttentionHook = Callable[[Tensor], None]
+QueryHook = Callable[[Tensor], Tensor]
 
 
 class OpenViT(nn.Module):
@@ -101,12 +102,26 @@ def run_block(block: Any, tokens: Tensor, on_attention: AttentionHook | None = N
     return out
 
 
-def attend(attention: Any, normed: Tensor, on_attention: AttentionHook | None = None) -> Tensor:
-    """Self-attention `[B, T, D]`, explicit on a CPU or where its weights are asked for."""
+def attend(
+    attention: Any,
+    normed: Tensor,
+    on_attention: AttentionHook | None = None,
+    on_query: QueryHook | None = None,
+) -> Tensor:
+    """Self-attention `[B, T, D]`, explicit on a CPU or where its weights are asked for.
+
+    Args:
+        attention: timm's.
+        normed: `[B, T, D]`.
+        on_attention: Called with the weights `[B, heads, T, T]`.
+        on_query: Returns what takes the place of the queries `[B, heads, T, d]`.
+    """
     batch, length, _ = normed.shape
     heads = attention.qkv(normed).reshape(batch, length, 3, attention.num_heads, -1)
     query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)
     query, key = attention.q_norm(query), attention.k_norm(key)
+    if on_query is not None:
+        query = on_query(query)
     if on_attention is None and normed.is_cuda:
         mixed = nn.functional.scaled_dot_product_attention(query, key, value)
     else:

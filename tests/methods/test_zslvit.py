@@ -1,0 +1,271 @@
+"""ZSLViT: what is kept, what is fused, what the label may reach, and what is minimised."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+
+from zslbench.backbones.create import embedded_architecture
+from zslbench.backbones.vit import OpenViT, attend
+from zslbench.conformance import toy_for, toy_images
+from zslbench.protocol.worlds import final_world
+from zslbench.training import normalise, tensor
+from zslbench_methods.zslvit import Network, Pass, ZSLViT, follow, fuse
+
+K = 10
+LABELS = torch.tensor([0, 1, 2, 3])
+
+
+def noise(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def attention_rows(batch, length, seed=1):
+    rows = torch.rand(batch, length, generator=torch.Generator().manual_seed(seed))
+    return rows / (rows.sum(1, keepdim=True) + 0.3)
+
+
+@pytest.fixture(scope="module")
+def zslvit():
+    """ZSLViT just set up, four images, and the seen classes' attributes."""
+    train = toy_for(ZSLViT).train_set(ZSLViT)
+    model = ZSLViT(ZSLViT.Config(semantic=3.0, attributes=0.5), 0)
+    model.setup(train)
+    return model, noise(4, 3, 56, 56), tensor(train.class_attributes)
+
+
+def vit_tiny(config=None):
+    vit = timm.create_model("vit_tiny_patch16_224", pretrained=False, num_classes=0)
+    return Network(OpenViT(vit), K, config or ZSLViT.Config()).eval()
+
+
+# ---------------------------------------------------------------- which tokens are left
+
+
+def test_196_tokens_become_178_then_162_then_147():
+    with torch.inference_mode():
+        out = vit_tiny()(noise(1, 3, 224, 224))
+    assert [ranks.shape[1] for ranks in out.ranks] == [196, 178, 162]
+    assert [sources.shape[1] for sources in out.sources] == [178, 162, 147]
+
+
+@pytest.mark.parametrize(("depth", "places"), [(12, [3, 6, 9]), (6, [2, 3, 4]), (24, [6, 12, 18])])
+def test_fusing_blocks_lie_at_the_quarters_of_the_depth(depth, places):
+    backbone = embedded_architecture()
+    blocks = [backbone.vit.blocks[0]] * depth
+    backbone.vit.blocks = nn.Sequential(*blocks)
+    assert Network(backbone, K, ZSLViT.Config()).places == places
+
+
+@pytest.mark.parametrize("how", ["raw", "normalised"])
+@pytest.mark.parametrize(("length", "keep"), [(49, 0.9), (20, 0.33), (5, 0.1)])
+def test_fused_token_equals_a_loop_over_the_tokens_left_out(how, length, keep):
+    tokens, ranks = noise(3, 1 + length, 6), attention_rows(3, length)
+    found, sources = fuse(tokens, ranks, keep, how)
+    count = -int(-(keep * length) // 1)
+    for image in range(3):
+        best = sorted(range(length), key=lambda i: -float(ranks[image, i]))[:count]
+        fused, total = torch.zeros(6), 0.0
+        for i in range(length):
+            if i not in best:
+                fused = fused + ranks[image, i] * tokens[image, 1 + i]
+                total += float(ranks[image, i])
+        if how == "normalised":
+            fused = fused / total
+        expected = torch.stack([tokens[image, 1 + i] for i in sorted(best)])
+        torch.testing.assert_close(found[image, 0], tokens[image, 0])
+        torch.testing.assert_close(found[image, 1:-1], expected)
+        torch.testing.assert_close(found[image, -1], fused)
+        assert sources[image].tolist() == [*sorted(best), length]
+
+
+@pytest.mark.parametrize("keep", [1.0, 0.99])
+def test_nothing_is_fused_where_all_tokens_are_kept(keep):
+    tokens, ranks = noise(2, 8, 4), attention_rows(2, 7)
+    found, sources = fuse(tokens, ranks, keep, "raw")
+    assert torch.equal(found, tokens)
+    assert sources.tolist() == [list(range(7))] * 2
+
+
+def test_a_network_that_keeps_all_tokens_is_the_plain_vit():
+    network = vit_tiny(ZSLViT.Config(keep=1.0))
+    images = noise(2, 3, 224, 224)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(images).feature, network.backbone(images)[:, 0])
+
+
+def test_tokens_are_ranked_by_the_class_row_averaged_over_heads(zslvit):
+    model, images, _ = zslvit
+    backbone, rows = model.network.backbone, []
+    tokens = backbone.tokens(backbone.embed(images))
+    first, second, fusing = backbone.vit.blocks[:3]
+    tokens = second(first(tokens))
+    q, k, _ = fusing.attn.qkv(fusing.norm1(tokens)).reshape(4, 50, 3, 4, 32).permute(2, 0, 3, 1, 4)
+    for head in range(4):
+        logits = torch.einsum("bd,btd->bt", q[:, head, 0], k[:, head]) / 32**0.5
+        rows.append(logits.softmax(-1)[:, 1:])
+    expected = sum(rows) / 4
+    torch.testing.assert_close(model.network(images).ranks[0], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_view_keeps_the_patches_that_survive_every_fusion_and_ranks_by_survival():
+    """Of patches 0..3: 1 falls first, then 3 and the token of 1; the last row decides the rest."""
+    out = Pass(
+        torch.zeros(1, 2), [], [],
+        [torch.tensor([[0.3, 0.1, 0.4, 0.2]]), torch.tensor([[0.2, 0.4, 0.1, 0.05]])],
+        [torch.tensor([[0, 2, 3, 4]]), torch.tensor([[0, 1, 4]])],
+    )  # fmt: skip
+    matter, left = follow(out)
+    torch.testing.assert_close(matter, torch.tensor([[1.2, 0.1, 1.4, 1.1]]))
+    assert left.tolist() == [[1, 0, 1, 0]]
+
+
+def test_view_shows_as_many_patches_as_tokens_are_left(zslvit):
+    model, _, _ = zslvit
+    view = model.view(toy_images().inputs[np.arange(5)])
+    assert view.patches.shape == view.kept.shape == (5, 49)
+    assert set(view.kept.sum(axis=1)) <= {37, 38, 39}
+    for scores, kept in zip(view.patches, view.kept, strict=True):
+        assert scores[kept].min() > scores[~kept].max()
+
+
+# ---------------------------------------------------------------- semantics, in training alone
+
+
+def test_attend_without_hooks_is_timms_attention_and_a_query_hook_changes_it():
+    block = embedded_architecture().vit.blocks[0].eval()
+    normed = noise(2, 50, 128)
+    torch.testing.assert_close(attend(block.attn, normed), block.attn(normed))
+    halved = attend(block.attn, normed, on_query=lambda query: query / 2)
+    assert not torch.allclose(halved, block.attn(normed))
+
+
+def test_class_query_takes_a_tenth_of_the_embedded_attributes(zslvit):
+    """Checked on what the decoders are shown: the query before its scale, heads side by side."""
+    model, images, table = zslvit
+    network, shown = model.network, []
+    hook = network.decoders[0].register_forward_hook(lambda _, given, __: shown.append(given[0]))
+    out = network(images, table[LABELS])
+    hook.remove()
+    backbone = network.backbone
+    tokens = backbone.vit.blocks[:2](backbone.tokens(backbone.embed(images)))
+    block = backbone.vit.blocks[2]
+    own = block.attn.qkv(block.norm1(tokens))[:, 0, :128]
+    expected = 0.9 * own + 0.1 * out.semantic[0]
+    torch.testing.assert_close(shown[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_scores_know_no_label_and_use_nothing_of_the_semantic_part(zslvit, monkeypatch):
+    model, images, table = zslvit
+    with torch.no_grad():
+        expected = model.logits(images, table)
+        for part in (*model.network.embedders, *model.network.decoders):
+            monkeypatch.setattr(part, "forward", lambda *_: pytest.fail("semantics at the test"))
+        torch.testing.assert_close(model.logits(images, table), expected, rtol=0, atol=0)
+        changed = table.clone()
+        changed[1:] = changed[1:].flip(0)
+        torch.testing.assert_close(model.logits(images, changed)[:, 0], expected[:, 0])
+
+
+def test_training_does_know_the_label(zslvit):
+    model, images, table = zslvit
+    one, other = (model.network(images, table[labels]) for labels in (LABELS, LABELS + 4))
+    assert not torch.allclose(one.feature, other.feature)
+    with torch.no_grad():
+        plain = model.network(images).feature
+    assert not torch.allclose(one.feature, plain)
+
+
+def test_without_mixing_the_label_reaches_no_feature(zslvit):
+    _, images, table = zslvit
+    network = Network(embedded_architecture(), table.shape[1], ZSLViT.Config(mixing=0.0)).eval()
+    with torch.no_grad():
+        guided, plain = network(images, table[LABELS]).feature, network(images).feature
+    torch.testing.assert_close(guided, plain)
+
+
+# ---------------------------------------------------------------- what is minimised
+
+
+def test_losses_equal_loops_over_images_blocks_and_entries(zslvit):
+    model, images, table = zslvit
+    found = model.losses(images, LABELS, table)
+    with torch.no_grad():
+        out = model.network(images, table[LABELS])
+        predicted = out.feature @ model.network.head.weight.T
+    rows, a = predicted.double().numpy(), table.double().numpy()
+    classes = semantic = attributes = 0.0
+    for image, label in enumerate(LABELS.tolist()):
+        cosines = [
+            20 * rows[image] @ c / np.linalg.norm(rows[image]) / np.linalg.norm(c) for c in a
+        ]
+        classes += (np.log(np.sum(np.exp(cosines))) - cosines[label]) / 4
+        for block in range(3):
+            feature, embedded = out.feature[image], out.semantic[block][image]
+            semantic += sum(abs(float(s - f)) for s, f in zip(embedded, feature, strict=True)) / (
+                4 * 128
+            )
+            decoded = out.decoded[block][image].double().numpy()
+            attributes += sum(abs(decoded - a[label])) / (4 * len(a[label]))
+    assert float(found["classes"].detach()) == pytest.approx(classes, rel=1e-4)
+    assert float(found["semantic"].detach()) == pytest.approx(3.0 * semantic, rel=1e-4)
+    assert float(found["attributes"].detach()) == pytest.approx(0.5 * attributes, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("term", "reached", "not_reached"),
+    [
+        ("classes", ["head.weight", "embedders.0.0.weight"], ["decoders.0.0.weight"]),
+        ("semantic", ["embedders.0.4.weight", "embedders.2.4.weight"], ["head.weight"]),
+        ("attributes", ["decoders.0.2.weight", "embedders.2.0.weight"], ["head.weight"]),
+    ],
+)
+def test_gradients_reach_what_each_term_trains(zslvit, term, reached, not_reached):
+    model, images, table = zslvit
+    model.network.zero_grad()
+    model.losses(images, LABELS, table)[term].backward()
+    found = {n for n, p in model.network.named_parameters() if p.grad is not None and p.grad.any()}
+    assert {*reached, "backbone.vit.patch_embed.proj.weight"} <= found
+    assert not set(not_reached) & found
+
+
+def test_gradients_of_the_fused_token_reach_the_tokens_in_it_and_their_attention():
+    """With half of 7 kept, 4, three are fused: no other token or weight is felt in it."""
+    tokens = noise(2, 8, 4).requires_grad_()
+    ranks = attention_rows(2, 7).requires_grad_()
+    found, _ = fuse(tokens, ranks, 0.5, "raw")
+    found[:, -1].sum().backward()
+    assert ((ranks.grad != 0).sum(1) == 3).all()
+    assert ((tokens.grad[..., 0] != 0).sum(1) == 3).all()
+
+
+def test_an_image_is_scored_alike_alone_and_in_any_batch(zslvit):
+    model, _, table = zslvit
+    pixels = toy_images().inputs[np.arange(40)]
+    together = model.scores(pixels, table.numpy())
+    order = np.random.default_rng(0).permutation(40)
+    np.testing.assert_allclose(
+        model.scores(pixels[order], table.numpy()), together[order], rtol=1e-4, atol=1e-4
+    )
+    alone = np.concatenate([model.scores(pixels[i : i + 1], table.numpy()) for i in range(8)])
+    np.testing.assert_allclose(alone, together[:8], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_64_images_can_be_learnt_by_heart():
+    world = final_world(toy_images())
+    train = world.train_set(ZSLViT)
+    items = np.arange(64)
+    model = ZSLViT(ZSLViT.Config(augment=False), 0)
+    model.setup(train)
+    images, labels = normalise(train.inputs[items], model.source), train.labels[items]
+    table = tensor(train.class_attributes)
+    optimiser = torch.optim.AdamW(model.network.parameters(), lr=3e-4)
+    for _ in range(50):
+        total = sum(model.losses(images, torch.from_numpy(labels), table).values())
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+    found = model.scores(train.inputs[items], train.class_attributes).argmax(axis=1)
+    assert np.mean(found == labels) > 0.95
