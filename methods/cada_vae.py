@@ -117,8 +117,10 @@ class CADAVAE(Method):
         batch_size: int = _count(50, symbol="B", doc="items a step")
         lr: float = _rate(1.5e-4, doc="learning rate of the autoencoders")
         beta: float = _weight(0.25, symbol="beta", doc="weight of the KL terms")
-        gamma: float = _weight(2.37, symbol="gamma", doc="weight of cross-reconstruction")
-        delta: float = _weight(8.13, symbol="delta", doc="weight of the Gaussians' distance")
+        lambda_cross: float = _weight(2.37, symbol="gamma", doc="weight of cross-reconstruction")
+        lambda_distance: float = _weight(
+            8.13, symbol="delta", doc="weight of the Gaussians' distance"
+        )
         sampling: Sampling = "released"
         seen_samples: int = _count(200, symbol="n_s", doc="latent samples of a seen class")
         unseen_samples: int = _count(400, symbol="n_u", doc="latent samples of an unseen class")
@@ -169,8 +171,8 @@ class CADAVAE(Method):
         return {
             "reconstruction": own,
             "kl": config.beta * ramp(done, *BETA) * (kl_to_standard(seen) + kl_to_standard(told)),
-            "cross": config.gamma * ramp(done, *GAMMA) * cross,
-            "distance": config.delta * ramp(done, *DELTA) * wasserstein(seen, told),
+            "cross": config.lambda_cross * ramp(done, *GAMMA) * cross,
+            "distance": config.lambda_distance * ramp(done, *DELTA) * wasserstein(seen, told),
         }
 
     @torch.no_grad()

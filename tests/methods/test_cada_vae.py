@@ -176,12 +176,14 @@ def test_warm_ups_rise_between_their_epochs(term, epochs, length):
 
 def test_weights_scale_their_terms_and_no_other():
     (x, a), values = batch(), {}
-    for name in ("none", "beta", "gamma", "delta"):
-        weights = {key: 2.0 if key == name else 1.0 for key in ("beta", "gamma", "delta")}
+    for name in ("none", "beta", "lambda_cross", "lambda_distance"):
+        weights = {
+            key: 2.0 if key == name else 1.0 for key in ("beta", "lambda_cross", "lambda_distance")
+        }
         torch.manual_seed(0)
         terms = model_of(**weights).losses(x, a, 99)
         values[name] = {term: float(value.detach()) for term, value in terms.items()}
-    for name, term in (("beta", "kl"), ("gamma", "cross"), ("delta", "distance")):
+    for name, term in (("beta", "kl"), ("lambda_cross", "cross"), ("lambda_distance", "distance")):
         for other, value in values["none"].items():
             factor = 2 if other == term else 1
             assert values[name][other] == pytest.approx(factor * value), (name, other)
