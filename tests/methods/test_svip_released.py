@@ -168,6 +168,17 @@ def test_a_resumed_fit_gives_the_same_bits(killed_after):
         np.testing.assert_array_equal(resumed.state()[name], value)
 
 
+@pytest.mark.slow
+def test_64_images_can_be_learnt_by_heart():
+    """At rates of a fresh network; the released ones are for one pretrained on ImageNet."""
+    model, few = small(epochs=80, warm_epochs=0, lr=2e-3)
+    few = replace(few, inputs=few.inputs[:64], labels=few.labels[:64])
+    for _ in model.fit(few):
+        pass
+    found = model.scores(few.inputs, few.class_attributes).argmax(axis=1)
+    assert np.mean(found == few.labels) > 0.95
+
+
 def released_layout(width=64):
     """A state dict as the authors' code would save it."""
     state = {k: v for k, v in vit().state_dict().items() if not k.startswith("head")}
