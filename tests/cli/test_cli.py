@@ -10,8 +10,8 @@ import pytest
 from zslbench.cli import main
 
 COMMANDS = (
-    [], ["run"], ["leaderboard"], ["methods"], ["ui"], ["doctor"], ["sync"], ["data"],
-    ["data", "list"], ["data", "describe"], ["data", "verify"], ["data", "prepare"],
+    [], ["run"], ["leaderboard"], ["methods"], ["published"], ["ui"], ["doctor"], ["sync"],
+    ["data"], ["data", "list"], ["data", "describe"], ["data", "verify"], ["data", "prepare"],
     ["data", "build"],
 )  # fmt: skip
 

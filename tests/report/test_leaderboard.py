@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from zslbench.artifacts import read_test
 from zslbench.conformance import toy_dataset
 from zslbench.execute import Job, write_evaluation
 from zslbench.method import PublishedRule
@@ -152,3 +153,11 @@ def test_markdown_names_the_rule_and_its_marks_in_the_table(stored, monkeypatch,
              if line.startswith("| eszsl<br>rule")]  # fmt: skip
     assert "rule published<br>SELECTED ON TEST" in lines[-1]
     assert len(lines) == 3
+
+
+def test_test_images_are_counted_by_side(stored):
+    for row in rows_of(stored):
+        run = next(r for r in stored if r.record.spec.settings == row.settings)
+        labels, seen = read_test(run.folder)
+        assert row.test_images == (sum(labels < seen), sum(labels >= seen))
+        assert min(row.test_images) > 0

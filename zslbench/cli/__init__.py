@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from zslbench.cli import data, doctor, features, leaderboard, methods, run, sync, ui
+from zslbench.cli import data, doctor, features, leaderboard, methods, published, run, sync, ui
 from zslbench.errors import ZslbenchError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(leaderboard.leaderboard)
 app.command()(methods.methods)
+app.command()(published.published)
 app.command()(features.features)
 app.command()(ui.ui)
 app.command()(doctor.doctor)

@@ -7,6 +7,8 @@ from zslbench.inflation import CHOSEN
 from zslbench.report.inflated import Inflated
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.report.paired import Comparison
+from zslbench.report.published import PRINTED, Printed
+from zslbench.report.verdicts import Verdict, verdicts
 from zslbench.stats import METRICS, Interval, Metric, Population
 
 NAMES: dict[Metric, str] = {"t1": "T1", "u": "U", "s": "S", "h": "H", "ausuc": "AUSUC"}
@@ -36,6 +38,12 @@ LOCALISATION_NOTE = (
     "In percent, on test images, at the chosen epoch, with the 95 % interval over seeds. A patch "
     "is on the object if that covers a quarter of it; an attribute is found if its best patch "
     "shows the bearing part."
+)
+
+PAPER_NOTE = (
+    "First line: the published value. [ ]: our 95 % interval over images and seeds, these classes "
+    "fixed; T1 is ours at the epoch of H. Last line: where the published value lies: below our "
+    "interval, above it, or within. `zslbench published` lists all published values."
 )
 
 
@@ -86,10 +94,12 @@ def control(row: Row) -> str:
 def other_grids(board: Leaderboard) -> list[Grid]:
     """Return the tables that answer other questions than the leaderboard's, where asked."""
     located = [row for row in board.rows if row.localisation]
+    judged = [(row, found) for row in board.rows for found in verdicts(row)]
     return [
         *([_paired_grid(board.comparisons)] if board.comparisons else []),
         *([_inflation_grid(board.inflations)] if board.inflations else []),
         *([_localisation_grid(located)] if located else []),
+        *([_paper_grid(judged)] if judged else []),
     ]
 
 
@@ -144,3 +154,31 @@ def _found(localisation: dict[str, Interval]) -> list[str]:
         share = localisation.get(name)
         found.append(f"{share.mean:.1f}\n[{share.low:.1f}, {share.high:.1f}]" if share else "-")
     return found
+
+
+def _paper_grid(judged: Sequence[tuple[Row, Verdict]]) -> Grid:
+    cells = [
+        [_pair(row, found), *(_held(row, found, metric) for metric in PRINTED)]
+        for row, found in judged
+    ]
+    columns = ("paper and ours", *(NAMES[metric] for metric in PRINTED))
+    return Grid("paper versus ours", columns, cells, PAPER_NOTE)
+
+
+def _pair(row: Row, found: Verdict) -> str:
+    """Return which two are compared, and what stands between them."""
+    published = found.published
+    about = [f"selected on test: {published.selected_on_test}", *published.notes]
+    return "\n".join([
+        row.title,
+        f"{row.dataset}; rule {row.rule}",
+        f"{published.source} ({'; '.join(about)})",
+        *([f"not comparable: {'; '.join(found.obstacles)}"] if found.obstacles else []),
+    ])  # fmt: skip
+
+
+def _held(row: Row, found: Verdict, metric: Printed) -> str:
+    if metric not in found.words:
+        return "-"
+    value, ours = found.published.scores[metric], span(row, metric, "these_classes")
+    return f"{value}\n[{ours}]\n{found.words[metric]}"

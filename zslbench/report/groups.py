@@ -51,6 +51,13 @@ class Group:
         """`[m]` true classes of the test items, and the number of seen classes."""
         return artifacts.read_test(self.runs[0].folder)
 
+    @property
+    def test_images(self) -> tuple[int, int]:
+        """Numbers of test items, of seen and of unseen classes."""
+        labels, seen = self.test
+        of_seen = int((labels < seen).sum())
+        return of_seen, len(labels) - of_seen
+
     @cached_property
     def outcomes(self) -> list[Outcome]:
         """The summaries met with their labels."""

@@ -36,6 +36,7 @@ class Row:
         t1_best: T1 at the epoch the rule picks for T1.
         control: The permutation control of T1.
         oracle_h: Best H over gamma on test labels: a bound, no result.
+        test_images: Numbers of test images, of seen and of unseen classes.
         localisation: How well it looks where the parts are (`zslbench.localisation`), over seeds.
         openings: How often this method has looked at these test labels, ever.
         marks: What a reader must know before comparing.
@@ -60,6 +61,7 @@ class Row:
     marks: tuple[str, ...]
     commits: tuple[str, ...]
     seconds: float
+    test_images: tuple[int, int]
     localisation: dict[str, Interval]
 
     @property
@@ -135,6 +137,7 @@ def _row(group: Group, ledger: Counter[tuple[str, str]]) -> Row:
         marks=_marks(group.records, results),
         commits=tuple(sorted({record.environment["commit"] for record in group.records})),
         seconds=sum(r.cost.fit_seconds + r.cost.score_seconds for r in group.records),
+        test_images=group.test_images,
         localisation={
             name: over_seeds([record.localisation[name] for record in group.records])
             for name in first.localisation
