@@ -243,7 +243,7 @@ def test_counterparts_are_of_the_method_itself_on_its_dataset(method, dataset, c
 def test_every_table_shows_paper_versus_ours_where_there_is_a_counterpart():
     from rich.console import Console
 
-    board = Leaderboard([row_of()], [])
+    board = Leaderboard([row_of()], [], [])
     markdown = as_markdown(board)
     assert "## paper versus ours" in markdown
     assert "53.9<br>[48.0, 52.0]<br>above" in markdown
@@ -252,7 +252,7 @@ def test_every_table_shows_paper_versus_ours_where_there_is_a_counterpart():
     for part in as_terminal(board):
         console.print(part, markup=False)
     assert "paper versus ours" in console.file.getvalue()
-    assert other_grids(Leaderboard([row_of(dataset="cub20")], [])) == []
+    assert other_grids(Leaderboard([row_of(dataset="cub20")], [], [])) == []
 
 
 def test_the_file_travels_in_the_wheel(tmp_path):
