@@ -46,6 +46,11 @@ class Group:
         return artifacts.read_test(self.runs[0].folder)
 
     @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, seen first."""
+        return artifacts.read_class_names(self.runs[0].folder)
+
+    @cached_property
     def outcomes(self) -> list[Outcome]:
         """The summaries met with their labels."""
         return [
