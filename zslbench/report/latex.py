@@ -1,4 +1,4 @@
-"""A leaderboard as a LaTeX tabular (booktabs), to be read in by a paper with `\\input`."""
+"""A leaderboard as a LaTeX tabular (booktabs), to be read into a paper."""
 
 import re
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from zslbench.report.leaderboard import SELECTED_ON_TEST, Leaderboard, Row
 from zslbench.report.podium import Podium, podium
 from zslbench.stats import METRICS, Metric
 
-HEAD = r"""% Needs \usepackage{booktabs}. Best bold, second underlined, per dataset and rule; what was
-% selected on test takes neither place. For means without their intervals, say before \input:
+HEAD = r"""% Needs \usepackage{booktabs}. Best bold, second underlined, per dataset and rule; what
+% was selected on test takes neither place. For means alone, without intervals, say before \input:
 % \newcommand{\zslcell}[3]{#1}
 \providecommand{\zslcell}[3]{\shortstack[r]{#1\\{\tiny[#2]}\\{\tiny(#3)}}}"""
 NOTE = (
@@ -19,7 +19,7 @@ NOTE = (
 )
 SPECIAL = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''",
     **{sign: "\\" + sign for sign in "_%&#${}"},
 }  # fmt: skip
 
@@ -36,10 +36,9 @@ def as_latex(board: Leaderboard) -> str:
         title = rf"\textit{{{escape(dataset)}}}, rule {escape(rule)}"
         lines += [r"\midrule", rf"\multicolumn{{{columns}}}{{@{{}}l}}{{{title}}} \\"]
         lines += [_row(position, row, places, signs) for position, row in members]
-    lines += [r"\bottomrule"]
-    notes = [NOTE, *(rf"$^{{{sign}}}$ {escape(mark)}" for mark, sign in signs.items())]
-    lines += [rf"\multicolumn{{{columns}}}{{@{{}}l}}{{\footnotesize {note}}} \\" for note in notes]
-    return "\n".join([*lines, r"\end{tabular}", ""])
+    notes = [NOTE, *(rf"$^{{{sign}}}$ {escape(mark)}." for mark, sign in signs.items())]
+    lines += [r"\bottomrule", r"\end{tabular}", "", rf"{{\footnotesize {' '.join(notes)}\par}}"]
+    return "\n".join([*lines, ""])
 
 
 def escape(text: str) -> str:

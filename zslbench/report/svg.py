@@ -14,7 +14,8 @@ import numpy as np
 from zslbench.metrics import Float
 
 WIDTH, HEIGHT = 380, 260
-LEFT, RIGHT, TOP, BOTTOM = 44, 14, 14, 42
+LEFT, RIGHT, TOP, BOTTOM = 44, 14, 26, 42
+LETTER = 6.2  # pixels a letter of a label takes, about
 SHAPES = (
     "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z",
     "M-4-4h8v8h-8z",
@@ -34,12 +35,13 @@ def escape(text: object) -> str:
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of values that ends up between two pixels, linear or logarithmic."""
+    """A range of values that ends up between two pixels, linear or logarithmic, ticked or bare."""
 
     label: str
     low: float
     high: float
     log: bool = False
+    bare: bool = False
 
     def place(self, values: float | Float) -> Float:
         """Return where values lie: 0 at the low end, 1 at the high one."""
@@ -51,6 +53,8 @@ class Axis:
     @property
     def ticks(self) -> list[float]:
         """Round values inside the range, a handful."""
+        if self.bare:
+            return []
         if self.log:
             return _log_ticks(self.low, self.high)
         rough = (self.high - self.low) / 5
@@ -58,6 +62,11 @@ class Axis:
         step = next(factor * unit for factor in (1, 2, 5, 10) if factor * unit >= rough)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [round(k * step, 10) for k in range(first, last + 1)]
+
+
+def percent_axis(label: str, highest: float) -> Axis:
+    """Return an axis from 0 to a little above the highest value, in percent."""
+    return Axis(label, 0, min(max(10.0, float(highest) * 1.08), 100.0))
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
@@ -101,7 +110,7 @@ class Frame:
             parts.append(text(x, bottom + 16, f"{value:g}", "tick mid"))
         parts.append(f'<path class="axis" d="M{LEFT} {bottom}H{right}"/>')
         parts.append(text((LEFT + right) / 2, HEIGHT - 6, self.x.label, "label mid"))
-        parts.append(text(4, TOP - 3, self.y.label, "label"))
+        parts.append(text(4, TOP - 10, self.y.label, "label"))
         return parts
 
 
