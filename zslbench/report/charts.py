@@ -112,7 +112,7 @@ def _key(*entries: tuple[str, str]) -> list[str]:
         parts.append(text(right, TOP - 10, words, "name"))
         right -= 34 if drawn in "ush" else 12
         parts.append(_sample(drawn, right))
-        right -= 18
+        right -= 24
     return parts
 
 

@@ -42,6 +42,7 @@ def cost(rows: Sequence[tuple[int, Row]], by: Cost, shapes: dict[str, int]) -> s
         _point(frame, number, row, by, shapes, (float(a), float(b)))
         for (number, row), a, b in zip(rows, x, y, strict=True)
     ]
+    parts.reverse()  # what was selected on test comes last in the table, and below the rest here
     parts += _labels([row.method for _, row in rows], x, y)
     return frame.figure(f"H over {by.title.lower()}, on {rows[0][1].dataset}", parts)
 

@@ -135,7 +135,7 @@ def _choice(choice: Choice) -> dict[str, Any]:
         "gamma": choice.gamma,
         "gamma at the last epoch": choice.last_gamma,
         "gain in H over gamma = 0": f"{choice.gain:.2f}{error}",
-        "tried": f"{len(choice.candidates)} epochs of candidate configs",
+        "epochs of configs tried": len(choice.candidates),
         **{f"H in tuning world {world.name}": world.scores.h for world in choice.worlds},
     }
 

@@ -1,9 +1,11 @@
 """A leaderboard as a LaTeX tabular (booktabs), to be read into a paper."""
 
 import re
+import typing
 from collections.abc import Sequence
 from itertools import groupby
 
+from zslbench.records import RuleName
 from zslbench.report.cells import NAMES, number, span
 from zslbench.report.leaderboard import SELECTED_ON_TEST, Leaderboard, Row
 from zslbench.report.podium import Podium, podium
@@ -32,7 +34,7 @@ def as_latex(board: Leaderboard) -> str:
     lines = [HEAD, rf"\begin{{tabular}}{{@{{}}ll{'r' * len(NAMES)}@{{}}}}", r"\toprule"]
     lines.append(_line(["Method", "Backbone", *NAMES.values()]))
     numbered = sorted(enumerate(board.rows), key=lambda item: _block(item[1]))
-    for (_, dataset, rule), members in groupby(numbered, key=lambda item: _block(item[1])):
+    for (_, dataset, _, rule), members in groupby(numbered, key=lambda item: _block(item[1])):
         title = rf"\textit{{{escape(dataset)}}}, rule {escape(rule)}"
         lines += [r"\midrule", rf"\multicolumn{{{columns}}}{{@{{}}l}}{{{title}}} \\"]
         lines += [_row(position, row, places, signs) for position, row in members]
@@ -47,8 +49,9 @@ def escape(text: str) -> str:
     return "".join(SPECIAL.get(sign, sign) for sign in plain)
 
 
-def _block(row: Row) -> tuple[str, str, str]:
-    return row.dataset.casefold(), row.dataset, row.rule
+def _block(row: Row) -> tuple[str, str, int, str]:
+    order = typing.get_args(RuleName).index(row.rule)
+    return row.dataset.casefold(), row.dataset, order, row.rule
 
 
 def _signs(rows: Sequence[Row]) -> dict[str, str]:

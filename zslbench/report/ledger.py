@@ -7,7 +7,7 @@ from zslbench.report.svg import LETTER, escape, text
 
 COLUMN, LINE, HEAD, RADIUS = 110, 30, 34, 11
 NOTE = (
-    "Openings of the final world's test labels, ever, by all configs, seeds and rules of a method. "
+    "Openings of the final world's test labels, ever, by all configs and seeds of a method. "
     "The more often one looks, the less a good number means."
 )
 

@@ -7,6 +7,7 @@ scripts everything is there to read; scripts sort, filter, and open a row beside
 import base64
 import hashlib
 import json
+import re
 from importlib.resources import files
 
 from zslbench.report.cells import NOTES, Grid, other_grids
@@ -62,7 +63,7 @@ def as_page(board: Leaderboard) -> str:
         script_hash=_hash(script),
         lead=_lead(board.rows),
         table=table(board.rows),
-        notes="".join(f"<li>{escape(note)}</li>" for note in NOTES),
+        notes="".join(f"<li>{_prose(note)}</li>" for note in NOTES),
         sections="\n".join(
             [*_costs(board.rows), ledger(board.rows), *map(_grid, other_grids(board))]
         ),
@@ -86,6 +87,10 @@ def _asset(name: str) -> str:
 
 def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _prose(text: str) -> str:
+    return re.sub("`(.+?)`", r"<code>\1</code>", escape(text))
 
 
 def _lead(rows: list[Row]) -> str:
@@ -127,7 +132,10 @@ def _costs(rows: list[Row]) -> list[str]:
 
 
 def _grid(grid: Grid) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in grid.columns)
+    head = "".join(
+        f'<th scope="col" class="{"n" if place else "t"}">{escape(name)}</th>'
+        for place, name in enumerate(grid.columns)
+    )
     body = "".join(
         f'<tr><th scope="row">{_lines(row[0])}</th>'
         + "".join(f'<td class="n">{_lines(cell)}</td>' for cell in row[1:])

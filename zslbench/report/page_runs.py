@@ -53,7 +53,9 @@ def _weakest(row: Row) -> str:
         for number in np.flatnonzero(~np.isnan(found.class_accuracies)).tolist()
         if number >= found.seen
     ]
-    names = [f"{found.class_names[number]} {value:.0f}" for value, number in sorted(numbered)[:3]]
+    names = [
+        f"{found.class_names[number]} ({value:.0f} %)" for value, number in sorted(numbered)[:3]
+    ]
     return f"Weakest unseen: {', '.join(names)}. Hover, or use the arrow keys."
 
 

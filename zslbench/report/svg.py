@@ -73,7 +73,8 @@ def _log_ticks(low: float, high: float) -> list[float]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     dense = len(decades) < 4
     factors = (1, 2, 5) if dense else (1,)
-    return [f * 10.0**d for d in decades for f in factors if low <= f * 10.0**d <= high]
+    found = [f * 10.0**d for d in decades for f in factors if low <= f * 10.0**d <= high]
+    return found if len(found) > 2 else Axis("", low, high).ticks
 
 
 @dataclass(frozen=True)
