@@ -1,5 +1,6 @@
 """Rows of a leaderboard from stored runs: one for each method x config x data x rule."""
 
+import typing
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -100,13 +101,15 @@ def build_leaderboard(
     Raises:
         ZslbenchError: If no run is the reference's.
     """
-    groups = group_runs(stored, rules)
-    rows = sorted((_row(group, ledger) for group in groups), key=_order)
+    found = [(_row(group, ledger), group) for group in group_runs(stored, rules)]
+    found.sort(key=lambda pair: _order(pair[0]))
+    rows, groups = [row for row, _ in found], [group for _, group in found]
     return Leaderboard(rows, compare(groups, reference) if reference and rows else [])
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    return row.dataset.casefold(), row.selected_on_test, -row.value("h"), row.method
+    rule = typing.get_args(RuleName).index(row.rule)
+    return row.dataset.casefold(), row.selected_on_test, -row.value("h"), row.title, rule
 
 
 def _row(group: Group, ledger: Counter[tuple[str, str]]) -> Row:
