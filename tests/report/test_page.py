@@ -230,6 +230,8 @@ def test_page_does_not_scroll_sideways(opened, width):
     opened.device(width, 844)
     sideways = "return document.documentElement.scrollWidth - innerWidth"
     assert opened.run(sideways) <= 0
+    cells = "[...document.querySelectorAll('#board tbody tr > *')]"
+    assert opened.run(f"return {cells}.filter(c => c.scrollWidth > c.clientWidth + 1).length") == 0
     opened.click("#board tbody a")
     assert opened.run("return drawer.scrollWidth - drawer.clientWidth") <= 0
     assert opened.run(sideways) <= 0

@@ -128,7 +128,11 @@ def _costs(rows: list[Row]) -> list[str]:
         "Shapes tell methods apart; hollow: selected on test. Costs are those of the machines the "
         "runs were made on."
     )
-    return [_section("What accuracy costs", f'<div class="figures">{"".join(figures)}</div>', note)]
+    return [
+        _section(
+            "What accuracy costs", f'<div class="figures pairs">{"".join(figures)}</div>', note
+        )
+    ]
 
 
 def _grid(grid: Grid) -> str:

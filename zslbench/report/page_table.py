@@ -66,20 +66,21 @@ def _row(position: int, row: Row, places: Podium) -> str:
         f"<small>pretraining: {escape(row.exposure)}</small></td>",
         f'<td class="rule">{row.rule}</td>',
         *(_cell(row, metric, places.get((position, metric), "")) for metric in METRICS),
-        f'<td class="n openings" data-value="{row.openings}">{row.openings}</td>',
+        f'<td class="n" data-value="{row.openings}" data-name="Openings">{row.openings}</td>',
         f'<td class="marks">{marks}</td></tr>',
     ])  # fmt: skip
 
 
 def _cell(row: Row, metric: Metric, place: str) -> str:
     value = number(metric, row.value(metric))
+    below = {"t1": f"<small>p = {row.control.p:.3f}</small>", "h": _whiskers(row)}
     named = f' <span class="hidden">({place})</span>' if place else ""
     return (
         f'<td class="n {metric}" data-value="{row.value(metric)!r}" data-name="{NAMES[metric]}">'
         f'<span class="value {place}">{value}{named}</span>'
         f"<small>[{span(row, metric, 'these_classes')}]</small>"
         f"<small>({span(row, metric, 'new_classes')})</small>"
-        f"{_whiskers(row) if metric == 'h' else ''}</td>"
+        f"{below.get(metric, '')}</td>"
     )
 
 
@@ -94,5 +95,5 @@ def _whiskers(row: Row) -> str:
     )
     return (
         f'<svg class="whiskers" viewBox="-2 0 104 8" aria-hidden="true">'
-        f'<path class="range" d="M0 4H100"/>{lines}<circle cx="{mean:.1f}" cy="4" r="2.6"/></svg>'
+        f'<path class="range" d="M0 4H100"/>{lines}<circle cx="{mean:.1f}" cy="4" r="2"/></svg>'
     )
