@@ -1,5 +1,6 @@
 """The files kept beside a run's record, written and read without pickle."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,32 @@ def read_summaries(folder: Path) -> dict[int, ScoreSummary]:
     }
 
 
-def write_test(folder: Path, items: Int, classes: Int, labels: Int, seen: int) -> None:
-    """Write the test items with the labels that were opened for them, and the class order."""
-    np.savez(folder / TEST, items=items, classes=classes, labels=labels, seen=np.array([seen]))
+def write_test(
+    folder: Path, items: Int, classes: Int, labels: Int, seen: int, names: Sequence[str]
+) -> None:
+    """Write the test items with the labels opened for them, the class order and the class names."""
+    np.savez(
+        folder / TEST,
+        items=items,
+        classes=classes,
+        labels=labels,
+        seen=np.array([seen]),
+        names=np.array(names),
+    )
 
 
 def read_test(folder: Path) -> tuple[Int, int]:
     """Return the labels `[m]` in the world's numbering, and the number of seen classes."""
     arrays = _read(folder / TEST)
     return arrays["labels"].astype(np.int64), int(arrays["seen"][0])
+
+
+def read_class_names(folder: Path) -> tuple[str, ...]:
+    """Return the names of the classes, seen first; numbers where a run was stored without names."""
+    arrays = _read(folder / TEST)
+    if "names" in arrays:
+        return tuple(arrays["names"].tolist())
+    return tuple(f"class {number}" for number in arrays["classes"].tolist())
 
 
 def read_outcome(folder: Path, epoch: int) -> Outcome:

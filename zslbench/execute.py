@@ -113,10 +113,11 @@ def write_evaluation(folder: Path, evaluation: Evaluation, job: Job) -> None:
     predicted = evaluation.summaries[chosen.epoch].predictions(chosen.gamma_raw)
     artifacts.write_summaries(folder, evaluation.summaries)
     seen = len(job.dataset.seen)
-    artifacts.write_test(folder, evaluation.items, evaluation.classes, evaluation.labels, seen)
-    artifacts.write_predictions(
-        folder, evaluation.items, [names[evaluation.classes[c]] for c in predicted]
+    ordered = [names[number] for number in evaluation.classes]
+    artifacts.write_test(
+        folder, evaluation.items, evaluation.classes, evaluation.labels, seen, ordered
     )
+    artifacts.write_predictions(folder, evaluation.items, [ordered[c] for c in predicted])
     outcome = artifacts.read_outcome(folder, record.choice.epoch)
     title = f"{record.spec.method} on {record.spec.dataset}, seed {record.spec.seed}"
     gamma_curve(folder / artifacts.CURVE, outcome, record.choice.gamma, title)

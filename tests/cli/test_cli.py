@@ -142,7 +142,7 @@ def test_leaderboard_is_rendered_from_the_store_to_the_same_bytes(zslbench, resu
         (results / name).unlink()
     zslbench("leaderboard", "--results", results)
     assert before == {path.name: path.read_bytes() for path in results.glob("leaderboard.*")}
-    assert len(before) == 3
+    assert len(before) == 5
 
 
 def test_methods_lists_each_method_with_its_source(zslbench):

@@ -6,35 +6,18 @@ import json
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from boards import RULES, stored_run
+from outcomes import random_outcome
 
-from zslbench.artifacts import read_test
-from zslbench.conformance import toy_dataset
-from zslbench.execute import Job, write_evaluation
+from zslbench.artifacts import read_class_names, read_test
 from zslbench.method import PublishedRule
 from zslbench.metrics import harmonic_mean
-from zslbench.records import RunSpec
+from zslbench.report.evidence import POINTS, mean_curve
 from zslbench.report.leaderboard import Leaderboard, build_leaderboard
 from zslbench.report.render import as_csv, as_json, as_markdown, as_terminal
-from zslbench.run import evaluate, select
-from zslbench.tracking import Stored
 from zslbench_methods.eszsl import ESZSL
-
-RULES = ("validation", "last", "published")
-
-
-def stored_run(folder, *, seed=0, **config):
-    """Run ESZSL on the toy data and keep it in a folder, as the outbox would."""
-    dataset = toy_dataset()
-    spec = RunSpec(
-        method="eszsl", method_version=1, config=ESZSL.Config(**config).model_dump(),
-        settings=config, dataset=dataset.name, data_digest=dataset.digest,
-        backbone=dataset.backbone, seed=seed, precision="float64", rules=RULES, tuning_worlds=2,
-    )  # fmt: skip
-    evaluation = evaluate(spec, select(spec, dataset), dataset, lambda opening: None)
-    folder.mkdir()
-    write_evaluation(folder, evaluation, Job(spec, dataset))
-    return Stored(evaluation.record, folder)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +98,7 @@ def test_rendering_twice_gives_the_same_bytes(stored):
 
 def test_markdown_escapes_names_that_would_break_the_table(stored):
     (row, *_) = rows_of(stored)
-    text = as_markdown(Leaderboard([replace(row, method="a|b", dataset="<script>")], [], []))
+    text = as_markdown(Leaderboard([replace(row, method="a|b", dataset="<script>")]))
     assert "a\\|b" in text
     assert "<script>" not in text
 
@@ -161,3 +144,43 @@ def test_test_images_are_counted_by_side(stored):
         labels, seen = read_test(run.folder)
         assert row.test_images == (sum(labels < seen), sum(labels >= seen))
         assert min(row.test_images) > 0
+
+
+def test_evidence_agrees_with_the_row(stored):
+    for row in rows_of(stored, RULES):
+        found = row.evidence
+        place = int(np.searchsorted(found.curve.gammas, row.chosen["gamma"]))
+        assert len(found.curve.gammas) <= POINTS
+        for metric in ("u", "s", "h"):
+            assert getattr(found.curve, metric)[place] == pytest.approx(row.value(metric))
+        unseen, seen = found.class_accuracies[found.seen :], found.class_accuracies[: found.seen]
+        assert unseen.mean() == pytest.approx(row.value("u"))
+        assert seen.mean() == pytest.approx(row.value("s"))
+        assert found.curve.u[-1] == pytest.approx(row.value("t1"))
+        assert found.curve.h.max() <= row.oracle_h + 1e-9
+
+
+def test_long_curves_are_thinned_and_keep_their_ends():
+    outcome = random_outcome(np.random.default_rng(0), 40, 10, 60)
+    spread = replace(outcome, margin=outcome.margin + np.linspace(0, 1e-3, len(outcome.margin)))
+    curve, whole = mean_curve([spread], [0.4]), spread.curve
+    assert len(whole.steps) > 5 * POINTS
+    assert len(curve.gammas) <= POINTS
+    assert (curve.u[0], curve.s[-1]) == (0.0, 0.0)
+    assert (curve.u[-1], curve.s[0]) == (whole.u[-1], whole.s[0])
+    assert {0.0, 0.4} <= set(curve.gammas)
+    u, s = whole.at(curve.gammas)
+    assert np.array_equal(curve.u, u)
+    assert np.array_equal(curve.s, s)
+
+
+def test_classes_are_named_and_runs_stored_without_names_are_numbered(stored, tmp_path):
+    names = rows_of(stored)[0].evidence.class_names
+    assert sorted(names) == sorted(f"class {c}" for c in range(16))
+    labels = np.array([0, 1])
+    np.savez(tmp_path / "test.npz", classes=np.array([7, 3]), labels=labels, seen=np.array([1]))
+    assert read_class_names(tmp_path) == ("class 7", "class 3")
+
+
+def test_json_leaves_the_evidence_out(stored):
+    assert all("evidence" not in row for row in as_json(board_of(stored))["rows"])

@@ -140,7 +140,7 @@ def row_of(**changes):
         words="", rule="validation", seeds=(0,), tuning_worlds=3, chosen={"gamma": 0.5},
         intervals=dict.fromkeys(METRICS, interval), t1_best=50.0, control=Control(0.01, 9.0, 200),
         plain_h=40.0, oracle_h=51.0, openings=1, marks=(), commits=("c",), seconds=1.0,
-        test_images=(1764, 2967), localisation={},
+        test_images=(1764, 2967), localisation={}, evidence=None,
     )  # fmt: skip
     return replace(row, **changes)
 
@@ -243,7 +243,7 @@ def test_counterparts_are_of_the_method_itself_on_its_dataset(method, dataset, c
 def test_every_table_shows_paper_versus_ours_where_there_is_a_counterpart():
     from rich.console import Console
 
-    board = Leaderboard([row_of()], [], [])
+    board = Leaderboard([row_of()])
     markdown = as_markdown(board)
     assert "## paper versus ours" in markdown
     assert "53.9<br>[48.0, 52.0]<br>above" in markdown
@@ -252,7 +252,7 @@ def test_every_table_shows_paper_versus_ours_where_there_is_a_counterpart():
     for part in as_terminal(board):
         console.print(part, markup=False)
     assert "paper versus ours" in console.file.getvalue()
-    assert other_grids(Leaderboard([row_of(dataset="cub20")], [], [])) == []
+    assert other_grids(Leaderboard([row_of(dataset="cub20")])) == []
 
 
 def test_the_file_travels_in_the_wheel(tmp_path):

@@ -31,7 +31,7 @@ def leaderboard(
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
-    """Run what is missing, print the leaderboard, write results/leaderboard.{md,csv,json}.
+    """Run what is missing, print the leaderboard, write results/leaderboard.{md,csv,json,html,tex}.
 
     Without --dataset nothing is run: the table shows everything tracked.
 

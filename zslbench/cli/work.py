@@ -11,7 +11,9 @@ from zslbench.errors import ZslbenchError, unknown
 from zslbench.execute import Report, execute
 from zslbench.records import RuleName
 from zslbench.registry import method_modules
+from zslbench.report.latex import as_latex
 from zslbench.report.leaderboard import Leaderboard, build_leaderboard
+from zslbench.report.page import as_page
 from zslbench.report.render import as_csv, as_json, as_markdown, as_terminal
 from zslbench.studies.plan import plan
 from zslbench.tracking import Store
@@ -117,7 +119,7 @@ def print_leaderboard(board: Leaderboard, *, json: bool) -> None:
 
 
 def write_leaderboard(board: Leaderboard, results: Path) -> None:
-    """Write leaderboard.{md,csv,json}, each whole or not at all."""
+    """Write leaderboard.{md,csv,json,html,tex}, each whole or not at all."""
     import json
 
     results.mkdir(parents=True, exist_ok=True)
@@ -125,9 +127,11 @@ def write_leaderboard(board: Leaderboard, results: Path) -> None:
         "md": as_markdown(board),
         "csv": as_csv(board),
         "json": json.dumps(as_json(board), indent=2, allow_nan=False) + "\n",
+        "html": as_page(board),
+        "tex": as_latex(board),
     }
     for suffix, text in texts.items():
         path = results / f"leaderboard.{suffix}"
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(text)
+        draft.write_text(text, encoding="utf-8")
         draft.replace(path)

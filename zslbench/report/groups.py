@@ -24,12 +24,6 @@ class Group:
         spec = self.records[0].spec
         return title_of(spec.method, spec.settings)
 
-    @property
-    def place(self) -> tuple[str, ...]:
-        """Where it stands among others, whatever order they were found in."""
-        spec = self.records[0].spec
-        return spec.dataset.casefold(), self.title, self.rule, spec.choice_key
-
     @cached_property
     def records(self) -> list[RunRecord]:
         """The records, in the order of their seeds."""
@@ -57,6 +51,11 @@ class Group:
         labels, seen = self.test
         of_seen = int((labels < seen).sum())
         return of_seen, len(labels) - of_seen
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, seen first."""
+        return artifacts.read_class_names(self.runs[0].folder)
 
     @cached_property
     def outcomes(self) -> list[Outcome]:

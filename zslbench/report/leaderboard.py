@@ -1,13 +1,15 @@
 """Rows of a leaderboard from stored runs: one for each method x config x data x rule."""
 
+import typing
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from zslbench.records import PROTOCOL_VERSION, RuleName, RuleResult, RunRecord
+from zslbench.report.evidence import Evidence, evidence_of
 from zslbench.report.groups import Group, group_runs, title_of
 from zslbench.report.inflated import Inflated, inflated
 from zslbench.report.paired import Comparison, compare
@@ -23,6 +25,8 @@ from zslbench.stats import (
     permutation_control,
 )
 from zslbench.tracking import Stored
+
+SELECTED_ON_TEST = "selected on test"
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Row:
         localisation: How well it looks where the parts are (`zslbench.localisation`), over seeds.
         openings: How often this method has looked at these test labels, ever.
         marks: What a reader must know before comparing.
+        evidence: What stands behind the numbers; no part of `leaderboard.json`.
     """
 
     dataset: str
@@ -63,11 +68,17 @@ class Row:
     seconds: float
     test_images: tuple[int, int]
     localisation: dict[str, Interval]
+    evidence: Evidence = field(repr=False, compare=False)
 
     @property
     def title(self) -> str:
         """The method, with what differs from its defaults."""
         return title_of(self.method, self.settings)
+
+    @property
+    def selected_on_test(self) -> bool:
+        """Whether test labels had a part in choosing epoch or gamma."""
+        return SELECTED_ON_TEST in self.marks
 
     def value(self, metric: Metric) -> float:
         """Return a metric's mean over seeds."""
@@ -84,8 +95,8 @@ class Leaderboard:
     """
 
     rows: list[Row]
-    comparisons: list[Comparison]
-    inflations: list[Inflated]
+    comparisons: list[Comparison] = field(default_factory=list)
+    inflations: list[Inflated] = field(default_factory=list)
 
 
 def build_leaderboard(
@@ -99,8 +110,9 @@ def build_leaderboard(
     Raises:
         ZslbenchError: If no run is the reference's.
     """
-    groups = sorted(group_runs(stored, rules), key=lambda group: group.place)
-    rows = sorted((_row(group, ledger) for group in groups), key=_order)
+    found = [(_row(group, ledger), group) for group in group_runs(stored, rules)]
+    found.sort(key=lambda pair: _order(pair[0]))
+    rows, groups = [row for row, _ in found], [group for _, group in found]
     return Leaderboard(
         rows,
         compare(groups, reference) if reference and rows else [],
@@ -109,7 +121,8 @@ def build_leaderboard(
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    return row.dataset.casefold(), "selected on test" in row.marks, -row.value("h"), row.method
+    rule = typing.get_args(RuleName).index(row.rule)
+    return row.dataset.casefold(), row.selected_on_test, -row.value("h"), row.title, rule
 
 
 def _row(group: Group, ledger: Counter[tuple[str, str]]) -> Row:
@@ -142,6 +155,7 @@ def _row(group: Group, ledger: Counter[tuple[str, str]]) -> Row:
             name: over_seeds([record.localisation[name] for record in group.records])
             for name in first.localisation
         },
+        evidence=evidence_of(group),
     )
 
 
@@ -160,7 +174,7 @@ def _marks(records: Sequence[RunRecord], results: Sequence[RuleResult]) -> tuple
     first, spec = records[0], records[0].spec
     words = spec.words.description if spec.words else ""
     marks = {
-        "selected on test": any(result.selected_on_test for result in results),
+        SELECTED_ON_TEST: any(result.selected_on_test for result in results),
         "per-image accuracy": any(result.average == "image" for result in results),
         "gamma on probabilities": any(result.space == "probability" for result in results),
         "fewer than three tuning worlds": spec.tuning_worlds < 3,

@@ -135,4 +135,7 @@ def _flat(row: Row) -> dict[str, Any]:
 
 def as_json(board: Leaderboard) -> dict[str, Any]:
     """Return rows and paired differences as one JSON document."""
-    return {"schema_version": 1, **asdict(board)}
+    document = {"schema_version": 1, **asdict(board)}
+    for row in document["rows"]:
+        del row["evidence"]
+    return document

@@ -1,0 +1,98 @@
+"""The LaTeX table: names print as they are; the best is bold, the second underlined."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from boards import changed, selected_on_test, stored_run
+
+from zslbench.report.latex import as_latex, escape
+from zslbench.report.leaderboard import Leaderboard, build_leaderboard
+from zslbench.report.podium import podium
+from zslbench.stats import POPULATIONS, Interval
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return stored_run(tmp_path_factory.mktemp("stored") / "run")
+
+
+@pytest.fixture(scope="module")
+def row(run):
+    return build_leaderboard([run], Counter()).rows[0]
+
+
+def with_h(row, h, **changes):
+    """The row with another H."""
+    intervals = {**row.intervals, "h": {p: Interval(h, h - 1, h + 1) for p in POPULATIONS}}
+    return replace(row, intervals=intervals, **changes)
+
+
+def h_cells(text):
+    """How each method's H is printed, in the table's order."""
+    lines = [line for line in text.splitlines() if "\\zslcell{" in line and line.startswith("{")]
+    return [re.findall(r"\\zslcell\{(.*?)\}\{\S+, ", line)[3] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        ("a_b%c&d#e", r"a\_b\%c\&d\#e"),
+        ("$x$ {y}", r"\$x\$ \{y\}"),
+        ("~^\\", r"\textasciitilde{}\textasciicircum{}\textbackslash{}"),
+        ("<i>|", r"\textless{}i\textgreater{}\textbar{}"),
+        ("two\nlines", "two lines"),
+    ],
+)
+def test_names_print_as_they_are(row, name, printed):
+    assert escape(name) == printed
+    text = as_latex(Leaderboard([replace(row, method=name, dataset=name)]))
+    assert f"{{{printed}}}" in text
+    assert f"\\textit{{{printed}}}" in text
+
+
+def test_best_is_bold_and_second_underlined(row):
+    board = Leaderboard([with_h(row, h) for h in (50.0, 40.0, 30.0)])
+    assert h_cells(as_latex(board)) == [r"\textbf{50.0}", r"\underline{40.0}", "30.0"]
+
+
+def test_values_that_print_alike_share_a_place(row):
+    board = Leaderboard([with_h(row, h) for h in (50.02, 49.98, 30.0)])
+    assert h_cells(as_latex(board)) == [r"\textbf{50.0}", r"\textbf{50.0}", r"\underline{30.0}"]
+
+
+def test_each_dataset_and_rule_has_its_own_places(row):
+    rows = [
+        with_h(row, h, dataset=dataset, rule=rule)
+        for dataset, rule, h in (
+            ("A", "validation", 50.0), ("A", "validation", 40.0), ("A", "last", 10.0),
+            ("A", "last", 20.0), ("B", "validation", 5.0), ("B", "validation", 4.0),
+        )
+    ]  # fmt: skip
+    best = {place for (place, metric), name in podium(rows).items()
+            if metric == "h" and name == "best"}  # fmt: skip
+    assert best == {0, 3, 4}
+    text = as_latex(Leaderboard(rows))
+    assert text.index("A}, rule validation") < text.index("A}, rule last") < text.index("B}")
+
+
+def test_a_row_without_rivals_takes_no_place(row):
+    assert h_cells(as_latex(Leaderboard([with_h(row, 50.0)]))) == ["50.0"]
+
+
+def test_what_was_selected_on_test_takes_no_place_and_is_marked(run):
+    cheat = changed(selected_on_test(run, "validation"), method="cheat")
+    honest = [changed(run, method=name) for name in ("one", "two")]
+    (*first, last) = build_leaderboard([*honest, cheat], Counter()).rows
+    text = as_latex(Leaderboard([*first, with_h(last, 99.9)]))
+    assert h_cells(text)[-1] == "99.9"
+    (line,) = [line for line in text.splitlines() if line.startswith("{cheat}")]
+    assert line.startswith(r"{cheat}$^{\dagger,")
+    assert r"$^{\dagger}$ selected on test." in text
+
+
+def test_every_value_carries_both_intervals(row):
+    text = as_latex(Leaderboard([row]))
+    assert len(re.findall(r"\\zslcell\{\S+\}\{\S+, \S+\}\{\S+, \S+\}", text)) == 5
+    assert text.count("{") == text.count("}")

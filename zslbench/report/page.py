@@ -1,0 +1,160 @@
+"""A leaderboard as one page of HTML that needs nothing but itself. Same rows, same bytes.
+
+The page requests nothing (its content security policy forbids it) and tells no date. Without
+scripts everything is there to read; scripts sort, filter, and open a row beside the table.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from importlib.resources import files
+
+from zslbench.report.cells import NOTES, Grid, other_grids
+from zslbench.report.costs import COSTS, cost
+from zslbench.report.leaderboard import Leaderboard, Row
+from zslbench.report.ledger import ledger
+from zslbench.report.page_runs import run_details
+from zslbench.report.page_table import table
+from zslbench.report.svg import escape
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
+style-src '{style_hash}'; script-src '{script_hash}'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>zslbench leaderboard</title>
+<link rel="icon" href="data:,">
+<style>{style}</style>
+</head>
+<body>
+<header>
+<p class="brand">zslbench</p>
+<button type="button" id="theme" hidden></button>
+<h1>Leaderboard</h1>
+<p class="lead">{lead}</p>
+</header>
+<main>
+{table}
+<ul class="notes">{notes}</ul>
+{sections}
+<section id="runs"><h2>Row by row</h2>{runs}</section>
+</main>
+<dialog id="drawer" aria-labelledby="drawer-title"><div class="drawer-head">
+<h2 id="drawer-title"></h2><button type="button" id="close" aria-label="Close">&times;</button>
+</div><div id="drawer-body"></div></dialog>
+<script type="application/json" id="class-names">{class_names}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def as_page(board: Leaderboard) -> str:
+    """Return the page."""
+    style, script = _asset("page.css"), _asset("page.js")
+    names = list(dict.fromkeys(row.evidence.class_names for row in board.rows))
+    return PAGE.format(
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        lead=_lead(board.rows),
+        table=table(board.rows),
+        notes="".join(f"<li>{_prose(note)}</li>" for note in NOTES),
+        sections="\n".join(
+            [*_costs(board.rows), ledger(board.rows), *map(_grid, other_grids(board))]
+        ),
+        runs="\n".join(
+            run_details(number, row, names.index(row.evidence.class_names))
+            for number, row in enumerate(board.rows)
+        ),
+        class_names=embedded_json(names),
+    )
+
+
+def embedded_json(value: object) -> str:
+    """Return JSON that cannot end the script element it stands in, whatever names it holds."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _asset(name: str) -> str:
+    return "\n" + files("zslbench.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _prose(text: str) -> str:
+    return re.sub("`(.+?)`", r"<code>\1</code>", escape(text))
+
+
+def _lead(rows: list[Row]) -> str:
+    methods, datasets = {row.method for row in rows}, {row.dataset for row in rows}
+    counted = ", ".join([
+        _count(len(rows), "row"), _count(len(methods), "method"), _count(len(datasets), "dataset"),
+    ])  # fmt: skip
+    cheats = sum(row.selected_on_test for row in rows)
+    held = "Everything was chosen on validation classes; test labels were sealed."
+    if cheats:
+        held = (
+            f"Hatched: {_count(cheats, 'row')} with epoch or gamma selected on test, which cannot "
+            "be compared with the others and stays below them however the table is sorted."
+        )
+    return f"{counted}. {held}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("s" if number != 1 else "")
+
+
+def _costs(rows: list[Row]) -> list[str]:
+    shapes = {method: n for n, method in enumerate(dict.fromkeys(row.method for row in rows))}
+    by_dataset: dict[str, list[tuple[int, Row]]] = {}
+    for number, row in enumerate(rows):
+        by_dataset.setdefault(row.dataset, []).append((number, row))
+    figures = [
+        f"<figure><figcaption>{escape(dataset)}: {by.title.lower()}</figcaption>"
+        f"{cost(members, by, shapes)}</figure>"
+        for dataset, members in by_dataset.items()
+        for by in COSTS
+    ]
+    note = (
+        "Each row of the table with its interval over images and seeds, these classes fixed. "
+        "Shapes tell methods apart; hollow: selected on test. Costs are those of the machines the "
+        "runs were made on."
+    )
+    return [
+        _section(
+            "What accuracy costs", f'<div class="figures pairs">{"".join(figures)}</div>', note
+        )
+    ]
+
+
+def _grid(grid: Grid) -> str:
+    head = "".join(
+        f'<th scope="col" class="{"n" if place else "t"}">{escape(name)}</th>'
+        for place, name in enumerate(grid.columns)
+    )
+    body = "".join(
+        f'<tr><th scope="row">{_lines(row[0])}</th>'
+        + "".join(f'<td class="n">{_lines(cell)}</td>' for cell in row[1:])
+        + "</tr>"
+        for row in grid.rows
+    )
+    tabular = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    box = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(grid.title)}">'
+    return _section(grid.title.capitalize(), f"{box}{tabular}</div>", grid.note)
+
+
+def _lines(cell: str) -> str:
+    first, *others = cell.split("\n")
+    return f"<b>{escape(first)}</b>" + "".join(f"<small>{escape(o)}</small>" for o in others)
+
+
+def _section(title: str, content: str, note: str) -> str:
+    return f'<section><h2>{escape(title)}</h2><p class="note">{escape(note)}</p>{content}</section>'
