@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from zslbench.cli import data, doctor, features, leaderboard, methods, run, sync, ui
+from zslbench.cli import data, doctor, features, leaderboard, methods, run, sweep, sync, ui
 from zslbench.errors import ZslbenchError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(leaderboard.leaderboard)
+app.command()(sweep.sweep)
 app.command()(methods.methods)
 app.command()(features.features)
 app.command()(ui.ui)
