@@ -41,9 +41,7 @@ def sweep(
     sampler: Annotated[str, typer.Option(help="tpe, random or grid.")] = "tpe",
     pruner: Annotated[
         str,
-        typer.Option(
-            help="none, median or hyperband: trials that fall behind are ended."
-        ),
+        typer.Option(help="none, median or hyperband: trials that fall behind are ended."),
     ] = "none",
     points: Annotated[int, typer.Option(min=1, help="Values of each range in a grid.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of the sampler.")] = 0,
@@ -176,7 +174,9 @@ def _report(
     if rows:
         row = max(rows[: max(top, 1)], key=lambda r: (r.second_look_h or 0.0, r.h, -r.number))
         run = final_test(plan, store, row.number, row.params, display.tick) if test else None
-        winner = Winner(row, scores_on_test(run), run.key if run else None)
+        tests = plan.base.spec.method, plan.base.dataset.test_digest
+        openings = store.ledger()[tests]
+        winner = Winner(row, scores_on_test(run), run.key if run else None, openings)
     return SweepReport(
         found.name,
         plan.base.spec.method,

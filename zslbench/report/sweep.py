@@ -15,7 +15,8 @@ NOTES = (
     "maximises: the best of many is in part the luckiest.",
     "H, second look: the same settings with other class splits, images held out and seeds; "
     "the winner is the best by this.",
-    "H, test: the winner, fitted once on all training classes, with the test labels opened once.",
+    "H, test: the winner, fitted once on all training classes; opened: times this method has "
+    "looked at these test labels, for other winners too.",
 )
 
 
@@ -31,11 +32,16 @@ class TrialRow:
 
 @dataclass(frozen=True)
 class Winner:
-    """The best trial, by the second look if there was one, and what it came to on test."""
+    """The best trial, by the second look if there was one, and what it came to on test.
+
+    Attributes:
+        openings: How often the method has looked at these test labels by now.
+    """
 
     trial: TrialRow
     test: dict[str, float] | None = None
     run_key: str | None = None
+    openings: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ def _winner(winner: Winner) -> str:
         text += f", {row.second_look_h:.1f} at the second look"
     if test:
         text += f", {test['h']:.1f} on test (T1 {test['t1']:.1f}, U {test['u']:.1f}, "
-        text += f"S {test['s']:.1f}, AUSUC {test['ausuc']:.3f})"
+        text += f"S {test['s']:.1f}, AUSUC {test['ausuc']:.3f}; opened {winner.openings})"
     return text
 
 

@@ -40,10 +40,10 @@ class SweepPlan:
     named: str | None = None
 
     def __post_init__(self) -> None:
-        if self.pruner != "none" and any(p.name == "epochs" for p in self.space):
+        if self.pruner != "none" and len(self._lengths()) > 1:
             raise ZslbenchError(
-                f"--pruner {self.pruner} compares trials at equal epochs, and epochs is searched: "
-                "leave one of the two out."
+                f"--pruner {self.pruner} compares trials at equal epochs, and the number of epochs "
+                "is searched: leave one of the two out."
             )
         if self.named is not None and not re.fullmatch(r"[\w.-]+", self.named):
             raise ZslbenchError(
@@ -106,6 +106,15 @@ class SweepPlan:
         spec = spec_of(base.method, load_method(base.method), self.config(params), dataset)
         same = {"seed": base.seed, "tuning_worlds": base.tuning_worlds, "rules": base.rules}
         return Job(spec.model_copy(update=same), dataset)
+
+    @property
+    def middle(self) -> dict[str, Any]:
+        """A point in the middle of the space."""
+        return {parameter.name: parameter.points(1)[0] for parameter in self.space}
+
+    def _lengths(self) -> set[int]:
+        moved = [{**self.middle, p.name: value} for p in self.space for value in p.points(2)]
+        return {self.length(params) for params in moved}
 
     def length(self, params: Mapping[str, Any]) -> int:
         """Return the steps of a trial in one world: epochs of all candidate configs."""

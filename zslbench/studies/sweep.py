@@ -162,7 +162,7 @@ def _pruner(plan: SweepPlan) -> "optuna.pruners.BasePruner":
     """Return the pruner; `median` gives every trial half an epoch schedule of the first world."""
     from optuna import pruners
 
-    length = plan.length({})
+    length = plan.length(plan.middle)
     if plan.pruner == "median":
         return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=length // 2)
     if plan.pruner == "hyperband":
