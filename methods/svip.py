@@ -152,6 +152,7 @@ class SVIP(TrainedMethod):
 
     network: Network
     needs = frozenset({"images", "word_vectors"})
+    swept = ("M", "lambda1", "lambda2", "scale")
     published = PublishedRule(
         epoch="best", gamma="best", space="probability", average="image",
         source="released code, vit_utils.py: best epoch and bias over test, per-image accuracy",

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
 KILLS = 10
 COMMAND = [
     Path(sys.executable).with_name("zslbench"), "run", "svip",
-    "--dataset", "plumage:classes=24,unseen=6,images_per_class=20", "--worlds", "1",
-    "--seeds", "0", "--set", "epochs=8", "--set", "M=30", "--json",
+    "--dataset", "plumage:classes=16,unseen=4,images_per_class=15", "--worlds", "1",
+    "--seeds", "0", "--set", "epochs=6", "--set", "M=30", "--json",
 ]  # fmt: skip
 CHANGES_BY_NATURE = ("seconds", "commits", "openings")
 

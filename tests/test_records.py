@@ -20,6 +20,8 @@ from zslbench.records import (
     RunRecord,
     RunSpec,
     Scores,
+    Sweep,
+    Trial,
     TuningWorld,
     WordVectors,
     canonical_json,
@@ -255,6 +257,24 @@ RECORDS = [
     ),
     pytest.param(
         Opening(run_key=SPEC.key, method="eszsl", dataset="CUB", test_digest="cafe"), id="opening"
+    ),
+    pytest.param(
+        Sweep(key="k", name="mine", method="eszsl", dataset="CUB", about={"space": [{"low": 0.1}]}),
+        id="sweep",
+    ),
+    pytest.param(
+        Trial(
+            key="t",
+            sweep="k",
+            number=3,
+            state="pruned",
+            params={"reg_x": 0.1, "features": "l2"},
+            spec=SPEC,
+            value=1 / 3,
+            steps=7,
+            seconds=0.5,
+        ),
+        id="trial",
     ),
 ]
 

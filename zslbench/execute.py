@@ -70,24 +70,24 @@ def _numbered(tick: Tick, number: int, jobs: int) -> Tick:
 
 
 def _run(job: Job, store: Store, tick: Tick) -> None:
-    choice = _choice(job, store, tick)
-    slots = _slots(store, job.spec.key)
+    choice = choice_for(job, store, tick)
+    slots = slots_of(store, job.spec.key)
     evaluation = evaluate(job.spec, choice, job.dataset, store.commit, tick, slots)
     store.commit(evaluation.record, lambda folder: write_evaluation(folder, evaluation, job))
     slots("").clear()
 
 
-def _slots(store: Store, key: str) -> Slots:
+def slots_of(store: Store, key: str) -> Slots:
     """Return where the fits of one run or choice keep their checkpoints."""
     return lambda name: Slot(store.results / "checkpoints" / key / name)
 
 
-def _choice(job: Job, store: Store, tick: Tick) -> Choice:
+def choice_for(job: Job, store: Store, tick: Tick) -> Choice:
     """Return the choice that all seeds of the config share, made where there is none yet."""
     key = job.spec.choice_key
     with store.lock(f"choice-{key[:16]}"):
         if not store.has("choice", key):
-            slots = _slots(store, key)
+            slots = slots_of(store, key)
             store.commit(select(job.spec, job.dataset, tick, slots))
             slots("").clear()
             store.sync()

@@ -168,6 +168,8 @@ class Method(ABC):
         deterministic: Whether the seed has no part in it.
         precision: The arithmetic of its fit.
         published: What its paper or code did to pick epoch and gamma.
+        swept: The settings that a sweep searches unless told otherwise; empty: all declared by
+            `hyper`, but for `epochs` and `batch_size`.
     """
 
     Config: ClassVar[type[MethodConfig]]
@@ -176,6 +178,7 @@ class Method(ABC):
     deterministic: ClassVar[bool] = False
     precision: ClassVar[str] = "float32"
     published: ClassVar[PublishedRule] = PublishedRule()
+    swept: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any, seed: int) -> None:
         self.config = config

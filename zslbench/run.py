@@ -37,6 +37,11 @@ BATCH = 4096
 
 Tick = Callable[[str, int, int], None]
 Slots = Callable[[str], Slot]
+Stop = Callable[[int, int, float], bool]
+
+
+class StoppedError(Exception):
+    """A selection that its `stop` ended before its time."""
 
 
 def no_tick(stage: str, done: int, total: int) -> None:
@@ -46,6 +51,11 @@ def no_tick(stage: str, done: int, total: int) -> None:
 def no_slots(name: str) -> Slot:
     """Keep no checkpoints."""
     return Slot()
+
+
+def never(world: int, epoch: int, best_h: float) -> bool:
+    """Let a selection come to its end."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -67,17 +77,38 @@ class Evaluation:
 
 
 def select(
-    spec: RunSpec, dataset: Dataset, tick: Tick = no_tick, slots: Slots = no_slots
+    spec: RunSpec,
+    dataset: Dataset,
+    tick: Tick = no_tick,
+    slots: Slots = no_slots,
+    stop: Stop = never,
+    worlds: Sequence[World] | None = None,
 ) -> Choice:
-    """Choose config, epoch and gamma in the tuning worlds; the final world stays shut."""
+    """Choose config, epoch and gamma in the tuning worlds; the final world stays shut.
+
+    Args:
+        spec: The run.
+        dataset: The data that `spec` names.
+        tick: Progress.
+        slots: Where killed fits go on from.
+        stop: Asked at the end of each epoch, those of all candidate configs counted on, with the
+            number of the world, the epoch (both 1-based), and the best H so far in that world,
+            over these epochs and all gamma. True ends the selection. Epochs that a killed process
+            had done are told again, so that every selection of a spec is asked the same.
+        worlds: Where to choose, if not in the dataset's tuning worlds.
+
+    Raises:
+        StoppedError: Where `stop` said so.
+    """
     start = perf_counter()
     method = load_method(spec.method)
     candidates = method.Config.model_validate(spec.config).candidates()
-    worlds = tuning_worlds(dataset, spec.tuning_worlds)
+    worlds = worlds or tuning_worlds(dataset, spec.tuning_worlds)
     tunings = []
     for number, world in enumerate(worlds, start=1):
         stage = f"{spec.method}: tuning world {number} of {len(worlds)}"
-        tunings.append(_tune(method, candidates, world, partial(tick, stage), slots))
+        asked = partial(stop, number)
+        tunings.append(_tune(method, candidates, world, partial(tick, stage), slots, asked))
     return choose(
         candidates,
         tunings,
@@ -94,21 +125,33 @@ def _tune(
     world: World,
     tick: Callable[[int, int], None],
     slots: Slots,
+    stop: Callable[[int, float], bool],
 ) -> Tuning:
     """Fit every candidate in one tuning world and score every epoch."""
     prepared = _prepare(method, candidates[0], world)
     labels, epochs = world.open_labels(), method.epochs(candidates[0])
-    outcomes: list[list[Outcome]] = []
+    outcomes: list[list[Outcome]] = [[] for _ in candidates]
+    best = 0.0
+
+    def look(number: int, progress: Progress) -> None:
+        nonlocal best
+        for epoch in range(len(outcomes[number]) + 1, len(progress.summaries) + 1):
+            found = Outcome.of(progress.summaries[epoch], labels, world.seen)
+            outcomes[number].append(found)
+            best = max(best, found.curve.best()[0])
+            if stop(number * epochs + epoch, best):
+                raise StoppedError(f"{world.name}, epoch {epoch}")
+
     for number, config in enumerate(candidates):
+
+        def after(epoch: int, progress: Progress, number: int = number) -> None:
+            tick(number * epochs + epoch, len(candidates) * epochs)
+            look(number, progress)
+
         model = method(config, derive_seed(0, "tuning", world.name))
+        slot = slots(f"{world.name}-{number}")
         wanted = set(range(1, epochs + 1))
-        before = number * epochs
-        done = _follow(
-            model, prepared, world, wanted,
-            lambda epoch, before=before: tick(before + epoch, len(candidates) * epochs),  # type: ignore[misc]
-            slots(f"{world.name}-{number}"),
-        )  # fmt: skip
-        outcomes.append([Outcome.of(done.summaries[e], labels, world.seen) for e in sorted(wanted)])
+        look(number, _follow(model, prepared, world, wanted, after, slot))
     return Tuning(world, outcomes)
 
 
@@ -140,7 +183,7 @@ def evaluate(
         _prepare(method, config, world),
         world,
         epochs_needed(spec.rules, choice, epochs),
-        lambda epoch: tick(f"{spec.method}: final world, seed {spec.seed}", epoch, epochs),
+        lambda epoch, _: tick(f"{spec.method}: final world, seed {spec.seed}", epoch, epochs),
         slots("final"),
         viewed=choice.epoch,
     )
@@ -186,7 +229,7 @@ def _follow(
     prepared: Any,
     world: World,
     wanted: set[int],
-    tick: Callable[[int], None],
+    after: Callable[[int, Progress], None],
     slot: Slot,
     viewed: int | None = None,
 ) -> Progress:
@@ -207,7 +250,7 @@ def _follow(
             progress.localisation = localise(model, world)
         progress.scoring += perf_counter() - began
         slot.save(epoch.number, model.checkpoint(), progress)
-        tick(epoch.number)
+        after(epoch.number, progress)
         began = perf_counter()
     if not wanted <= progress.summaries.keys():
         missing = sorted(wanted - progress.summaries.keys())

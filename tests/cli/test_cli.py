@@ -10,8 +10,9 @@ import pytest
 from zslbench.cli import main
 
 COMMANDS = (
-    [], ["run"], ["leaderboard"], ["methods"], ["published"], ["ui"], ["doctor"], ["sync"],
-    ["data"], ["data", "list"], ["data", "describe"], ["data", "verify"], ["data", "prepare"],
+    [], ["run"], ["leaderboard"], ["sweep"], ["methods"], ["published"], ["ui"], ["doctor"],
+    ["sync"], ["data"], ["data", "list"], ["data", "describe"], ["data", "verify"],
+    ["data", "prepare"], ["data", "sheet"], ["features"],
     ["data", "build"],
 )  # fmt: skip
 
@@ -69,15 +70,20 @@ def test_help_loads_nothing_heavy():
             "Did you mean 'validation'",
         ),
         (["run", "eszsl", "--dataset", "tiny", "--features", "res50"], "Did you mean 'res101'?"),
+        (["sweep", "eszl", "--dataset", "tiny"], "Did you mean 'eszsl'?"),
+        (["sweep", "eszsl", "--dataset", "tiny", "--sampler", "tpo"], "Did you mean 'tpe'?"),
+        (["sweep", "eszsl", "--dataset", "tiny", "--pruner", "medan"], "Did you mean 'median'?"),
+        (["sweep", "eszsl", "--dataset", "tiny", "--space", "reg_x=0:1"], "reg_x may be 1e-06"),
+        (["sweep", "eszsl", "--dataset", "tiny", "--name", "a/b"], "letters, digits"),
         (["methods", "eszl"], "Did you mean 'eszsl'?"),
         (["data", "describe", "tinny"], "Did you mean 'tiny'?"),
         (["leaderboard"], "Start one"),
     ],
 )
 def test_what_the_user_can_mend_is_one_paragraph(zslbench, tiny_root, tmp_path, words, said):
-    if words[0] in ("run", "data"):
+    if words[0] in ("run", "sweep", "data"):
         words = [*words, "--data-root", tiny_root]
-    if words[0] in ("run", "leaderboard"):
+    if words[0] in ("run", "sweep", "leaderboard"):
         words = [*words, "--results", tmp_path / "results"]
     status, out, err = zslbench(*words)
     assert status == 2

@@ -5,7 +5,18 @@ import sys
 
 import typer
 
-from zslbench.cli import data, doctor, features, leaderboard, methods, published, run, sync, ui
+from zslbench.cli import (
+    data,
+    doctor,
+    features,
+    leaderboard,
+    methods,
+    published,
+    run,
+    sweep,
+    sync,
+    ui,
+)
 from zslbench.errors import ZslbenchError
 
 app = typer.Typer(
@@ -20,6 +31,7 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(leaderboard.leaderboard)
+app.command()(sweep.sweep)
 app.command()(methods.methods)
 app.command()(published.published)
 app.command()(features.features)

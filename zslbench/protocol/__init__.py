@@ -2,7 +2,7 @@
 
 from zslbench.protocol.choice import Tuning, choose, choose_gamma
 from zslbench.protocol.rules import RULES, Trajectory, epochs_needed
-from zslbench.protocol.worlds import World, final_world, tuning_worlds
+from zslbench.protocol.worlds import World, final_world, fresh_worlds, tuning_worlds
 
 __all__ = [
     "RULES",
@@ -13,5 +13,6 @@ __all__ = [
     "choose_gamma",
     "epochs_needed",
     "final_world",
+    "fresh_worlds",
     "tuning_worlds",
 ]

@@ -11,6 +11,7 @@ from zslbench.method import AttributeForm, Method, TrainSet
 from zslbench.seeding import generator
 
 HOLD_OUT = 0.2
+FIRST_FRESH = 101  # more than a choice has tuning worlds
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,12 @@ def tuning_worlds(dataset: Dataset, count: int) -> list[World]:
     official = dataset.splits.class_splits[:count]
     drawn = [_draw_split(dataset, number) for number in range(1, count - len(official) + 1)]
     return [_tuning_world(dataset, split) for split in (*official, *drawn)]
+
+
+def fresh_worlds(dataset: Dataset, count: int) -> list[World]:
+    """Return `count` worlds inside trainval with class splits that no choice is made in."""
+    numbers = range(FIRST_FRESH, FIRST_FRESH + count)
+    return [_tuning_world(dataset, _draw_split(dataset, number)) for number in numbers]
 
 
 def _draw_split(dataset: Dataset, number: int) -> ClassSplit:

@@ -61,7 +61,7 @@ def plan(
                     raise
                 on_skip(f"skipped {name} on {request.name}: {refusal}")
                 continue
-            template = _spec(name, cls, configs[name], dataset)
+            template = spec_of(name, cls, configs[name], dataset)
             for seed in seeds or ((0,) if cls.deterministic else DEFAULT_SEEDS):
                 update = {"seed": seed, "tuning_worlds": worlds, "rules": rules}
                 jobs.append(Job(template.model_copy(update=update), dataset))
@@ -131,7 +131,8 @@ class _Datasets:
         return with_features(self._images, self._source, default_cache_dir(), self.on_progress)
 
 
-def _spec(name: str, cls: type[Method], config: MethodConfig, dataset: Dataset) -> RunSpec:
+def spec_of(name: str, cls: type[Method], config: MethodConfig, dataset: Dataset) -> RunSpec:
+    """Return the spec of seed 0 of a method with a config, on a dataset in the form it needs."""
     values, defaults = config.model_dump(mode="json"), cls.Config().model_dump(mode="json")
     return RunSpec(
         method=name,

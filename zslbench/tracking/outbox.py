@@ -13,11 +13,11 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from zslbench.errors import DataError
-from zslbench.records import Choice, Failure, Opening, Record, RunRecord
+from zslbench.records import Choice, Failure, Opening, Record, RunRecord, Sweep, Trial
 
 RECORD_FILE = "record.json"
 KINDS: dict[str, type[Record]] = {
-    record.kind: record for record in (RunRecord, Choice, Opening, Failure)
+    record.kind: record for record in (RunRecord, Choice, Opening, Failure, Sweep, Trial)
 }
 STALE_SECONDS = 3600
 
@@ -58,7 +58,7 @@ class Outbox:
         return self.folder / f"{kind}-{key}"
 
     def __iter__(self) -> Iterator[Path]:
-        """Yield committed folders, oldest first: choices before the runs they led to."""
+        """Yield committed folders, oldest first: a choice or sweep before what came of it."""
         found = []
         for path in (p for p in self.folder.glob("*-*") if p.name.split("-")[0] in KINDS):
             with suppress(FileNotFoundError):  # another process has uploaded it meanwhile

@@ -4,7 +4,17 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from zslbench.records import Choice, Failure, Opening, Record, RunRecord, RunSpec, Scores
+from zslbench.records import (
+    Choice,
+    Failure,
+    Opening,
+    Record,
+    RunRecord,
+    RunSpec,
+    Scores,
+    Sweep,
+    Trial,
+)
 
 PREFIX = "zslbench."
 LEDGER = "ledger"
@@ -13,7 +23,11 @@ REFUSED = re.compile(r"[^\w./ -]")  # in names of metrics; a method may call a l
 
 @dataclass(frozen=True)
 class Payload:
-    """One MLflow run: `metrics` are (name, value, step); `seconds` is how long the work took."""
+    """One MLflow run: `metrics` are (name, value, step); `seconds` is how long the work took.
+
+    Attributes:
+        parent: Kind and key of the record whose run this one is nested under.
+    """
 
     experiment: str
     name: str
@@ -23,6 +37,7 @@ class Payload:
     dataset: tuple[str, str] | None = None
     status: str = "FINISHED"
     seconds: float = 0.0
+    parent: tuple[str, str] | None = None
 
 
 def payload(record: Record) -> Payload:
@@ -34,6 +49,10 @@ def payload(record: Record) -> Payload:
             return _choice(record)
         case Failure():
             return _failure(record)
+        case Sweep():
+            return _sweep(record)
+        case Trial():
+            return _trial(record)
         case Opening():
             tags = {"run_key": record.run_key, "test_digest": record.test_digest}
             return Payload(LEDGER, f"opening {record.method} {record.dataset}", _tags(record, tags))
@@ -42,7 +61,7 @@ def payload(record: Record) -> Payload:
 
 def _tags(record: Any, more: dict[str, str]) -> dict[str, str]:
     common = {"kind": record.kind, "key": record.key, "created": record.created, **more}
-    if isinstance(record, Choice | Opening):
+    if isinstance(record, Choice | Opening | Sweep):
         common |= {"method": record.method, "dataset": record.dataset}
     return {PREFIX + name: value for name, value in common.items()}
 
@@ -110,6 +129,38 @@ def _choice(choice: Choice) -> Payload:
     name = f"{choice.method} choice"
     tags = _tags(choice, {})
     return Payload(choice.dataset, name, tags, params, metrics, seconds=choice.seconds)
+
+
+def _sweep(record: Sweep) -> Payload:
+    params = {name: str(value) for name, value in record.about.items()}
+    return Payload(record.dataset, f"sweep {record.name}", _tags(record, {}), params)
+
+
+def _trial(record: Trial) -> Payload:
+    """Return what is shown of a trial; a pruned one is told by its tag, its value is no result."""
+    spec, choice = record.spec, record.choice
+    more = {"sweep": record.sweep, "state": record.state, "look": str(record.look)}
+    more |= {"error": record.error[:4000]} if record.error else {}
+    params = {name: str(value) for name, value in record.params.items()}
+    metrics = [("steps", float(record.steps), 0)]
+    if record.value is not None:
+        name = "objective" if record.state == "complete" else "objective_when_pruned"
+        metrics.append((name, record.value, 0))
+    if choice is not None:
+        metrics += _curves(choice, choice.config)
+        metrics += [("gamma", choice.gamma, 0), ("epoch", choice.epoch, 0)]
+    again = ", second look" if record.look == 2 else ""
+    return Payload(
+        spec.dataset,
+        f"trial {record.number}{again}",
+        _tags(record, _spec_tags(spec) | more),
+        params,
+        metrics,
+        (spec.dataset, spec.data_digest),
+        status="FAILED" if record.state == "failed" else "FINISHED",
+        seconds=record.seconds,
+        parent=("sweep", record.sweep),
+    )
 
 
 def _failure(record: Failure) -> Payload:

@@ -107,11 +107,19 @@ class Store:
         return SyncReport(len(waiting) - left, left, self.error)
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Keep other processes on this disk out; a process that dies lets go."""
+    def lock(self, name: str, timeout: float = -1) -> Iterator[None]:
+        """Keep other processes on this disk out; a process that dies lets go.
+
+        Args:
+            name: What is locked.
+            timeout: Seconds to wait for it; negative: for ever.
+
+        Raises:
+            filelock.Timeout: If another process has it for longer.
+        """
         folder = self.results / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{name}.lock"):
+        with FileLock(folder / f"{name}.lock", timeout):
             yield
 
     def _try(self, action: Callable[[], Any]) -> bool:
@@ -141,9 +149,9 @@ class Store:
 
         end = int(folder.stat().st_mtime * 1000)
         start = end - int(shown.seconds * 1000)
-        run = self.client.create_run(
-            self._experiment(shown.experiment), start, shown.tags, shown.name
-        ).info
+        tags = shown.tags | self._parent_tag(shown)
+        experiment = self._experiment(shown.experiment)
+        run = self.client.create_run(experiment, start, tags, shown.name).info
         metrics = [Metric(name, value, end, step) for name, value, step in shown.metrics]
         params = [Param(name, value) for name, value in shown.params.items()]
         for first in range(0, max(len(metrics), 1), 900):
@@ -155,6 +163,11 @@ class Store:
             self.client.log_inputs(run.run_id, [DatasetInput(dataset)])
         self.client.log_artifacts(run.run_id, str(folder))
         self.client.set_terminated(run.run_id, shown.status, end)
+
+    def _parent_tag(self, shown: Payload) -> dict[str, str]:
+        """Return the tag that nests a run under its parent, if the parent is there."""
+        parent = shown.parent and next(self._search(_finished(*shown.parent)), None)
+        return {"mlflow.parentRunId": parent.info.run_id} if parent else {}
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -304,8 +317,8 @@ class Store:
 
 
 def _finished(kind: str, key: str | None = None) -> str:
-    status = "FAILED" if kind == "failure" else "FINISHED"
-    parts = [f"tags.`{PREFIX}kind` = '{kind}'", f"attributes.status = '{status}'"]
+    status = {"failure": "= 'FAILED'", "trial": "!= 'RUNNING'"}.get(kind, "= 'FINISHED'")
+    parts = [f"tags.`{PREFIX}kind` = '{kind}'", f"attributes.status {status}"]
     if key:
         parts.append(f"tags.`{PREFIX}key` = '{key}'")
     return " AND ".join(parts)

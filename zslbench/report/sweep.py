@@ -1,0 +1,130 @@
+"""What a sweep found: its best trials, which settings matter, and how much of the best was luck."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from zslbench.records import RunRecord
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+NOTES = (
+    "H, sweep: mean over the tuning worlds at the chosen epoch and gamma, which the sweep "
+    "maximises: the best of many is in part the luckiest.",
+    "H, second look: the same settings with other class splits, images held out and seeds; "
+    "the winner is the best by this.",
+    "H, test: the winner, fitted once on all training classes; opened: times this method has "
+    "looked at these test labels, for other winners too.",
+)
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """A trial: H over the tuning worlds, and at the second look if there was one."""
+
+    number: int
+    params: dict[str, Any]
+    h: float
+    second_look_h: float | None = None
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best trial, by the second look if there was one, and what it came to on test.
+
+    Attributes:
+        openings: How often the method has looked at these test labels by now.
+    """
+
+    trial: TrialRow
+    test: dict[str, float] | None = None
+    run_key: str | None = None
+    openings: int = 0
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """All that is shown of a sweep.
+
+    Attributes:
+        states: How many trials ended how.
+        best: The best first.
+        defaults: Trial 0.
+        importances: Share of each parameter in how good trials are; None with too few trials.
+    """
+
+    name: str
+    method: str
+    dataset: str
+    states: dict[str, int]
+    best: list[TrialRow]
+    defaults: TrialRow | None
+    importances: dict[str, float] | None
+    winner: Winner | None
+
+
+def count_states(states: Sequence[str]) -> dict[str, int]:
+    """Return how often each state occurs, those that do not too."""
+    found = Counter(states)
+    return {state: found[state] for state in ("complete", "pruned", "failed")}
+
+
+def scores_on_test(record: RunRecord | None) -> dict[str, float] | None:
+    """Return what the rule `validation` reads off a run."""
+    return record.rules["validation"].scores.model_dump() if record else None
+
+
+def as_json(report: SweepReport) -> dict[str, Any]:
+    """Return it as one JSON document."""
+    return {"schema_version": 1, **asdict(report)}
+
+
+def as_terminal(report: SweepReport) -> "list[RenderableType]":
+    """Return a rich table of trials, the importances, the winner's three H, and the notes."""
+    counted = ", ".join(f"{count} {state}" for state, count in report.states.items() if count)
+    parts: list[Any] = [_trials(report, f"{report.name}: {counted}")]
+    if report.importances:
+        shares = (f"{name} {share:.2f}" for name, share in report.importances.items())
+        parts.append("importance (PED-ANOVA): " + ", ".join(shares))
+    if report.winner:
+        parts.append(_winner(report.winner))
+    shown = [True, any(r.second_look_h is not None for r in report.best),
+             bool(report.winner and report.winner.test)]  # fmt: skip
+    return [*parts, *(note for note, show in zip(NOTES, shown, strict=True) if show)]
+
+
+def _trials(report: SweepReport, title: str) -> Any:
+    from rich.table import Table
+
+    names = list(report.best[0].params) if report.best else []
+    table = Table(title=title, title_justify="left")
+    for name in ("trial", *names, "H, sweep", "H, second look"):
+        table.add_column(name, justify="right")
+    rows = [(str(row.number), row) for row in report.best]
+    if report.defaults and report.defaults not in report.best:
+        rows.append((f"{report.defaults.number} (defaults)", report.defaults))
+    for label, row in rows:
+        values = [_value(row.params.get(name)) for name in names]
+        table.add_row(label, *values, f"{row.h:.1f}", _points(row.second_look_h))
+    return table
+
+
+def _winner(winner: Winner) -> str:
+    row, test = winner.trial, winner.test
+    text = f"winner: trial {row.number}; H {row.h:.1f} in the sweep"
+    if row.second_look_h is not None:
+        text += f", {row.second_look_h:.1f} at the second look"
+    if test:
+        text += f", {test['h']:.1f} on test (T1 {test['t1']:.1f}, U {test['u']:.1f}, "
+        text += f"S {test['s']:.1f}, AUSUC {test['ausuc']:.3f}; opened {winner.openings})"
+    return text
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _points(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"

@@ -1,0 +1,179 @@
+"""The space that a sweep searches: from a method's config, or as the user names it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from zslbench.errors import ZslbenchError, unknown
+from zslbench.method import Method, MethodConfig
+
+LENGTHS = ("epochs", "batch_size")
+SMALLEST_SHARE = 1e-3
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One axis: a range of numbers, or choices.
+
+    Attributes:
+        low: Smallest value.
+        high: Largest value.
+        log: Whether it is searched on a logarithmic scale.
+        whole: Whether its values are whole numbers.
+        choices: If there are any, the values are these and the rest does not matter.
+        symbol: The paper's name for it.
+    """
+
+    name: str
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    whole: bool = False
+    choices: tuple[Any, ...] = ()
+    symbol: str = ""
+
+    def clipped(self, value: Any) -> Any:
+        """Return the value of this axis nearest to `value`; the first choice where none is near."""
+        if not self.choices:
+            nearest = min(max(value, self.low), self.high)
+            return int(nearest) if self.whole else float(nearest)
+        numbers = all(isinstance(v, int | float) for v in (*self.choices, value))
+        if value in self.choices or not numbers:
+            return value if value in self.choices else self.choices[0]
+        return min(self.choices, key=lambda choice: abs(choice - value))
+
+    def points(self, count: int) -> list[Any]:
+        """Return `count` values from low to high in equal steps or equal ratios; all choices."""
+        if self.choices:
+            return list(self.choices)
+        shares = [i / (count - 1) for i in range(count)] if count > 1 else [0.5]
+        if self.log:
+            values = [self.low * (self.high / self.low) ** share for share in shares]
+        else:
+            values = [self.low + (self.high - self.low) * share for share in shares]
+        rounded = [round(v) if self.whole else float(f"{v:.6g}") for v in values]
+        return list(dict.fromkeys(map(self.clipped, rounded)))
+
+    def described(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {**asdict(self), "choices": list(self.choices)}
+
+
+def default_space(cls: type[Method], settings: Iterable[str] = ()) -> list[Parameter]:
+    """Return the space a method declares: what it names in `swept`, or all but the lengths.
+
+    What is set by the user or can have one value only is not searched. Where a logarithmic scale is
+    declared and the lowest value allowed is 0, the search starts at a thousandth of the highest.
+
+    Raises:
+        ZslbenchError: If nothing is left to search.
+    """
+    names = cls.swept or tuple(n for n in cls.Config.model_fields if n not in LENGTHS)
+    declared = [_declared(cls.Config, name) for name in names if name not in settings]
+    space = [p for p in declared if p is not None and p.low < p.high]
+    if not space:
+        raise ZslbenchError(
+            f"{cls.__name__} leaves nothing to search. Name settings and their values, "
+            "such as --space class_attributes='l2|centred'."
+        )
+    return space
+
+
+def _declared(config: type[MethodConfig], name: str) -> Parameter | None:
+    """Return the range that `hyper` declares for a setting; None where it declares none."""
+    info = config.model_fields[name]
+    extra = info.json_schema_extra
+    if not isinstance(extra, dict) or "symbol" not in extra:
+        return None
+    low, high = bounds(info)
+    log, whole = bool(extra["log"]), int in (info.annotation, *get_args(info.annotation))
+    if log and low == 0:
+        low = max(1.0, SMALLEST_SHARE * high) if whole else SMALLEST_SHARE * high
+    return Parameter(name, low, high, log, whole, symbol=str(extra["symbol"]))
+
+
+def bounds(info: FieldInfo) -> tuple[float, float]:
+    """Return the smallest and the largest value that `hyper` allows."""
+    found = {key: getattr(m, key) for m in info.metadata for key in ("ge", "le") if hasattr(m, key)}
+    return found["ge"], found["le"]
+
+
+def parse_space(
+    cls: type[Method], method: str, texts: Sequence[str], settings: Mapping[str, Any]
+) -> list[Parameter]:
+    """Return the space: the parameters named, or, where none are, the method's own.
+
+    Args:
+        cls: The method.
+        method: Its name.
+        texts: Each `name=low:high`, `name=low:high:log`, `name=a|b|c`, or a `name` alone, which is
+            searched as the method declares it.
+        settings: What is set and therefore not searched.
+
+    Raises:
+        ZslbenchError: On an unknown name or a value that the setting cannot have.
+    """
+    if not texts:
+        return default_space(cls, settings)
+    space = [_parse(cls, method, text) for text in texts]
+    names = [parameter.name for parameter in space]
+    for name in names:
+        if name in settings:
+            raise ZslbenchError(f"--set {name} and --space {name}: leave out one of the two.")
+        if names.count(name) > 1:
+            raise ZslbenchError(f"--space names {name} twice: leave out one of the two.")
+    return space
+
+
+def _parse(cls: type[Method], method: str, text: str) -> Parameter:
+    name, equals, values = text.partition("=")
+    if name not in cls.Config.model_fields:
+        raise unknown(f"setting of {method}", name, cls.Config.model_fields)
+    declared = _declared(cls.Config, name)
+    if not equals and declared is not None:
+        return declared
+    if "|" in values:
+        return Parameter(name, choices=_choices(cls, method, name, values.split("|")))
+    if declared is None:
+        raise ZslbenchError(f"--space {text}: {name} has no range. Name choices: {name}=a|b.")
+    return _range(text, declared, bounds(cls.Config.model_fields[name]))
+
+
+def _choices(cls: type[Method], method: str, name: str, values: Sequence[str]) -> tuple[Any, ...]:
+    try:
+        parsed = [cls.Config.parse({name: value}, method) for value in values]
+    except ZslbenchError as error:
+        raise ZslbenchError(str(error).replace("--set", "--space", 1)) from None
+    return tuple(dict.fromkeys(getattr(config, name) for config in parsed))
+
+
+def _range(text: str, declared: Parameter, allowed: tuple[float, float]) -> Parameter:
+    name, scale = declared.name, text.partition("=")[2].split(":")
+    try:
+        low, high = map(float, scale[:2])
+    except ValueError:
+        low = high = float("nan")
+    log = scale[2:] == ["log"]
+    if not low < high or not (log or len(scale) == 2) or (declared.whole and (low % 1 or high % 1)):
+        kind = "whole numbers" if declared.whole else "numbers"
+        raise ZslbenchError(
+            f"--space {text}: write it as {name}=low:high, {name}=low:high:log or {name}=a|b|c, "
+            f"with {kind}, the lower one first."
+        )
+    if low < allowed[0] or high > allowed[1] or (log and low <= 0):
+        least = "more than 0 on a logarithmic scale, and at least " if log else ""
+        raise ZslbenchError(
+            f"--space {text}: {name} may be {least}{allowed[0]:g} to {allowed[1]:g}. "
+            "Choose a range within these bounds."
+        )
+    return Parameter(name, low, high, log, declared.whole, symbol=declared.symbol)
+
+
+def cells(space: Sequence[Parameter], points: int) -> list[dict[str, Any]]:
+    """Return every cell of the grid over a space, the last parameter fastest."""
+    names = [parameter.name for parameter in space]
+    axes = product(*(parameter.points(points) for parameter in space))
+    return [dict(zip(names, cell, strict=True)) for cell in axes]

@@ -1,0 +1,158 @@
+"""Trials of a sweep: a point, tried in tuning worlds; then another look, and one test, of the best.
+
+Only `final_test` sees the final world.
+"""
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+
+from zslbench.errors import ZslbenchError
+from zslbench.execute import execute, slots_of
+from zslbench.protocol import World, fresh_worlds
+from zslbench.records import Choice, RunRecord, Trial, digest
+from zslbench.run import StoppedError, Tick, no_tick, select
+from zslbench.studies.search import SweepPlan
+from zslbench.tracking import Store
+
+Ask = Callable[[int, float], bool]
+
+
+class Watch:
+    """Follows a selection; how far it is, and what it has found, as one number for each step.
+
+    A step is an epoch, those of the worlds before counted in. Its value is the sum over the worlds
+    so far of the best H found in each (over epochs and gamma), divided by the number of all worlds:
+    at equal steps two trials have seen equally much of the same worlds, it never falls, and at
+    the last step it is an upper bound of the objective.
+
+    Args:
+        worlds: How many there are.
+        length: Steps in one world.
+        ask: Told (step, value); True ends the selection.
+    """
+
+    def __init__(self, worlds: int, length: int, ask: Ask) -> None:
+        self._best, self._length, self._ask = np.zeros(worlds), length, ask
+        self.step = 0
+
+    @property
+    def value(self) -> float:
+        """The value of the present step."""
+        return float(self._best.mean())
+
+    def __call__(self, world: int, epoch: int, best_h: float) -> bool:
+        """Take in the end of an epoch; return whether to stop."""
+        self._best[world - 1] = best_h
+        self.step = (world - 1) * self._length + epoch
+        return self._ask(self.step, self.value)
+
+
+def objective(choice: Choice) -> float:
+    """Return the mean H over the worlds at the chosen epoch and gamma: what a sweep maximises."""
+    return float(np.mean([world.scores.h for world in choice.worlds]))
+
+
+def run_trial(
+    plan: SweepPlan,
+    store: Store,
+    number: int,
+    params: Mapping[str, Any],
+    ask: Ask = lambda step, value: False,
+    tick: Tick = no_tick,
+    worlds: Sequence[World] | None = None,
+) -> Trial:
+    """Try a point and commit what came of it.
+
+    Args:
+        plan: The sweep.
+        store: Where the record goes.
+        number: The trial's.
+        params: The point.
+        ask: Told (step, value) at every epoch's end; True ends the trial, which is then pruned.
+        tick: Progress.
+        worlds: Where a second look is taken.
+
+    Raises:
+        ZslbenchError: Where the user can mend something; whatever else is raised fails the trial.
+    """
+    began, job = perf_counter(), plan.job(params)
+    slots = slots_of(store, digest([plan.key, job.spec.choice_key]))
+    watch = Watch(job.spec.tuning_worlds, plan.length(params), ask)
+    found: dict[str, Any] = {"state": "complete", "value": None}
+    trace = ""
+    try:
+        choice = select(job.spec, job.dataset, tick, slots, watch, worlds)
+        found |= {"value": objective(choice), "choice": choice}
+    except StoppedError:
+        found |= {"state": "pruned", "value": watch.value}
+    except ZslbenchError:
+        raise
+    except Exception as error:
+        found |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
+        trace = "".join(traceback.format_exception(error))
+    look: Literal[1, 2] = 2 if worlds else 1
+    record = Trial(
+        key=plan.trial_key(number, look), sweep=plan.key, number=number, look=look,
+        params=dict(params), spec=job.spec,
+        steps=watch.step, seconds=perf_counter() - began, **found,
+    )  # fmt: skip
+    store.commit(record, lambda folder: _write_trace(folder, trace))
+    slots("").clear()
+    return record
+
+
+def _write_trace(folder: Path, trace: str) -> None:
+    if trace:
+        (folder / "traceback.txt").write_text(trace)
+
+
+def look_again(
+    plan: SweepPlan, store: Store, points: Mapping[int, Mapping[str, Any]], tick: Tick = no_tick
+) -> list[Trial]:
+    """Try points again in worlds with class splits, images held out and seeds of their own.
+
+    The best of many trials is in part the luckiest. A second look at a few of them is lucky only
+    as the best of few; but its worlds are cut from the same training classes, so that what is
+    peculiar to those stays.
+
+    Args:
+        plan: The sweep.
+        store: Holds the second looks taken before, which are not taken again.
+        points: By the numbers of their trials.
+        tick: Progress.
+    """
+    worlds = fresh_worlds(plan.base.dataset, plan.base.spec.tuning_worlds)
+    found = []
+    for number, params in points.items():
+        key = plan.trial_key(number, 2)
+        record = store.get("trial", key) if store.has("trial", key) else None
+        if not isinstance(record, Trial):
+            stage = f"second look at trial {number}, "
+            record = run_trial(
+                plan, store, number, params, worlds=worlds,
+                tick=lambda s, done, total, before=stage: tick(before + s, done, total),  # type: ignore[misc]
+            )  # fmt: skip
+            store.sync()
+        found.append(record)
+    return found
+
+
+def final_test(
+    plan: SweepPlan, store: Store, number: int, params: Mapping[str, Any], tick: Tick = no_tick
+) -> RunRecord | None:
+    """Fit a point once in the final world and open its test labels; None if the run failed.
+
+    The choice is the one that its trial made. A test done before is read, not done again.
+    """
+    job, key = plan.job(params), plan.trial_key(number)
+    tried = store.get("trial", key)
+    if isinstance(tried, Trial) and tried.choice and not store.has("choice", job.spec.choice_key):
+        store.commit(tried.choice)
+    execute([job], store, tick)
+    record = store.get("run", job.spec.key)
+    return record if isinstance(record, RunRecord) else None
