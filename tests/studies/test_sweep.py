@@ -429,9 +429,8 @@ def test_second_look_is_taken_once_elsewhere_and_recorded(store, dataset, interr
         assert {w.name for w in look.choice.worlds}.isdisjoint(w.name for w in first.choice.worlds)
     assert look_again(plan, store, points) == looks
     assert len(calls) == 2
-    assert "trial 0, second look" in {run.info.run_name for run in shown(store, "trial")} or (
-        0 not in points
-    )
+    names = {run.info.run_name for run in shown(store, "trial")}
+    assert {f"trial {number}, second look" for number in points} <= names
 
 
 def test_winner_is_tested_once_by_the_choice_of_its_trial(store, dataset, interrupt):
@@ -444,6 +443,13 @@ def test_winner_is_tested_once_by_the_choice_of_its_trial(store, dataset, interr
     assert record.spec.config["rate"] == best.params["rate"]
     assert final_test(plan, store, best.number, best.params) == record
     assert dataset.test_labels.openings == store.ledger().total() == 1
+
+
+def test_test_that_fails_is_told(store, dataset, monkeypatch):
+    plan = rate_plan(dataset)
+    best = sweep(plan, store, 1).best()[0]
+    monkeypatch.setattr("zslbench.execute.evaluate", lambda *_: 1 / 0)
+    assert final_test(plan, store, 0, best.params).error == "ZeroDivisionError: division by zero"
 
 
 def test_trial_stopped_by_hand_is_pruned_at_that_step(store, dataset):

@@ -9,7 +9,7 @@ from zslbench.cli import options as opt
 if TYPE_CHECKING:
     from zslbench.cli.output import Display
     from zslbench.data.load import DataRequest
-    from zslbench.report.sweep import SweepReport
+    from zslbench.report.sweep import SweepReport, TrialRow, Winner
     from zslbench.studies.search import SweepPlan
     from zslbench.studies.sweep import Swept
     from zslbench.tracking import Store
@@ -163,27 +163,40 @@ def _report(
     plan: "SweepPlan", store: "Store", found: "Swept", top: int, test: bool, display: "Display"
 ) -> "SweepReport":
     """Look again at the best trials, test the winner, and put it all together."""
-    from zslbench.report.sweep import SweepReport, TrialRow, Winner, count_states, scores_on_test
-    from zslbench.studies.trials import final_test, look_again
+    from zslbench.report.sweep import SweepReport, TrialRow, count_states
+    from zslbench.studies.trials import look_again
 
     ranked = found.best()
     looks = look_again(plan, store, {t.number: t.params for t in ranked[:top]}, display.tick)
     second = {look.number: look.value for look in looks}
     rows = [TrialRow(t.number, t.params, t.value or 0.0, second.get(t.number)) for t in ranked]
-    winner = None
-    if rows:
-        row = max(rows[: max(top, 1)], key=lambda r: (r.second_look_h or 0.0, r.h, -r.number))
-        run = final_test(plan, store, row.number, row.params, display.tick) if test else None
-        tests = plan.base.spec.method, plan.base.dataset.test_digest
-        openings = store.ledger()[tests]
-        winner = Winner(row, scores_on_test(run), run.key if run else None, openings)
+    first = sorted(rows[: max(top, 1)], key=lambda r: r.second_look_h or 0.0, reverse=True)
     return SweepReport(
-        found.name,
-        plan.base.spec.method,
-        plan.base.spec.dataset,
-        count_states([trial.state for trial in found.trials]),
-        rows[: max(top, SHOWN)],
-        next((row for row in rows if row.number == 0), None),
-        found.importances,
-        winner,
+        name=found.name,
+        method=plan.base.spec.method,
+        dataset=plan.base.spec.dataset,
+        states=count_states([trial.state for trial in found.trials]),
+        best=rows[: max(top, SHOWN)],
+        defaults=next((row for row in rows if row.number == 0), None),
+        importances=found.importances,
+        winner=_winner(plan, store, first[0], test, display) if first else None,
     )
+
+
+def _winner(
+    plan: "SweepPlan", store: "Store", row: "TrialRow", test: bool, display: "Display"
+) -> "Winner":
+    """Test the winner, if it is to be tested; say so where that fails."""
+    from zslbench.cli.output import say
+    from zslbench.records import Failure, RunRecord
+    from zslbench.report.sweep import Winner, scores_on_test
+    from zslbench.studies.trials import final_test
+
+    run = final_test(plan, store, row.number, row.params, display.tick) if test else None
+    if test and not isinstance(run, RunRecord):
+        why = run.error if isinstance(run, Failure) else "it cannot be read back now"
+        say(f"failed: the test of trial {row.number}: {why}")
+    openings = store.ledger()[plan.base.spec.method, plan.base.dataset.test_digest]
+    if not isinstance(run, RunRecord):
+        return Winner(row, openings=openings)
+    return Winner(row, scores_on_test(run), run.key, openings)

@@ -71,9 +71,9 @@ def count_states(states: Sequence[str]) -> dict[str, int]:
     return {state: found[state] for state in ("complete", "pruned", "failed")}
 
 
-def scores_on_test(record: RunRecord | None) -> dict[str, float] | None:
+def scores_on_test(record: RunRecord) -> dict[str, float]:
     """Return what the rule `validation` reads off a run."""
-    return record.rules["validation"].scores.model_dump() if record else None
+    return record.rules["validation"].scores.model_dump()
 
 
 def as_json(report: SweepReport) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from zslbench.errors import ZslbenchError
 from zslbench.execute import execute, slots_of
 from zslbench.protocol import World, fresh_worlds
-from zslbench.records import Choice, RunRecord, Trial, digest
+from zslbench.records import Choice, Failure, RunRecord, Trial, digest
 from zslbench.run import StoppedError, Tick, no_tick, select
 from zslbench.studies.search import SweepPlan
 from zslbench.tracking import Store
@@ -144,15 +144,20 @@ def look_again(
 
 def final_test(
     plan: SweepPlan, store: Store, number: int, params: Mapping[str, Any], tick: Tick = no_tick
-) -> RunRecord | None:
-    """Fit a point once in the final world and open its test labels; None if the run failed.
+) -> RunRecord | Failure | None:
+    """Fit a point once in the final world and open its test labels.
 
     The choice is the one that its trial made. A test done before is read, not done again.
+
+    Returns:
+        The run, or its failure; None where a run done before cannot be read back now.
     """
     job, key = plan.job(params), plan.trial_key(number)
     tried = store.get("trial", key)
     if isinstance(tried, Trial) and tried.choice and not store.has("choice", job.spec.choice_key):
         store.commit(tried.choice)
-    execute([job], store, tick)
+    report = execute([job], store, tick)
+    if report.failures:
+        return report.failures[0]
     record = store.get("run", job.spec.key)
     return record if isinstance(record, RunRecord) else None
