@@ -5,6 +5,7 @@ import platform
 import resource
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,9 +13,13 @@ from pathlib import Path
 LIBRARIES = ("numpy", "scipy", "torch", "timm", "mlflow", "optuna")
 
 
-@cache
 def environment() -> dict[str, str]:
-    """Return commit, versions, processor and threads."""
+    """Return commit, versions, processor, device and threads."""
+    return {**_unchanging(), "device": device_name()}
+
+
+@cache
+def _unchanging() -> dict[str, str]:
     commit, dirty = git_state()
     return {
         "commit": commit,
@@ -22,7 +27,6 @@ def environment() -> dict[str, str]:
         "zslbench": version("zslbench"),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "device": "cpu",
         "cores": str(os.cpu_count()),
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         **{name: found for name in LIBRARIES if (found := installed(name))},
@@ -53,7 +57,21 @@ def git_state() -> tuple[str, str]:
         return "unknown", "unknown"
 
 
+def device_name() -> str:
+    """Return the GPU's name where networks run on one, else `cpu`; torch is not loaded for it."""
+    torch = sys.modules.get("torch")
+    return str(torch.cuda.get_device_name()) if torch and torch.cuda.is_available() else "cpu"
+
+
+def restart_peak_memory() -> None:
+    """Forget the largest size so far, where the system can (Linux): runs share a process."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory_mib() -> float:
-    """Return the largest resident size of this process so far, in MiB."""
+    """Return the largest resident size of this process since the last restart, in MiB."""
+    with suppress(OSError):
+        return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)

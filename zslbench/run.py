@@ -14,7 +14,7 @@ import numpy as np
 
 from zslbench.checkpoints import Progress, Slot
 from zslbench.data.types import Dataset, Inputs, Subset
-from zslbench.environment import environment, peak_memory_mib
+from zslbench.environment import environment, peak_memory_mib, restart_peak_memory
 from zslbench.localisation import score_view
 from zslbench.method import Method, MethodConfig
 from zslbench.metrics import Float, Int, Outcome, ScoreSummary, summarise
@@ -174,6 +174,7 @@ def evaluate(
         tick: Progress.
         slots: Where a killed fit goes on from.
     """
+    restart_peak_memory()
     method = load_method(spec.method)
     world = final_world(dataset)
     config = method.Config.model_validate(choice.config)
