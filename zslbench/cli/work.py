@@ -52,7 +52,7 @@ def work(
     tell(report, store)
     keys = {job.spec.key for job in jobs}
     stored = [run for run in store.runs() if run.record.key in keys]
-    hidden = report.done + report.reused - len(stored)
+    hidden = len(keys - {failure.spec.key for failure in report.failures}) - len(stored)
     if hidden > 0:
         why = "they are on the server" if store.error else "`zslbench doctor` says why"
         say(f"{hidden} finished runs cannot be read back now and are not shown: {why}")
