@@ -130,8 +130,8 @@ def _inflation_grid(rows: Sequence[Inflated]) -> Grid:
             f"{row.method}\n{row.dataset}",
             *(f"{row.h[rule].mean:.1f}" for rule in rules),
             *(
-                f"{row.optimism[c].mean + row.regret[c].mean:+.1f}\n"
-                f"= {row.optimism[c].mean:.1f} {row.regret[c].mean:+.1f}"
+                f"{_points(row.optimism[c].mean + row.regret[c].mean)}\n"
+                f"= {_points(row.optimism[c].mean)} {_points(row.regret[c].mean)}"
                 for c in CHOSEN
             ),
             f"{row.spread:.1f}",
@@ -139,6 +139,10 @@ def _inflation_grid(rows: Sequence[Inflated]) -> Grid:
         for row in rows
     ]
     return Grid("inflation", ("method", *columns), cells, INFLATION_NOTE)
+
+
+def _points(value: float) -> str:
+    return f"{round(value, 1) + 0.0:+.1f}"  # no -0.0
 
 
 def _localisation_grid(rows: Sequence[Row]) -> Grid:
