@@ -5,13 +5,17 @@ ICCV 2025 (arXiv 2503.10252).
 |---|---|---|---|
 | patch target r (Eq. 4, 6) | in [0, 1], not normalised | top-M 0, rest 1 | `target`: top-M 1 |
 | aggregation (Eq. 4) | W + W T, heads summed | rollout, heads averaged | `aggregation`: rollout |
+| P2A in pass 1 | Alg. 1: of input patches; Eq. 10: of final ones | final | final |
+| word vectors | e "initialised from" them | frozen, two layers learn | frozen, two layers learn |
+| optimiser | SGD (Alg. 1) | Adam made anew each epoch, heads first | AdamW, warm-up, cosine |
+| calibration | not mentioned | best on test | chosen in the tuning worlds |
 | 2 x 2 pooling of scores | 2 x 2 blocks | four in raster order | 2 x 2 blocks |
 | selection in training | Eq. 8 classifier, Alg. 1 attention | attention | `selection`: attention |
 | selection of pass 2, and at test | the same; classifier | by mean token; all 49 | as the paper |
 | e (Eq. 7, 9) | added to unselected patches | the same, layout scrambled | added, in layout |
 | pooling (Eq. 10) | max over the selected | mean | `pooling`: max |
 | logits (Eq. 11) | cosine, sigma 5 | dot, scale 5 | `logits`, `scale`: cosine 20 |
-| L_JSD (Eq. 13) | half the Jeffreys divergence | one-way KL, T = 20 | `consistency` |
+| L_JSD (Eq. 13) | half the Jeffreys divergence | one-way KL, T = 20 | `consistency`, T = 1 |
 | other losses | none | attribute decorrelation | none |
 | 196 to 49 tokens | "aggregated 2 x 2" | at both ends, blocks run on all | `merge` |
 
@@ -184,6 +188,7 @@ class SVIP(TrainedMethod):
             chosen = top(scores if config.selection == "attention" else patch_logits, config.M)
         else:
             chosen = self._drawn(patches, torch.rand(patches.shape[:2], device=patches.device))
+        del row  # every layer's attention, not needed by the second pass
         one = self._classify(*first, chosen, class_attributes)
         two = self._second_pass(patches, chosen, class_attributes)
         losses = {
@@ -253,9 +258,9 @@ class SVIP(TrainedMethod):
             if self.config.pooling == "class_token":
                 return scores, chosen
             _, final, counted = self._encode_chosen(patches, chosen)
-            maps = final.new_full((*chosen.shape, len(self.network.words)), -torch.inf)
-            places = chosen if self.config.unselected == "drop" else torch.ones_like(chosen)
             seen = self.network.to_attributes(final).masked_fill(~counted[..., None], -torch.inf)
+            maps = seen.new_full((*chosen.shape, seen.shape[-1]), -torch.inf)
+            places = chosen if self.config.unselected == "drop" else torch.ones_like(chosen)
             maps[places] = seen.flatten(0, 1)
             return scores, chosen, maps
 

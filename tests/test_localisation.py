@@ -39,7 +39,8 @@ def view(patches, kept=None, attributes=None):
 def test_patches_are_ranked_against_those_a_quarter_of_which_is_object():
     """Item 1: the object in the third patch; item 0: in the first two."""
     found = score_view(view([[0, 1, 2, 3], [4, 1, 2, 0]]), TwoImages(), ITEMS)
-    assert found == {"patch_auc": pytest.approx(100 * (2 / 3 + 3 / 4) / 2)}
+    assert found["patch_auc"] == pytest.approx(100 * (2 / 3 + 3 / 4) / 2)
+    assert found["patch_auc_centre"] == pytest.approx(50)
 
 
 def test_ties_rank_as_chance_does():
@@ -52,6 +53,7 @@ def test_kept_patches_are_counted_beside_all_patches():
     found = score_view(view(np.zeros((2, 4)), kept), TwoImages(), ITEMS)
     assert found["patch_precision"] == pytest.approx(50)
     assert found["patch_precision_random"] == pytest.approx(100 * 3 / 8)
+    assert found["patch_precision_best"] == pytest.approx(100 * 3 / 4)
 
 
 def test_attributes_are_looked_for_in_the_images_that_show_them():
@@ -62,6 +64,7 @@ def test_attributes_are_looked_for_in_the_images_that_show_them():
     found = score_view(view(np.zeros((2, 4)), None, attributes), TwoImages(), ITEMS)
     assert found["attribute_hit"] == pytest.approx(100 * 2 / 3)
     assert found["attribute_hit_random"] == pytest.approx(100 / 4)
+    assert found["attribute_hit_centre"] == pytest.approx(100 / 3)
 
 
 def test_a_view_made_from_the_truth_is_perfect(tmp_path):

@@ -22,9 +22,10 @@ def world():
 
 
 def few(world, number):
-    """A train set of the first few images."""
+    """A train set of a few images, spread over all classes."""
     train = world.train_set(SVIP)
-    return replace(train, inputs=train.inputs[:number], labels=train.labels[:number])
+    items = np.linspace(0, len(train.labels) - 1, number).astype(int)
+    return replace(train, inputs=train.inputs[items], labels=train.labels[items])
 
 
 def fitted(world, epochs=1, number=64, method=ViTAttributeHead, **settings):
@@ -111,7 +112,7 @@ def test_a_loss_that_is_not_finite_stops_the_fit_and_says_which(world, monkeypat
         fitted(world)
 
 
-def test_seeds_part_ways_and_one_more_epoch_moves_no_earlier_order(world):
+def test_seeds_part_ways(world):
     one, other = (SVIP(SVIP.Config(epochs=1, batch_size=16), seed) for seed in (0, 1))
     first, second = (next(iter(m.fit(few(world, 32)))).losses for m in (one, other))
     assert first != second

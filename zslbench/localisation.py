@@ -20,21 +20,36 @@ def score_view(view: View, parts: PartTruth, items: Int) -> dict[str, float]:
 
     * `patch_auc`: the chance that a patch on the object outranks one off it; 50 is blind. A patch
       is on the object if that covers a quarter of it.
-    * `patch_precision`: the share of kept patches that are on the object, and
-      `patch_precision_random`: of all patches.
+    * `patch_precision`: the share of kept patches that are on the object; `_random`: of all
+      patches; `_best`: of the best as many.
     * `attribute_hit`: over images and the attributes they show, how often the patch with the
-      highest response shows the bearing part, and `attribute_hit_random`: a random patch.
-      Attributes of the whole object are left out.
+      highest response shows the bearing part; `_random`: a random patch. Attributes of the whole
+      object are left out.
+
+    `_centre` is what one gets without looking, by nearness to the middle of the image.
     """
     grid = round(view.patches.shape[1] ** 0.5)
     on_object = _share(parts.part_maps[items] > 0, grid) >= ON_OBJECT
-    found = {"patch_auc": _auc(view.patches, on_object)}
+    nearness = np.broadcast_to(_nearness(grid), view.patches.shape)
+    found = {
+        "patch_auc": _auc(view.patches, on_object),
+        "patch_auc_centre": _auc(nearness, on_object),
+    }
     if view.kept is not None:
         found["patch_precision"] = 100 * float(on_object[view.kept].mean())
         found["patch_precision_random"] = 100 * float(on_object.mean())
+        best = np.minimum(on_object.sum(axis=1), view.kept.sum(axis=1))
+        found["patch_precision_best"] = 100 * float(best.sum() / view.kept.sum())
     if view.attributes is not None:
         found |= _attribute_hits(view.attributes, parts, items, grid)
     return found
+
+
+def _nearness(grid: int) -> NDArray[np.float64]:
+    """Return `[grid * grid]`: minus the squared distance of each patch from the middle."""
+    steps = np.arange(grid) - (grid - 1) / 2
+    nearness: NDArray[np.float64] = -(steps[:, None] ** 2 + steps**2).ravel()
+    return nearness
 
 
 def _share(mask: Bool, grid: int) -> NDArray[np.float64]:
@@ -62,7 +77,8 @@ def _attribute_hits(
     maps: NDArray[np.floating], parts: PartTruth, items: Int, grid: int
 ) -> dict[str, float]:
     winners, rows = maps.argmax(axis=1), np.arange(len(items))
-    hits, chances = [], []
+    middle = int(_nearness(grid).argmax())
+    hits, chances, central = [], [], []
     for attribute in range(maps.shape[2]):
         mask = parts.mask(attribute, items)
         bearing = _share(mask, grid) > 0
@@ -71,7 +87,9 @@ def _attribute_hits(
             continue
         hits.append(bearing[rows, winners[:, attribute]][counted])
         chances.append(bearing.mean(axis=1)[counted])
+        central.append(bearing[counted, middle])
     return {
         "attribute_hit": 100 * float(np.concatenate(hits).mean()),
         "attribute_hit_random": 100 * float(np.concatenate(chances).mean()),
+        "attribute_hit_centre": 100 * float(np.concatenate(central).mean()),
     }

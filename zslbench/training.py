@@ -57,6 +57,7 @@ class TrainedMethod(Method):
     """A method with a network, trained on images by AdamW with warm-up and a cosine schedule."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({"images"})
+    precision: ClassVar[str] = "bfloat16" if torch.cuda.is_available() else "float32"
     network: nn.Module
     source: BackboneSource
     optimiser: torch.optim.Optimizer
@@ -254,11 +255,16 @@ def augment(images: Tensor, chance: np.random.Generator) -> Tensor:
 
 
 def class_logits(predicted: Tensor, table: Tensor, how: str, scale: float) -> Tensor:
-    """Return `[B, C]`: scaled cosine or dot product of predicted and class attributes."""
-    if how == "cosine":
-        predicted = nn.functional.normalize(predicted.float(), dim=-1)
-        table = nn.functional.normalize(table, dim=-1)
-    return scale * predicted @ table.T.to(predicted.dtype)
+    """Return `[B, C]`: scaled cosine or dot product of predicted and class attributes.
+
+    In float32 whatever the forward pass was in: scores of bf16 would tie.
+    """
+    with torch.autocast(predicted.device.type, enabled=False):
+        predicted, table = predicted.float(), table.float()
+        if how == "cosine":
+            predicted = nn.functional.normalize(predicted, dim=-1)
+            table = nn.functional.normalize(table, dim=-1)
+        return scale * predicted @ table.T
 
 
 def device() -> torch.device:

@@ -102,7 +102,7 @@ def peak_growth(name, backbone):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peaks are read from /proc")
-@pytest.mark.parametrize("backbone", ["plumage_vit", "random:vit_base_patch16_224"])
+@pytest.mark.parametrize("backbone", ["random:vit_base_patch16_224"])
 def test_peak_memory_of_a_step(backbone):
     ours, plain = (peak_growth(name, backbone) for name in ("svip", "vit_attr_head"))
     print(f"\nsvip on {backbone}: peak {ours:.0f} MiB, plain {plain:.0f} MiB: {ours / plain:.2f}")
@@ -117,6 +117,7 @@ def peak_kib():
 
 def _grow(name, backbone):
     source = find_backbone(backbone)
+    source.build()  # imports are paid before the counting begins
     before = peak_kib()
     model, batch, _ = prepared(name, source.record.name)
     for _ in range(2):

@@ -23,9 +23,13 @@ def test_class_row_equals_the_product_of_whole_matrices(how):
     for layer in weights:
         row(layer)
     mixed = [(w.mean(dim=1)[0] + torch.eye(5)) / 2 for w in weights]
+    summed = [w.sum(dim=1)[0] for w in weights]
+    literal = summed[0]
+    for layer in summed[1:]:
+        literal = literal + literal @ layer
     expected = {
         "rollout": mixed[2] @ mixed[1] @ mixed[0],
-        "eq4": mixed[0] @ mixed[1] @ mixed[2],
+        "eq4": literal / literal.sum(dim=-1, keepdim=True),
         "last": weights[2].mean(dim=1)[0],
     }[how]
     torch.testing.assert_close(row.patches()[0], expected[0, 1:])

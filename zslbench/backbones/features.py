@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from zslbench.backbones.create import Source
 from zslbench.data.types import Dataset, content_digest
+from zslbench.seeding import derive_seed
 
 BATCH = 128
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 
 
 def with_features(
@@ -44,7 +45,9 @@ def extract(
 
     from zslbench.training import device, normalise
 
-    network = source.build().to(device()).eval()
+    with torch.random.fork_rng():  # a random start is the same one wherever it is extracted
+        torch.manual_seed(derive_seed(0, "features", source.record.name))
+        network = source.build().to(device()).eval()
     found, n = [], len(dataset.inputs)
     with torch.inference_mode():
         for first in range(0, n, BATCH):

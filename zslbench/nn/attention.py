@@ -1,9 +1,9 @@
-"""Attention aggregated over layers: only the class token's row, nothing of size T x T kept long.
+"""Attention aggregated over layers: only the class token's row.
 
 With head-averaged attention A_l (rows sum to 1), rollout (Abnar and Zuidema, ACL 2020) is
 R = B_L ... B_1 with B_l = (A_l + I) / 2; SVIP's Eq. 4, W^l = W^{l-1} + W^{l-1} T^l, multiplies in
-the other order, W^L = (I + T^1) ... (I + T^L). The class row of Eq. 4 needs no layer but the one at
-hand; that of rollout needs the last layer first.
+the other order, W^L = T^1 (I + T^2) ... (I + T^L), T^l summed over heads. The class row of Eq. 4
+needs no layer but the one at hand; that of rollout needs the last layer first, so it keeps all.
 """
 
 from typing import Literal
@@ -18,8 +18,8 @@ class ClassRow:
     """Collects what one forward pass shows, and gives the class token's aggregated row.
 
     Args:
-        how: `rollout`; `eq4`, the paper's order with rows kept at sum 1 (as printed, heads summed,
-            they reach 10^13); `last`, the last layer's attention alone.
+        how: `rollout`; `eq4`, the paper's, each row divided by its sum (as printed it reaches
+            10^13); `last`, the last layer's attention alone.
     """
 
     def __init__(self, how: Aggregation) -> None:
@@ -32,14 +32,11 @@ class ClassRow:
         mean = weights.detach().float().mean(dim=1)
         if self.how == "rollout":
             self._layers.append(mean)
-        elif self.how == "last":
+        elif self.how == "last" or self._row is None:
             self._row = mean[:, 0]
-        elif self._row is None:
-            first = torch.zeros_like(mean[:, 0])
-            first[:, 0] = 1.0
-            self._row = (first + mean[:, 0]) / 2
         else:
-            self._row = (self._row + _row_times(self._row, mean)) / 2
+            heads = weights.shape[1]
+            self._row = (self._row + heads * _row_times(self._row, mean)) / (1 + heads)
 
     def patches(self) -> Tensor:
         """Return `[B, T - 1]` scores of the patches."""

@@ -28,16 +28,15 @@ INFLATION_NOTE = (
     "images says of itself beyond the other half) + regret (what our choice cost), in points."
 )
 LOCALISATION = {
-    "patch_auc": "patches ranked (AUC; 50 is blind)",
+    "patch_auc": "patches ranked (AUC)",
     "patch_precision": "patches kept on the object",
-    "patch_precision_random": "any patch",
     "attribute_hit": "attributes found on their part",
-    "attribute_hit_random": "any patch",
 }
 LOCALISATION_NOTE = (
     "In percent, on test images, at the chosen epoch, with the 95 % interval over seeds. A patch "
     "is on the object if that covers a quarter of it; an attribute is found if its best patch "
-    "shows the bearing part."
+    "shows the bearing part. Without looking: any patch, or the ones nearest to the middle; best: "
+    "as many patches as are kept, all on the object where there are enough."
 )
 
 PAPER_NOTE = (
@@ -156,7 +155,13 @@ def _found(localisation: dict[str, Interval]) -> list[str]:
     found = []
     for name in LOCALISATION:
         share = localisation.get(name)
-        found.append(f"{share.mean:.1f}\n[{share.low:.1f}, {share.high:.1f}]" if share else "-")
+        if share is None:
+            found.append("-")
+            continue
+        known = {base: localisation.get(f"{name}_{base}") for base in ("random", "centre", "best")}
+        beside = [f"{base} {k.mean:.1f}" for base, k in known.items() if k is not None]
+        lines = [f"{share.mean:.1f}", f"[{share.low:.1f}, {share.high:.1f}]", ", ".join(beside)]
+        found.append("\n".join(lines))
     return found
 
 
