@@ -76,7 +76,7 @@ def test_training_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
         for _ in range(4):
             process = start(results)
             wait_for_training(process, results)
-            time.sleep(draw.uniform(0, training / 2))
+            time.sleep(draw.uniform(0, training / 4))
             kills += process.poll() is None
             process.kill()
             process.communicate()
