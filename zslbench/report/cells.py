@@ -16,8 +16,9 @@ NOTES = (
     "First line: mean over seeds. [ ]: 95 % interval over images and seeds, these classes fixed. "
     "( ): over new classes as well.",
     "p: T1 against 200 permutations of the unseen classes' identities, with their 95th percentile.",
-    "Epoch, gamma and open settings were chosen in the tuning worlds, unless the rule is "
-    "`published`; opened: times this method has looked at these test labels.",
+    "Epoch, gamma and open settings were chosen once, in the tuning worlds, unless the rule is "
+    "`published`; intervals are given that choice. Opened: times this method has looked at these "
+    "test labels.",
 )
 PAIRED_NOTE = (
     "Differences over the same images and seeds, intervals as above; p two-sided, these classes "
