@@ -25,6 +25,7 @@ On a grid of 7 x 7 nothing is merged, and the two defects of merging vanish.
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -137,16 +138,16 @@ class SVIPReleased(TrainedMethod):
 
     def setup(self, train: TrainSet) -> None:
         """Build the network; with a checkpoint, take its weights."""
-        source = self.source_of(self.config)
-        super().setup(train if source is None else TrainSet(
-            train.inputs, train.labels, train.class_attributes, train.word_vectors, backbone=source
-        ))  # fmt: skip
         groups = train.attribute_groups
         self.groups = None if groups is None else torch.from_numpy(groups)
-        if source is not None:
-            state = _released_state(Path(self.config.checkpoint))
-            words = {"words": self.network.words}
-            self.network.load_state_dict({_ours(name): v for name, v in state.items()} | words)
+        if not self.config.checkpoint:
+            super().setup(train)
+            return
+        path = Path(self.config.checkpoint)
+        state = _released_state(path)
+        super().setup(replace(train, backbone=shaped_like(state, path)))
+        words = {"words": self.network.words}
+        self.network.load_state_dict({_ours(name): v for name, v in state.items()} | words)
 
     def begin(self) -> None:
         """Make the optimiser of the warm-up: the heads' alone."""

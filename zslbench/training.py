@@ -110,7 +110,7 @@ class TrainedMethod(Method):
         self.epoch = 0
         if after is not None:
             self._resume(after)
-        while self.epoch < self.config.epochs:
+        while self.epoch < self.epochs(self.config):
             losses = self.train_epoch(prepared, self.epoch + 1)
             if not all(map(math.isfinite, losses.values())):
                 raise FloatingPointError(

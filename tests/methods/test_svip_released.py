@@ -213,6 +213,16 @@ def test_a_released_checkpoint_gives_its_scores(tmp_path, nested):
     assert model.source.size == 112
 
 
+def test_a_checkpoint_is_one_epoch_that_trains_nothing(tmp_path):
+    torch.save(released_layout(), tmp_path / "svip.pth")
+    model = SVIPReleased.from_checkpoint(tmp_path / "svip.pth", WORDS, M=30)
+    before = model.state()
+    train = replace(toy_for(SVIPReleased).train_set(SVIPReleased), word_vectors=WORDS)
+    assert [epoch.number for epoch in model.fit(train)] == [1]
+    for name, value in model.state().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
 class Bomb:
     def __reduce__(self):
         return (pytest.fail, ("a pickle was executed",))
