@@ -11,10 +11,15 @@ Form = Literal["l2", "raw"]
 RANK_TOLERANCE = 1e-12
 
 
+def row_norms(matrix: Float) -> Float:
+    """Return the L2 norm of each row, `[n, 1]`, 1e-12 at the least."""
+    norms: Float = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))[:, None]
+    return np.maximum(norms, 1e-12)
+
+
 def unit_rows(matrix: Float) -> Float:
     """Return rows divided by their L2 norms; rows of zeros stay."""
-    norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))[:, None]
-    unit: Float = matrix / np.maximum(norms, 1e-12)
+    unit: Float = matrix / row_norms(matrix)
     return unit
 
 
@@ -27,6 +32,13 @@ def rows_of(batch: NDArray[Any], form: Form) -> Float:
 def training_rows(train: TrainSet, form: Form) -> Float:
     """Return the features `[n, d]` of all training items."""
     return rows_of(train.inputs[np.arange(len(train.inputs))], form)
+
+
+def class_sums(features: Float, labels: NDArray[np.int64], classes: int) -> Float:
+    """Return the sum of each class's features, `[C, d]`."""
+    sums = np.zeros((classes, features.shape[1]))
+    np.add.at(sums, labels, features)
+    return sums
 
 
 def diagonalise(gram: Float) -> tuple[Float, Float]:

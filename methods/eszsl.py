@@ -26,6 +26,8 @@ from zslbench.method import (
     hyper,
 )
 
+from ._features import class_sums, row_norms, training_rows
+
 GRID = tuple(10.0**power for power in range(-3, 4))
 
 
@@ -63,12 +65,9 @@ class ESZSL(ClosedFormMethod):
     @classmethod
     def prepare(cls, train: TrainSet, config: Any) -> Decomposition:
         """Diagonalise X X' and S S', so that each pair of regularisers costs two divisions."""
-        features = train.inputs[np.arange(len(train.inputs))].astype(np.float64)
-        if config.features == "l2":
-            features /= _norms(features)
+        features = training_rows(train, config.features)
         attributes = train.class_attributes.astype(np.float64)
-        by_class = np.zeros((len(attributes), features.shape[1]))
-        np.add.at(by_class, train.labels, features)
+        by_class = class_sums(features, train.labels, len(attributes))
         if config.targets == "signed":
             by_class = 2 * by_class - by_class.sum(axis=0)
         feature_values, feature_basis = np.linalg.eigh(features.T @ features)
@@ -89,7 +88,7 @@ class ESZSL(ClosedFormMethod):
         """Return x' W s for each item and class."""
         features = np.asarray(batch, dtype=np.float64)
         raw: Float = np.linalg.multi_dot([features, self.weights, class_attributes.T])
-        return raw / _norms(features) if self.config.features == "l2" else raw
+        return raw / row_norms(features) if self.config.features == "l2" else raw
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return W `[d, K]`."""
@@ -98,8 +97,3 @@ class ESZSL(ClosedFormMethod):
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take W back."""
         self.weights = np.asarray(state["weights"], dtype=np.float64)
-
-
-def _norms(features: Float) -> Float:
-    norms: Float = np.sqrt(np.einsum("ij,ij->i", features, features))[:, None]
-    return np.maximum(norms, 1e-12)

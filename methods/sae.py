@@ -29,7 +29,7 @@ from zslbench.method import (
     hyper,
 )
 
-from ._features import diagonalise, rows_of, training_rows, unit_rows
+from ._features import class_sums, diagonalise, rows_of, training_rows, unit_rows
 
 GRID = tuple(10.0 ** (power / 2) for power in range(-4, 6))
 
@@ -67,8 +67,7 @@ class SAE(ClosedFormMethod):
         """Diagonalise S S' and X X' once, so that a lambda costs one division an entry."""
         features = training_rows(train, config.features)
         attributes = train.class_attributes.astype(np.float64)
-        by_class = np.zeros((len(attributes), features.shape[1]))
-        np.add.at(by_class, train.labels, features)
+        by_class = class_sums(features, train.labels, len(attributes))
         counts = np.bincount(train.labels, minlength=len(attributes))
         attribute_values, attribute_basis = diagonalise(
             attributes.T @ (counts[:, None] * attributes)

@@ -1,10 +1,13 @@
 """Fixtures that many tests share: the real data, and tiny datasets in xlsa17's shape."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.io import savemat
+
+from zslbench.cli import main
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -48,6 +51,23 @@ def write_tiny(folder, seed=0, classes=12, unseen=3, per_class=12):
     }
     savemat(folder / "res101.mat", items)
     return folder
+
+
+@pytest.fixture
+def zslbench(monkeypatch, capsys):
+    """Return a function that runs a command line: exit status, standard output, standard error."""
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["zslbench", *map(str, words)])
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -40,9 +40,8 @@ def inflation(outcomes: Mapping[int, Outcome], epoch: int, gamma: float) -> dict
     read: dict[Chosen, list[tuple[float, float, float]]] = {chosen: [] for chosen in CHOSEN}
     for cut in range(CUTS):
         half = stratified_half(labels, cut)
-        for mask in (half, ~half):
-            here = {e: _part(outcome, mask) for e, outcome in outcomes.items()}
-            there = {e: _part(outcome, ~mask) for e, outcome in outcomes.items()}
+        halves = [{e: _part(o, mask) for e, o in outcomes.items()} for mask in (half, ~half)]
+        for here, there in (halves, halves[::-1]):
             for chosen in CHOSEN:
                 e, g = _choose(here, epoch, gamma, chosen)
                 ours = there[epoch].scores(gamma).h

@@ -29,7 +29,8 @@ def score_view(view: View, parts: PartTruth, items: Int) -> dict[str, float]:
     `_centre` is what one gets without looking, by nearness to the middle of the image.
     """
     grid = round(view.patches.shape[1] ** 0.5)
-    on_object = _share(parts.part_maps[items] > 0, grid) >= ON_OBJECT
+    whole = parts.part_maps[items] > 0
+    on_object = _share(whole, grid) >= ON_OBJECT
     nearness = np.broadcast_to(_nearness(grid), view.patches.shape)
     found = {
         "patch_auc": _auc(view.patches, on_object),
@@ -41,7 +42,7 @@ def score_view(view: View, parts: PartTruth, items: Int) -> dict[str, float]:
         best = np.minimum(on_object.sum(axis=1), view.kept.sum(axis=1))
         found["patch_precision_best"] = 100 * float(best.sum() / view.kept.sum())
     if view.attributes is not None:
-        found |= _attribute_hits(view.attributes, parts, items, grid)
+        found |= _attribute_hits(view.attributes, parts, items, whole, grid)
     return found
 
 
@@ -74,17 +75,17 @@ def _auc(scores: NDArray[np.floating], positive: Bool) -> float:
 
 
 def _attribute_hits(
-    maps: NDArray[np.floating], parts: PartTruth, items: Int, grid: int
+    maps: NDArray[np.floating], parts: PartTruth, items: Int, whole: Bool, grid: int
 ) -> dict[str, float]:
     winners, rows = maps.argmax(axis=1), np.arange(len(items))
     middle = int(_nearness(grid).argmax())
     hits, chances, central = [], [], []
     for attribute in range(maps.shape[2]):
         mask = parts.mask(attribute, items)
+        if np.array_equal(mask, whole):
+            continue
         bearing = _share(mask, grid) > 0
         counted = parts.shows(attribute)[items] & bearing.any(axis=1)
-        if np.array_equal(mask, parts.part_maps[items] > 0):
-            continue
         hits.append(bearing[rows, winners[:, attribute]][counted])
         chances.append(bearing.mean(axis=1)[counted])
         central.append(bearing[counted, middle])

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from zslbench.data.types import BackboneSource, Inputs
 from zslbench.errors import ZslbenchError, unknown
@@ -41,6 +42,12 @@ def hyper(
     """
     space: dict[str, Any] = {"symbol": symbol, "log": log, "grid": list(grid)}
     return Field(default, ge=low, le=high, description=doc, json_schema_extra=space)
+
+
+def bounds(info: FieldInfo) -> tuple[float, float] | None:
+    """Return the smallest and the largest value that `hyper` allows; None for other settings."""
+    found = {key: getattr(m, key) for m in info.metadata for key in ("ge", "le") if hasattr(m, key)}
+    return (found["ge"], found["le"]) if found else None
 
 
 AttributeForm = Literal["l2", "raw", "centred"]

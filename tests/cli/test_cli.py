@@ -7,31 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from zslbench.cli import main
-
 COMMANDS = (
     [], ["run"], ["leaderboard"], ["sweep"], ["methods"], ["published"], ["ui"], ["doctor"],
     ["sync"], ["data"], ["data", "list"], ["data", "describe"], ["data", "verify"],
     ["data", "prepare"], ["data", "sheet"], ["features"],
     ["data", "build"],
 )  # fmt: skip
-
-
-@pytest.fixture
-def zslbench(monkeypatch, capsys):
-    """Return a function that runs a command line: exit status, standard output, standard error."""
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["zslbench", *map(str, words)])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")

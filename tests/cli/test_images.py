@@ -1,31 +1,13 @@
 """Images from end to end: a folder of photos, backbones, features, the methods, the birds."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from zslbench.cli import main
-
 BACKBONE = "random:vit_tiny_patch16_224"
 CLASSES = ("wren", "robin", "finch", "crow", "gull", "swan", "owl", "lark")
-
-
-@pytest.fixture
-def zslbench(monkeypatch, capsys):
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["zslbench", *map(str, words)])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return call
 
 
 @pytest.fixture

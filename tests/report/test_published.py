@@ -13,7 +13,6 @@ from typing import get_args
 
 import pytest
 
-from zslbench.cli import main
 from zslbench.records import Exposure
 from zslbench.report.cells import other_grids
 from zslbench.report.leaderboard import Leaderboard, Row
@@ -264,22 +263,6 @@ def test_the_file_travels_in_the_wheel(tmp_path):
     packed = tmp_path / "lib" / "zslbench" / "published"
     assert (packed / "published.csv").read_bytes() == TABLE.read_bytes()
     assert {path.name for path in packed.iterdir()} == {"__init__.py", "published.csv"}
-
-
-@pytest.fixture
-def zslbench(monkeypatch, capsys):
-    """Return a function that runs a command line: exit status, standard output, standard error."""
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["zslbench", *words])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
-
-    return call
 
 
 def test_command_lists_and_checks(zslbench):

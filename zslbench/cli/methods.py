@@ -35,6 +35,7 @@ def describe(name: str) -> dict[str, Any]:
     """Return what a method is, from its file."""
     import inspect
 
+    from zslbench.method import bounds
     from zslbench.registry import load_method
 
     cls = load_method(name)
@@ -42,18 +43,13 @@ def describe(name: str) -> dict[str, Any]:
     settings = {}
     for key, info in cls.Config.model_fields.items():
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        bounds = {
-            k: v
-            for m in info.metadata
-            for k in ("ge", "le")
-            if (v := getattr(m, k, None)) is not None
-        }
+        low, high = bounds(info) or (None, None)
         settings[key] = {
             "default": info.default,
             "type": str(info.annotation).replace("typing.", ""),
             "meaning": info.description or "",
-            "low": bounds.get("ge"),
-            "high": bounds.get("le"),
+            "low": low,
+            "high": high,
             **extra,
         }
     return {

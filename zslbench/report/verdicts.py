@@ -104,9 +104,7 @@ def _reasons(row: Row, published: Published, metric: Printed) -> tuple[str, ...]
         "published value selected on test": (
             published.selected_on_test == "yes" and row.rule != "published"
         ),
-        "our value selected on test": (
-            published.selected_on_test == "no" and "selected on test" in row.marks
-        ),
+        "our value selected on test": (published.selected_on_test == "no" and row.selected_on_test),
         "published value possibly on crops": CROPS in published.notes,
         f"published value transductive ({TRANSDUCTIVE})": transductive == (True, False),
         f"our value transductive ({TRANSDUCTIVE})": transductive == (False, True),

@@ -5,10 +5,8 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any, get_args
 
-from pydantic.fields import FieldInfo
-
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.method import Method, MethodConfig
+from zslbench.method import Method, MethodConfig, bounds
 
 LENGTHS = ("epochs", "batch_size")
 SMALLEST_SHARE = 1e-3
@@ -85,20 +83,14 @@ def default_space(cls: type[Method], settings: Iterable[str] = ()) -> list[Param
 def _declared(config: type[MethodConfig], name: str) -> Parameter | None:
     """Return the range that `hyper` declares for a setting; None where it declares none."""
     info = config.model_fields[name]
-    extra = info.json_schema_extra
-    if not isinstance(extra, dict) or "symbol" not in extra:
+    extra, allowed = info.json_schema_extra, bounds(info)
+    if not isinstance(extra, dict) or "symbol" not in extra or allowed is None:
         return None
-    low, high = bounds(info)
+    low, high = allowed
     log, whole = bool(extra["log"]), int in (info.annotation, *get_args(info.annotation))
     if log and low == 0:
         low = max(1.0, SMALLEST_SHARE * high) if whole else SMALLEST_SHARE * high
     return Parameter(name, low, high, log, whole, symbol=str(extra["symbol"]))
-
-
-def bounds(info: FieldInfo) -> tuple[float, float]:
-    """Return the smallest and the largest value that `hyper` allows."""
-    found = {key: getattr(m, key) for m in info.metadata for key in ("ge", "le") if hasattr(m, key)}
-    return found["ge"], found["le"]
 
 
 def parse_space(
@@ -137,9 +129,10 @@ def _parse(cls: type[Method], method: str, text: str) -> Parameter:
         return declared
     if "|" in values:
         return Parameter(name, choices=_choices(cls, method, name, values.split("|")))
-    if declared is None:
+    allowed = bounds(cls.Config.model_fields[name])
+    if declared is None or allowed is None:
         raise ZslbenchError(f"--space {text}: {name} has no range. Name choices: {name}=a|b.")
-    return _range(text, declared, bounds(cls.Config.model_fields[name]))
+    return _range(text, declared, allowed)
 
 
 def _choices(cls: type[Method], method: str, name: str, values: Sequence[str]) -> tuple[Any, ...]:
