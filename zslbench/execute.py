@@ -18,10 +18,11 @@ from zslbench.tracking import Store
 
 @dataclass(frozen=True)
 class Job:
-    """A run to be done, with the data it is done on."""
+    """A run to be done, with the data it is done on, and what a suite calls its row."""
 
     spec: RunSpec
     dataset: Dataset
+    label: str = ""
 
 
 @dataclass

@@ -6,6 +6,7 @@ import sys
 import typer
 
 from zslbench.cli import (
+    ablate,
     data,
     doctor,
     features,
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(leaderboard.leaderboard)
+app.command()(ablate.ablate)
 app.command()(sweep.sweep)
 app.command()(methods.methods)
 app.command()(published.published)

@@ -51,6 +51,14 @@ class Group:
         return artifacts.read_test(self.runs[0].folder)
 
     @property
+    def data(self) -> tuple[str, str]:
+        """What it was tested on: the dataset's name, for test labels alone tell no pictures apart,
+        and the digest of the test items and their labels.
+        """
+        first = self.records[0]
+        return first.spec.dataset, first.test_digest
+
+    @property
     def test_images(self) -> tuple[int, int]:
         """Numbers of test items, of seen and of unseen classes."""
         labels, seen = self.test

@@ -73,8 +73,7 @@ def _references(groups: Sequence[Group], reference: str) -> list[Group]:
 
 
 def _matches(group: Group, other: Group) -> bool:
-    ours, theirs = group.records[0], other.records[0]
-    return other.rule == group.rule and theirs.test_digest == ours.test_digest
+    return (other.rule, other.data) == (group.rule, group.data)
 
 
 def _common(group: Group, other: Group) -> tuple[int, ...]:

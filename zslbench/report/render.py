@@ -8,7 +8,18 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from zslbench.report.cells import NAMES, NOTES, Grid, control, details, number, other_grids, span
+from zslbench.report.cells import (
+    NAMES,
+    NOTES,
+    Grid,
+    control,
+    details,
+    failed_grid,
+    number,
+    other_grids,
+    paired_grid,
+    span,
+)
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.stats import METRICS
 
@@ -39,6 +50,16 @@ def as_terminal(board: Leaderboard) -> "list[RenderableType]":
     for grid in other_grids(board):
         parts += grid_parts(grid)
     return [*parts, *NOTES]
+
+
+def differences(board: Leaderboard) -> "list[RenderableType]":
+    """Return the paired differences alone, and what failed."""
+    head = "\n".join(filter(None, (board.heading, board.about)))
+    grids = [
+        *([failed_grid(board.failures)] if board.failures else []),
+        *([paired_grid(board.comparisons)] if board.comparisons else []),
+    ]
+    return [_plain(head), *(part for grid in grids for part in grid_parts(grid))]
 
 
 def grid_parts(grid: Grid) -> "list[RenderableType]":
