@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.cli import options as opt
+from zslbench.cli.output import say
 from zslbench.cli.work import work, write_leaderboard
 from zslbench.data.load import DataRequest
 from zslbench.execute import Report
@@ -118,4 +119,5 @@ def make(table: Table, results: Path, *, retry: bool) -> tuple[Leaderboard, Repo
     )
     board = replace(board, title=table.title, about=table.about)
     write_leaderboard(board, results, table.name)
+    say(f"written: {results / table.name}.{{md,csv,json,html,tex}}")
     return board, report

@@ -144,7 +144,7 @@ def _standings_grid(found: Sequence[Standing]) -> Grid:
     rows = [
         [
             f"{s.method}\nrule {s.rule}; datasets: {s.datasets}",
-            "-" if s.mean_rank is None else f"{s.mean_rank:.1f}",
+            "-" if s.mean_rank is None else f"{s.mean_rank:.2f}",
             f"{s.win_rate:.0f}\n{', '.join(f'{name} {win:.0f}' for name, win in s.wins.items())}",
         ]
         for s in found

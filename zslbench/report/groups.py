@@ -52,9 +52,7 @@ class Group:
 
     @property
     def data(self) -> tuple[str, str]:
-        """What it was tested on: the dataset's name, for test labels alone tell no pictures apart,
-        and the digest of the test items and their labels.
-        """
+        """The dataset's name and the digest of its test labels, which tells no pictures apart."""
         first = self.records[0]
         return first.spec.dataset, first.test_digest
 

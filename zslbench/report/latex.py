@@ -14,7 +14,9 @@ from zslbench.stats import METRICS, Metric
 HEAD = r"""% Needs \usepackage{booktabs}. Best bold, second underlined, per dataset and rule; what
 % was selected on test takes neither place. For means alone, without intervals, say before \input:
 % \newcommand{\zslcell}[3]{#1}
-\providecommand{\zslcell}[3]{\shortstack[r]{#1\\{\tiny[#2]}\\{\tiny(#3)}}}"""
+% Names with letters beyond Latin need lualatex and a font that has them.
+\providecommand{\zslcell}[3]{\begin{tabular}[t]{@{}r@{}}#1\\[-.6ex]{\tiny[#2]}\\[-.9ex]{\tiny(#3)}%
+\end{tabular}}"""
 NOTE = (
     r"Mean over seeds. [ ]: 95\,\% interval over images and seeds, these classes fixed. "
     r"( ): over new classes as well."

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -68,7 +69,7 @@ def grid_parts(grid: Grid) -> "list[RenderableType]":
 
     table = Table(title=grid.title, title_justify="left", show_lines=True)
     for place, name in enumerate(grid.columns):
-        table.add_column(name, justify="right" if place else "left")
+        table.add_column(name, justify="right" if place else "left", overflow="fold")
     for cells in grid.rows:
         table.add_row(*map(_plain, cells))
     return [table, grid.note]
@@ -164,8 +165,17 @@ def _flat(row: Row) -> dict[str, Any]:
 
 
 def as_json(board: Leaderboard) -> dict[str, Any]:
-    """Return rows and what else was asked as one JSON document."""
+    """Return rows and what else was asked as one JSON document; an infinite bound is null."""
     document = {"schema_version": 1, **asdict(board)}
     for row in document["rows"]:
         del row["evidence"]
-    return document
+    finite: dict[str, Any] = _finite(document)
+    return finite
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
