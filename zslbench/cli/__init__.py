@@ -8,6 +8,7 @@ import typer
 from zslbench.cli import (
     data,
     doctor,
+    explain,
     features,
     leaderboard,
     methods,
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(leaderboard.leaderboard)
 app.command()(sweep.sweep)
+app.command()(explain.explain)
 app.command()(methods.methods)
 app.command()(published.published)
 app.command()(features.features)
