@@ -14,6 +14,7 @@ from zslbench.cli import (
     methods,
     published,
     run,
+    submit,
     sweep,
     sync,
     ui,
@@ -34,6 +35,7 @@ app.command()(run.run)
 app.command()(leaderboard.leaderboard)
 app.command()(sweep.sweep)
 app.command()(explain.explain)
+app.command()(submit.submit)
 app.command()(methods.methods)
 app.command()(published.published)
 app.command()(features.features)

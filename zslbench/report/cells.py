@@ -20,6 +20,11 @@ NOTES = (
     "`published`; intervals are given that choice. Opened: times this method has looked at these "
     "test labels.",
 )
+EXTERNAL_NOTE = (
+    "External: a matrix of scores handed in, with its gamma. Order and labels are the protocol's; "
+    "how the scores were made, and whether test images had a part in it, nobody here knows. Gamma "
+    "is in standard deviations of class-centred scores on test images."
+)
 PAIRED_NOTE = (
     "Differences over the same images and seeds, intervals as above; p two-sided, these classes "
     "(new classes), adjusted for the number of comparisons (Holm)."
@@ -55,6 +60,11 @@ class Grid:
     columns: tuple[str, ...]
     rows: list[list[str]]
     note: str
+
+
+def notes(board: Leaderboard) -> tuple[str, ...]:
+    """Return what is said below the main table."""
+    return (*NOTES, EXTERNAL_NOTE) if any(row.external for row in board.rows) else NOTES
 
 
 def number(metric: Metric, value: float, sign: str = "") -> str:

@@ -10,7 +10,7 @@ import json
 import re
 from importlib.resources import files
 
-from zslbench.report.cells import NOTES, Grid, other_grids
+from zslbench.report.cells import Grid, notes, other_grids
 from zslbench.report.costs import COSTS, cost
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.report.ledger import ledger
@@ -63,7 +63,7 @@ def as_page(board: Leaderboard) -> str:
         script_hash=_hash(script),
         lead=_lead(board.rows),
         table=table(board.rows),
-        notes="".join(f"<li>{_prose(note)}</li>" for note in NOTES),
+        notes="".join(f"<li>{_prose(note)}</li>" for note in notes(board)),
         sections="\n".join(
             [*_costs(board.rows), ledger(board.rows), *map(_grid, other_grids(board))]
         ),
@@ -98,11 +98,15 @@ def _lead(rows: list[Row]) -> str:
     counted = ", ".join([
         _count(len(rows), "row"), _count(len(methods), "method"), _count(len(datasets), "dataset"),
     ])  # fmt: skip
-    cheats = sum(row.selected_on_test for row in rows)
+    apart = {
+        "epoch or gamma selected on test": sum(row.selected_on_test for row in rows),
+        "scores that were handed in": sum(row.external for row in rows),
+    }
+    told = [f"{_count(number, 'row')} with {what}" for what, number in apart.items() if number]
     held = "Everything was chosen on validation classes; test labels were sealed."
-    if cheats:
+    if told:
         held = (
-            f"Hatched: {_count(cheats, 'row')} with epoch or gamma selected on test, which cannot "
+            f"Hatched: {' and '.join(told)}, which cannot "
             "be compared with the others and stays below them however the table is sorted."
         )
     return f"{counted}. {held}"
@@ -116,6 +120,8 @@ def _costs(rows: list[Row]) -> list[str]:
     shapes = {method: n for n, method in enumerate(dict.fromkeys(row.method for row in rows))}
     by_dataset: dict[str, list[tuple[int, Row]]] = {}
     for number, row in enumerate(rows):
+        if row.external:  # nobody has measured what it cost
+            continue
         by_dataset.setdefault(row.dataset, []).append((number, row))
     figures = [
         f"<figure><figcaption>{escape(dataset)}: {by.title.lower()}</figcaption>"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.records import RuleName
-from zslbench.report.groups import Group
+from zslbench.report.groups import SUBMITTED, Group
 from zslbench.stats import (
     METRICS,
     POPULATIONS,
@@ -60,10 +60,11 @@ def compare(groups: Sequence[Group], reference: str) -> list[Comparison]:
 
 
 def _matches(group: Group, other: Group, reference: str) -> bool:
+    """Return whether a group is the reference's; what was submitted goes with `validation`."""
     ours, theirs = group.records[0], other.records[0]
     return (
         theirs.spec.method == reference
-        and other.rule == group.rule
+        and (other.rule == group.rule or {other.rule, group.rule} == {SUBMITTED, "validation"})
         and theirs.test_digest == ours.test_digest
     )
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIDE, TEXT = 1.6, 6.5
+ATTRIBUTE_NOTE = (
+    "bright: the attribute is seen there; frame: the best patch; hatched: not looked at; outline "
+    "(where known): the part that bears it"
+)
 DARK = 0.2  # of the brightness is left where a method looks least
 DIM = 0.45  # of the brightness is left where a patch is not kept
 
@@ -64,7 +68,7 @@ def patch_figure(pictures: Sequence[Picture], title: str) -> "Figure":
             _hatch(column[2], picture, ~picture.kept)
     for axes, name in zip(grid[:, 0], names, strict=True):
         axes.set_ylabel(name, fontsize=TEXT + 1)
-    _finish(figure, grid, pictures, numbers)
+    _finish(figure, grid, pictures, numbers, "bright: the patch matters more")
     return figure
 
 
@@ -83,7 +87,7 @@ def attribute_figure(pictures: Sequence[Picture], title: str) -> "Figure":
         for place, name in enumerate(picture.attributes):
             _draw_attribute(row[1 + place], picture, place)
             row[1 + place].set_title(fill(name, 24), fontsize=TEXT)
-    _finish(figure, grid, pictures, numbers)
+    _finish(figure, grid, pictures, numbers, ATTRIBUTE_NOTE)
     return figure
 
 
@@ -186,13 +190,16 @@ def _draw_parts(axes: Any, picture: Picture, numbers: Mapping[str, int]) -> None
 
 
 def _finish(
-    figure: "Figure", grid: NDArray[Any], pictures: Sequence[Picture], numbers: Mapping[str, int]
+    figure: "Figure",
+    grid: NDArray[Any],
+    pictures: Sequence[Picture],
+    numbers: Mapping[str, int],
+    note: str,
 ) -> None:
-    """Show images to their edges, and say what the parts' numbers stand for."""
+    """Show images to their edges, and say what is to be seen."""
     edge = len(pictures[0].image) - 0.5
     for axes in grid.flat:
         axes.set(xlim=(-0.5, edge), ylim=(edge, -0.5))
     if numbers:
-        words = "true parts: " + ", ".join(f"{n} {part}" for part, n in numbers.items())
-        width = round(15 * figure.get_figwidth())
-        figure.supxlabel(fill(words, width), fontsize=TEXT)
+        note += "; true parts: " + ", ".join(f"{n} {part}" for part, n in numbers.items())
+    figure.supxlabel(fill(note, round(18 * figure.get_figwidth())), fontsize=TEXT)

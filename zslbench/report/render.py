@@ -8,7 +8,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from zslbench.report.cells import NAMES, NOTES, control, details, number, other_grids, span
+from zslbench.report.cells import NAMES, control, details, notes, number, other_grids, span
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.stats import METRICS
 
@@ -42,7 +42,7 @@ def as_terminal(board: Leaderboard) -> "list[RenderableType]":
         for cells in grid.rows:
             table.add_row(*map(_plain, cells))
         parts += [table, grid.note]
-    return [*parts, *NOTES]
+    return [*parts, *notes(board)]
 
 
 def _plain(text: str) -> Any:
@@ -76,7 +76,7 @@ def as_markdown(board: Leaderboard) -> str:
             _line(["<br>".join(map(_cell, cell.split("\n"))) for cell in row]) for row in grid.rows
         ]
         lines += ["", f"> {grid.note}", ""]
-    return "\n".join([*lines, *(f"> {note}\n" for note in NOTES)])
+    return "\n".join([*lines, *(f"> {note}\n" for note in notes(board))])
 
 
 def _line(cells: Sequence[str]) -> str:
