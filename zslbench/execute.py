@@ -120,4 +120,5 @@ def write_evaluation(folder: Path, evaluation: Evaluation, job: Job) -> None:
     artifacts.write_predictions(folder, evaluation.items, [ordered[c] for c in predicted])
     outcome = artifacts.read_outcome(folder, record.choice.epoch)
     title = f"{record.spec.method} on {record.spec.dataset}, seed {record.spec.seed}"
-    gamma_curve(folder / artifacts.CURVE, outcome, record.choice.gamma, title)
+    words = "chosen on validation" if "validation" in record.rules else "submitted"
+    gamma_curve(folder / artifacts.CURVE, outcome, record.choice.gamma, title, words)

@@ -1,7 +1,6 @@
 """What `run` and `leaderboard` share: plan, execute, read back, print, write."""
 
 import os
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from zslbench.cli.output import Display, print_json, print_parts, say
 from zslbench.data.load import DataRequest
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.execute import Report, execute
+from zslbench.protocol import RULES
 from zslbench.records import RuleName
 from zslbench.registry import method_modules
 from zslbench.report.latex import as_latex
@@ -89,11 +89,10 @@ def check_writable(results: Path) -> None:
 
 def check_rules(rules: Sequence[str]) -> tuple[RuleName, ...]:
     """Return the rules named, in the protocol's order."""
-    known: tuple[RuleName, ...] = typing.get_args(RuleName)
     for rule in rules:
-        if rule not in known:
-            raise unknown("rule", rule, known)
-    return tuple(rule for rule in known if rule in rules)
+        if rule not in RULES:
+            raise unknown("rule", rule, RULES)
+    return tuple(rule for rule in RULES if rule in rules)
 
 
 def tell(report: Report, store: Store) -> None:

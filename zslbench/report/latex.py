@@ -12,7 +12,8 @@ from zslbench.report.podium import Podium, podium
 from zslbench.stats import METRICS, Metric
 
 HEAD = r"""% Needs \usepackage{booktabs}. Best bold, second underlined, per dataset and rule; what
-% was selected on test takes neither place. For means alone, without intervals, say before \input:
+% was selected on test, or is external, takes neither place. For means alone, without intervals,
+% say before \input:
 % \newcommand{\zslcell}[3]{#1}
 \providecommand{\zslcell}[3]{\shortstack[r]{#1\\{\tiny[#2]}\\{\tiny(#3)}}}"""
 NOTE = (

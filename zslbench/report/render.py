@@ -8,7 +8,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from zslbench.report.cells import NAMES, NOTES, Grid, control, details, number, other_grids, span
+from zslbench.report.cells import NAMES, Grid, control, details, notes, number, other_grids, span
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.stats import METRICS
 
@@ -38,7 +38,7 @@ def as_terminal(board: Leaderboard) -> "list[RenderableType]":
         parts.append(table)
     for grid in other_grids(board):
         parts += grid_parts(grid)
-    return [*parts, *NOTES]
+    return [*parts, *notes(board)]
 
 
 def grid_parts(grid: Grid) -> "list[RenderableType]":
@@ -84,7 +84,7 @@ def as_markdown(board: Leaderboard) -> str:
             _line(["<br>".join(map(_cell, cell.split("\n"))) for cell in row]) for row in grid.rows
         ]
         lines += ["", f"> {grid.note}", ""]
-    return "\n".join([*lines, *(f"> {note}\n" for note in NOTES)])
+    return "\n".join([*lines, *(f"> {note}\n" for note in notes(board))])
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -74,6 +74,17 @@ class Store:
         self.outbox.commit(record.kind, record.key, record, write)
         if isinstance(record, RunRecord):
             self._note("finished.txt", record.key)
+
+    def attach(self, run: Stored, files: Sequence[Path], place: str) -> bool:
+        """Put files beside a run's record in MLflow, in a folder there.
+
+        Returns:
+            False where MLflow cannot be reached, or does not have the run yet.
+        """
+        if run.run_id is None or self.error:
+            return False
+        put = self.client.log_artifact
+        return all(self._try(partial(put, run.run_id, str(file), place)) for file in files)
 
     def _note(self, name: str, line: str) -> None:
         self.results.mkdir(parents=True, exist_ok=True)
