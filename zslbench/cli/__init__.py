@@ -9,11 +9,13 @@ from zslbench.cli import (
     ablate,
     data,
     doctor,
+    explain,
     features,
     leaderboard,
     methods,
     published,
     run,
+    submit,
     sweep,
     sync,
     ui,
@@ -34,6 +36,8 @@ app.command()(run.run)
 app.command()(leaderboard.leaderboard)
 app.command()(ablate.ablate)
 app.command()(sweep.sweep)
+app.command()(explain.explain)
+app.command()(submit.submit)
 app.command()(methods.methods)
 app.command()(published.published)
 app.command()(features.features)

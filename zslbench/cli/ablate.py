@@ -27,6 +27,7 @@ def ablate(
     resplit: opt.Resplit = False,
     plan: opt.Plan = False,
     retry: opt.Retry = False,
+    jobs: opt.Jobs = 1,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -70,7 +71,7 @@ def ablate(
     if plan:
         show_plan(table, results, retry=retry, json=json)
         raise typer.Exit(0)
-    board, report = make(table, results, retry=retry)
+    board, report = make(table, results, jobs=jobs, retry=retry)
     if json:
         print_json(as_json(board))
     else:

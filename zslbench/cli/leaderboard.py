@@ -33,6 +33,7 @@ def leaderboard(
     resplit: opt.Resplit = False,
     plan: opt.Plan = False,
     retry: opt.Retry = False,
+    jobs: opt.Jobs = 1,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -83,6 +84,6 @@ def leaderboard(
     if plan:
         show_plan(table, results, retry=retry, json=json)
         raise typer.Exit(0)
-    board, report = make(table, results, retry=retry)
+    board, report = make(table, results, jobs=jobs, retry=retry)
     print_leaderboard(board, json=json)
     raise typer.Exit(1 if report.failures or report.unreadable > 0 else 0)

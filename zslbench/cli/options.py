@@ -77,6 +77,13 @@ Plan = Annotated[
     bool, typer.Option("--plan", help="Say what would run and how long it may take; run nothing.")
 ]
 Retry = Annotated[bool, typer.Option("--retry", help="Run again what failed before.")]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs", "-j", min=1, help="How many at once, each in a process with its share of the "
+        "processors, and one GPU each where there are several."
+    ),
+]  # fmt: skip
 
 DATA_ROOT = Path("data")
 RESULTS = Path("results")

@@ -104,7 +104,7 @@ def options_table(
     )
 
 
-def make(table: Table, results: Path, *, retry: bool) -> tuple[Leaderboard, Report]:
+def make(table: Table, results: Path, *, jobs: int, retry: bool) -> tuple[Leaderboard, Report]:
     """Run what is missing of a table, write it to the results folder, and return it."""
     board, report = work(
         table.methods,
@@ -115,6 +115,7 @@ def make(table: Table, results: Path, *, retry: bool) -> tuple[Leaderboard, Repo
         rules=table.rules,
         results=results,
         reference=table.reference or None,
+        jobs=jobs,
         retry=retry,
     )
     board = replace(board, title=table.title, about=table.about)

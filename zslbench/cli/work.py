@@ -1,15 +1,16 @@
 """What `run` and `leaderboard` share: plan, execute, read back, print, write."""
 
 import os
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from zslbench.cli.output import Display, print_json, print_parts, say
 from zslbench.data.load import DataRequest
+from zslbench.engines import open_engine
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.execute import Job, Report, execute
+from zslbench.protocol import RULES
 from zslbench.records import RuleName, RunSpec
 from zslbench.registry import method_modules
 from zslbench.report.groups import title_of
@@ -32,6 +33,7 @@ def work(
     rules: Sequence[str],
     results: Path,
     reference: str | None = None,
+    jobs: int = 1,
     retry: bool = True,
 ) -> tuple[Leaderboard, Report]:
     """Run what is missing of a plan; return the plan's leaderboard and what became of it.
@@ -45,23 +47,25 @@ def work(
         rules: The rules to show.
         results: The results folder.
         reference: A row's title, or a method.
+        jobs: How many at once.
         retry: Whether to run what failed before; otherwise it is told as failed.
     """
     checked = check_rules(rules)
     check_writable(results)
     store = Store(results)
     with Display() as display:
-        jobs = jobs_of(methods, requests, settings, seeds, worlds, checked, display)
-        known_by = {name for job in jobs for name in _names(job.label, job.spec)}
+        planned = jobs_of(methods, requests, settings, seeds, worlds, checked, display)
+        known_by = {name for job in planned for name in _names(job.label, job.spec)}
         if reference and reference not in known_by:
             raise unknown("reference among these runs", reference, known_by)
-        known = {} if retry else status_of(jobs, store).failed
-        report = execute([j for j in jobs if j.spec.key not in known], store, display.tick)
+        known = {} if retry else status_of(planned, store).failed
+        with open_engine(jobs, display.tick) as engine:
+            report = execute([j for j in planned if j.spec.key not in known], store, engine=engine)
     report.failures[:0] = known.values()
     tell(report, store)
     if known:
         say(f"{len(known)} failed before and were left alone: --retry runs them again")
-    return _board(jobs, store, checked, reference, report), report
+    return _board(planned, store, checked, reference, report), report
 
 
 def jobs_of(
@@ -158,11 +162,10 @@ def check_writable(results: Path) -> None:
 
 def check_rules(rules: Sequence[str]) -> tuple[RuleName, ...]:
     """Return the rules named, in the protocol's order."""
-    known: tuple[RuleName, ...] = typing.get_args(RuleName)
     for rule in rules:
-        if rule not in known:
-            raise unknown("rule", rule, known)
-    return tuple(rule for rule in known if rule in rules)
+        if rule not in RULES:
+            raise unknown("rule", rule, RULES)
+    return tuple(rule for rule in RULES if rule in rules)
 
 
 def tell(report: Report, store: Store) -> None:

@@ -22,6 +22,11 @@ NOTES = (
     "test labels.",
 )
 FAILED_NOTE = "These runs raised an error and are not in the table; `--retry` runs them again."
+EXTERNAL_NOTE = (
+    "External: a matrix of scores handed in, with its gamma. Order and labels are the protocol's; "
+    "how the scores were made, and whether test images had a part in it, nobody here knows. Gamma "
+    "is in standard deviations of class-centred scores on test images."
+)
 PAIRED_NOTE = (
     "Differences over the same images and seeds, intervals as above; p two-sided, these classes "
     "(new classes), adjusted for the number of comparisons (Holm)."
@@ -63,6 +68,11 @@ class Grid:
     columns: tuple[str, ...]
     rows: list[list[str]]
     note: str
+
+
+def notes(board: Leaderboard) -> tuple[str, ...]:
+    """Return what is said below the main table."""
+    return (*NOTES, EXTERNAL_NOTE) if any(row.external for row in board.rows) else NOTES
 
 
 def number(metric: Metric, value: float, sign: str = "") -> str:

@@ -10,6 +10,8 @@ from zslbench.metrics import Int, Outcome, ScoreSummary
 from zslbench.records import RuleName, RuleResult, RunRecord
 from zslbench.tracking import Stored
 
+SUBMITTED: RuleName = "submitted"
+
 
 @dataclass(frozen=True)
 class Group:
@@ -110,10 +112,16 @@ def title_of(method: str, settings: Mapping[str, Any]) -> str:
 def group_runs(
     stored: Sequence[Stored], rules: Sequence[RuleName], labels: Mapping[str, str]
 ) -> list[Group]:
-    """Put together the runs that differ in nothing but their seed; labels are by choice key."""
+    """Put together the runs that differ in nothing but their seed.
+
+    Args:
+        stored: The runs.
+        rules: Which to read; submissions have one of their own.
+        labels: Choice key -> label.
+    """
     found: dict[tuple[str, RuleName], dict[int, Stored]] = {}
     for run in stored:
-        for rule in rules:
+        for rule in dict.fromkeys((*rules, SUBMITTED)):
             if rule in run.record.rules:
                 seeds = found.setdefault((run.record.spec.choice_key, rule), {})
                 seeds.setdefault(run.record.spec.seed, run)

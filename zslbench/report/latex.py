@@ -12,7 +12,8 @@ from zslbench.report.podium import Podium, podium
 from zslbench.stats import METRICS, Metric
 
 HEAD = r"""% Needs \usepackage{booktabs}. Best bold, second underlined, per dataset and rule; what
-% was selected on test takes neither place. For means alone, without intervals, say before \input:
+% was selected on test, or is external, takes neither place. For means alone, without intervals,
+% say before \input:
 % \newcommand{\zslcell}[3]{#1}
 % Names with letters beyond Latin need lualatex and a font that has them.
 \providecommand{\zslcell}[3]{\begin{tabular}[t]{@{}r@{}}#1\\[-.6ex]{\tiny[#2]}\\[-.9ex]{\tiny(#3)}%

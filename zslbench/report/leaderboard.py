@@ -11,7 +11,7 @@ import numpy as np
 
 from zslbench.records import PROTOCOL_VERSION, RuleName, RuleResult, RunRecord
 from zslbench.report.evidence import Evidence, evidence_of
-from zslbench.report.groups import Group, group_runs, title_of
+from zslbench.report.groups import SUBMITTED, Group, group_runs, title_of
 from zslbench.report.inflated import Inflated, inflated
 from zslbench.report.paired import Comparison, compare
 from zslbench.report.standings import Standing, standings
@@ -30,6 +30,7 @@ from zslbench.tracking import Stored
 
 SELECTED_ON_TEST = "selected on test"
 TITLE = "Leaderboard"
+EXTERNAL = "external: training and selection not vouched for"
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,16 @@ class Row:
         """Whether test labels had a part in choosing epoch or gamma."""
         return SELECTED_ON_TEST in self.marks
 
+    @property
+    def external(self) -> bool:
+        """Whether its scores were handed in."""
+        return self.rule == SUBMITTED
+
+    @property
+    def set_apart(self) -> bool:
+        """Whether it cannot be compared with rows that the protocol vouches for."""
+        return self.selected_on_test or self.external
+
     def value(self, metric: Metric) -> float:
         """Return a metric's mean over seeds."""
         return self.intervals[metric]["these_classes"].mean
@@ -112,7 +123,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Rows by dataset, then H, what was selected on test last; and what else was asked.
+    """Rows by dataset, then H, what is set apart last; and what else was asked.
 
     Attributes:
         comparisons: Paired differences from a reference.
@@ -180,7 +191,7 @@ def build_leaderboard(
 
 def _order(row: Row) -> tuple[Any, ...]:
     rule = typing.get_args(RuleName).index(row.rule)
-    return row.dataset.casefold(), row.selected_on_test, -row.value("h"), row.title, rule
+    return row.dataset.casefold(), row.set_apart, -row.value("h"), row.title, rule
 
 
 def _row(group: Group, ledger: Counter[tuple[str, str]]) -> Row:
@@ -224,7 +235,7 @@ def _mean(values: Sequence[float]) -> float:
 
 def _chosen(record: RunRecord, results: Sequence[RuleResult]) -> dict[str, Any]:
     chosen = {k: v for k, v in record.choice.config.items() if record.spec.config[k] is None}
-    if max(row.epoch for row in record.choice.candidates) > 1:
+    if max((row.epoch for row in record.choice.candidates), default=1) > 1:
         chosen["epoch"] = _mean([result.epoch for result in results])
     return {**chosen, "gamma": _mean([result.gamma for result in results])}
 
@@ -233,10 +244,11 @@ def _marks(records: Sequence[RunRecord], results: Sequence[RuleResult]) -> tuple
     first, spec = records[0], records[0].spec
     words = spec.words.description if spec.words else ""
     marks = {
+        EXTERNAL: SUBMITTED in first.rules,
         SELECTED_ON_TEST: any(result.selected_on_test for result in results),
         "per-image accuracy": any(result.average == "image" for result in results),
         "gamma on probabilities": any(result.space == "probability" for result in results),
-        "fewer than three tuning worlds": spec.tuning_worlds < 3,
+        "fewer than three tuning worlds": 0 < spec.tuning_worlds < 3,
         "one seed": len(records) == 1 and not first.deterministic,
         "trains on unseen attributes": first.transductive,
         "pretrained beyond ImageNet-1k": spec.backbone.exposure in ("21k", "web"),

@@ -10,7 +10,7 @@ import json
 import re
 from importlib.resources import files
 
-from zslbench.report.cells import NOTES, Grid, other_grids
+from zslbench.report.cells import Grid, notes, other_grids
 from zslbench.report.costs import COSTS, cost
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.report.ledger import ledger
@@ -64,7 +64,7 @@ def as_page(board: Leaderboard) -> str:
         heading=escape(board.heading),
         lead=_lead(board),
         table=table(board.rows),
-        notes="".join(f"<li>{_prose(note)}</li>" for note in NOTES),
+        notes="".join(f"<li>{_prose(note)}</li>" for note in notes(board)),
         sections="\n".join(
             [*_costs(board.rows), ledger(board.rows), *map(_grid, other_grids(board))]
         ),
@@ -100,11 +100,15 @@ def _lead(board: Leaderboard) -> str:
     counted = ", ".join([
         _count(len(rows), "row"), _count(len(methods), "method"), _count(len(datasets), "dataset"),
     ])  # fmt: skip
-    cheats = sum(row.selected_on_test for row in rows)
+    apart = {
+        "epoch or gamma selected on test": sum(row.selected_on_test for row in rows),
+        "scores that were handed in": sum(row.external for row in rows),
+    }
+    told = [f"{_count(number, 'row')} with {what}" for what, number in apart.items() if number]
     held = "Everything was chosen on validation classes; test labels were sealed."
-    if cheats:
+    if told:
         held = (
-            f"Hatched: {_count(cheats, 'row')} with epoch or gamma selected on test, which cannot "
+            f"Hatched: {' and '.join(told)}, which cannot "
             "be compared with the others and stays below them however the table is sorted."
         )
     return _prose(f"{board.about} {counted}. {held}".strip())
@@ -118,6 +122,8 @@ def _costs(rows: list[Row]) -> list[str]:
     shapes = {name: n for n, name in enumerate(dict.fromkeys(row.name for row in rows))}
     by_dataset: dict[str, list[tuple[int, Row]]] = {}
     for number, row in enumerate(rows):
+        if row.external:  # nobody has measured what it cost
+            continue
         by_dataset.setdefault(row.dataset, []).append((number, row))
     figures = [
         f"<figure><figcaption>{escape(dataset)}: {by.title.lower()}</figcaption>"

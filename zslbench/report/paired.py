@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.records import RuleName
-from zslbench.report.groups import Group
+from zslbench.report.groups import SUBMITTED, Group
 from zslbench.stats import (
     METRICS,
     POPULATIONS,
@@ -73,7 +73,10 @@ def _references(groups: Sequence[Group], reference: str) -> list[Group]:
 
 
 def _matches(group: Group, other: Group) -> bool:
-    return (other.rule, other.data) == (group.rule, group.data)
+    """Return whether two groups compare; what was submitted goes with `validation`."""
+    rules = {group.rule, other.rule}
+    same = other.data == group.data
+    return same and (len(rules) == 1 or rules == {SUBMITTED, "validation"})
 
 
 def _common(group: Group, other: Group) -> tuple[int, ...]:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from zslbench.report.cells import (
     NAMES,
-    NOTES,
     Grid,
     control,
     details,
     failed_grid,
+    notes,
     number,
     other_grids,
     paired_grid,
@@ -50,7 +50,7 @@ def as_terminal(board: Leaderboard) -> "list[RenderableType]":
         parts.append(table)
     for grid in other_grids(board):
         parts += grid_parts(grid)
-    return [*parts, *NOTES]
+    return [*parts, *notes(board)]
 
 
 def differences(board: Leaderboard) -> "list[RenderableType]":
@@ -106,7 +106,7 @@ def as_markdown(board: Leaderboard) -> str:
             _line(["<br>".join(map(_cell, cell.split("\n"))) for cell in row]) for row in grid.rows
         ]
         lines += ["", f"> {grid.note}", ""]
-    return "\n".join([*lines, *(f"> {note}\n" for note in NOTES)])
+    return "\n".join([*lines, *(f"> {note}\n" for note in notes(board))])
 
 
 def _line(cells: Sequence[str]) -> str:

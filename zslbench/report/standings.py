@@ -7,7 +7,7 @@ import numpy as np
 
 from zslbench.ranking import Float, mean_ranks, win_rates
 from zslbench.records import RuleName
-from zslbench.report.groups import Group
+from zslbench.report.groups import SUBMITTED, Group
 
 Data = tuple[str, str]  # as `Group.data`
 
@@ -35,14 +35,18 @@ class Standing:
 def standings(groups: Sequence[Group]) -> list[Standing]:
     """Return the standings by each rule, the best first; none where one pair is all there is.
 
-    What was selected on test has no part in them, nor has a method that stands in several rows of
-    one dataset (with other backbones, words or worlds).
+    What was selected on test or submitted has no part in them, nor has a method that stands in
+    several rows of one dataset (with other backbones, words or worlds).
     """
-    honest = [g for g in groups if not any(result.selected_on_test for result in g.results)]
+    compared = [
+        group
+        for group in groups
+        if group.rule != SUBMITTED and not any(r.selected_on_test for r in group.results)
+    ]
     return [
         standing
-        for rule in dict.fromkeys(group.rule for group in groups)
-        for standing in _by_rule(rule, [group for group in honest if group.rule == rule])
+        for rule in dict.fromkeys(group.rule for group in compared)
+        for standing in _by_rule(rule, [group for group in compared if group.rule == rule])
     ]
 
 
