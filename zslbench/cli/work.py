@@ -6,6 +6,7 @@ from pathlib import Path
 
 from zslbench.cli.output import Display, print_json, print_parts, say
 from zslbench.data.load import DataRequest
+from zslbench.engines import open_engine
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.execute import Report, execute
 from zslbench.protocol import RULES
@@ -29,6 +30,7 @@ def work(
     rules: Sequence[str],
     results: Path,
     reference: str | None = None,
+    jobs: int = 1,
 ) -> tuple[Leaderboard, Report]:
     """Run what is missing of a plan; return the plan's leaderboard and what became of it.
 
@@ -38,7 +40,7 @@ def work(
     check_writable(results)
     store = Store(results)
     with Display() as display:
-        jobs = plan(
+        planned = plan(
             sorted(method_modules()) if methods is None else methods,
             requests,
             settings=settings,
@@ -48,9 +50,10 @@ def work(
             on_skip=say if methods is None else None,
             on_progress=lambda done, total: display.tick("decoding images", done, total),
         )
-        report = execute(jobs, store, display.tick)
+        with open_engine(jobs, display.tick) as engine:
+            report = execute(planned, store, engine=engine)
     tell(report, store)
-    keys = {job.spec.key for job in jobs}
+    keys = {job.spec.key for job in planned}
     stored = [run for run in store.runs() if run.record.key in keys]
     hidden = len(keys - {failure.spec.key for failure in report.failures}) - len(stored)
     if hidden > 0:

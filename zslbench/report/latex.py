@@ -33,6 +33,9 @@ def as_latex(board: Leaderboard) -> str:
     signs = _signs(board.rows)
     columns = len(NAMES) + 2
     lines = [HEAD, rf"\begin{{tabular}}{{@{{}}ll{'r' * len(NAMES)}@{{}}}}", r"\toprule"]
+    if board.is_titled:
+        heading = escape(board.heading)
+        lines += [rf"\multicolumn{{{columns}}}{{@{{}}l}}{{{heading}}} \\", r"\midrule"]
     lines.append(_line(["Method", "Backbone", *NAMES.values()]))
     numbered = sorted(enumerate(board.rows), key=lambda item: _block(item[1]))
     for (_, dataset, _, rule), members in groupby(numbered, key=lambda item: _block(item[1])):

@@ -25,7 +25,7 @@ PAGE = """<!doctype html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
 style-src '{style_hash}'; script-src '{script_hash}'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>zslbench leaderboard</title>
+<title>{heading} - zslbench</title>
 <link rel="icon" href="data:,">
 <style>{style}</style>
 </head>
@@ -33,7 +33,7 @@ style-src '{style_hash}'; script-src '{script_hash}'">
 <header>
 <p class="brand">zslbench</p>
 <button type="button" id="theme" hidden></button>
-<h1>Leaderboard</h1>
+<h1>{heading}</h1>
 <p class="lead">{lead}</p>
 </header>
 <main>
@@ -61,7 +61,8 @@ def as_page(board: Leaderboard) -> str:
         script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
-        lead=_lead(board.rows),
+        heading=escape(board.heading),
+        lead=_lead(board),
         table=table(board.rows),
         notes="".join(f"<li>{_prose(note)}</li>" for note in notes(board)),
         sections="\n".join(
@@ -93,7 +94,8 @@ def _prose(text: str) -> str:
     return re.sub("`(.+?)`", r"<code>\1</code>", escape(text))
 
 
-def _lead(rows: list[Row]) -> str:
+def _lead(board: Leaderboard) -> str:
+    rows = board.rows
     methods, datasets = {row.method for row in rows}, {row.dataset for row in rows}
     counted = ", ".join([
         _count(len(rows), "row"), _count(len(methods), "method"), _count(len(datasets), "dataset"),
@@ -109,7 +111,7 @@ def _lead(rows: list[Row]) -> str:
             f"Hatched: {' and '.join(told)}, which cannot "
             "be compared with the others and stays below them however the table is sorted."
         )
-    return f"{counted}. {held}"
+    return _prose(f"{board.about} {counted}. {held}".strip())
 
 
 def _count(number: int, word: str) -> str:
@@ -117,7 +119,7 @@ def _count(number: int, word: str) -> str:
 
 
 def _costs(rows: list[Row]) -> list[str]:
-    shapes = {method: n for n, method in enumerate(dict.fromkeys(row.method for row in rows))}
+    shapes = {name: n for n, name in enumerate(dict.fromkeys(row.name for row in rows))}
     by_dataset: dict[str, list[tuple[int, Row]]] = {}
     for number, row in enumerate(rows):
         if row.external:  # nobody has measured what it cost

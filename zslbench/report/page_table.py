@@ -52,7 +52,7 @@ def _selector(name: str, label: str, values: Iterable[str]) -> str:
 
 def _row(position: int, row: Row, places: Podium) -> str:
     seeds = f"seed{'s' if len(row.seeds) > 1 else ''} {', '.join(map(str, row.seeds))}"
-    settings = row.title.removeprefix(row.method).strip(" ()")
+    settings = row.configured if row.label else row.configured.removeprefix(row.method).strip(" ()")
     under = "".join(f"<small>{escape(words)}</small>" for words in (settings, seeds) if words)
     marks = "".join(
         f'<span class="mark{" test" if mark in APART else ""}">{escape(mark)}</span>'
@@ -61,7 +61,7 @@ def _row(position: int, row: Row, places: Podium) -> str:
     return "".join([
         f'<tr data-row="{position}" data-dataset="{escape(row.dataset)}" data-rule="{row.rule}"'
         f'{" class=test" if row.set_apart else ""}>',
-        f'<th scope="row"><a href="#run-{position}">{escape(row.method)}</a>{under}</th>',
+        f'<th scope="row"><a href="#run-{position}">{escape(row.name)}</a>{under}</th>',
         f'<td class="dataset">{escape(row.dataset)}</td>',
         f'<td class="backbone">{escape(row.backbone)}'
         f"<small>pretraining: {escape(row.exposure)}</small></td>",

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -60,6 +60,10 @@ class Store:
         self.is_local = self.uri == local
         self.error: str | None = None
         self._experiments: dict[str, str] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process it travels as its place; each process opens it once."""
+        return _opened, (self.results, self.uri)
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -325,6 +329,11 @@ class Store:
             tags = {"mlflow.experimentKind": "custom_model_development"}
             self._experiments[name] = self.client.create_experiment(name, folder, tags)
         return self._experiments[name]
+
+
+@cache
+def _opened(results: Path, uri: str) -> Store:
+    return Store(results, uri)
 
 
 def _finished(kind: str, key: str | None = None) -> str:
