@@ -9,7 +9,7 @@ import pytest
 
 COMMANDS = (
     [], ["run"], ["leaderboard"], ["sweep"], ["methods"], ["published"], ["ui"], ["doctor"],
-    ["sync"], ["data"], ["data", "list"], ["data", "describe"], ["data", "verify"],
+    ["calibrate"], ["sync"], ["data"], ["data", "list"], ["data", "describe"], ["data", "verify"],
     ["data", "prepare"], ["data", "sheet"], ["features"],
     ["data", "build"],
 )  # fmt: skip

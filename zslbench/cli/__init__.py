@@ -6,6 +6,7 @@ import sys
 import typer
 
 from zslbench.cli import (
+    calibrate,
     data,
     doctor,
     features,
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(leaderboard.leaderboard)
 app.command()(sweep.sweep)
+app.command()(calibrate.calibrate)
 app.command()(methods.methods)
 app.command()(published.published)
 app.command()(features.features)

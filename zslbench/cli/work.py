@@ -11,6 +11,7 @@ from zslbench.errors import ZslbenchError, unknown
 from zslbench.execute import Report, execute
 from zslbench.records import RuleName
 from zslbench.registry import method_modules
+from zslbench.report.files import write_text
 from zslbench.report.latex import as_latex
 from zslbench.report.leaderboard import Leaderboard, build_leaderboard
 from zslbench.report.page import as_page
@@ -122,7 +123,6 @@ def write_leaderboard(board: Leaderboard, results: Path) -> None:
     """Write leaderboard.{md,csv,json,html,tex}, each whole or not at all."""
     import json
 
-    results.mkdir(parents=True, exist_ok=True)
     texts = {
         "md": as_markdown(board),
         "csv": as_csv(board),
@@ -131,7 +131,4 @@ def write_leaderboard(board: Leaderboard, results: Path) -> None:
         "tex": as_latex(board),
     }
     for suffix, text in texts.items():
-        path = results / f"leaderboard.{suffix}"
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        write_text(results / f"leaderboard.{suffix}", text)
