@@ -11,7 +11,8 @@ from zslbench import artifacts
 from zslbench.checkpoints import Slot
 from zslbench.data.types import Dataset
 from zslbench.errors import ZslbenchError
-from zslbench.records import Choice, Failure, RunSpec
+from zslbench.protocol import fresh_worlds
+from zslbench.records import Choice, Failure, RunSpec, digest
 from zslbench.run import Evaluation, Slots, Tick, evaluate, no_tick, select
 from zslbench.tracking import Store
 
@@ -54,7 +55,7 @@ def execute(jobs: Sequence[Job], store: Store, tick: Tick = no_tick) -> Report:
         except ZslbenchError:
             raise
         except Exception as error:
-            failure = _failure(job.spec, error)
+            failure = failure_of(job.spec, error)
             store.commit(failure)
             report.failures.append(failure)
         store.sync()
@@ -82,13 +83,28 @@ def slots_of(store: Store, key: str) -> Slots:
     return lambda name: Slot(store.results / "checkpoints" / key / name)
 
 
-def choice_for(job: Job, store: Store, tick: Tick) -> Choice:
-    """Return the choice that all seeds of the config share, made where there is none yet."""
-    key = job.spec.choice_key
+def choice_key(spec: RunSpec, cut: int = 0) -> str:
+    """Return the key of a config's choice; of a `cut` other than 0, in worlds of that cut."""
+    return digest([spec.choice_key, "cut", cut]) if cut else spec.choice_key
+
+
+def choice_for(job: Job, store: Store, tick: Tick, cut: int = 0) -> Choice:
+    """Return the choice that all seeds of the config share, made where there is none yet.
+
+    Args:
+        job: A run.
+        store: Where it goes.
+        tick: Progress.
+        cut: Other than 0: choose not in the dataset's tuning worlds but in this cut of
+            `fresh_worlds`, for who asks how much hangs on the worlds.
+    """
+    key = choice_key(job.spec, cut)
     with store.lock(f"choice-{key[:16]}"):
         if not store.has("choice", key):
             slots = slots_of(store, key)
-            store.commit(select(job.spec, job.dataset, tick, slots))
+            worlds = fresh_worlds(job.dataset, job.spec.tuning_worlds, cut) if cut else None
+            made = select(job.spec, job.dataset, tick, slots, worlds=worlds)
+            store.commit(made.model_copy(update={"key": key}))
             slots("").clear()
             store.sync()
     choice = store.get("choice", key)
@@ -97,7 +113,8 @@ def choice_for(job: Job, store: Store, tick: Tick) -> Choice:
     return choice
 
 
-def _failure(spec: RunSpec, error: Exception) -> Failure:
+def failure_of(spec: RunSpec, error: Exception) -> Failure:
+    """Return the record of what a run raised."""
     text = "".join(traceback.format_exception(error))
     return Failure(
         key=uuid4().hex, spec=spec, error=f"{type(error).__name__}: {error}", traceback=text

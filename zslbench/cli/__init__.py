@@ -14,6 +14,7 @@ from zslbench.cli import (
     methods,
     published,
     run,
+    sensitivity,
     sweep,
     sync,
     ui,
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(leaderboard.leaderboard)
 app.command()(sweep.sweep)
+app.command()(sensitivity.sensitivity)
 app.command()(calibrate.calibrate)
 app.command()(methods.methods)
 app.command()(published.published)

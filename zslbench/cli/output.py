@@ -15,7 +15,7 @@ class Display:
     def __init__(self) -> None:
         self._live: Any = None
         self._task: Any = None
-        self._stage = ""
+        self._stage = self._shown = ""
         self._said = 0.0
         self._began = self._ticked = time.monotonic()
 
@@ -35,7 +35,11 @@ class Display:
             self._live.stop()
 
     def tick(self, stage: str, done: int, total: int) -> None:
-        """Show how far a stage is."""
+        """Show how far a stage is.
+
+        What follows a `;` in its name may change on the way: what is running, what is best so far.
+        """
+        self._shown, (stage, *_) = stage, stage.split(";")
         if stage != self._stage:
             # A stage reports when its first step is done: it began when the one before it ended.
             self._stage, self._began, self._said = stage, self._ticked, 0.0
@@ -45,7 +49,7 @@ class Display:
                 self._task = self._live.add_task(stage, total=total)
         self._ticked = time.monotonic()
         if self._live:
-            self._live.update(self._task, completed=done, total=total)
+            self._live.update(self._task, completed=done, total=total, description=self._shown)
         else:
             self._say(done, total)
 
@@ -56,7 +60,7 @@ class Display:
         self._said = now
         left = (now - self._began) / done * (total - done) if done else 0.0
         note = f", about {left:.0f} s left" if done < total else ""
-        print(f"{self._stage}: {done}/{total}{note}", file=sys.stderr, flush=True)
+        print(f"{self._shown}: {done}/{total}{note}", file=sys.stderr, flush=True)
 
 
 def say(text: str) -> None:

@@ -9,7 +9,7 @@ from zslbench.cli.output import Display, print_json, print_parts, say
 from zslbench.data.load import DataRequest
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.execute import Report, execute
-from zslbench.records import RuleName
+from zslbench.records import Failure, RuleName
 from zslbench.registry import method_modules
 from zslbench.report.files import write_text
 from zslbench.report.latex import as_latex
@@ -100,7 +100,12 @@ def check_rules(rules: Sequence[str]) -> tuple[RuleName, ...]:
 def tell(report: Report, store: Store) -> None:
     """Say what was done, what failed, and what still waits for the server."""
     say(f"{report.done} run, {report.reused} reused, {len(report.failures)} failed")
-    for failure in report.failures:
+    tell_failures(report.failures, store)
+
+
+def tell_failures(failures: Sequence[Failure], store: Store) -> None:
+    """Say what failed, and what still waits for the server."""
+    for failure in failures:
         say(f"failed: {failure.spec.method} on {failure.spec.dataset}, seed {failure.spec.seed}: "
             f"{failure.error}")  # fmt: skip
     waiting = len(list(store.outbox))
