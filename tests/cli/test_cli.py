@@ -9,9 +9,8 @@ import pytest
 
 COMMANDS = (
     [], ["run"], ["leaderboard"], ["sweep"], ["sensitivity"], ["methods"], ["published"], ["ui"],
-    ["doctor"], ["calibrate"], ["sync"], ["data"], ["data", "list"], ["data", "describe"], ["data", "verify"],
-    ["data", "prepare"], ["data", "sheet"], ["features"],
-    ["data", "build"],
+    ["doctor"], ["calibrate"], ["sync"], ["data"], ["data", "list"], ["data", "describe"],
+    ["data", "verify"], ["data", "prepare"], ["data", "sheet"], ["features"], ["data", "build"],
 )  # fmt: skip
 
 
