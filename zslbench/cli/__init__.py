@@ -9,12 +9,14 @@ from zslbench.cli import (
     calibrate,
     data,
     doctor,
+    explain,
     features,
     leaderboard,
     methods,
     published,
     run,
     sensitivity,
+    submit,
     sweep,
     sync,
     ui,
@@ -36,6 +38,8 @@ app.command()(leaderboard.leaderboard)
 app.command()(sweep.sweep)
 app.command()(sensitivity.sensitivity)
 app.command()(calibrate.calibrate)
+app.command()(explain.explain)
+app.command()(submit.submit)
 app.command()(methods.methods)
 app.command()(published.published)
 app.command()(features.features)

@@ -39,6 +39,7 @@ def sensitivity(
     words: opt.Words = None,
     worlds: opt.Worlds = 3,
     resplit: opt.Resplit = False,
+    jobs: opt.Jobs = 1,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -60,10 +61,12 @@ def sensitivity(
 
       zslbench sensitivity svip --dataset CUB --backbone vit_base_patch16_224 --words w.npy --final
     """
+    from dataclasses import replace
+
     from zslbench.cli.output import Display, print_json, print_parts, say
     from zslbench.cli.work import check_writable, tell_failures
     from zslbench.data.load import DataRequest
-    from zslbench.execute import Job
+    from zslbench.engines import open_engine
     from zslbench.report.files import write_figure, write_text
     from zslbench.report.sensitivity import as_csv, as_json, as_markdown, as_terminal, draw
     from zslbench.studies.axes import parse_grids
@@ -86,7 +89,7 @@ def sensitivity(
     grids, asked = parse_grids(grid), opt.parse_seeds(seeds)
     named = tuple(opt.parse_list(parameters)) if parameters else ()
     with Display() as display:
-        jobs = plan(
+        runs = plan(
             [method],
             [request],
             settings=opt.parse_settings(set_),
@@ -94,11 +97,13 @@ def sensitivity(
             worlds=worlds,
             on_progress=lambda done, total: display.tick("decoding images", done, total),
         )
-        repeated = tuple(job.spec.seed for job in jobs)
-        base = Job(jobs[0].spec.model_copy(update={"seed": 0}), jobs[0].dataset)
+        repeated = tuple(job.spec.seed for job in runs)
+        base = replace(runs[0], spec=runs[0].spec.model_copy(update={"seed": 0}))
         study = SensitivityPlan(base, named, grids, repeated, final)
         store = Store(results)
-        found, failures = measure(study, store, display.tick)
+        with open_engine(jobs, display.tick) as engine:
+            places = engine if jobs > 1 else None
+            found, failures = measure(study, store, display.tick, places)
     tell_failures(failures, store)
     folder = results / "sensitivity"
     write_text(folder / f"{found.name}.md", as_markdown(found))

@@ -9,26 +9,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import count
 from typing import Any
 
+from zslbench.engines import Engine
 from zslbench.errors import ZslbenchError
-from zslbench.execute import Job, choice_for, choice_key, execute, failure_of
+from zslbench.execute import Job, choice_for
 from zslbench.method import MethodConfig
-from zslbench.records import Choice, Failure, digest
+from zslbench.records import Failure, digest
 from zslbench.registry import load_method
-from zslbench.report.groups import Group, group_runs
 from zslbench.report.sensitivity import WATERMARK, Curve, Point, Sensitivity
 from zslbench.run import Tick, no_tick
-from zslbench.stats import METRICS, Interval, Metric, Reading, interval, over_seeds, paired
 from zslbench.studies.axes import Axis, axes_of
 from zslbench.studies.plan import changed
-from zslbench.studies.trials import objective
-from zslbench.tracking import Store, Stored
-
-DEFAULTS = "defaults"
-
-Values = list[dict[Metric, float]]
+from zslbench.studies.points import DEFAULTS, in_tuning_worlds, on_test
+from zslbench.tracking import Store
 
 
 @dataclass(frozen=True)
@@ -83,14 +77,15 @@ class SensitivityPlan:
 
 
 def sensitivity(
-    plan: SensitivityPlan, store: Store, tick: Tick = no_tick
+    plan: SensitivityPlan, store: Store, tick: Tick = no_tick, engine: Engine | None = None
 ) -> tuple[Sensitivity, list[Failure]]:
     """Measure what is missing; return the curves, and what failed and is therefore not in them.
 
     Args:
         plan: What is varied.
         store: Holds what was measured before.
-        tick: Progress, in epochs.
+        tick: Progress.
+        engine: Where the work is done; by default here, one after the other.
 
     Raises:
         ZslbenchError: If the defaults themselves fail.
@@ -101,8 +96,8 @@ def sensitivity(
     for axis in axes:
         others = [value for value in axis.values if value != axis.default]
         jobs |= {_name(axis, value): changed(centre, {axis.name: value}) for value in others}
-    measure = _on_test if plan.final else _in_tuning_worlds
-    points, failures = measure(plan, jobs, store, tick)
+    measure = on_test if plan.final else in_tuning_worlds
+    points, failures = measure(jobs, plan.seeds, store, tick, engine)
     store.sync(again=True)
     if DEFAULTS not in points:
         raise ZslbenchError(
@@ -151,131 +146,3 @@ def _report(plan: SensitivityPlan, curves: tuple[Curve, ...], store: Store) -> S
         openings=store.ledger()[spec.method, dataset.test_digest],
         marks=tuple(mark for mark, holds in marks.items() if holds),
     )
-
-
-# -- in tuning worlds ----------------------------------------------------------------------------
-
-
-def _in_tuning_worlds(
-    plan: SensitivityPlan, jobs: Mapping[str, Job], store: Store, tick: Tick
-) -> tuple[dict[str, Point], list[Failure]]:
-    """Make every choice that is missing; a point's readings are those of each seed's worlds."""
-    found: dict[str, dict[int, Values]] = {name: {} for name in jobs}
-    failures = []
-    missing = {
-        (name, seed): _epochs(job)
-        for seed in plan.seeds
-        for name, job in jobs.items()
-        if not store.has("choice", choice_key(job.spec, seed))
-    }
-    progress = _Progress(plan.base.spec.method, missing, tick)
-    for seed in plan.seeds:
-        for name, job in jobs.items():
-            try:
-                choice = choice_for(job, store, progress.of(name, seed), seed)
-                found[name][seed] = _by_world(choice)
-                progress.found(name, seed, objective(choice))
-            except ZslbenchError:
-                raise
-            except Exception as error:
-                failures.append(failure_of(job.spec, error))
-                store.commit(failures[-1])
-    base = found[DEFAULTS]
-    points = {name: _tuned(mine, base) for name, mine in found.items() if mine.keys() & base}
-    return points, failures
-
-
-def _by_world(choice: Choice) -> Values:
-    return [{m: getattr(world.scores, m) for m in METRICS} for world in choice.worlds]
-
-
-def _tuned(mine: Mapping[int, Values], base: Mapping[int, Values]) -> Point:
-    """Return means over all worlds of all seeds, each a draw of classes, images and start."""
-    worlds = [world for seed in mine for world in mine[seed]]
-    means = {m: over_seeds([world[m] for world in worlds]) for m in METRICS}
-    tops = {metric: 1.0 if metric == "ausuc" else 100.0 for metric in METRICS}
-    pairs = [pair for s in mine if s in base for pair in zip(mine[s], base[s], strict=True)]
-    return Point(
-        None,
-        tuple(mine),
-        {m: Interval(i.mean, max(i.low, 0.0), min(i.high, tops[m])) for m, i in means.items()},
-        over_seeds([ours["h"] - theirs["h"] for ours, theirs in pairs]),
-    )
-
-
-class _Progress:
-    """Ticks in epochs over all that is missing, and says what runs and what is best so far."""
-
-    def __init__(self, method: str, epochs: Mapping[tuple[str, int], int], tick: Tick) -> None:
-        self._epochs, self._tick = epochs, tick
-        self._stage = f"{method}: {len(epochs)} points, in epochs"
-        self._before, self._best, self._said = 0, 0.0, ""
-
-    def of(self, name: str, seed: int) -> Tick:
-        """Return the tick of one point, told once for each of its epochs."""
-        before, ticks = self._before, count(1)
-        self._before += self._epochs.get((name, seed), 0)
-        stage = f"{self._stage}; {name}, seed {seed}{self._said}"
-        total = sum(self._epochs.values())
-        return lambda *_: self._tick(stage, before + next(ticks), total)
-
-    def found(self, name: str, seed: int, h: float) -> None:
-        """Take in what a point came to."""
-        if h > self._best:
-            self._best, self._said = h, f"; best H {h:.1f} ({name}, seed {seed})"
-
-
-def _epochs(job: Job) -> int:
-    """Return the epochs of a choice, over all its worlds; nothing is open in its config."""
-    cls = load_method(job.spec.method)
-    return cls.epochs(cls.Config.model_validate(job.spec.config)) * job.spec.tuning_worlds
-
-
-# -- in the final world --------------------------------------------------------------------------
-
-
-def _on_test(
-    plan: SensitivityPlan, jobs: Mapping[str, Job], store: Store, tick: Tick
-) -> tuple[dict[str, Point], list[Failure]]:
-    """Run what is missing as runs like any others: chosen in tuning worlds, opened once each."""
-    names = {
-        spec.key: name
-        for name, job in jobs.items()
-        for spec in (job.spec.model_copy(update={"seed": seed}) for seed in plan.seeds)
-    }
-    wanted = [
-        Job(job.spec.model_copy(update={"seed": seed}), job.dataset)
-        for job in jobs.values()
-        for seed in plan.seeds
-    ]
-    failures = execute(wanted, store, tick).failures
-    found: dict[str, list[Stored]] = {}
-    for run in store.runs():
-        if run.record.key in names:
-            found.setdefault(names[run.record.key], []).append(run)
-    groups = {name: group_runs(runs, ["validation"])[0] for name, runs in found.items()}
-    base = groups.get(DEFAULTS)
-    points = {name: _tested(group, base) for name, group in groups.items() if base}
-    return {name: point for name, point in points.items() if point}, failures
-
-
-def _tested(mine: Group, base: Group) -> Point | None:
-    both = [seed for seed in mine.seeds if seed in base.seeds]
-    if not both:
-        return None
-    ours, theirs = (
-        [reading for seed, reading in zip(group.seeds, _readings(group), strict=True)
-         if seed in both]
-        for group in (mine, base)
-    )  # fmt: skip
-    found = paired(ours, theirs, "h", "these_classes")
-    return Point(
-        None,
-        mine.seeds,
-        {m: interval(mine.outcomes, mine.gammas, m, "these_classes") for m in METRICS},
-        Interval(found.mean, found.low, found.high),
-    )
-
-
-def _readings(group: Group) -> list[Reading]:
-    return list(zip(group.outcomes, group.gammas, strict=True))
