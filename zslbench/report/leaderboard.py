@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from zslbench.control import Control, permutation_control
 from zslbench.records import PROTOCOL_VERSION, RuleName, RuleResult, RunRecord
 from zslbench.report.evidence import Evidence, evidence_of
 from zslbench.report.groups import Group, group_runs, title_of
@@ -16,13 +17,11 @@ from zslbench.report.paired import Comparison, compare
 from zslbench.stats import (
     METRICS,
     POPULATIONS,
-    Control,
     Interval,
     Metric,
     Population,
     interval,
     over_seeds,
-    permutation_control,
 )
 from zslbench.tracking import Stored
 
