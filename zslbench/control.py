@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -40,8 +41,7 @@ def permutation_control(
     np.add.at(confusion, (np.broadcast_to(truth, answers.shape), answers), 1.0)
     tested = np.unique(truth)
     confusion = confusion[tested] / confusion[tested].sum(axis=1, keepdims=True)
-    rng = generator(0, "permutation control")
-    draws = np.array([rng.permutation(classes) for _ in range(permutations)])
+    draws = _permutations(classes, permutations)
     permuted = 100 * confusion[np.arange(len(tested)), draws[:, tested]].mean(axis=1)
     observed = 100 * confusion[np.arange(len(tested)), tested].mean()
     reached = int(np.sum(permuted >= observed - 1e-9))
@@ -50,3 +50,10 @@ def permutation_control(
         percentile_95=float(np.percentile(permuted, 95)),
         permutations=permutations,
     )
+
+
+@cache
+def _permutations(classes: int, count: int) -> Int:
+    """Return permutations `[count, classes]`, the same for all runs."""
+    rng = generator(0, "permutation control")
+    return np.array([rng.permutation(classes) for _ in range(count)])

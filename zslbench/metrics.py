@@ -171,7 +171,7 @@ class Outcome:
             placed[mine] = ladder[-1] - half_tied if beyond else half_tied
         return placed
 
-    @property
+    @cached_property
     def t1(self) -> float:
         """Per-class top-1 of unseen images among unseen classes, in percent."""
         return min(100 * float(self.weights[self.unseen_hit].sum()), 100.0)
@@ -214,7 +214,7 @@ class SeenUnseenCurve:
         s = np.concatenate(([all_seen], all_seen - lost[last_of_tie]))
         return cls(margin[last_of_tie], np.minimum(u, 100.0), np.clip(s, 0.0, 100.0))
 
-    @property
+    @cached_property
     def area(self) -> float:
         """AUSUC in [0, 1]: S over U by trapezoids, so that a tie counts half to either side."""
         return min(float(np.sum(np.diff(self.u) * (self.s[1:] + self.s[:-1]))) / 2e4, 1.0)

@@ -82,14 +82,16 @@ def _variance_parts(
 
 
 def _within(shares: Float, squares: Float, counts: Int) -> list[tuple[float, float]]:
-    """Return the variance of each class's mean; a class of one image has that of its peers."""
+    """Return the variance of a side's mean over images; a class of one has that of its peers."""
     several = counts > 1
     if not several.any():
         return [(np.inf, 1.0)]
     variance = np.divide(squares, counts - 1, out=np.zeros_like(squares), where=several)
     variance[~several] = variance[several].mean()
     freedom = np.where(several, counts - 1, several.sum())
-    return list(zip((shares**2 * variance / counts).tolist(), freedom.tolist(), strict=True))
+    parts = shares**2 * variance / counts
+    total = float(parts.sum())
+    return [(total, total**2 / float((parts**2 / freedom).sum()))] if total > 0 else []
 
 
 def _between(shares: Float, means: Float) -> list[tuple[float, float]]:

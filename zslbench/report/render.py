@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +135,13 @@ def _flat(row: Row) -> dict[str, Any]:
 
 def as_json(board: Leaderboard) -> dict[str, Any]:
     """Return rows and paired differences as one JSON document."""
-    document = {"schema_version": 1, **asdict(board)}
-    for row in document["rows"]:
-        del row["evidence"]
+    shown = replace(board, rows=[])
+    document = {"schema_version": 1, **asdict(shown)}
+    document["rows"] = [_without_evidence(row) for row in board.rows]
     return document
+
+
+def _without_evidence(row: Row) -> dict[str, Any]:
+    plain = asdict(replace(row, evidence=None))  # type: ignore[arg-type]  # arrays would be copied
+    del plain["evidence"]
+    return plain
