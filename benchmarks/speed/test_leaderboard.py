@@ -4,21 +4,12 @@ Each kind of record is made once by the commands themselves, on a test set of CU
 are copies of its files and of its rows in the database, under keys and settings of their own.
 """
 
-import resource
-import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
-
-import pytest
-from conftest import write_tiny
-
-from zslbench.records import RunRecord
-from zslbench.tracking import Store
 
 ZSLBENCH = Path(sys.executable).with_name("zslbench")
 RUNS, SEEDS, TRACKED = 2000, 3, 20_000
@@ -31,7 +22,7 @@ def zslbench(*words):
 
 
 class Copies:
-    """Copies of tracked runs: their rows, with another id, tags of their own, and another folder."""
+    """Copies of tracked runs: their rows, with ids, tags and folders of their own."""
 
     def __init__(self, results: Path) -> None:
         self.database = sqlite3.connect(results / "mlflow.db")
@@ -45,7 +36,7 @@ class Copies:
         return run, {table: self.rows(table, run) for table in TABLES}
 
     def rows(self, table, run) -> list[dict]:
-        found = self.database.execute(f"SELECT * FROM {table} WHERE run_uuid = ?", [run])  # noqa: S608
+        found = self.database.execute(f"SELECT * FROM {table} WHERE run_uuid = ?", [run])
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found]
 
@@ -67,5 +58,5 @@ class Copies:
             if not rows:
                 continue
             places = ", ".join("?" * len(rows[0]))
-            self.database.executemany(f"INSERT INTO {table} VALUES ({places})", rows)  # noqa: S608
+            self.database.executemany(f"INSERT INTO {table} VALUES ({places})", rows)
         self.database.commit()
