@@ -28,7 +28,9 @@ def leaderboard(
     worlds: opt.Worlds = 3,
     rules: opt.Rules = "validation",
     resplit: opt.Resplit = False,
-    jobs: opt.Jobs = 1,
+    jobs: opt.Jobs = None,
+    engine: opt.EngineName = "local",
+    address: opt.Address = None,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -44,6 +46,10 @@ def leaderboard(
       zslbench leaderboard --dataset plumage --reference vit_attr_head
 
       zslbench leaderboard --dataset cub20 --methods eszsl --rules validation,published
+
+      zslbench leaderboard --dataset plumage --jobs 2
+
+      zslbench leaderboard --dataset CUB,AWA2,SUN --engine ray --address HOST:6379
 
       zslbench leaderboard
     """
@@ -75,6 +81,8 @@ def leaderboard(
             rules=opt.parse_list(rules),
             results=results,
             jobs=jobs,
+            engine=engine,
+            address=address,
             reference=reference,
         )
         failed = bool(report.failures) or report.unreadable > 0

@@ -30,7 +30,9 @@ def work(
     rules: Sequence[str],
     results: Path,
     reference: str | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    engine: str = "local",
+    address: str | None = None,
 ) -> tuple[Leaderboard, Report]:
     """Run what is missing of a plan; return the plan's leaderboard and what became of it.
 
@@ -39,7 +41,7 @@ def work(
     checked = check_rules(rules)
     check_writable(results)
     store = Store(results)
-    with Display() as display:
+    with Display() as display, open_engine(jobs, display.tick, engine, address) as opened:
         planned = plan(
             sorted(method_modules()) if methods is None else methods,
             requests,
@@ -50,8 +52,7 @@ def work(
             on_skip=say if methods is None else None,
             on_progress=lambda done, total: display.tick("decoding images", done, total),
         )
-        with open_engine(jobs, display.tick) as engine:
-            report = execute(planned, store, engine=engine)
+        report = execute(planned, store, engine=opened)
     tell(report, store)
     keys = {job.spec.key for job in planned}
     stored = [run for run in store.runs() if run.record.key in keys]
