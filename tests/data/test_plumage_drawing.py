@@ -10,11 +10,11 @@ import pytest
 from zslbench.data.plumage import PlumageConfig
 from zslbench.data.plumage.attributes import COLORS, GROUPS, Part
 from zslbench.data.plumage.classes import describe, draw_classes
-from zslbench.data.plumage.drawing import choose_habitat, draw_image
+from zslbench.data.plumage.drawing import choose_place, draw_image, held_out
 from zslbench.data.plumage.draws import Draws, Streams
 from zslbench.data.plumage.image import draw_picture
 from zslbench.data.plumage.raster import fill, rotation, sine, transform
-from zslbench.data.plumage.scene import CLUTTER_INK, HABITATS, add_clutter
+from zslbench.data.plumage.scene import ANY_THINGS, CLUTTER_INK, HABITATS, Place, add_clutter, home
 from zslbench.data.types import content_digest
 
 BEARERS = (Part.CROWN, Part.WING, Part.BREAST, Part.TAIL, Part.BILL, Part.LEG)
@@ -30,7 +30,7 @@ def some_values(number):
 def picture(number=0, size=112, clutter=50, habitat=None, **values):
     habitat = number % HABITATS if habitat is None else habitat
     streams = Streams(number, ("test",))
-    return draw_picture(some_values(number) | values, habitat, clutter, size, streams)
+    return draw_picture(some_values(number) | values, Place(habitat), clutter, size, streams)
 
 
 def inside_by_rays(points, x, y):
@@ -71,8 +71,8 @@ def test_sine_and_rotation_are_those_of_the_reals_to_a_thousandth():
 @pytest.mark.parametrize(
     ("size", "digest"),
     [
-        (56, "13b69b9c00203ec9aa28a8029fa6026f61482be1e10088cff7b1f4bf281349b8"),
-        (112, "ccf7ae4a48871bc064e08a95a67bccc0d2453d4174559fa85f8b796a57912846"),
+        (56, "9236e36db5ad66fe195088885ae4c083e7d856cdfc25ddfbd2ea7b21cfb0fb07"),
+        (112, "84920c6da62464a486ae77147dd6119a03a5482259690de9e57232252eaa02a2"),
     ],
 )
 def test_pixels_and_masks_are_these_ones_everywhere(size, digest):
@@ -171,19 +171,41 @@ def test_birds_face_both_ways_and_stand_in_many_places():
 def test_clutter_covers_the_share_asked_for(clutter):
     for number in range(20):
         bird = picture(number).parts > 0
-        inks = add_clutter(np.zeros((112, 112), np.uint8), bird, clutter, Draws(number, "test"))
+        bare, draws = np.zeros((112, 112), np.uint8), Draws(number, "test")
+        inks = add_clutter(bare, ~bird, clutter, ANY_THINGS, draws)
         share = 100 * (inks[~bird] >= CLUTTER_INK).mean()
         assert clutter <= share < clutter + 8
         assert clutter or not share
 
 
-def test_clutter_is_seen_around_the_bird_and_never_on_it():
+def test_clutter_up_to_a_half_is_seen_around_the_bird_and_never_on_it():
     for number in range(20):
-        bare, image = picture(number, clutter=0), picture(number, clutter=60)
+        bare, image = picture(number, clutter=0), picture(number, clutter=50)
         bird = bare.parts > 0
         np.testing.assert_array_equal(image.parts, bare.parts)
         np.testing.assert_array_equal(image.pixels[bird], bare.pixels[bird])
-        assert 0.6 < (image.pixels != bare.pixels).any(axis=-1)[~bird].mean() < 0.72
+        assert 0.5 < (image.pixels != bare.pixels).any(axis=-1)[~bird].mean() < 0.62
+
+
+def beside(mask):
+    """Return the pixels left of a mask or above it, where its outline lies."""
+    return np.pad(mask, ((0, 1), (0, 0)))[1:] | np.pad(mask, ((0, 0), (0, 1)))[:, 1:]
+
+
+@pytest.mark.parametrize(("clutter", "least", "most"), [(60, 2, 14), (80, 7, 20), (100, 12, 25)])
+def test_clutter_above_a_half_hides_a_quarter_of_the_excess_of_the_bird(clutter, least, most):
+    hidden = []
+    for number in range(20):
+        bare, image = picture(number, clutter=0), picture(number, clutter=clutter)
+        bird = bare.parts > 0
+        gone = bird & (image.parts == 0)
+        np.testing.assert_array_equal(image.parts[~gone], bare.parts[~gone])
+        inner = (image.parts > 0) & ~beside(gone)
+        np.testing.assert_array_equal(image.pixels[inner], bare.pixels[inner])
+        assert (image.pixels != bare.pixels).any(axis=-1)[gone].mean() > 0.9
+        hidden.append(100 * gone.sum() / bird.sum())
+    assert min(hidden) >= (clutter - 50) // 4
+    assert least < np.mean(hidden) < most
 
 
 def test_clutter_has_the_colours_of_feathers_and_habitats_have_not():
@@ -205,36 +227,50 @@ def birds_of(config):
     return draw_classes(config.classes, config.streams, reserved=config.pretraining)
 
 
-def habitats(config, label, count=2000):
-    bird, streams = birds_of(config)[label], config.streams.of(label)
-    draws = (streams.of(number).draws("where") for number in range(count))
-    return bird, np.array([choose_habitat(config, bird, label, each) for each in draws])
+def places(config, label):
+    """Return a class, its places in training, and those where it is tested."""
+    bird, held = birds_of(config)[label], held_out(config, label)
+    kept = [number for number in range(config.images_per_class) if number not in held]
+    return bird, *([choose_place(config, bird, label, n) for n in some] for some in (kept, held))
 
 
 @pytest.mark.parametrize("spurious", [0, 30, 100])
-def test_habitat_follows_the_class_among_seen_classes_as_often_as_asked(spurious):
-    config = PlumageConfig(classes=6, unseen=2, spurious=spurious)
-    bird, found = habitats(config, 4)
-    by_chance = (100 - spurious) / HABITATS
-    assert (found == bird.habitat).mean() * 100 == pytest.approx(spurious + by_chance, abs=3.5)
+def test_seen_classes_are_trained_on_at_home_as_often_as_asked_and_tested_anywhere(spurious):
+    config = PlumageConfig(classes=6, unseen=2, spurious=spurious, images_per_class=2000)
+    bird, kept, held = places(config, 4)
+    at_home = [place for place in kept if place.things != ANY_THINGS]
+    assert {place.habitat for place in at_home} <= {bird.habitat}
+    assert 100 * len(at_home) / len(kept) == pytest.approx(spurious, abs=3.5)
+    assert {place.things for place in held} == {ANY_THINGS}
+    assert len({place.habitat for place in held}) == HABITATS
 
 
-def test_habitat_of_unseen_classes_is_independent_of_class_and_of_the_knob():
-    config = PlumageConfig(classes=6, unseen=2, spurious=100)
+def test_places_of_unseen_classes_are_independent_of_class_and_of_the_knob():
+    config = PlumageConfig(classes=6, unseen=2, spurious=100, images_per_class=2000)
     for label in (0, 1):
-        _, found = habitats(config, label)
-        counts = np.bincount(found, minlength=HABITATS)
+        bird = birds_of(config)[label]
+        found = [choose_place(config, bird, label, number) for number in range(2000)]
+        counts = np.bincount([place.habitat for place in found], minlength=HABITATS)
         assert counts.max() < 2 * 2000 / HABITATS
         assert counts.min() > 2000 / HABITATS / 2
-        _, unmoved = habitats(replace(config, spurious=0), label)
-        np.testing.assert_array_equal(found, unmoved)
+        calm = replace(config, spurious=0)
+        assert found == [choose_place(calm, bird, label, number) for number in range(2000)]
+
+
+@pytest.mark.parametrize("habitat", range(HABITATS))
+def test_the_things_of_a_home_have_two_of_the_feather_colours(habitat):
+    colors = [(ink - CLUTTER_INK) // 4 % len(COLORS) for ink in home(habitat).things]
+    texture, tint = divmod(habitat, 6)
+    assert set(colors) == {texture, tint}
+    assert len(colors) == 4 * len(set(colors))
 
 
 def test_backgrounds_tell_seen_classes_apart_only_where_habitat_is_spurious():
     def spread(spurious, label):
         config = PlumageConfig(classes=6, unseen=2, clutter=0, spurious=spurious, size=112)
         bird = birds_of(config)[label]
-        images = [draw_image(config, bird, label, number)[0] for number in range(25)]
+        kept = [number for number in range(30) if number not in held_out(config, label)]
+        images = [draw_image(config, bird, label, number)[0] for number in kept]
         hues = np.array([image.pixels[image.parts == 0].mean(axis=0) for image in images])
         return (hues / hues.sum(axis=1, keepdims=True)).std(axis=0).sum()
 

@@ -74,4 +74,6 @@ def _write(vit: nn.Module, out: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("Usage: python -m zslbench.backbones.pretrain OUT.safetensors")
     pretrain(Path(sys.argv[1]))

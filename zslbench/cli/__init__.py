@@ -6,13 +6,18 @@ import sys
 import typer
 
 from zslbench.cli import (
+    ablate,
+    calibrate,
     data,
     doctor,
+    explain,
     features,
     leaderboard,
     methods,
     published,
     run,
+    sensitivity,
+    submit,
     sweep,
     sync,
     ui,
@@ -31,7 +36,12 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(leaderboard.leaderboard)
+app.command()(ablate.ablate)
 app.command()(sweep.sweep)
+app.command()(sensitivity.sensitivity)
+app.command()(calibrate.calibrate)
+app.command()(explain.explain)
+app.command()(submit.submit)
 app.command()(methods.methods)
 app.command()(published.published)
 app.command()(features.features)

@@ -7,7 +7,7 @@ from zslbench.data.plumage.draws import Streams
 from zslbench.errors import ZslbenchError
 
 # Raised whenever a pixel, a class or a split of some config changes: part of the cache's key.
-DRAWING_VERSION = 1
+DRAWING_VERSION = 2
 SIZES = (56, 112)
 MOST_CLASSES = COMBINATIONS // 1000
 FEWEST_IMAGES = 5
@@ -22,9 +22,10 @@ class PlumageConfig:
         unseen: How many of them have no image in training; pretraining may have none.
         images_per_class: How many of each.
         size: Side of the images in pixels, 56 or 112; the pictures are the same.
-        clutter: Percent of the frame outside the bird that unrelated objects cover.
-        spurious: Percent of a seen class's images whose habitat is the class's own; all others,
-            and those of unseen classes, have a random one.
+        clutter: Percent of the frame outside the bird that unrelated objects cover; above 50 they
+            lie in front of the bird too, and cover a quarter of the excess of it.
+        spurious: Percent of a seen class's training images that show it at home, in a habitat and
+            among colours of its own; all other images, and all to be tested on, are anywhere.
         seed: What everything derives from.
         pretraining: Whether classes are drawn from the reserved combinations, which no other
             config's classes have.

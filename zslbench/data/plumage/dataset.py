@@ -16,7 +16,7 @@ from zslbench.data.plumage.attributes import (
 )
 from zslbench.data.plumage.classes import BirdClass, describe, draw_classes
 from zslbench.data.plumage.config import PlumageConfig
-from zslbench.data.plumage.drawing import drawn
+from zslbench.data.plumage.drawing import drawn, held_out
 from zslbench.data.types import ClassTable, Dataset, Int, SealedLabels, Splits, content_digest
 from zslbench.records import Backbone
 
@@ -109,8 +109,8 @@ def _splits(config: PlumageConfig) -> Splits:
     each = config.images_per_class
     held, kept = [], []
     for label in range(config.unseen, config.classes):
-        items = label * each + config.streams.draws("test_seen", label).order(each)
-        held.append(items[: each // 5])
-        kept.append(items[each // 5 :])
+        out = np.isin(np.arange(each), list(held_out(config, label)))
+        held.append(label * each + np.flatnonzero(out))
+        kept.append(label * each + np.flatnonzero(~out))
     unseen = np.arange(config.unseen * each)
-    return Splits(np.sort(np.concatenate(kept)), np.sort(np.concatenate(held)), unseen)
+    return Splits(np.concatenate(kept), np.concatenate(held), unseen)

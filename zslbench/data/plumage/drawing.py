@@ -16,9 +16,8 @@ from zslbench.data.cache import processors, reporting
 from zslbench.data.plumage.attributes import GROUPS
 from zslbench.data.plumage.classes import BirdClass, Values, describe, draw_values
 from zslbench.data.plumage.config import DRAWING_VERSION, PlumageConfig
-from zslbench.data.plumage.draws import Draws
 from zslbench.data.plumage.image import Picture, draw_picture
-from zslbench.data.plumage.scene import HABITATS
+from zslbench.data.plumage.scene import HABITATS, Place, home
 from zslbench.data.types import content_digest
 
 Progress = Callable[[int, int], None]
@@ -54,14 +53,23 @@ def draw_image(
     """
     streams = config.streams.of(label, number)
     values = draw_values(bird.percentages, streams.draws("values"))
-    habitat = choose_habitat(config, bird, label, streams.draws("where"))
-    return draw_picture(describe(values), habitat, config.clutter, config.size, streams), values
+    place = choose_place(config, bird, label, number)
+    return draw_picture(describe(values), place, config.clutter, config.size, streams), values
 
 
-def choose_habitat(config: PlumageConfig, bird: BirdClass, label: int, draws: Draws) -> int:
-    """Return the class's own habitat in `config.spurious` of a hundred draws, if it is seen."""
-    own, other = draws.below(100) < config.spurious, draws.below(HABITATS)
-    return bird.habitat if own and label >= config.unseen else other
+def choose_place(config: PlumageConfig, bird: BirdClass, label: int, number: int) -> Place:
+    """Return the class's home for `config.spurious` of a hundred images to train on."""
+    draws = config.streams.of(label, number).draws("where")
+    at_home, elsewhere = draws.below(100) < config.spurious, draws.below(HABITATS)
+    if at_home and label >= config.unseen and number not in held_out(config, label):
+        return home(bird.habitat)
+    return Place(elsewhere)
+
+
+def held_out(config: PlumageConfig, label: int) -> set[int]:
+    """Return which images of a seen class are held out of training: a fifth of them."""
+    order = config.streams.draws("test_seen", label).order(config.images_per_class)
+    return set(order[: config.images_per_class // 5].tolist())
 
 
 def drawn(

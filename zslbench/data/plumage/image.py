@@ -12,6 +12,8 @@ from zslbench.data.plumage.draws import Draws, Streams
 from zslbench.data.plumage.inks import FRAME, TONES, Palette
 from zslbench.data.plumage.raster import Canvas
 from zslbench.data.plumage.scene import (
+    HABITAT_INK,
+    Place,
     add_clutter,
     clutter_palette,
     habitat_palette,
@@ -35,25 +37,29 @@ class Picture(NamedTuple):
 
 
 def draw_picture(
-    values: Mapping[str, str], habitat: int, clutter: int, size: int, streams: Streams
+    values: Mapping[str, str], place: Place, clutter: int, size: int, streams: Streams
 ) -> Picture:
     """Draw a bird in its place; every purpose has a stream of its own, so no knob moves another.
 
     Args:
         values: Group name -> value.
-        habitat: The habitat behind the bird.
-        clutter: Percent of the frame outside the bird that objects cover.
+        place: Where the bird is.
+        clutter: Percent of the frame outside the bird that objects cover; above 50 they lie in
+            front of the bird too, and cover a quarter of the excess of it.
         size: 112, or 56 for the same picture at half the resolution.
         streams: The image's own.
     """
     inks = paint_bird(values, streams.draws("posture"))
-    shown = inks > 0
-    behind = add_clutter(
-        paint_habitat(habitat, streams.draws("habitat")), shown, clutter, streams.draws("clutter")
-    )
-    inks = np.where(shown, inks, behind)
+    bird = inks > 0
+    behind = paint_habitat(place.habitat, streams.draws("habitat"))
+    behind = add_clutter(behind, ~bird, clutter, place.things, streams.draws("clutter"))
+    inks = np.where(bird, inks, behind)
+    hidden = max(clutter - 50, 0) // 4
+    inks = add_clutter(inks, bird, hidden, place.things, streams.draws("in front"))
+    shown = inks < HABITAT_INK
     shades = streams.draws("shades")
-    palette = bird_palette(values, shades) | habitat_palette(habitat) | clutter_palette(shades)
+    palette = bird_palette(values, shades) | habitat_palette(place.habitat)
+    palette |= clutter_palette(shades)
     step = FRAME // size
     colors = _halve(_outlined(inks, palette)) if step == 2 else _outlined(inks, palette)
     parts = np.where(shown, inks // TONES, Part.NONE)[step - 1 :: step, step - 1 :: step]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,7 @@ HABITATS = len(TEXTURES) * len(TINTS)
 HABITAT_INK, CLUTTER_INK = 16 * TONES, 17 * TONES
 LATTICE, CELL = 16, 10
 CLUTTER_COLORS = 4 * tuple(COLORS.values())
+ANY_THINGS = tuple(range(CLUTTER_INK, CLUTTER_INK + TONES * len(CLUTTER_COLORS), TONES))
 CLUTTER_PATTERNS = ("solid", "solid", "striped", "spotted")
 # Outlines around the origin, 16 pixels from it at most (twigs 20).
 OBJECTS = (
@@ -56,6 +58,25 @@ OBJECTS = (
 ANGLES = 32
 LENGTHS = (9, 12, 16, 21)
 REACH = 27
+
+
+class Place(NamedTuple):
+    """Where a bird is.
+
+    Attributes:
+        habitat: Which texture and tint is behind it.
+        things: The inks of the objects around it.
+    """
+
+    habitat: int
+    things: tuple[int, ...] = ANY_THINGS
+
+
+def home(habitat: int) -> Place:
+    """Return where a class is at home: a habitat whose things have two of the feather colours."""
+    colors = divmod(habitat, len(TINTS))
+    things = (ink for number, ink in enumerate(ANY_THINGS) if number % len(COLORS) in colors)
+    return Place(habitat, tuple(things))
 
 
 def paint_habitat(habitat: int, draws: Draws) -> Canvas:
@@ -86,31 +107,37 @@ def _noise(draws: Draws) -> Field:
     return both // CELL**2
 
 
-def add_clutter(inks: Canvas, bird: NDArray[np.bool_], percent: int, draws: Draws) -> Canvas:
-    """Return the inks with objects painted over `percent` of the frame outside the bird.
+def add_clutter(
+    inks: Canvas, area: NDArray[np.bool_], percent: int, things: tuple[int, ...], draws: Draws
+) -> Canvas:
+    """Return the inks with objects painted over `percent` of an area.
 
-    Every object is centred where none is yet; the last one may cover more than was asked for.
+    Every object is centred where the area shows none yet; it may reach out of it, and the last one
+    may cover more than was asked for.
 
     Args:
-        inks: `[112, 112]` of the habitat.
-        bird: `[112, 112]`, where the bird will be.
+        inks: `[112, 112]`, what is there.
+        area: `[112, 112]`, what is to be covered.
         percent: 0..100.
+        things: The inks of the objects.
         draws: Where objects and places come from.
     """
-    canvas, free = np.pad(inks, REACH), np.pad(~bird, REACH)
-    left = area = int(np.count_nonzero(free))
-    while 100 * left > (100 - percent) * area:
+    canvas, free = np.pad(inks, REACH), np.pad(area, REACH)
+    left = size = int(np.count_nonzero(free))
+    while 100 * left > (100 - percent) * size:
         spot = int(np.flatnonzero(free)[draws.below(left)])
         row, column = divmod(spot - REACH * (len(free) + 1), len(free))
         window = np.s_[row : row + 2 * REACH + 1, column : column + 2 * REACH + 1]
-        _paint_object(canvas[window], free[window], draws)
+        _paint_object(canvas[window], free[window], things, draws)
         left = int(np.count_nonzero(free))
     return canvas[REACH:-REACH, REACH:-REACH]
 
 
-def _paint_object(canvas: Canvas, free: NDArray[np.bool_], draws: Draws) -> None:
+def _paint_object(
+    canvas: Canvas, free: NDArray[np.bool_], things: tuple[int, ...], draws: Draws
+) -> None:
     stamp = _stamp(*(draws.below(count) for count in (len(OBJECTS), ANGLES, len(LENGTHS))))
-    ink = CLUTTER_INK + TONES * draws.below(len(CLUTTER_COLORS))
+    ink = things[draws.below(len(things))]
     pattern = CLUTTER_PATTERNS[draws.below(len(CLUTTER_PATTERNS))]
     canvas[stamp] = ink + BASE
     canvas[stamp & marks(pattern, len(stamp), draws)] = ink + MARK
