@@ -33,7 +33,9 @@ def leaderboard(
     resplit: opt.Resplit = False,
     plan: opt.Plan = False,
     retry: opt.Retry = False,
-    jobs: opt.Jobs = 1,
+    jobs: opt.Jobs = None,
+    engine: opt.EngineName = "local",
+    address: opt.Address = None,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -55,6 +57,10 @@ def leaderboard(
       zslbench leaderboard --dataset plumage,plumage:clutter=90,spurious=0 --methods eszsl,svip
 
       zslbench leaderboard --dataset plumage --reference vit_attr_head
+
+      zslbench leaderboard --dataset plumage --jobs 2
+
+      zslbench leaderboard --dataset CUB,AWA2,SUN --engine ray --address HOST:6379
 
       zslbench leaderboard
     """
@@ -84,6 +90,6 @@ def leaderboard(
     if plan:
         show_plan(table, results, retry=retry, json=json)
         raise typer.Exit(0)
-    board, report = make(table, results, jobs=jobs, retry=retry)
+    board, report = make(table, results, retry=retry, jobs=jobs, engine=engine, address=address)
     print_leaderboard(board, json=json)
     raise typer.Exit(1 if report.failures or report.unreadable > 0 else 0)

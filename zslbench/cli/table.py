@@ -104,7 +104,15 @@ def options_table(
     )
 
 
-def make(table: Table, results: Path, *, jobs: int, retry: bool) -> tuple[Leaderboard, Report]:
+def make(
+    table: Table,
+    results: Path,
+    *,
+    retry: bool,
+    jobs: int | None,
+    engine: str,
+    address: str | None,
+) -> tuple[Leaderboard, Report]:
     """Run what is missing of a table, write it to the results folder, and return it."""
     board, report = work(
         table.methods,
@@ -115,8 +123,10 @@ def make(table: Table, results: Path, *, jobs: int, retry: bool) -> tuple[Leader
         rules=table.rules,
         results=results,
         reference=table.reference or None,
-        jobs=jobs,
         retry=retry,
+        jobs=jobs,
+        engine=engine,
+        address=address,
     )
     board = replace(board, title=table.title, about=table.about)
     write_leaderboard(board, results, table.name)
