@@ -104,7 +104,9 @@ def options_table(
     )
 
 
-def make(table: Table, results: Path, *, jobs: int, retry: bool) -> tuple[Leaderboard, Report]:
+def make(
+    table: Table, results: Path, *, jobs: int, retry: bool, tune: int = 0
+) -> tuple[Leaderboard, Report]:
     """Run what is missing of a table, write it to the results folder, and return it."""
     board, report = work(
         table.methods,
@@ -117,8 +119,10 @@ def make(table: Table, results: Path, *, jobs: int, retry: bool) -> tuple[Leader
         reference=table.reference or None,
         jobs=jobs,
         retry=retry,
+        tune=tune,
     )
     board = replace(board, title=table.title, about=table.about)
-    write_leaderboard(board, results, table.name)
-    say(f"written: {results / table.name}.{{md,csv,json,html,tex}}")
+    name = f"{table.name}-tuned" if tune else table.name
+    write_leaderboard(board, results, name)
+    say(f"written: {results / name}.{{md,csv,json,html,tex}}")
     return board, report

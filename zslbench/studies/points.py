@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import accumulate
 
 from zslbench.engines import Call, Engine, InProcess, dealt
-from zslbench.execute import Job, choice_key, execute, failure, make_choice
+from zslbench.execute import Job, choice_key, execute, failure_of, make_choice
 from zslbench.records import Choice, Failure, Record
 from zslbench.registry import load_method
 from zslbench.report.groups import Group
@@ -40,7 +40,7 @@ def in_tuning_worlds(
         job, _, seed = end.call.arguments
         outcome = end.value
         if end.died:
-            outcome = failure(job.spec, RuntimeError(f"its process was lost ({end.died})"))
+            outcome = failure_of(job.spec, RuntimeError(f"its process was lost ({end.died})"))
         if outcome is None:
             choice = store.get("choice", choice_key(job.spec, seed))
             progress.found(end.call.label, choice)
