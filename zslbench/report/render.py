@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -161,11 +161,16 @@ def _flat(row: Row) -> dict[str, Any]:
 
 def as_json(board: Leaderboard) -> dict[str, Any]:
     """Return rows and what else was asked as one JSON document; an infinite bound is null."""
-    document = {"schema_version": 1, **asdict(board)}
-    for row in document["rows"]:
-        del row["evidence"]
+    document = {"schema_version": 1, **asdict(replace(board, rows=[]))}
+    document["rows"] = [_without_evidence(row) for row in board.rows]
     finite: dict[str, Any] = _finite(document)
     return finite
+
+
+def _without_evidence(row: Row) -> dict[str, Any]:
+    plain = asdict(replace(row, evidence=None))  # type: ignore[arg-type]  # arrays would be copied
+    del plain["evidence"]
+    return plain
 
 
 def _finite(value: Any) -> Any:
