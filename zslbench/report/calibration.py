@@ -77,7 +77,7 @@ class Calibration:
     def title(self) -> str:
         """The run, in words."""
         spec = self.record.spec
-        name = title_of(spec.method, spec.settings)
+        name = title_of(spec.method, spec.settings, spec.tuned)
         return f"{name} on {spec.dataset}, seed {spec.seed}, gamma on {SCALES[self.space]}"
 
     @property

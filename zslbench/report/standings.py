@@ -35,8 +35,9 @@ class Standing:
 def standings(groups: Sequence[Group]) -> list[Standing]:
     """Return the standings by each rule, the best first; none where one pair is all there is.
 
-    What was selected on test or submitted has no part in them, nor has a method that stands in
-    several rows of one dataset (with other backbones, words or worlds).
+    Tuned methods have standings of their own. What was selected on test or submitted has no part in
+    any, nor has a method that stands in several rows of one dataset (with other backbones, words or
+    worlds).
     """
     compared = [
         group
@@ -45,9 +46,15 @@ def standings(groups: Sequence[Group]) -> list[Standing]:
     ]
     return [
         standing
-        for rule in dict.fromkeys(group.rule for group in compared)
-        for standing in _by_rule(rule, [group for group in compared if group.rule == rule])
+        for tuned, rule in dict.fromkeys((_tuned(group), group.rule) for group in compared)
+        for standing in _by_rule(
+            rule, [g for g in compared if (_tuned(g), g.rule) == (tuned, rule)]
+        )
     ]
+
+
+def _tuned(group: Group) -> int:
+    return group.records[0].spec.tuned
 
 
 def _by_rule(rule: RuleName, groups: Sequence[Group]) -> list[Standing]:
