@@ -6,6 +6,8 @@ import sys
 import typer
 
 from zslbench.cli import (
+    ablate,
+    calibrate,
     data,
     doctor,
     explain,
@@ -14,6 +16,7 @@ from zslbench.cli import (
     methods,
     published,
     run,
+    sensitivity,
     submit,
     sweep,
     sync,
@@ -33,7 +36,10 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(leaderboard.leaderboard)
+app.command()(ablate.ablate)
 app.command()(sweep.sweep)
+app.command()(sensitivity.sensitivity)
+app.command()(calibrate.calibrate)
 app.command()(explain.explain)
 app.command()(submit.submit)
 app.command()(methods.methods)

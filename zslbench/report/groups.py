@@ -45,12 +45,18 @@ class Group:
     def summaries(self) -> list[ScoreSummary]:
         """The score summaries the rule read."""
         pairs = zip(self.runs, self.results, strict=True)
-        return [artifacts.read_summaries(run.folder)[result.epoch] for run, result in pairs]
+        return [artifacts.read_summary(run.folder, result.epoch) for run, result in pairs]
 
     @cached_property
     def test(self) -> tuple[Int, int]:
         """`[m]` true classes of the test items, and the number of seen classes."""
         return artifacts.read_test(self.runs[0].folder)
+
+    @property
+    def data(self) -> tuple[str, str]:
+        """The dataset's name and the digest of its test labels, which tells no pictures apart."""
+        first = self.records[0]
+        return first.spec.dataset, first.test_digest
 
     @property
     def test_images(self) -> tuple[int, int]:

@@ -1,10 +1,11 @@
 """The store: commits go to the outbox at once, to MLflow when it can be reached."""
 
+import gc
 import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -16,7 +17,7 @@ from uuid import uuid4
 from filelock import FileLock
 
 from zslbench.errors import DataError
-from zslbench.records import Opening, Record, RunRecord
+from zslbench.records import Failure, Opening, Record, RunRecord
 from zslbench.tracking.outbox import RECORD_FILE, Outbox, read_record
 from zslbench.tracking.payload import PREFIX, Payload, payload
 
@@ -205,13 +206,27 @@ class Store:
         """Return all finished runs, each key once: the earliest FINISHED, then the outbox."""
         waiting = self._waiting("run-")
         found: dict[str, Stored] = {}
-        for run in self._look(_finished("run")):
-            key, folder = run.data.tags[PREFIX + "key"], self._folder(run)
-            if key not in found and (folder / RECORD_FILE).is_file():
-                found[key] = Stored(_run(read_record(folder, "run")), folder, run.info.run_id)
+        with _many_objects():
+            for run in self._look(_finished("run")):
+                key, folder = run.data.tags[PREFIX + "key"], self._folder(run)
+                if key not in found and (folder / RECORD_FILE).is_file():
+                    found[key] = Stored(_run(read_record(folder, "run")), folder, run.info.run_id)
         for path, record in waiting.items():
             found.setdefault(record.key, Stored(_run(record), path))
         return list(found.values())
+
+    def failures(self, keys: Collection[str]) -> dict[str, Failure]:
+        """Return the latest failure of each of some runs, by the run's key; most have none."""
+        waiting = self._waiting("failure-")
+        found: dict[str, Failure] = {}
+        for run in self._look(_finished("failure")):
+            key = run.data.tags[PREFIX + "run_key"]
+            if key in keys and ((folder := self._folder(run)) / RECORD_FILE).is_file():
+                found[key] = _failure(read_record(folder, "failure"))
+        for record in waiting.values():
+            if record.spec.key in keys:
+                found[record.spec.key] = record
+        return found
 
     def ledger(self) -> Counter[tuple[str, str]]:
         """Return how often test labels were opened, by (method, test digest)."""
@@ -220,9 +235,10 @@ class Store:
         entries = self._waiting("opening-").values()
         known = [*noted, *(entry for entry in entries if isinstance(entry, Opening))]
         opened = {entry.key: (entry.method, entry.test_digest) for entry in known}
-        for run in self._look(_finished("opening")):
-            tags = run.data.tags
-            opened[tags[PREFIX + "key"]] = tags[PREFIX + "method"], tags[PREFIX + "test_digest"]
+        with _many_objects():
+            for run in self._look(_finished("opening")):
+                tags = run.data.tags
+                opened[tags[PREFIX + "key"]] = tags[PREFIX + "method"], tags[PREFIX + "test_digest"]
         return Counter(opened.values())
 
     def dead_links(self) -> list[str]:
@@ -336,6 +352,18 @@ def _opened(results: Path, uri: str) -> Store:
     return Store(results, uri)
 
 
+@contextmanager
+def _many_objects() -> Iterator[None]:
+    """Search for no cycles meanwhile: with thousands of runs that takes most of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _finished(kind: str, key: str | None = None) -> str:
     status = {"failure": "= 'FAILED'", "trial": "!= 'RUNNING'"}.get(kind, "= 'FINISHED'")
     parts = [f"tags.`{PREFIX}kind` = '{kind}'", f"attributes.status {status}"]
@@ -346,4 +374,9 @@ def _finished(kind: str, key: str | None = None) -> str:
 
 def _run(record: Record) -> RunRecord:
     assert isinstance(record, RunRecord)
+    return record
+
+
+def _failure(record: Record) -> Failure:
+    assert isinstance(record, Failure)
     return record
