@@ -7,6 +7,7 @@ from typing import Any
 from zslbench.records import (
     Choice,
     Failure,
+    Measurement,
     Opening,
     Record,
     RunRecord,
@@ -53,6 +54,8 @@ def payload(record: Record) -> Payload:
             return _sweep(record)
         case Trial():
             return _trial(record)
+        case Measurement():
+            return _measurement(record)
         case Opening():
             tags = {"run_key": record.run_key, "test_digest": record.test_digest}
             return Payload(LEDGER, f"opening {record.method} {record.dataset}", _tags(record, tags))
@@ -160,6 +163,27 @@ def _trial(record: Trial) -> Payload:
         status="FAILED" if record.state == "failed" else "FINISHED",
         seconds=record.seconds,
         parent=("sweep", record.sweep),
+    )
+
+
+def _measurement(record: Measurement) -> Payload:
+    """Return what is shown of a measurement, under the commit that was measured."""
+    about = {"method": record.method, "dataset": record.dataset, "code": record.code}
+    about |= {f"env.{name}": value for name, value in record.environment.items()}
+    tags = _tags(record, about | {"choice_key": record.choice_key})
+    tags["mlflow.source.git.commit"] = record.environment["commit"]
+    params = {"seed": str(record.seed), "repeat": str(record.repeat)}
+    params |= {f"config.{name}": str(value) for name, value in record.settings.items()}
+    metrics = [(name, value, 0) for name, value in _scores(record.scores)]
+    metrics += [("gamma", record.gamma, 0), ("epoch", record.epoch, 0)]
+    return Payload(
+        f"regression/{record.dataset}",
+        f"{record.method} seed {record.seed}, {record.environment['commit'][:8]}",
+        tags,
+        params,
+        metrics,
+        (record.dataset, record.data_digest),
+        seconds=record.seconds,
     )
 
 

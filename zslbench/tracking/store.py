@@ -16,7 +16,7 @@ from uuid import uuid4
 from filelock import FileLock
 
 from zslbench.errors import DataError
-from zslbench.records import Opening, Record, RunRecord
+from zslbench.records import Measurement, Opening, Record, RunRecord
 from zslbench.tracking.outbox import RECORD_FILE, Outbox, read_record
 from zslbench.tracking.payload import PREFIX, Payload, payload
 
@@ -196,6 +196,15 @@ class Store:
                 found[key] = Stored(_run(read_record(folder, "run")), folder, run.info.run_id)
         for path, record in waiting.items():
             found.setdefault(record.key, Stored(_run(record), path))
+        return list(found.values())
+
+    def measurements(self) -> list[Measurement]:
+        """Return all measurements, each key once."""
+        found = {record.key: record for record in self._waiting("measurement-").values()}
+        for run in self._look(_finished("measurement")):
+            key, folder = run.data.tags[PREFIX + "key"], self._folder(run)
+            if key not in found and (folder / RECORD_FILE).is_file():
+                found[key] = read_record(folder, "measurement")
         return list(found.values())
 
     def ledger(self) -> Counter[tuple[str, str]]:
