@@ -2,26 +2,44 @@
 
 import random
 import traceback
+from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from zslbench import artifacts
 from zslbench.checkpoints import Slot
+from zslbench.data.load import DataRequest
 from zslbench.data.types import Dataset
+from zslbench.engines import Call, End, Engine, InProcess, dealt
 from zslbench.errors import ZslbenchError
 from zslbench.records import Choice, Failure, RunSpec
 from zslbench.run import Evaluation, Slots, Tick, evaluate, no_tick, select
+from zslbench.serving import served
 from zslbench.tracking import Store
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run to be done, with the data it is done on."""
+    """A run to be done, with the data it is done on.
+
+    To another process it travels as its spec and the request for its data, which are read there.
+    """
 
     spec: RunSpec
     dataset: Dataset
+    request: DataRequest | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.request is None:
+            raise TypeError("a job that does not say how its data are read cannot travel")
+        return _arrived, (self.spec, self.request)
+
+
+def _arrived(spec: RunSpec, request: DataRequest) -> Job:
+    return Job(spec, served(request, spec), request)
 
 
 @dataclass
@@ -34,39 +52,119 @@ class Report:
     failures: list[Failure] = field(default_factory=list)
 
 
-def execute(jobs: Sequence[Job], store: Store, tick: Tick = no_tick) -> Report:
+def execute(
+    jobs: Sequence[Job], store: Store, tick: Tick = no_tick, engine: Engine | None = None
+) -> Report:
     """Run what is missing from the store.
+
+    What the seeds of a config share is chosen first; then they run. What is lost because its
+    process died is recorded as a failure and started once more.
 
     Independent workers may do this on one plan at once: each goes through it in an order of its
     own and looks again before every run; whoever finishes second is not counted.
 
+    Args:
+        jobs: The plan.
+        store: Where the records go.
+        tick: Progress, where no engine is given.
+        engine: Where the work is done; by default here.
+
     Raises:
         ZslbenchError: Where the user can mend something; everything else becomes a `Failure`.
     """
-    report = Report()
-    for number, job in enumerate(random.sample(jobs, len(jobs)), start=1):
-        if store.has("run", job.spec.key):
-            report.reused += 1
-            continue
-        try:
-            _run(job, store, _numbered(tick, number, len(jobs)))
-            report.done += 1
-        except ZslbenchError:
-            raise
-        except Exception as error:
-            failure = _failure(job.spec, error)
-            store.commit(failure)
-            report.failures.append(failure)
-        store.sync()
+    engine = engine or InProcess(tick)
+    shuffled = random.sample(jobs, len(jobs))
+    dealer = _Dealer([job for job in shuffled if not store.has("run", job.spec.key)], store)
+    for end in dealt(engine, dealer.ready):
+        dealer.take(end)
+        engine.tell("choices and runs", dealer.ended, dealer.total)
     store.sync(again=True)
-    return report
+    dealer.report.reused += len(jobs) - dealer.runs
+    return dealer.report
 
 
-def _numbered(tick: Tick, number: int, jobs: int) -> Tick:
-    """Return a tick that says which of several runs a stage belongs to."""
-    if jobs == 1:
-        return tick
-    return lambda stage, done, total: tick(f"run {number} of {jobs}, {stage}", done, total)
+class _Dealer:
+    """Holds what is ready to be done, and takes in what came of it.
+
+    Args:
+        jobs: The runs that are missing.
+        store: Where failures are recorded.
+    """
+
+    def __init__(self, jobs: Sequence[Job], store: Store) -> None:
+        self.report, self._store = Report(), store
+        self._seeds: dict[str, list[Job]] = defaultdict(list)
+        for job in jobs:
+            self._seeds[job.spec.choice_key].append(job)
+        self.runs, self.ended, self.total = len(jobs), 0, len(self._seeds) + len(jobs)
+        self._begun = 0
+        self.ready = deque(self._choice(n, s[0]) for n, s in enumerate(self._seeds.values(), 1))
+
+    def _choice(self, number: int, job: Job) -> Call:
+        label = f"choice {number} of {len(self._seeds)}, " if self.runs > 1 else ""
+        return Call(make_choice, (job, self._store), label)
+
+    def _run(self, job: Job) -> Call:
+        self._begun += 1
+        label = f"run {self._begun} of {self.runs}, " if self.runs > 1 else ""
+        return Call(do_run, (job, self._store), label)
+
+    def take(self, end: End) -> None:
+        """Take in the end of a choice or a run."""
+        job, outcome = end.call.arguments[0], end.value
+        if end.died:
+            outcome = failure(job.spec, RuntimeError(f"its process was lost ({end.died})"))
+            if not end.call.again:
+                self._store.commit(outcome)
+                self.ready.appendleft(replace(end.call, again=True))
+                return
+        if end.call.function is make_choice:
+            self._take_choice(self._seeds[job.spec.choice_key], outcome)
+        else:
+            self._take_run(outcome)
+
+    def _take_choice(self, seeds: Sequence[Job], outcome: Failure | None) -> None:
+        self.ended += 1
+        if outcome is None:
+            self.ready.extend(map(self._run, seeds))
+            return
+        for job in seeds:
+            self._take_run(outcome.model_copy(update={"key": uuid4().hex, "spec": job.spec}))
+
+    def _take_run(self, outcome: Failure | bool) -> None:
+        self.ended += 1
+        if isinstance(outcome, Failure):
+            self._store.commit(outcome)
+            self._store.sync()
+            self.report.failures.append(outcome)
+        elif outcome:
+            self.report.done += 1
+        else:
+            self.report.reused += 1
+
+
+def make_choice(job: Job, store: Store, *, tick: Tick) -> Failure | None:
+    """Have the choice made that a run needs; return what went wrong."""
+    try:
+        choice_for(job, store, tick)
+    except ZslbenchError:
+        raise
+    except Exception as error:
+        return failure(job.spec, error)
+    return None
+
+
+def do_run(job: Job, store: Store, *, tick: Tick) -> Failure | bool:
+    """Do a run and commit it; return what went wrong, or whether it was still to be done."""
+    if store.has("run", job.spec.key):
+        return False
+    try:
+        _run(job, store, tick)
+    except ZslbenchError:
+        raise
+    except Exception as error:
+        return failure(job.spec, error)
+    return True
 
 
 def _run(job: Job, store: Store, tick: Tick) -> None:
@@ -75,6 +173,7 @@ def _run(job: Job, store: Store, tick: Tick) -> None:
     evaluation = evaluate(job.spec, choice, job.dataset, store.commit, tick, slots)
     store.commit(evaluation.record, lambda folder: write_evaluation(folder, evaluation, job))
     slots("").clear()
+    store.sync()
 
 
 def slots_of(store: Store, key: str) -> Slots:
@@ -97,7 +196,8 @@ def choice_for(job: Job, store: Store, tick: Tick) -> Choice:
     return choice
 
 
-def _failure(spec: RunSpec, error: Exception) -> Failure:
+def failure(spec: RunSpec, error: Exception) -> Failure:
+    """Return the record of a run that raised."""
     text = "".join(traceback.format_exception(error))
     return Failure(
         key=uuid4().hex, spec=spec, error=f"{type(error).__name__}: {error}", traceback=text
@@ -120,4 +220,5 @@ def write_evaluation(folder: Path, evaluation: Evaluation, job: Job) -> None:
     artifacts.write_predictions(folder, evaluation.items, [ordered[c] for c in predicted])
     outcome = artifacts.read_outcome(folder, record.choice.epoch)
     title = f"{record.spec.method} on {record.spec.dataset}, seed {record.spec.seed}"
-    gamma_curve(folder / artifacts.CURVE, outcome, record.choice.gamma, title)
+    words = "chosen on validation" if "validation" in record.rules else "submitted"
+    gamma_curve(folder / artifacts.CURVE, outcome, record.choice.gamma, title, words)

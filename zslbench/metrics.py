@@ -34,6 +34,12 @@ def per_class_accuracy(predictions: Int, labels: Int) -> float:
     return float(100 * np.mean(hits / np.bincount(members)))
 
 
+def score_unit(scores: NDArray[np.floating]) -> float:
+    """Return the standard deviation of scores `[n, C]` around each item's mean; never 0."""
+    spread = float(np.std(scores - scores.mean(axis=1, keepdims=True)))
+    return max(spread, float(np.finfo(np.float32).tiny))
+
+
 @dataclass(frozen=True)
 class ScoreSummary:
     """What is kept of one epoch's scores `[n, C]`: label-free, 20 bytes an image.

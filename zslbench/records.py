@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 PROTOCOL_VERSION = 1
 SCHEMA_VERSION = 1
 
-RuleName = Literal["validation", "last", "published"]
+RuleName = Literal["validation", "last", "published", "submitted"]
 Exposure = Literal["1k", "21k", "web", "plumage", "none", "unknown"]
 
 
@@ -73,8 +73,9 @@ class RunSpec(Record):
         settings: What of it differs from the defaults: for display, no part of the key.
         dataset: The dataset's name; `data_digest` is what identifies it.
         words: The attribute word vectors, where the method is handed them.
-        tuning_worlds: How many tuning worlds the choice averages over.
-        rules: The rules read off the run; `published` needs every epoch scored on test images.
+        tuning_worlds: How many tuning worlds the choice averages over; none for a submission.
+        rules: The rules read off the run; `published` needs every epoch scored on test images,
+            `submitted` is what comes with scores that someone else has made.
     """
 
     kind: ClassVar[str] = "run"
@@ -89,7 +90,7 @@ class RunSpec(Record):
     words: WordVectors | None = None
     seed: int = Field(ge=0)
     precision: str
-    tuning_worlds: int = Field(default=3, ge=1)
+    tuning_worlds: int = Field(default=3, ge=0)
     rules: tuple[RuleName, ...] = ("validation", "last")
     protocol_version: int = PROTOCOL_VERSION
 

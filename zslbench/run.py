@@ -17,7 +17,7 @@ from zslbench.data.types import Dataset, Inputs, Subset
 from zslbench.environment import environment, peak_memory_mib, restart_peak_memory
 from zslbench.localisation import score_view
 from zslbench.method import Method, MethodConfig
-from zslbench.metrics import Float, Int, Outcome, ScoreSummary, summarise
+from zslbench.metrics import Float, Int, Outcome, ScoreSummary, score_unit, summarise
 from zslbench.protocol import (
     RULES,
     Trajectory,
@@ -297,9 +297,7 @@ def score_scale(model: Method, world: World) -> float:
     inputs = Subset(world.dataset.inputs, world.train)
     some = np.unique(np.linspace(0, len(world.train) - 1, SCALE_IMAGES).astype(np.int64))
     attributes = world.attributes(model.config.class_attributes)[: world.seen]
-    scores = _finite_scores(model, inputs, some, attributes)
-    spread = float(np.std(scores - scores.mean(axis=1, keepdims=True)))
-    return max(spread, float(np.finfo(np.float32).tiny))
+    return score_unit(_finite_scores(model, inputs, some, attributes))
 
 
 def _finite_scores(model: Method, inputs: Inputs, items: Int, attributes: Float) -> Any:

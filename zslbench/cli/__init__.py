@@ -8,11 +8,13 @@ import typer
 from zslbench.cli import (
     data,
     doctor,
+    explain,
     features,
     leaderboard,
     methods,
     published,
     run,
+    submit,
     sweep,
     sync,
     ui,
@@ -32,6 +34,8 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(leaderboard.leaderboard)
 app.command()(sweep.sweep)
+app.command()(explain.explain)
+app.command()(submit.submit)
 app.command()(methods.methods)
 app.command()(published.published)
 app.command()(features.features)

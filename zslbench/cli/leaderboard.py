@@ -28,6 +28,7 @@ def leaderboard(
     worlds: opt.Worlds = 3,
     rules: opt.Rules = "validation",
     resplit: opt.Resplit = False,
+    jobs: opt.Jobs = 1,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -73,6 +74,7 @@ def leaderboard(
             worlds=worlds,
             rules=opt.parse_list(rules),
             results=results,
+            jobs=jobs,
             reference=reference,
         )
         failed = bool(report.failures) or report.unreadable > 0

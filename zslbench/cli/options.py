@@ -58,6 +58,13 @@ Worlds = Annotated[
 Rules = Annotated[
     str, typer.Option(help="Rules to show: validation, last, published (chosen on test; marked).")
 ]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs", "-j", min=1, help="How many at once, each in a process with its share of the "
+        "processors, and one GPU each where there are several."
+    ),
+]  # fmt: skip
 
 DATA_ROOT = Path("data")
 RESULTS = Path("results")

@@ -4,20 +4,30 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 PLAIN_EVERY = 10.0
 
 
+@dataclass
+class _Row:
+    """What one row of progress shows, and since when and which step the time is taken."""
+
+    ticked: float | None = None
+    stage: str = ""
+    began: float = 0.0
+    first: int = 0
+    said: float = 0.0
+    bar: Any = None
+
+
 class Display:
-    """Progress with time left: a live line on a terminal, plain lines without one."""
+    """Progress with time left: live rows on a terminal, plain lines without one."""
 
     def __init__(self) -> None:
         self._live: Any = None
-        self._task: Any = None
-        self._stage = ""
-        self._said = 0.0
-        self._began = self._ticked = time.monotonic()
+        self._rows: dict[int, _Row] = {}
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -34,29 +44,34 @@ class Display:
         if self._live:
             self._live.stop()
 
-    def tick(self, stage: str, done: int, total: int) -> None:
-        """Show how far a stage is."""
-        if stage != self._stage:
+    def tick(self, stage: str, done: int, total: int, row: int = 0) -> None:
+        """Show how far a stage is, in one of several rows."""
+        now, shown = time.monotonic(), self._rows.setdefault(row, _Row())
+        if stage != shown.stage:
             # A stage reports when its first step is done: it began when the one before it ended.
-            self._stage, self._began, self._said = stage, self._ticked, 0.0
-            if self._live:
-                if self._task is not None:
-                    self._live.remove_task(self._task)
-                self._task = self._live.add_task(stage, total=total)
-        self._ticked = time.monotonic()
+            # What was before the first stage, imports and all, says nothing about its steps.
+            shown.began, shown.first = (now, done) if shown.ticked is None else (shown.ticked, 0)
+            shown.stage, shown.said = stage, 0.0
+            if self._live and shown.bar is None:
+                shown.bar = self._live.add_task(stage, total=total)
+            elif self._live:
+                self._live.reset(shown.bar, description=stage, total=total)
+        shown.ticked = now
         if self._live:
-            self._live.update(self._task, completed=done, total=total)
+            self._live.update(shown.bar, completed=done, total=total)
         else:
-            self._say(done, total)
+            _say(shown, done, total)
 
-    def _say(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._said < PLAIN_EVERY and done < total:
-            return
-        self._said = now
-        left = (now - self._began) / done * (total - done) if done else 0.0
-        note = f", about {left:.0f} s left" if done < total else ""
-        print(f"{self._stage}: {done}/{total}{note}", file=sys.stderr, flush=True)
+
+def _say(row: _Row, done: int, total: int) -> None:
+    now = time.monotonic()
+    if now - row.said < PLAIN_EVERY and done < total:
+        return
+    row.said = now
+    timed = done - row.first
+    left = (now - row.began) / timed * (total - done) if timed else 0.0
+    note = f", about {left:.0f} s left" if timed and done < total else ""
+    print(f"{row.stage}: {done}/{total}{note}", file=sys.stderr, flush=True)
 
 
 def say(text: str) -> None:

@@ -30,6 +30,7 @@ def run(
     worlds: opt.Worlds = 3,
     rules: opt.Rules = "validation",
     resplit: opt.Resplit = False,
+    jobs: opt.Jobs = 1,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -74,6 +75,7 @@ def run(
         worlds=worlds,
         rules=opt.parse_list(rules),
         results=results,
+        jobs=jobs,
     )
     print_leaderboard(board, json=json)
     raise typer.Exit(1 if report.failures or report.unreadable > 0 else 0)

@@ -1,14 +1,15 @@
 """What `run` and `leaderboard` share: plan, execute, read back, print, write."""
 
 import os
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from zslbench.cli.output import Display, print_json, print_parts, say
 from zslbench.data.load import DataRequest
+from zslbench.engines import open_engine
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.execute import Report, execute
+from zslbench.protocol import RULES
 from zslbench.records import RuleName
 from zslbench.registry import method_modules
 from zslbench.report.latex import as_latex
@@ -29,6 +30,7 @@ def work(
     rules: Sequence[str],
     results: Path,
     reference: str | None = None,
+    jobs: int = 1,
 ) -> tuple[Leaderboard, Report]:
     """Run what is missing of a plan; return the plan's leaderboard and what became of it.
 
@@ -38,7 +40,7 @@ def work(
     check_writable(results)
     store = Store(results)
     with Display() as display:
-        jobs = plan(
+        planned = plan(
             sorted(method_modules()) if methods is None else methods,
             requests,
             settings=settings,
@@ -48,9 +50,10 @@ def work(
             on_skip=say if methods is None else None,
             on_progress=lambda done, total: display.tick("decoding images", done, total),
         )
-        report = execute(jobs, store, display.tick)
+        with open_engine(jobs, display.tick) as engine:
+            report = execute(planned, store, engine=engine)
     tell(report, store)
-    keys = {job.spec.key for job in jobs}
+    keys = {job.spec.key for job in planned}
     stored = [run for run in store.runs() if run.record.key in keys]
     hidden = len(keys - {failure.spec.key for failure in report.failures}) - len(stored)
     if hidden > 0:
@@ -89,11 +92,10 @@ def check_writable(results: Path) -> None:
 
 def check_rules(rules: Sequence[str]) -> tuple[RuleName, ...]:
     """Return the rules named, in the protocol's order."""
-    known: tuple[RuleName, ...] = typing.get_args(RuleName)
     for rule in rules:
-        if rule not in known:
-            raise unknown("rule", rule, known)
-    return tuple(rule for rule in known if rule in rules)
+        if rule not in RULES:
+            raise unknown("rule", rule, RULES)
+    return tuple(rule for rule in RULES if rule in rules)
 
 
 def tell(report: Report, store: Store) -> None:

@@ -49,6 +49,7 @@ class DataRequest:
         weights: A local file with its weights.
         words: Source of attribute word vectors (a file, or `random`).
         resplit: Whether to make class splits anew where the file's own leak test images.
+        bare: Whether classes, splits and labels are enough, without what methods see.
     """
 
     name: str
@@ -60,6 +61,7 @@ class DataRequest:
     weights: Path | None = None
     words: str | None = None
     resplit: bool = False
+    bare: bool = False
 
 
 def find_datasets(root: Path) -> dict[str, Path]:
@@ -102,7 +104,7 @@ def load_dataset(
     folder = find_dataset(request.name, request.root)
     table = read_att_splits(folder)
     features = request.features
-    if features is None and request.image_size is None:
+    if features is None and request.image_size is None and not request.bare:
         features = _only_features(folder)
     if features is not None and features not in (known := find_feature_files(folder)):
         raise unknown("feature file", features, known, where=f" in {folder}")
@@ -238,6 +240,9 @@ def _inputs(
     on_progress: Callable[[int, int], None],
 ) -> tuple[Inputs, Backbone, str | None]:
     """Return what methods see, the backbone it comes from, and the digest of pixels if any."""
+    if request.bare:
+        nothing = Backbone(name="none", weights_digest="", exposure="none")
+        return np.empty((len(items.labels), 0)), nothing, None
     if items.features is not None:
         digest = content_digest(items.features)
         exposure = EXPOSURES.get(features or "", "unknown")

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from zslbench.inflation import CHOSEN
 from zslbench.report.inflated import Inflated
-from zslbench.report.leaderboard import Leaderboard, Row
+from zslbench.report.leaderboard import Failed, Leaderboard, Row
 from zslbench.report.paired import Comparison
 from zslbench.report.published import PRINTED, Printed
+from zslbench.report.standings import Standing
 from zslbench.report.verdicts import Verdict, verdicts
 from zslbench.stats import METRICS, Interval, Metric, Population
 
@@ -20,6 +21,12 @@ NOTES = (
     "`published`; intervals are given that choice. Opened: times this method has looked at these "
     "test labels.",
 )
+FAILED_NOTE = "These runs raised an error and are not in the table; `--retry` runs them again."
+EXTERNAL_NOTE = (
+    "External: a matrix of scores handed in, with its gamma. Order and labels are the protocol's; "
+    "how the scores were made, and whether test images had a part in it, nobody here knows. Gamma "
+    "is in standard deviations of class-centred scores on test images."
+)
 PAIRED_NOTE = (
     "Differences over the same images and seeds, intervals as above; p two-sided, these classes "
     "(new classes), adjusted for the number of comparisons (Holm)."
@@ -27,6 +34,12 @@ PAIRED_NOTE = (
 INFLATION_NOTE = (
     "What choosing epoch, gamma or both on test would add to H = optimism (what a half of the test "
     "images says of itself beyond the other half) + regret (what our choice cost), in points."
+)
+STANDING_NOTE = (
+    "By H; what was selected on test takes no part. Win rate: percent of dataset x seed pairs on "
+    "which a method beats another, ties half; first the mean over opponents, then each. Mean rank: "
+    "over datasets, 1 the best, among the methods that were run on all of them. A "
+    "critical-difference diagram would take at least 10 datasets."
 )
 LOCALISATION = {
     "patch_auc": "patches ranked (AUC)",
@@ -57,6 +70,11 @@ class Grid:
     note: str
 
 
+def notes(board: Leaderboard) -> tuple[str, ...]:
+    """Return what is said below the main table."""
+    return (*NOTES, EXTERNAL_NOTE) if any(row.external for row in board.rows) else NOTES
+
+
 def number(metric: Metric, value: float, sign: str = "") -> str:
     """Return a value at the precision tables have: one decimal, three for AUSUC."""
     return f"{value:{sign}.3f}" if metric == "ausuc" else f"{value:{sign}.1f}"
@@ -76,6 +94,7 @@ def details(row: Row) -> list[str]:
     )
     return [
         *(mark.upper() for mark in row.marks),
+        *([row.configured] if row.label else []),
         f"rule {row.rule}: {chosen}",
         f"{row.backbone} (pretraining: {row.exposure})",
         *([f"words: {row.words}"] if row.words else []),
@@ -96,14 +115,22 @@ def other_grids(board: Leaderboard) -> list[Grid]:
     located = [row for row in board.rows if row.localisation]
     judged = [(row, found) for row in board.rows for found in verdicts(row)]
     return [
-        *([_paired_grid(board.comparisons)] if board.comparisons else []),
+        *([_failed_grid(board.failures)] if board.failures else []),
+        *([paired_grid(board.comparisons)] if board.comparisons else []),
+        *([_standings_grid(board.standings)] if board.standings else []),
         *([_inflation_grid(board.inflations)] if board.inflations else []),
         *([_localisation_grid(located)] if located else []),
         *([_paper_grid(judged)] if judged else []),
     ]
 
 
-def _paired_grid(comparisons: Sequence[Comparison]) -> Grid:
+def _failed_grid(failures: Sequence[Failed]) -> Grid:
+    rows = [[f"{f.method}\n{f.dataset}; seed {f.seed}", f.error] for f in failures]
+    return Grid("failed runs", ("run", "error"), rows, FAILED_NOTE)
+
+
+def paired_grid(comparisons: Sequence[Comparison]) -> Grid:
+    """Return the differences from a reference as a table."""
     rows = []
     for c in comparisons:
         about = f"{c.dataset}; rule {c.rule}; seeds {', '.join(map(str, c.seeds))}"
@@ -120,6 +147,18 @@ def _difference(comparison: Comparison, metric: Metric) -> str:
         f"({number(metric, new.low, '+')}, {number(metric, new.high, '+')})",
         f"p = {these.p:.3f} ({new.p:.3f})",
     ])  # fmt: skip
+
+
+def _standings_grid(found: Sequence[Standing]) -> Grid:
+    rows = [
+        [
+            f"{s.method}\nrule {s.rule}; datasets: {s.datasets}",
+            "-" if s.mean_rank is None else f"{s.mean_rank:.1f}",
+            f"{s.win_rate:.0f}\n{', '.join(f'{name} {win:.0f}' for name, win in s.wins.items())}",
+        ]
+        for s in found
+    ]
+    return Grid("win rates and ranks", ("method", "mean rank", "win rate"), rows, STANDING_NOTE)
 
 
 def _inflation_grid(rows: Sequence[Inflated]) -> Grid:

@@ -43,7 +43,7 @@ def cost(rows: Sequence[tuple[int, Row]], by: Cost, shapes: dict[str, int]) -> s
         for (number, row), a, b in zip(rows, x, y, strict=True)
     ]
     parts.reverse()  # what was selected on test comes last in the table, and below the rest here
-    parts += _labels([row.method for _, row in rows], x, y)
+    parts += _labels([row.name for _, row in rows], x, y)
     return frame.figure(f"H over {by.title.lower()}, on {rows[0][1].dataset}", parts)
 
 
@@ -57,7 +57,7 @@ def _point(
     return (
         f'<g class="point" data-row="{number}"><title>{escape(words)}</title>'
         f'<path class="whisker" d="M{at[0]:.1f} {ends[0]:.1f}V{ends[1]:.1f}"/>'
-        f"{marker(*at, shapes[row.method], style)}</g>"
+        f"{marker(*at, shapes[row.name], style)}</g>"
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from zslbench.metrics import Float, Outcome
 from zslbench.records import Choice, RunRecord
-from zslbench.report.groups import Group
+from zslbench.report.groups import SUBMITTED, Group
 
 POINTS = 200
 
@@ -121,7 +121,7 @@ def _provenance(group: Group) -> dict[str, dict[str, Any]]:
             **({"words": words.description, "words digest": words.digest} if words else {}),
         },
         "runs": {f"seed {record.spec.seed}": record.key for record in group.records},
-        "cost": _cost(group.records),
+        "cost": {} if group.rule == SUBMITTED else _cost(group.records),
         "environment": _environment(group.records),
     }
 

@@ -8,8 +8,8 @@ from zslbench.metrics import Outcome
 SEEN, UNSEEN, HARMONIC, CHOSEN = "#0072B2", "#D55E00", "#222222", "#777777"
 
 
-def gamma_curve(path: Path, outcome: Outcome, gamma: float, title: str) -> None:
-    """Draw U, S and H over gamma, the chosen gamma marked, and S over U beside it.
+def gamma_curve(path: Path, outcome: Outcome, gamma: float, title: str, words: str) -> None:
+    """Draw U, S and H over gamma, gamma marked with how it was had, and S over U beside it.
 
     Line styles differ as well as colours, so that the figure survives greyscale.
     """
@@ -19,13 +19,13 @@ def gamma_curve(path: Path, outcome: Outcome, gamma: float, title: str) -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     over_gamma, plane = figure.subplots(1, 2, width_ratios=(3, 2))
-    _draw_over_gamma(over_gamma, outcome, gamma)
+    _draw_over_gamma(over_gamma, outcome, gamma, words)
     _draw_plane(plane, outcome, gamma)
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=110)
 
 
-def _draw_over_gamma(axes: Any, outcome: Outcome, gamma: float) -> None:
+def _draw_over_gamma(axes: Any, outcome: Outcome, gamma: float, words: str) -> None:
     curve = outcome.curve
     low, high = min(0.0, gamma), max(0.0, gamma)
     if len(curve.steps):
@@ -42,7 +42,7 @@ def _draw_over_gamma(axes: Any, outcome: Outcome, gamma: float) -> None:
         )
     h = outcome.scores(gamma).h
     axes.axvline(gamma, color=CHOSEN, linewidth=0.9)
-    axes.annotate(f"chosen on validation: H {h:.1f}", (gamma, 2), xytext=(4, 0),
+    axes.annotate(f"{words}: H {h:.1f}", (gamma, 2), xytext=(4, 0),
                   textcoords="offset points", fontsize=8, color=CHOSEN)  # fmt: skip
     axes.set(xlabel="gamma (standard deviations of class-centred scores)", ylabel="percent")
     axes.set(ylim=(0, None), xlim=(edges[0], edges[-1]))

@@ -10,19 +10,26 @@ from zslbench.metrics import Int, Outcome, ScoreSummary
 from zslbench.records import RuleName, RuleResult, RunRecord
 from zslbench.tracking import Stored
 
+SUBMITTED: RuleName = "submitted"
+
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one method, config and data, read by one rule: one for each seed."""
+    """The runs of one method, config and data, read by one rule: one for each seed.
+
+    Attributes:
+        label: What a suite calls it; may be empty.
+    """
 
     rule: RuleName
     runs: tuple[Stored, ...]
+    label: str = ""
 
     @property
     def title(self) -> str:
-        """The method, with what differs from its defaults."""
+        """What a suite calls it, or the method, with what differs from its defaults."""
         spec = self.records[0].spec
-        return title_of(spec.method, spec.settings)
+        return self.label or title_of(spec.method, spec.settings)
 
     @cached_property
     def records(self) -> list[RunRecord]:
@@ -65,6 +72,12 @@ class Group:
             for summary, result in zip(self.summaries, self.results, strict=True)
         ]
 
+    @cached_property
+    def h(self) -> list[float]:
+        """H of each seed."""
+        pairs = zip(self.outcomes, self.gammas, strict=True)
+        return [outcome.scores(gamma).h for outcome, gamma in pairs]
+
     @property
     def trajectories(self) -> list[dict[int, Outcome]]:
         """Each seed's outcome at every epoch that was scored, on logits."""
@@ -90,14 +103,23 @@ def title_of(method: str, settings: Mapping[str, Any]) -> str:
     return f"{method} ({pairs})" if pairs else method
 
 
-def group_runs(stored: Sequence[Stored], rules: Sequence[RuleName]) -> list[Group]:
-    """Put together the runs that differ in nothing but their seed."""
+def group_runs(
+    stored: Sequence[Stored], rules: Sequence[RuleName], labels: Mapping[str, str]
+) -> list[Group]:
+    """Put together the runs that differ in nothing but their seed.
+
+    Args:
+        stored: The runs.
+        rules: Which to read; submissions have one of their own.
+        labels: Choice key -> label.
+    """
     found: dict[tuple[str, RuleName], dict[int, Stored]] = {}
     for run in stored:
-        for rule in rules:
+        for rule in dict.fromkeys((*rules, SUBMITTED)):
             if rule in run.record.rules:
                 seeds = found.setdefault((run.record.spec.choice_key, rule), {})
                 seeds.setdefault(run.record.spec.seed, run)
     return [
-        Group(rule, tuple(runs[seed] for seed in sorted(runs))) for (_, rule), runs in found.items()
+        Group(rule, tuple(runs[seed] for seed in sorted(runs)), labels.get(key, ""))
+        for (key, rule), runs in found.items()
     ]

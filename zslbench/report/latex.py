@@ -12,7 +12,8 @@ from zslbench.report.podium import Podium, podium
 from zslbench.stats import METRICS, Metric
 
 HEAD = r"""% Needs \usepackage{booktabs}. Best bold, second underlined, per dataset and rule; what
-% was selected on test takes neither place. For means alone, without intervals, say before \input:
+% was selected on test, or is external, takes neither place. For means alone, without intervals,
+% say before \input:
 % \newcommand{\zslcell}[3]{#1}
 \providecommand{\zslcell}[3]{\shortstack[r]{#1\\{\tiny[#2]}\\{\tiny(#3)}}}"""
 NOTE = (
@@ -32,6 +33,9 @@ def as_latex(board: Leaderboard) -> str:
     signs = _signs(board.rows)
     columns = len(NAMES) + 2
     lines = [HEAD, rf"\begin{{tabular}}{{@{{}}ll{'r' * len(NAMES)}@{{}}}}", r"\toprule"]
+    if board.is_titled:
+        heading = escape(board.heading)
+        lines += [rf"\multicolumn{{{columns}}}{{@{{}}l}}{{{heading}}} \\", r"\midrule"]
     lines.append(_line(["Method", "Backbone", *NAMES.values()]))
     numbered = sorted(enumerate(board.rows), key=lambda item: _block(item[1]))
     for (_, dataset, _, rule), members in groupby(numbered, key=lambda item: _block(item[1])):

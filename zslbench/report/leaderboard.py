@@ -2,17 +2,19 @@
 
 import typing
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from zslbench.records import PROTOCOL_VERSION, RuleName, RuleResult, RunRecord
 from zslbench.report.evidence import Evidence, evidence_of
-from zslbench.report.groups import Group, group_runs, title_of
+from zslbench.report.groups import SUBMITTED, Group, group_runs, title_of
 from zslbench.report.inflated import Inflated, inflated
 from zslbench.report.paired import Comparison, compare
+from zslbench.report.standings import Standing, standings
 from zslbench.stats import (
     METRICS,
     POPULATIONS,
@@ -27,6 +29,8 @@ from zslbench.stats import (
 from zslbench.tracking import Stored
 
 SELECTED_ON_TEST = "selected on test"
+TITLE = "Leaderboard"
+EXTERNAL = "external: training and selection not vouched for"
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Row:
     """One line of a leaderboard.
 
     Attributes:
+        label: What a suite calls it; may be empty.
         settings: What differs from the method's defaults.
         chosen: Config, epoch and gamma, as the rule has them (means over seeds).
         intervals: Each metric's mean over seeds with both 95 % intervals.
@@ -49,6 +54,7 @@ class Row:
 
     dataset: str
     method: str
+    label: str
     settings: dict[str, Any]
     backbone: str
     exposure: str
@@ -72,6 +78,16 @@ class Row:
 
     @property
     def title(self) -> str:
+        """What a suite calls it, or the method, with what differs from its defaults."""
+        return self.label or self.configured
+
+    @property
+    def name(self) -> str:
+        """What a suite calls it, or the method."""
+        return self.label or self.method
+
+    @property
+    def configured(self) -> str:
         """The method, with what differs from its defaults."""
         return title_of(self.method, self.settings)
 
@@ -80,23 +96,67 @@ class Row:
         """Whether test labels had a part in choosing epoch or gamma."""
         return SELECTED_ON_TEST in self.marks
 
+    @property
+    def external(self) -> bool:
+        """Whether its scores were handed in."""
+        return self.rule == SUBMITTED
+
+    @property
+    def set_apart(self) -> bool:
+        """Whether it cannot be compared with rows that the protocol vouches for."""
+        return self.selected_on_test or self.external
+
     def value(self, metric: Metric) -> float:
         """Return a metric's mean over seeds."""
         return self.intervals[metric]["these_classes"].mean
 
 
 @dataclass(frozen=True)
+class Failed:
+    """A run that raised instead of giving numbers."""
+
+    dataset: str
+    method: str
+    seed: int
+    error: str
+
+
+@dataclass(frozen=True)
 class Leaderboard:
-    """Rows by dataset, then H, what was selected on test last; and what else was asked.
+    """Rows by dataset, then H, what is set apart last; and what else was asked.
 
     Attributes:
         comparisons: Paired differences from a reference.
         inflations: Of the methods whose published rule was read too.
+        standings: Win rates and mean ranks.
+        title: What the table is.
+        about: What a reader must know of it as a whole.
+        planned: Runs that were asked for; 0 where the table shows what there is.
+        missing: How many of them are not in the table.
+        failures: Those of the missing runs that were tried.
     """
 
     rows: list[Row]
     comparisons: list[Comparison] = field(default_factory=list)
     inflations: list[Inflated] = field(default_factory=list)
+    standings: list[Standing] = field(default_factory=list)
+    title: str = TITLE
+    about: str = ""
+    planned: int = 0
+    missing: int = 0
+    failures: list[Failed] = field(default_factory=list)
+
+    @property
+    def is_titled(self) -> bool:
+        """Whether the heading tells what the reader does not know: it is a suite, or partial."""
+        return self.title != TITLE or self.missing > 0
+
+    @property
+    def heading(self) -> str:
+        """The title; a partial table says so in it."""
+        if not self.missing:
+            return self.title
+        return f"{self.title} (PARTIAL: {self.missing} of {self.planned} runs are missing)"
 
 
 def build_leaderboard(
@@ -104,25 +164,34 @@ def build_leaderboard(
     ledger: Counter[tuple[str, str]],
     rules: Sequence[RuleName] = ("validation",),
     reference: str | None = None,
+    labels: Mapping[str, str] = MappingProxyType({}),
 ) -> Leaderboard:
     """Return a row for each group of runs; differences against `reference` where it is named.
+
+    Args:
+        stored: The runs.
+        ledger: Openings of test labels, by method and test digest.
+        rules: The rules to show.
+        reference: A row's title, or a method.
+        labels: What rows are called, by the choice key of their runs.
 
     Raises:
         ZslbenchError: If no run is the reference's.
     """
-    found = [(_row(group, ledger), group) for group in group_runs(stored, rules)]
+    found = [(_row(group, ledger), group) for group in group_runs(stored, rules, labels)]
     found.sort(key=lambda pair: _order(pair[0]))
     rows, groups = [row for row, _ in found], [group for _, group in found]
     return Leaderboard(
         rows,
         compare(groups, reference) if reference and rows else [],
         inflated(groups) if "published" in rules else [],
+        standings(groups),
     )
 
 
 def _order(row: Row) -> tuple[Any, ...]:
     rule = typing.get_args(RuleName).index(row.rule)
-    return row.dataset.casefold(), row.selected_on_test, -row.value("h"), row.title, rule
+    return row.dataset.casefold(), row.set_apart, -row.value("h"), row.title, rule
 
 
 def _row(group: Group, ledger: Counter[tuple[str, str]]) -> Row:
@@ -130,6 +199,7 @@ def _row(group: Group, ledger: Counter[tuple[str, str]]) -> Row:
     return Row(
         dataset=first.spec.dataset,
         method=first.spec.method,
+        label=group.label,
         settings=first.spec.settings,
         backbone=first.spec.backbone.name,
         exposure=first.spec.backbone.exposure,
@@ -165,7 +235,7 @@ def _mean(values: Sequence[float]) -> float:
 
 def _chosen(record: RunRecord, results: Sequence[RuleResult]) -> dict[str, Any]:
     chosen = {k: v for k, v in record.choice.config.items() if record.spec.config[k] is None}
-    if max(row.epoch for row in record.choice.candidates) > 1:
+    if max((row.epoch for row in record.choice.candidates), default=1) > 1:
         chosen["epoch"] = _mean([result.epoch for result in results])
     return {**chosen, "gamma": _mean([result.gamma for result in results])}
 
@@ -174,10 +244,11 @@ def _marks(records: Sequence[RunRecord], results: Sequence[RuleResult]) -> tuple
     first, spec = records[0], records[0].spec
     words = spec.words.description if spec.words else ""
     marks = {
+        EXTERNAL: SUBMITTED in first.rules,
         SELECTED_ON_TEST: any(result.selected_on_test for result in results),
         "per-image accuracy": any(result.average == "image" for result in results),
         "gamma on probabilities": any(result.space == "probability" for result in results),
-        "fewer than three tuning worlds": spec.tuning_worlds < 3,
+        "fewer than three tuning worlds": 0 < spec.tuning_worlds < 3,
         "one seed": len(records) == 1 and not first.deterministic,
         "trains on unseen attributes": first.transductive,
         "pretrained beyond ImageNet-1k": spec.backbone.exposure in ("21k", "web"),

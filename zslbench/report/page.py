@@ -10,7 +10,7 @@ import json
 import re
 from importlib.resources import files
 
-from zslbench.report.cells import NOTES, Grid, other_grids
+from zslbench.report.cells import Grid, notes, other_grids
 from zslbench.report.costs import COSTS, cost
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.report.ledger import ledger
@@ -25,7 +25,7 @@ PAGE = """<!doctype html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
 style-src '{style_hash}'; script-src '{script_hash}'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>zslbench leaderboard</title>
+<title>{heading} - zslbench</title>
 <link rel="icon" href="data:,">
 <style>{style}</style>
 </head>
@@ -33,7 +33,7 @@ style-src '{style_hash}'; script-src '{script_hash}'">
 <header>
 <p class="brand">zslbench</p>
 <button type="button" id="theme" hidden></button>
-<h1>Leaderboard</h1>
+<h1>{heading}</h1>
 <p class="lead">{lead}</p>
 </header>
 <main>
@@ -61,9 +61,10 @@ def as_page(board: Leaderboard) -> str:
         script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
-        lead=_lead(board.rows),
+        heading=escape(board.heading),
+        lead=_lead(board),
         table=table(board.rows),
-        notes="".join(f"<li>{_prose(note)}</li>" for note in NOTES),
+        notes="".join(f"<li>{_prose(note)}</li>" for note in notes(board)),
         sections="\n".join(
             [*_costs(board.rows), ledger(board.rows), *map(_grid, other_grids(board))]
         ),
@@ -93,19 +94,24 @@ def _prose(text: str) -> str:
     return re.sub("`(.+?)`", r"<code>\1</code>", escape(text))
 
 
-def _lead(rows: list[Row]) -> str:
+def _lead(board: Leaderboard) -> str:
+    rows = board.rows
     methods, datasets = {row.method for row in rows}, {row.dataset for row in rows}
     counted = ", ".join([
         _count(len(rows), "row"), _count(len(methods), "method"), _count(len(datasets), "dataset"),
     ])  # fmt: skip
-    cheats = sum(row.selected_on_test for row in rows)
+    apart = {
+        "epoch or gamma selected on test": sum(row.selected_on_test for row in rows),
+        "scores that were handed in": sum(row.external for row in rows),
+    }
+    told = [f"{_count(number, 'row')} with {what}" for what, number in apart.items() if number]
     held = "Everything was chosen on validation classes; test labels were sealed."
-    if cheats:
+    if told:
         held = (
-            f"Hatched: {_count(cheats, 'row')} with epoch or gamma selected on test, which cannot "
+            f"Hatched: {' and '.join(told)}, which cannot "
             "be compared with the others and stays below them however the table is sorted."
         )
-    return f"{counted}. {held}"
+    return _prose(f"{board.about} {counted}. {held}".strip())
 
 
 def _count(number: int, word: str) -> str:
@@ -113,9 +119,11 @@ def _count(number: int, word: str) -> str:
 
 
 def _costs(rows: list[Row]) -> list[str]:
-    shapes = {method: n for n, method in enumerate(dict.fromkeys(row.method for row in rows))}
+    shapes = {name: n for n, name in enumerate(dict.fromkeys(row.name for row in rows))}
     by_dataset: dict[str, list[tuple[int, Row]]] = {}
     for number, row in enumerate(rows):
+        if row.external:  # nobody has measured what it cost
+            continue
         by_dataset.setdefault(row.dataset, []).append((number, row))
     figures = [
         f"<figure><figcaption>{escape(dataset)}: {by.title.lower()}</figcaption>"

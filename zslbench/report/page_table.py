@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 
 from zslbench.report.cells import NAMES, number, span
-from zslbench.report.leaderboard import SELECTED_ON_TEST, Row
+from zslbench.report.leaderboard import EXTERNAL, SELECTED_ON_TEST, Row
 from zslbench.report.podium import Podium, podium
 from zslbench.report.svg import escape
 from zslbench.stats import METRICS, Metric, Population
 
 COLUMNS = ("Method", "Dataset", "Backbone", "Rule", *NAMES.values(), "Openings", "Marks")
+APART = {EXTERNAL, SELECTED_ON_TEST}
 NUMERIC = {*NAMES.values(), "Openings"}
 
 
@@ -51,16 +52,16 @@ def _selector(name: str, label: str, values: Iterable[str]) -> str:
 
 def _row(position: int, row: Row, places: Podium) -> str:
     seeds = f"seed{'s' if len(row.seeds) > 1 else ''} {', '.join(map(str, row.seeds))}"
-    settings = row.title.removeprefix(row.method).strip(" ()")
+    settings = row.configured if row.label else row.configured.removeprefix(row.method).strip(" ()")
     under = "".join(f"<small>{escape(words)}</small>" for words in (settings, seeds) if words)
     marks = "".join(
-        f'<span class="mark{" test" if mark == SELECTED_ON_TEST else ""}">{escape(mark)}</span>'
+        f'<span class="mark{" test" if mark in APART else ""}">{escape(mark)}</span>'
         for mark in row.marks
     )
     return "".join([
         f'<tr data-row="{position}" data-dataset="{escape(row.dataset)}" data-rule="{row.rule}"'
-        f'{" class=test" if row.selected_on_test else ""}>',
-        f'<th scope="row"><a href="#run-{position}">{escape(row.method)}</a>{under}</th>',
+        f'{" class=test" if row.set_apart else ""}>',
+        f'<th scope="row"><a href="#run-{position}">{escape(row.name)}</a>{under}</th>',
         f'<td class="dataset">{escape(row.dataset)}</td>',
         f'<td class="backbone">{escape(row.backbone)}'
         f"<small>pretraining: {escape(row.exposure)}</small></td>",

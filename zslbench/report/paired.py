@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.records import RuleName
-from zslbench.report.groups import Group
+from zslbench.report.groups import SUBMITTED, Group
 from zslbench.stats import (
     METRICS,
     POPULATIONS,
@@ -39,33 +39,44 @@ class Comparison:
 def compare(groups: Sequence[Group], reference: str) -> list[Comparison]:
     """Return each group minus the reference's on the same data by the same rule.
 
+    Args:
+        groups: All.
+        reference: A row's title, or a method, of which there is one row on each dataset then.
+
     Raises:
         ZslbenchError: If no run is the reference's, or several of its configs compete for it.
     """
-    methods = {group.records[0].spec.method for group in groups}
-    if reference not in methods:
-        raise unknown("reference among these runs", reference, methods)
+    references = _references(groups, reference)
     found = []
     for group in groups:
-        if group.records[0].spec.method != reference:
-            rivals = [other for other in groups if _matches(group, other, reference)]
+        if all(group is not other for other in references):
+            rivals = [other for other in references if _matches(group, other)]
             if len(rivals) > 1:
                 dataset = rivals[0].records[0].spec.dataset
                 raise ZslbenchError(
                     f"--reference {reference}: {len(rivals)} configs of it were run on {dataset}. "
-                    "Show one of them: name --dataset and --methods."
+                    "Name the row as the table does, or show one of them: name --dataset and "
+                    "--methods."
                 )
             found += [_comparison(group, rival) for rival in rivals if _common(group, rival)]
     return _adjusted(found)
 
 
-def _matches(group: Group, other: Group, reference: str) -> bool:
-    ours, theirs = group.records[0], other.records[0]
-    return (
-        theirs.spec.method == reference
-        and other.rule == group.rule
-        and theirs.test_digest == ours.test_digest
-    )
+def _references(groups: Sequence[Group], reference: str) -> list[Group]:
+    """Return the groups that a reference names: by their title, else by their method."""
+    titles = [group for group in groups if group.title == reference]
+    methods = [group for group in groups if group.records[0].spec.method == reference]
+    if not titles and not methods:
+        known = {name for g in groups for name in (g.title, g.records[0].spec.method)}
+        raise unknown("reference among these runs", reference, known)
+    return titles or methods
+
+
+def _matches(group: Group, other: Group) -> bool:
+    """Return whether two groups compare; what was submitted goes with `validation`."""
+    rules = {group.rule, other.rule}
+    same_test = other.records[0].test_digest == group.records[0].test_digest
+    return same_test and (len(rules) == 1 or rules == {SUBMITTED, "validation"})
 
 
 def _common(group: Group, other: Group) -> tuple[int, ...]:

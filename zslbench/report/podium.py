@@ -15,12 +15,12 @@ Podium = dict[tuple[int, Metric], Place]
 def podium(rows: Sequence[Row]) -> Podium:
     """Return the places taken, by the row's position and metric.
 
-    Values are compared as they are printed, so that equal numbers share a place. What was selected
-    on test takes none, and where fewer than two rows compete there is none to take.
+    Values are compared as they are printed, so that equal numbers share a place. What is set apart
+    takes none, and where fewer than two rows compete there is none to take.
     """
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for position, row in enumerate(rows):
-        if not row.selected_on_test:
+        if not row.set_apart:
             groups[row.dataset, row.rule].append(position)
     places: Podium = {}
     for members in groups.values():

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from zslbench.report.cells import NAMES, NOTES, control, details, number, other_grids, span
+from zslbench.report.cells import NAMES, Grid, control, details, notes, number, other_grids, span
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.stats import METRICS
 
@@ -20,7 +20,8 @@ def as_terminal(board: Leaderboard) -> "list[RenderableType]":
     """Return rich tables, one a dataset and one for each other question, and the notes."""
     from rich.table import Table
 
-    parts: list[Any] = []
+    head = (board.heading, board.about)
+    parts: list[Any] = [_plain("\n".join(filter(None, head)))] if board.is_titled else []
     for dataset, group in groupby(board.rows, key=lambda row: row.dataset):
         table = Table(title=f"{dataset}", title_justify="left", show_lines=True)
         table.add_column("method", overflow="fold")
@@ -36,13 +37,20 @@ def as_terminal(board: Leaderboard) -> "list[RenderableType]":
             table.add_row(_plain("\n".join([row.title, *details(row)])), *map(_plain, cells))
         parts.append(table)
     for grid in other_grids(board):
-        table = Table(title=grid.title, title_justify="left", show_lines=True)
-        for place, name in enumerate(grid.columns):
-            table.add_column(name, justify="right" if place else "left")
-        for cells in grid.rows:
-            table.add_row(*map(_plain, cells))
-        parts += [table, grid.note]
-    return [*parts, *NOTES]
+        parts += grid_parts(grid)
+    return [*parts, *notes(board)]
+
+
+def grid_parts(grid: Grid) -> "list[RenderableType]":
+    """Return a table beside the main one as a rich table, and its note."""
+    from rich.table import Table
+
+    table = Table(title=grid.title, title_justify="left", show_lines=True)
+    for place, name in enumerate(grid.columns):
+        table.add_column(name, justify="right" if place else "left")
+    for cells in grid.rows:
+        table.add_row(*map(_plain, cells))
+    return [table, grid.note]
 
 
 def _plain(text: str) -> Any:
@@ -53,7 +61,7 @@ def _plain(text: str) -> Any:
 
 def as_markdown(board: Leaderboard) -> str:
     """Return one table a dataset, and one for each other question."""
-    lines = ["# Leaderboard", ""]
+    lines = [f"# {_cell(board.heading)}", "", *([_cell(board.about), ""] if board.about else [])]
     for dataset, group in groupby(board.rows, key=lambda row: row.dataset):
         lines += [f"## {_cell(dataset)}", "", _line(["method", *NAMES.values(), "control of T1"])]
         lines.append(_line(["---", *["---:"] * len(NAMES), "---"]))
@@ -76,7 +84,7 @@ def as_markdown(board: Leaderboard) -> str:
             _line(["<br>".join(map(_cell, cell.split("\n"))) for cell in row]) for row in grid.rows
         ]
         lines += ["", f"> {grid.note}", ""]
-    return "\n".join([*lines, *(f"> {note}\n" for note in NOTES)])
+    return "\n".join([*lines, *(f"> {note}\n" for note in notes(board))])
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -111,6 +119,7 @@ def _flat(row: Row) -> dict[str, Any]:
     return {
         "dataset": row.dataset,
         "method": row.method,
+        "label": row.label,
         "settings": json.dumps(row.settings, sort_keys=True),
         "backbone": row.backbone,
         "exposure": row.exposure,
@@ -134,7 +143,7 @@ def _flat(row: Row) -> dict[str, Any]:
 
 
 def as_json(board: Leaderboard) -> dict[str, Any]:
-    """Return rows and paired differences as one JSON document."""
+    """Return rows and what else was asked as one JSON document."""
     document = {"schema_version": 1, **asdict(board)}
     for row in document["rows"]:
         del row["evidence"]

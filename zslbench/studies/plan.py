@@ -1,22 +1,15 @@
 """Plans: the runs that a question asks for."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from zslbench.data.load import DataRequest, is_embedded, load_dataset
-from zslbench.data.types import BackboneSource, Dataset
-from zslbench.errors import ZslbenchError
+from zslbench.data.load import DataRequest
+from zslbench.data.types import Dataset
 from zslbench.execute import Job
 from zslbench.method import Method, MethodConfig
 from zslbench.records import RuleName, RunSpec
 from zslbench.registry import load_method
-
-if TYPE_CHECKING:
-    from zslbench.backbones.create import Source
+from zslbench.serving import Datasets, UnservedError
 
 DEFAULT_SEEDS = (0, 1, 2)
 
@@ -52,7 +45,7 @@ def plan(
     rules: tuple[RuleName, ...] = ("validation", "last", *(("published",) if published else ()))
     jobs = []
     for request in requests:
-        datasets = _Datasets(request, on_progress)
+        datasets = Datasets(request, on_progress)
         for name, cls in classes.items():
             try:
                 dataset = datasets.serving(name, cls, configs[name])
@@ -64,71 +57,8 @@ def plan(
             template = spec_of(name, cls, configs[name], dataset)
             for seed in seeds or ((0,) if cls.deterministic else DEFAULT_SEEDS):
                 update = {"seed": seed, "tuning_worlds": worlds, "rules": rules}
-                jobs.append(Job(template.model_copy(update=update), dataset))
+                jobs.append(Job(template.model_copy(update=update), dataset, request))
     return jobs
-
-
-class UnservedError(ZslbenchError):
-    """A method needs what the data, as asked for, do not have."""
-
-
-class _Datasets:
-    """One dataset in the forms that methods need it in: images, or features."""
-
-    def __init__(self, request: DataRequest, on_progress: Callable[[int, int], None]) -> None:
-        self.request, self.on_progress = request, on_progress
-
-    def serving(self, name: str, cls: type[Method], config: MethodConfig) -> Dataset:
-        """Return the form that a method needs, or refuse."""
-        own = cls.source_of(config)
-        if own is not None:
-            dataset = self._images_for(own)
-        else:
-            dataset = self._images if "images" in cls.needs else self._features
-        if "word_vectors" in cls.needs and dataset.word_vectors is None:
-            raise UnservedError(
-                f"{name} needs word vectors of the attribute names: name a GloVe file or a table "
-                "with --words FILE, or say --words random."
-            )
-        return dataset
-
-    @cached_property
-    def _source(self) -> "Source":
-        from zslbench.backbones.create import EMBEDDED, find_backbone
-
-        name = self.request.backbone
-        if name is None:
-            if not is_embedded(self.request.name):
-                raise UnservedError(
-                    f"{self.request.name} needs a backbone for its images: name a ViT of timm's "
-                    "with --backbone, such as deit_base_patch16_224.fb_in1k."
-                )
-            name = EMBEDDED
-        return find_backbone(name, self.request.weights)
-
-    @cached_property
-    def _images(self) -> Dataset:
-        return self._images_for(self._source)
-
-    def _images_for(self, source: BackboneSource) -> Dataset:
-        request = replace(self.request, features=None, image_size=source.size)
-        dataset = load_dataset(request, self.on_progress)
-        side = dataset.inputs[np.arange(1)].shape[1]
-        if side != source.size:
-            raise UnservedError(
-                f"{self.request.name} has images of {side} px and {source.record.name} takes "
-                f"{source.size}: choose a backbone of that size."
-            )
-        return replace(dataset, backbone=source.record, source=source)
-
-    @cached_property
-    def _features(self) -> Dataset:
-        if self.request.features or not (self.request.backbone or is_embedded(self.request.name)):
-            return load_dataset(self.request, self.on_progress)
-        from zslbench.backbones.features import with_features
-        from zslbench.data.cache import default_cache_dir
-
-        return with_features(self._images, self._source, default_cache_dir(), self.on_progress)
 
 
 def spec_of(name: str, cls: type[Method], config: MethodConfig, dataset: Dataset) -> RunSpec:

@@ -4,10 +4,10 @@ import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -61,6 +61,10 @@ class Store:
         self.error: str | None = None
         self._experiments: dict[str, str] = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process it travels as its place; each process opens it once."""
+        return _opened, (self.results, self.uri)
+
     # -- writing ---------------------------------------------------------------------------------
 
     def commit(self, record: Any, write: Callable[[Path], None] = lambda p: None) -> None:
@@ -74,6 +78,17 @@ class Store:
         self.outbox.commit(record.kind, record.key, record, write)
         if isinstance(record, RunRecord):
             self._note("finished.txt", record.key)
+
+    def attach(self, run: Stored, files: Sequence[Path], place: str) -> bool:
+        """Put files beside a run's record in MLflow, in a folder there.
+
+        Returns:
+            False where MLflow cannot be reached, or does not have the run yet.
+        """
+        if run.run_id is None or self.error:
+            return False
+        put = self.client.log_artifact
+        return all(self._try(partial(put, run.run_id, str(file), place)) for file in files)
 
     def _note(self, name: str, line: str) -> None:
         self.results.mkdir(parents=True, exist_ok=True)
@@ -323,6 +338,11 @@ class Store:
             tags = {"mlflow.experimentKind": "custom_model_development"}
             self._experiments[name] = self.client.create_experiment(name, folder, tags)
         return self._experiments[name]
+
+
+@cache
+def _opened(results: Path, uri: str) -> Store:
+    return Store(results, uri)
 
 
 def _finished(kind: str, key: str | None = None) -> str:

@@ -1,0 +1,205 @@
+"""Pictures of where a method looks: patches kept and left out, attributes, with the true parts.
+
+Legible in greyscale: what a method looks at is bright, what it leaves out is hatched, parts are
+numbered.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIDE, TEXT = 1.6, 6.5
+ATTRIBUTE_NOTE = (
+    "bright: the attribute is seen there; frame: the best patch; hatched: not looked at; outline "
+    "(where known): the part that bears it"
+)
+DARK = 0.2  # of the brightness is left where a method looks least
+DIM = 0.45  # of the brightness is left where a patch is not kept
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image and where a method looks in it, on a grid of N patches.
+
+    Attributes:
+        title: What it is of, and what the method took it for.
+        image: `[S, S, 3]` uint8.
+        patches: `[N]`, the higher the more the patch matters.
+        kept: `[N]` which are kept as semantic, where the method selects.
+        attributes: Names of the A attributes shown.
+        maps: `[N, A]` how much of each is seen where, -inf where it is not looked for.
+        masks: Parts known by their pixels, `[S, S]` each.
+        points: Parts known by a place in pixels.
+        bearing: `[A, S, S]` the part that bears each attribute, where parts are known by pixels.
+    """
+
+    title: str
+    image: NDArray[np.uint8]
+    patches: NDArray[np.floating]
+    kept: NDArray[np.bool_] | None = None
+    attributes: tuple[str, ...] = ()
+    maps: NDArray[np.floating] | None = None
+    masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    points: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    bearing: NDArray[np.bool_] | None = None
+
+
+def patch_figure(pictures: Sequence[Picture], title: str) -> "Figure":
+    """Draw each image with its parts; below it how much each patch matters, and which are kept."""
+    selects = pictures[0].kept is not None
+    names = ["image, true parts" if _parts_of(pictures) else "image", "patches"]
+    names += ["kept (hatched: not)"] if selects else []
+    figure, grid = _panels(len(names), len(pictures), title, SIDE * len(names) + 1.3)
+    numbers = {part: n for n, part in enumerate(_parts_of(pictures), start=1)}
+    for column, picture in zip(grid.T, pictures, strict=True):
+        column[0].set_title(picture.title, fontsize=TEXT)
+        column[0].imshow(picture.image)
+        _draw_parts(column[0], picture, numbers)
+        column[1].imshow(_lit(picture.image, _relative(picture.patches)))
+        if picture.kept is not None:
+            column[2].imshow(_lit(picture.image, np.where(picture.kept, 1.0, 0.0), DIM))
+            _hatch(column[2], picture, ~picture.kept)
+    for axes, name in zip(grid[:, 0], names, strict=True):
+        axes.set_ylabel(name, fontsize=TEXT + 1)
+    _finish(figure, grid, pictures, numbers, "bright: the patch matters more")
+    return figure
+
+
+def attribute_figure(pictures: Sequence[Picture], title: str) -> "Figure":
+    """Draw each image with its parts, and beside it where each of its attributes is seen.
+
+    The best patch is framed; the part that bears the attribute is outlined where it is known.
+    """
+    shown = max(len(picture.attributes) for picture in pictures)
+    figure, grid = _panels(len(pictures), 1 + shown, title, (SIDE + 0.6) * len(pictures) + 0.6)
+    numbers = {part: n for n, part in enumerate(_parts_of(pictures), start=1)}
+    for row, picture in zip(grid, pictures, strict=True):
+        row[0].set_title(picture.title, fontsize=TEXT)
+        row[0].imshow(picture.image)
+        _draw_parts(row[0], picture, numbers)
+        for place, name in enumerate(picture.attributes):
+            _draw_attribute(row[1 + place], picture, place)
+            row[1 + place].set_title(fill(name, 24), fontsize=TEXT)
+    _finish(figure, grid, pictures, numbers, ATTRIBUTE_NOTE)
+    return figure
+
+
+def _draw_attribute(axes: Any, picture: Picture, place: int) -> None:
+    assert picture.maps is not None
+    values = picture.maps[:, place]
+    looked = np.isfinite(values)
+    axes.imshow(_lit(picture.image, _relative(values)))
+    _hatch(axes, picture, ~looked if picture.kept is None else ~(looked & picture.kept))
+    _frame(axes, picture, int(np.argmax(values)))
+    if picture.bearing is not None:
+        _outline(axes, picture.bearing[place])
+    for x, y in picture.points.values():
+        axes.plot([x], [y], "o", markersize=2, color="white", markeredgecolor="black", mew=0.5)
+
+
+def _panels(rows: int, columns: int, title: str, height: float) -> tuple["Figure", NDArray[Any]]:
+    from matplotlib.figure import Figure
+
+    width = max((SIDE + 0.1) * columns, 4.0)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    figure.suptitle(fill(title, round(15 * width)), fontsize=TEXT + 1)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[], frame_on=False)
+    return figure, grid
+
+
+def _relative(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return values as shares of their range, in [0, 1]; 0 where they are not finite."""
+    finite = np.isfinite(values)
+    low, high = (float(end) for end in (values[finite].min(), values[finite].max()))
+    shares = (np.where(finite, values, low) - low) / ((high - low) or 1.0)
+    return np.asarray(shares, dtype=np.float64)
+
+
+def _lit(
+    image: NDArray[np.uint8], shares: NDArray[np.float64], least: float = DARK
+) -> NDArray[np.uint8]:
+    """Return an image that is bright where the patches' shares `[N]` are high."""
+    grid = round(len(shares) ** 0.5)
+    place = np.arange(len(image)) * grid // len(image)
+    light = least + (1 - least) * shares.reshape(grid, grid)[np.ix_(place, place)]
+    return np.asarray(np.rint(image * light[..., None]), dtype=np.uint8)
+
+
+def _corners(
+    picture: Picture, patches: NDArray[np.int64]
+) -> tuple[list[tuple[float, float]], float]:
+    """Return the upper left corners of patches, and their side, in pixels."""
+    grid = round(len(picture.patches) ** 0.5)
+    side = len(picture.image) / grid
+    rows, columns = np.divmod(patches, grid)
+    return [(c * side - 0.5, r * side - 0.5) for r, c in zip(rows, columns, strict=True)], side
+
+
+def _hatch(axes: Any, picture: Picture, which: NDArray[np.bool_]) -> None:
+    from matplotlib.patches import Rectangle
+
+    corners, side = _corners(picture, np.flatnonzero(which))
+    for corner in corners:
+        axes.add_patch(
+            Rectangle(
+                corner, side, side, fill=False, hatch="//////", edgecolor="white", linewidth=0
+            )
+        )
+
+
+def _frame(axes: Any, picture: Picture, patch: int) -> None:
+    from matplotlib.patches import Rectangle
+
+    (corner,), side = _corners(picture, np.array([patch]))
+    for colour, width in (("black", 2.4), ("white", 1.2)):
+        axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=colour, linewidth=width))
+
+
+def _outline(axes: Any, mask: NDArray[np.bool_]) -> None:
+    if mask.any():
+        for colour, width in (("black", 1.8), ("yellow", 0.9)):
+            axes.contour(np.pad(mask, 1).astype(float), levels=[0.5], colors=[colour],
+                         linewidths=[width], extent=(-1.5, len(mask) + 0.5) * 2)  # fmt: skip
+
+
+def _parts_of(pictures: Sequence[Picture]) -> list[str]:
+    """Return the names of all parts that are known in any of the pictures."""
+    return list(dict.fromkeys(part for p in pictures for part in (*p.masks, *p.points)))
+
+
+def _draw_parts(axes: Any, picture: Picture, numbers: Mapping[str, int]) -> None:
+    """Outline parts known by their pixels, and put each part's number at its middle or place."""
+    places = dict(picture.points)
+    for part, mask in picture.masks.items():
+        _outline(axes, mask)
+        if mask.any():
+            y, x = (float(np.median(found)) for found in np.nonzero(mask))
+            places[part] = (x, y)
+    for part, (x, y) in places.items():
+        box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "linewidth": 0.4}
+        axes.text(x, y, str(numbers[part]), fontsize=4.5, ha="center", va="center", bbox=box)
+
+
+def _finish(
+    figure: "Figure",
+    grid: NDArray[Any],
+    pictures: Sequence[Picture],
+    numbers: Mapping[str, int],
+    note: str,
+) -> None:
+    """Show images to their edges, and say what is to be seen."""
+    edge = len(pictures[0].image) - 0.5
+    for axes in grid.flat:
+        axes.set(xlim=(-0.5, edge), ylim=(edge, -0.5))
+    if numbers:
+        note += "; true parts: " + ", ".join(f"{n} {part}" for part, n in numbers.items())
+    figure.supxlabel(fill(note, round(18 * figure.get_figwidth())), fontsize=TEXT)

@@ -1,0 +1,103 @@
+"""How methods stand over datasets and seeds: win rates and mean ranks by H."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zslbench.ranking import Float, mean_ranks, win_rates
+from zslbench.records import RuleName
+from zslbench.report.groups import Group
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One method against the others, by one rule.
+
+    Attributes:
+        datasets: How many it was run on.
+        mean_rank: Over datasets, by mean H, among the methods that were run on all of them; None
+            where there is but one dataset, or it was not run on all.
+        win_rate: Mean of `wins`.
+        wins: By opponent, the percentage of dataset x seed pairs on which its H is the higher.
+    """
+
+    method: str
+    rule: RuleName
+    datasets: int
+    mean_rank: float | None
+    win_rate: float
+    wins: dict[str, float]
+
+
+def standings(groups: Sequence[Group]) -> list[Standing]:
+    """Return the standings by each rule, the best first; none where one pair is all there is.
+
+    What was selected on test has no part in them, nor has a method that stands in several rows of
+    one dataset (with other backbones, words or worlds).
+    """
+    honest = [g for g in groups if not any(result.selected_on_test for result in g.results)]
+    return [
+        standing
+        for rule in dict.fromkeys(group.rule for group in groups)
+        for standing in _by_rule(rule, [group for group in honest if group.rule == rule])
+    ]
+
+
+def _by_rule(rule: RuleName, groups: Sequence[Group]) -> list[Standing]:
+    rows = _competitors(groups)
+    datasets = list(dict.fromkeys(digest for members in rows.values() for digest in members))
+    blocks = [(digest, seed) for digest in datasets for seed in _seeds(digest, rows)]
+    if len(rows) < 2 or len(blocks) < 2:
+        return []
+    names = list(rows)
+    rates = 100 * win_rates(_table([[_h(rows[n], *block) for block in blocks] for n in names]))
+    ranks = mean_ranks(_table([[_mean_h(rows[n], digest) for digest in datasets] for n in names]))
+    found = []
+    for name, ours, rank in zip(names, rates, ranks, strict=True):
+        wins = {n: float(w) for n, w in zip(names, ours, strict=True) if not np.isnan(w)}
+        if wins:
+            ranked = None if len(datasets) == 1 or np.isnan(rank) else float(rank)
+            mean = float(np.mean(list(wins.values())))
+            found.append(Standing(name, rule, len(rows[name]), ranked, mean, wins))
+    return sorted(found, key=lambda standing: (-standing.win_rate, standing.method))
+
+
+def _competitors(groups: Sequence[Group]) -> dict[str, dict[str, Group]]:
+    """Return each method's groups by test set, those left out that have two on one."""
+    rows: dict[str, dict[str, Group]] = {}
+    twice = set()
+    for group in sorted(groups, key=lambda group: group.title):
+        members = rows.setdefault(group.title, {})
+        if members.setdefault(group.records[0].test_digest, group) is not group:
+            twice.add(group.title)
+    return {name: members for name, members in rows.items() if name not in twice}
+
+
+def _seeds(digest: str, rows: dict[str, dict[str, Group]]) -> list[int]:
+    """Return the seeds that anyone has on a dataset; where nobody has use for seeds, one."""
+    here = [members[digest] for members in rows.values() if digest in members]
+    seeds = {seed for group in here if not _deterministic(group) for seed in group.seeds}
+    return sorted(seeds) or [0]
+
+
+def _h(members: dict[str, Group], digest: str, seed: int) -> float:
+    """Return H; a deterministic method has any seed."""
+    if digest not in members:
+        return np.nan
+    group = members[digest]
+    if _deterministic(group):
+        return group.h[0]
+    return dict(zip(group.seeds, group.h, strict=True)).get(seed, np.nan)
+
+
+def _mean_h(members: dict[str, Group], digest: str) -> float:
+    return float(np.mean(members[digest].h)) if digest in members else np.nan
+
+
+def _deterministic(group: Group) -> bool:
+    return group.records[0].deterministic
+
+
+def _table(rows: list[list[float]]) -> Float:
+    return np.asarray(rows, dtype=np.float64)

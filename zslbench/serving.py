@@ -1,0 +1,118 @@
+"""From a request to the dataset in the form that a method needs it in: images, or features."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zslbench.data.load import DataRequest, is_embedded, load_dataset
+from zslbench.data.types import BackboneSource, Dataset
+from zslbench.errors import DataError, ZslbenchError
+from zslbench.method import Method, MethodConfig
+from zslbench.records import RunSpec
+from zslbench.registry import load_method
+
+if TYPE_CHECKING:
+    from zslbench.backbones.create import Source
+
+Progress = Callable[[int, int], None]
+
+
+class UnservedError(ZslbenchError):
+    """A method needs what the data, as asked for, do not have."""
+
+
+class Datasets:
+    """One dataset in the forms that methods need it in: images, or features.
+
+    Args:
+        request: What to load.
+        on_progress: Called with (done, total) while images are decoded.
+    """
+
+    def __init__(
+        self, request: DataRequest, on_progress: Progress = lambda done, total: None
+    ) -> None:
+        self.request, self.on_progress = request, on_progress
+
+    def serving(self, name: str, cls: type[Method], config: MethodConfig) -> Dataset:
+        """Return the form that a method needs.
+
+        Raises:
+            UnservedError: If the data have no such form.
+        """
+        own = cls.source_of(config)
+        if own is not None:
+            dataset = self._images_for(own)
+        else:
+            dataset = self._images if "images" in cls.needs else self._features
+        if "word_vectors" in cls.needs and dataset.word_vectors is None:
+            raise UnservedError(
+                f"{name} needs word vectors of the attribute names: name a GloVe file or a table "
+                "with --words FILE, or say --words random."
+            )
+        return dataset
+
+    @cached_property
+    def _source(self) -> "Source":
+        from zslbench.backbones.create import EMBEDDED, find_backbone
+
+        name = self.request.backbone
+        if name is None:
+            if not is_embedded(self.request.name):
+                raise UnservedError(
+                    f"{self.request.name} needs a backbone for its images: name a ViT of timm's "
+                    "with --backbone, such as deit_base_patch16_224.fb_in1k."
+                )
+            name = EMBEDDED
+        return find_backbone(name, self.request.weights)
+
+    @cached_property
+    def _images(self) -> Dataset:
+        return self._images_for(self._source)
+
+    def _images_for(self, source: BackboneSource) -> Dataset:
+        request = replace(self.request, features=None, image_size=source.size)
+        dataset = load_dataset(request, self.on_progress)
+        side = dataset.inputs[np.arange(1)].shape[1]
+        if side != source.size:
+            raise UnservedError(
+                f"{self.request.name} has images of {side} px and {source.record.name} takes "
+                f"{source.size}: choose a backbone of that size."
+            )
+        return replace(dataset, backbone=source.record, source=source)
+
+    @cached_property
+    def _features(self) -> Dataset:
+        if self.request.features or not (self.request.backbone or is_embedded(self.request.name)):
+            return load_dataset(self.request, self.on_progress)
+        from zslbench.backbones.features import with_features
+        from zslbench.data.cache import default_cache_dir
+
+        return with_features(self._images, self._source, default_cache_dir(), self.on_progress)
+
+
+def served(request: DataRequest, spec: RunSpec) -> Dataset:
+    """Return the dataset of a run that another process has planned; each is loaded once.
+
+    Raises:
+        DataError: If the data are not those that the run was planned on.
+    """
+    method = load_method(spec.method)
+    config = method.Config.model_validate(spec.config)
+    dataset = _kept(request).serving(spec.method, method, config)
+    if dataset.digest != spec.data_digest:
+        raise DataError(
+            request.name,
+            f"has the digest {dataset.digest[:12]} here and {spec.data_digest[:12]} where the run "
+            "was planned",
+            "Give every process and machine the same files.",
+        )
+    return dataset
+
+
+@cache
+def _kept(request: DataRequest) -> Datasets:
+    return Datasets(request)
