@@ -89,7 +89,8 @@ def _verdict(p_drop: float, p_margin: float) -> Verdict:
 def overall(cells: Sequence[Cell]) -> Verdict:
     """Return FAIL if any cell fails, PASS if all pass."""
     verdicts = {cell.verdict for cell in cells}
-    return next((v for v in ("FAIL", "INCONCLUSIVE") if v in verdicts), "PASS")  # type: ignore[return-value]
+    worst: tuple[Verdict, ...] = ("FAIL", "INCONCLUSIVE")
+    return next((verdict for verdict in worst if verdict in verdicts), "PASS")
 
 
 def p_exceeds(values: Float, bound: float) -> Float:

@@ -6,6 +6,7 @@ import sys
 import typer
 
 from zslbench.cli import (
+    baseline,
     data,
     doctor,
     explain,
@@ -13,6 +14,7 @@ from zslbench.cli import (
     leaderboard,
     methods,
     published,
+    regress,
     run,
     submit,
     sweep,
@@ -42,6 +44,8 @@ app.command()(features.features)
 app.command()(ui.ui)
 app.command()(doctor.doctor)
 app.command()(sync.sync)
+app.command()(regress.regress)
+app.add_typer(baseline.app, name="baseline")
 app.add_typer(data.app, name="data")
 
 

@@ -18,6 +18,12 @@ NOTE = (
     "margin. A margin is twice what chance alone moves, or the smallest drop that matters."
 )
 
+SEEDS = (3, 5, 8, 12, 20)
+POWER_NOTE = (
+    "The rest is INCONCLUSIVE. Spreads are measured: the deviation over seeds of what two fits of "
+    "one commit differ by (smallest, middle and largest of the cells that chance moves)."
+)
+
 
 @dataclass(frozen=True)
 class ComparedCell:
@@ -71,28 +77,36 @@ def as_terminal(found: Comparison) -> "list[RenderableType]":
     return [table, f"{found.verdict} at {len(found.seeds)} seeds", NOTE]
 
 
-def power_table(
-    spreads: Sequence[tuple[str, float]], least: float, cells: int
-) -> "list[RenderableType]":
-    """Return the table: how often each verdict, by seeds, spread and true drop.
+def power_rows(spreads: Sequence[float], least: float) -> list[dict[str, Any]]:
+    """Return how often one cell gets each verdict, by spread, true drop and seeds.
 
     Args:
-        spreads: Names and deviations, in points, of the paired differences.
+        spreads: What chance alone moves, in points, of each cell of a comparison: the smallest
+            that is not 0, the middle one and the largest are shown.
         least: The smallest drop that matters.
-        cells: Of a comparison.
     """
-    from rich.table import Table
-
-    counts = (3, 5, 8, 12, 20)
-    table = Table(title=f"PASS / FAIL in percent, one of {cells} cells", title_justify="left")
-    for name in ("spread", "margin", "drop", *(f"{n} seeds" for n in counts)):
-        table.add_column(name, justify="right")
-    for name, spread in spreads:
+    noisy = sorted(spread for spread in spreads if spread > 0) or [0.0]
+    rows = []
+    for spread in dict.fromkeys((noisy[0], noisy[len(noisy) // 2], noisy[-1])):
         margin = margin_of(least, spread)
         for drop in (0.0, margin / 2, margin, margin + 3):
-            rates = [power(n, spread, drop, least, cells) for n in counts]
-            shown = [f"{100 * r['PASS']:.0f} / {100 * r['FAIL']:.0f}" for r in rates]
-            first = (f"{spread:.1f} ({name})", f"{margin:.1f}") if drop == 0 else ("", "")
-            table.add_row(*first, f"{drop:.1f}", *shown)
-    return [table, "The rest is INCONCLUSIVE. Spreads are measured: what two fits of one commit "
-                   "differ by, over seeds."]  # fmt: skip
+            for seeds in SEEDS:
+                rates: dict[Any, float] = dict(power(seeds, spread, drop, least, len(spreads)))
+                about = {"spread": spread, "margin": margin, "drop": drop, "seeds": seeds}
+                rows.append({**about, **rates})
+    return rows
+
+
+def power_table(rows: Sequence[dict[str, Any]], cells: int) -> "list[RenderableType]":
+    """Return the table of `power_rows`, one line a spread and drop."""
+    from rich.table import Table
+
+    title = f"PASS / FAIL in percent of a cell, of {cells}"
+    table = Table(title=title, title_justify="left")
+    for name in ("spread", "margin", "drop", *(f"{n} seeds" for n in SEEDS)):
+        table.add_column(name, justify="right")
+    for first in range(0, len(rows), len(SEEDS)):
+        line = rows[first : first + len(SEEDS)]
+        about = [f"{line[0][name]:.1f}" for name in ("spread", "margin", "drop")]
+        table.add_row(*about, *(f"{100 * r['PASS']:.0f} / {100 * r['FAIL']:.0f}" for r in line))
+    return [table, POWER_NOTE]

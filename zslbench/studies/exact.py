@@ -27,7 +27,7 @@ Values = dict[str, list[float]]
 
 
 def fingerprint() -> dict[str, str]:
-    """Return what the last bits depend on: torch, numpy and its BLAS, the processor's arithmetic."""
+    """Return what last bits depend on: torch, numpy and its BLAS, the processor's arithmetic."""
     import torch
 
     build: Any = np.show_config(mode="dicts")
@@ -85,7 +85,9 @@ def _tiny_images() -> Dataset:
     whole, source = load_plumage(config, default_cache_dir()), find_backbone(EMBEDDED)
     trained = whole.splits.trainval
     wanted = 4 + whole.train_labels % 5
-    place = np.array([np.sum(whole.train_labels[:i] == c) for i, c in enumerate(whole.train_labels)])
+    place = np.array(
+        [np.sum(whole.train_labels[:i] == c) for i, c in enumerate(whole.train_labels)]
+    )
     kept = place < wanted
     splits = Splits(trained[kept], whole.splits.test_seen, whole.splits.test_unseen)
     words = generator(0, "exact words").normal(size=(whole.classes.attributes.shape[1], 8))

@@ -71,7 +71,9 @@ def git(project: Path, *words: str) -> str:
     Raises:
         ZslbenchError: With git's own words, where it refuses.
     """
-    done = subprocess.run(["git", "-C", str(project), *words], capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "-C", str(project), *words], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise ZslbenchError(f"git {' '.join(words)} in {project}: {done.stderr.strip()}")
     return done.stdout.strip()
@@ -131,7 +133,7 @@ def _install(project: Path, tree: str, folder: Path) -> None:
                  "--disable-pip-version-check", "--target", str(target), str(source)]  # fmt: skip
         if find_spec("setuptools"):
             words.insert(4, "--no-build-isolation")
-        done = subprocess.run(words, capture_output=True, text=True)
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SideError(f"{tree[:12]} cannot be installed: {done.stderr.strip()[-600:]}")
         try:
@@ -158,7 +160,7 @@ def ask(folder: Path | None, request: Mapping[str, Any]) -> Iterator[dict[str, A
     if folder is not None:
         surroundings["PYTHONPATH"] = str(folder)
     if request.get("exact"):
-        surroundings |= {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        surroundings |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         surroundings["CUDA_VISIBLE_DEVICES"] = ""
     with TemporaryFile("w+") as noise, subprocess.Popen(
         [sys.executable, "-P", "-W", "ignore", "-m", WORKER], env=surroundings, text=True,

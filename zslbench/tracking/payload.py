@@ -1,6 +1,7 @@
 """What MLflow shows of each record: name, tags, parameters, metrics by step."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,23 +44,7 @@ class Payload:
 
 def payload(record: Record) -> Payload:
     """Return what is shown of a record."""
-    match record:
-        case RunRecord():
-            return _run(record)
-        case Choice():
-            return _choice(record)
-        case Failure():
-            return _failure(record)
-        case Sweep():
-            return _sweep(record)
-        case Trial():
-            return _trial(record)
-        case Measurement():
-            return _measurement(record)
-        case Opening():
-            tags = {"run_key": record.run_key, "test_digest": record.test_digest}
-            return Payload(LEDGER, f"opening {record.method} {record.dataset}", _tags(record, tags))
-    raise TypeError(type(record))
+    return _SHOWN[type(record)](record)
 
 
 def _tags(record: Any, more: dict[str, str]) -> dict[str, str]:
@@ -166,6 +151,11 @@ def _trial(record: Trial) -> Payload:
     )
 
 
+def _opening(record: Opening) -> Payload:
+    tags = {"run_key": record.run_key, "test_digest": record.test_digest}
+    return Payload(LEDGER, f"opening {record.method} {record.dataset}", _tags(record, tags))
+
+
 def _measurement(record: Measurement) -> Payload:
     """Return what is shown of a measurement, under the commit that was measured."""
     about = {"method": record.method, "dataset": record.dataset, "code": record.code}
@@ -198,3 +188,14 @@ def _failure(record: Failure) -> Payload:
 def _scores(scores: Scores) -> list[tuple[str, float]]:
     names = {"t1": "T1", "u": "U", "s": "S", "h": "H", "ausuc": "AUSUC"}
     return [(names[name], value) for name, value in scores.model_dump().items()]
+
+
+_SHOWN: dict[type[Record], Callable[[Any], Payload]] = {
+    RunRecord: _run,
+    Choice: _choice,
+    Failure: _failure,
+    Sweep: _sweep,
+    Trial: _trial,
+    Measurement: _measurement,
+    Opening: _opening,
+}

@@ -1,0 +1,132 @@
+"""Measurements: what regression tests compare. Methods by seed, in tuning worlds alone."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zslbench.data.load import DataRequest
+from zslbench.environment import environment
+from zslbench.errors import unknown
+from zslbench.records import Measurement, Scores, digest
+from zslbench.run import Tick, no_tick
+from zslbench.stats import METRICS, Metric
+from zslbench.studies.sides import Side, ask, environment_digest
+from zslbench.tracking import Store
+
+DATA = "plumage:classes=24,unseen=4,images_per_class=12,clutter=0,spurious=0"
+BRIEF = {"epochs": 3, "batch_size": 16, "lr": 0.01, "backbone_lr": 0.0, "augment": False}
+QUICK: tuple[tuple[str, dict[str, Any]], ...] = (("eszsl", {}), ("ale", {}), ("svip", BRIEF))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is measured: a method with settings on a dataset."""
+
+    method: str
+    data: DataRequest
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What the same entry is found by on the other side: its title, and its dataset."""
+        return title(self.method, self.settings), self.data.name
+
+    def request(self) -> dict[str, Any]:
+        """Return it as the worker reads it."""
+        data = {k: v for k, v in asdict(self.data).items() if v is not None}
+        plain = {k: str(v) if isinstance(v, Path) else v for k, v in data.items()}
+        return {"method": self.method, "settings": self.settings, "data": plain}
+
+
+def title(method: str, settings: Mapping[str, Any]) -> str:
+    """Return a method with its settings, as tables show it."""
+    return " ".join([method, *(f"{key}={value}" for key, value in sorted(settings.items()))])
+
+
+def entries_of(suite: str, root: Path) -> list[Entry]:
+    """Return what a suite measures; `quick` takes a minute or two on two cores.
+
+    Raises:
+        ZslbenchError: If there is no such suite.
+    """
+    if suite != "quick":
+        raise unknown("suite", suite, ["quick"])
+    return [Entry(method, DataRequest(DATA, root), dict(settings)) for method, settings in QUICK]
+
+
+Measured = dict[tuple[str, str], list[Measurement]]
+Spreads = Mapping[tuple[str, str], Mapping[Metric, float]]
+
+
+def measure(
+    side: Side,
+    entries: Sequence[Entry],
+    seeds: Sequence[int],
+    store: Store,
+    tick: Tick = no_tick,
+    repeats: Sequence[int] = (0,),
+) -> Measured:
+    """Measure what is missing of a side; return all of it, by entry.
+
+    What the same code has measured before, in the same environment, is not measured again; what is
+    measured is committed at once.
+    """
+    code, where = side.code, environment_digest()
+    known = {
+        (m.choice_key, m.seed, m.repeat): m
+        for m in store.measurements()
+        if (m.code, m.environment_digest) == (code, where)
+    }
+    request = {
+        "cells": [entry.request() for entry in entries],
+        "seeds": list(seeds),
+        "repeats": list(repeats),
+        "known": [list(key) for key in known],
+    }
+    found: Measured = defaultdict(list)
+    total = len(entries) * len(seeds) * len(repeats)
+    for done, answer in enumerate(ask(side.folder, request), start=1):
+        entry = entries[answer.pop("cell")]
+        place = answer["choice_key"], answer["seed"], answer["repeat"]
+        record = known.get(place) or _record(answer, side, code, where)
+        if place not in known:
+            store.commit(record)
+            known[place] = record
+        found[entry.name].append(record)
+        tick(f"measuring {side.name}", done, total)
+    store.sync()
+    return found
+
+
+def _record(answer: dict[str, Any], side: Side, code: str, where: str) -> Measurement:
+    place = [answer["choice_key"], answer["seed"], answer["repeat"]]
+    tags = {"commit": side.commit, "dirty": "yes" if side.dirty else "no"}
+    return Measurement(
+        key=digest([*place, code, side.commit, where]),
+        code=code,
+        environment={**environment(), **tags},
+        environment_digest=where,
+        **{**answer, "scores": Scores(**answer["scores"])},
+    )
+
+
+def points(measurements: Sequence[Measurement], metric: Metric, repeat: int = 0) -> list[float]:
+    """Return a metric by seed, in points: AUSUC too is in percent here."""
+    chosen = sorted((m for m in measurements if m.repeat == repeat), key=lambda m: m.seed)
+    unit = 100.0 if metric == "ausuc" else 1.0
+    return [unit * getattr(m.scores, metric) for m in chosen]
+
+
+def spread_of(measurements: Sequence[Measurement]) -> dict[Metric, float]:
+    """Return what chance alone moves: the deviation of repeat 1 minus repeat 0 over seeds."""
+    return {
+        metric: float(
+            np.std(np.subtract(points(measurements, metric, 1), points(measurements, metric)),
+                   ddof=1)
+        )
+        for metric in METRICS
+    }  # fmt: skip
