@@ -26,11 +26,15 @@ class Job:
     """A run to be done, with the data it is done on.
 
     To another process it travels as its spec and the request for its data, which are read there.
+
+    Attributes:
+        label: What a suite calls its row.
     """
 
     spec: RunSpec
     dataset: Dataset
     request: DataRequest | None = None
+    label: str = ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.request is None:

@@ -6,6 +6,7 @@ import sys
 import typer
 
 from zslbench.cli import (
+    ablate,
     baseline,
     data,
     doctor,
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(leaderboard.leaderboard)
+app.command()(ablate.ablate)
 app.command()(sweep.sweep)
 app.command()(explain.explain)
 app.command()(submit.submit)

@@ -18,7 +18,7 @@ def baseline() -> None:
 @app.command()
 def update(
     reason: Annotated[str, typer.Option(help="Why the numbers move; it is kept in the file.")],
-    name: Annotated[str, typer.Argument(help="exact, or a suite such as quick.")] = "exact",
+    name: Annotated[str, typer.Argument(help="exact, or a suite such as regression.")] = "exact",
     seeds: Annotated[int, typer.Option(min=2, help="How many, of a suite.")] = 8,
     project: Project = HERE,
     data_root: opt.DataRoot = opt.DATA_ROOT,
@@ -33,13 +33,13 @@ def update(
     Examples:
       zslbench baseline update --reason "SVIP selects by attention; version 2"
 
-      zslbench baseline update quick --reason "first baseline" --seeds 12
+      zslbench baseline update regression --reason "first baseline" --seeds 12
     """
     from zslbench.cli.output import Display, say
     from zslbench.cli.work import check_writable
     from zslbench.errors import ZslbenchError
     from zslbench.studies.baseline import FOLDER, content_of, load, save
-    from zslbench.studies.measuring import entries_of, measure
+    from zslbench.studies.measuring import subjects_of, measure
     from zslbench.studies.pinned import check_update
     from zslbench.studies.sides import ask, find_project, git, install
     from zslbench.tracking import Store
@@ -54,10 +54,10 @@ def update(
             check_update(load(path), content)
     else:
         check_writable(results)
-        entries, store = entries_of(name, data_root), Store(results)
+        subjects, store = subjects_of(name, data_root), Store(results)
         side = install(root, None, store.results / "packages")
         with Display() as display:
-            measured = measure(side, entries, range(seeds), store, display.tick, repeats=(0, 1))
+            measured = measure(side, subjects, range(seeds), store, display.tick, repeats=(0, 1))
         content = content_of(measured)
     save(path, content, reason, git(root, "rev-parse", "HEAD"))
     say(f"written: {path}")

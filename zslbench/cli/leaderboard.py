@@ -1,6 +1,6 @@
 """`zslbench leaderboard`: run what is missing, print the table, write it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -8,15 +8,18 @@ from zslbench.cli import options as opt
 
 
 def leaderboard(
-    dataset: Annotated[
-        str | None, typer.Option(help="Datasets to have complete, such as CUB,SUN.")
+    suite: Annotated[
+        str | None,
+        typer.Argument(help="A published table as a suite: its name, or your own FILE.toml."),
     ] = None,
+    dataset: opt.TableDataset = None,
     methods: Annotated[
         str | None,
         typer.Option(help="Methods to have complete (default: all that the data can serve)."),
     ] = None,
     reference: Annotated[
-        str | None, typer.Option(help="Method to print every other's paired difference from.")
+        str | None,
+        typer.Option(help="Row or method to print all paired differences from."),
     ] = None,
     seeds: opt.Seeds = None,
     data_root: opt.DataRoot = opt.DATA_ROOT,
@@ -25,59 +28,62 @@ def leaderboard(
     backbone: opt.Backbone = None,
     weights: opt.Weights = None,
     words: opt.Words = None,
-    worlds: opt.Worlds = 3,
-    rules: opt.Rules = "validation",
+    worlds: opt.TableWorlds = None,
+    rules: opt.TableRules = None,
     resplit: opt.Resplit = False,
+    plan: opt.Plan = False,
+    retry: opt.Retry = False,
     jobs: opt.Jobs = 1,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
     """Run what is missing, print the leaderboard, write results/leaderboard.{md,csv,json,html,tex}.
 
-    Without --dataset nothing is run: the table shows everything tracked.
+    A suite is a published table as data (docs/suites.md); its files are called as it is. Without
+    suite and --dataset nothing is run: the table shows everything tracked. A run that failed before
+    is listed, and run again with --retry. Exit status 1 if a run is missing from the table.
 
     Examples:
+      zslbench leaderboard plumage_table1
+
+      zslbench leaderboard svip_table1 --data-root ~/data --words glove.txt --plan
+
+      zslbench leaderboard plumage_table1 --rules validation,published
+
       zslbench leaderboard --dataset CUB,AWA2,SUN --data-root ~/data
 
       zslbench leaderboard --dataset plumage,plumage:clutter=90,spurious=0 --methods eszsl,svip
 
       zslbench leaderboard --dataset plumage --reference vit_attr_head
 
-      zslbench leaderboard --dataset cub20 --methods eszsl --rules validation,published
-
       zslbench leaderboard
     """
-    from zslbench.cli.work import print_leaderboard, tracked, work, write_leaderboard
-    from zslbench.data.load import DataRequest
+    from zslbench.cli.plan import show_plan
+    from zslbench.cli.table import make, options_table, suite_table
+    from zslbench.cli.work import print_leaderboard, tracked, write_leaderboard
+    from zslbench.errors import ZslbenchError
 
-    failed = False
-    if dataset is None:
-        board = tracked(results, opt.parse_list(rules), reference)
+    common: dict[str, Any] = {
+        "reference": reference, "seeds": seeds, "worlds": worlds, "rules": rules,
+        "data_root": data_root, "features": features, "images": images, "backbone": backbone,
+        "weights": weights, "words": words, "resplit": resplit,
+    }  # fmt: skip
+    if suite is not None:
+        if methods is not None:
+            raise ZslbenchError(f"--methods {methods}: the suite names its rows; leave it out.")
+        table = suite_table(suite, dataset=dataset, **common)
+    elif dataset is not None:
+        table = options_table(methods=methods, dataset=dataset, **common)
+    elif plan:
+        raise ZslbenchError("--plan: name a suite, or datasets with --dataset.")
     else:
-        board, report = work(
-            opt.parse_list(methods) if methods else None,
-            [
-                DataRequest(
-                    name,
-                    data_root,
-                    features=features,
-                    images=images,
-                    backbone=backbone,
-                    weights=weights,
-                    words=words,
-                    resplit=resplit,
-                )
-                for name in opt.parse_datasets(dataset)
-            ],
-            settings={},
-            seeds=opt.parse_seeds(seeds),
-            worlds=worlds,
-            rules=opt.parse_list(rules),
-            results=results,
-            jobs=jobs,
-            reference=reference,
-        )
-        failed = bool(report.failures) or report.unreadable > 0
-    write_leaderboard(board, results)
+        board = tracked(results, opt.parse_list(rules or "validation"), reference)
+        write_leaderboard(board, results)
+        print_leaderboard(board, json=json)
+        raise typer.Exit(0)
+    if plan:
+        show_plan(table, results, retry=retry, json=json)
+        raise typer.Exit(0)
+    board, report = make(table, results, jobs=jobs, retry=retry)
     print_leaderboard(board, json=json)
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(1 if report.failures or report.unreadable > 0 else 0)

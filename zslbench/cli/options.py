@@ -58,6 +58,25 @@ Worlds = Annotated[
 Rules = Annotated[
     str, typer.Option(help="Rules to show: validation, last, published (chosen on test; marked).")
 ]
+TableWorlds = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=20, help="Tuning worlds to choose in (default: the suite's, or 3); fewer than 3 "
+        "is marked.",
+    ),
+]  # fmt: skip
+TableRules = Annotated[
+    str | None,
+    typer.Option(help="Rules to show: validation (default), last, published (chosen on test)."),
+]
+TableDataset = Annotated[
+    str | None,
+    typer.Option(help="Datasets to have complete, such as CUB,SUN (default: the suite's)."),
+]
+Plan = Annotated[
+    bool, typer.Option("--plan", help="Say what would run and how long it may take; run nothing.")
+]
+Retry = Annotated[bool, typer.Option("--retry", help="Run again what failed before.")]
 Jobs = Annotated[
     int,
     typer.Option(

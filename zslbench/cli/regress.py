@@ -8,7 +8,7 @@ import typer
 from zslbench.cli import options as opt
 
 if TYPE_CHECKING:
-    from zslbench.studies.measuring import Entry
+    from zslbench.studies.measuring import Subject
     from zslbench.tracking import Store
 
 SKIP, ABORT = 125, 128  # to git bisect
@@ -16,14 +16,14 @@ SKIP, ABORT = 125, 128  # to git bisect
 Project = Annotated[
     Path, typer.Option(help="A folder of the checkout to compare (default: where you are).")
 ]
-Suite = Annotated[str, typer.Option(help="What to measure: quick, or a suite's name or file.")]
+Suite = Annotated[str, typer.Option(help="What to measure: a suite's name or file.")]
 HERE = Path()
 
 
 def regress(
     against: Annotated[
         str | None,
-        typer.Option(help="A git ref, or a baseline such as results/baselines/quick.toml."),
+        typer.Option(help="A git ref, or a baseline such as results/baselines/regression.toml."),
     ] = None,
     exact: Annotated[
         bool,
@@ -35,7 +35,7 @@ def regress(
     power: Annotated[
         bool, typer.Option("--power", help="Print what how many seeds can tell, and end.")
     ] = False,
-    suite: Suite = "quick",
+    suite: Suite = "regression",
     seeds: Annotated[int, typer.Option(min=2, max=1000, help="How many seeds, paired.")] = 5,
     margin: Annotated[
         float,
@@ -69,7 +69,7 @@ def regress(
 
       zslbench regress --against main
 
-      zslbench regress --against results/baselines/quick.toml --seeds 8
+      zslbench regress --against results/baselines/regression.toml --seeds 8
 
       zslbench regress --power
 
@@ -79,7 +79,7 @@ def regress(
     """
     from zslbench.cli.work import check_writable
     from zslbench.errors import ZslbenchError
-    from zslbench.studies.measuring import entries_of
+    from zslbench.studies.measuring import subjects_of
     from zslbench.studies.sides import SideError, find_project
     from zslbench.tracking import Store
 
@@ -97,7 +97,7 @@ def regress(
             if against is None:
                 status = _trend(root, store, json=json)
             else:
-                chosen = entries_of(suite, data_root)
+                chosen = subjects_of(suite, data_root)
                 status = _against(root, against, suite, chosen, seeds, margin, store, json=json)
     except ZslbenchError as error:
         if not bisect:
@@ -131,7 +131,7 @@ def _against(
     root: Path,
     against: str,
     suite: str,
-    entries: "list[Entry]",
+    subjects: "list[Subject]",
     seeds: int,
     margin: float,
     store: "Store",
@@ -143,7 +143,7 @@ def _against(
     from zslbench.studies.regression import regress as compared
 
     with Display() as display:
-        found = compared(root, against, suite, entries, seeds, margin, store, display.tick)
+        found = compared(root, against, suite, subjects, seeds, margin, store, display.tick)
     if json:
         print_json(as_json(found))
     else:

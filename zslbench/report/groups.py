@@ -53,6 +53,12 @@ class Group:
         return artifacts.read_test(self.runs[0].folder)
 
     @property
+    def data(self) -> tuple[str, str]:
+        """The dataset's name and the digest of its test labels, which tells no pictures apart."""
+        first = self.records[0]
+        return first.spec.dataset, first.test_digest
+
+    @property
     def test_images(self) -> tuple[int, int]:
         """Numbers of test items, of seen and of unseen classes."""
         labels, seen = self.test

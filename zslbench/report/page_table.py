@@ -1,5 +1,6 @@
 """The page's main table with its controls."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from zslbench.report.cells import NAMES, number, span
@@ -62,7 +63,7 @@ def _row(position: int, row: Row, places: Podium) -> str:
         f'<tr data-row="{position}" data-dataset="{escape(row.dataset)}" data-rule="{row.rule}"'
         f'{" class=test" if row.set_apart else ""}>',
         f'<th scope="row"><a href="#run-{position}">{escape(row.name)}</a>{under}</th>',
-        f'<td class="dataset">{escape(row.dataset)}</td>',
+        f'<td class="dataset">{_breakable(row.dataset)}</td>',
         f'<td class="backbone">{escape(row.backbone)}'
         f"<small>pretraining: {escape(row.exposure)}</small></td>",
         f'<td class="rule">{row.rule}</td>',
@@ -70,6 +71,11 @@ def _row(position: int, row: Row, places: Podium) -> str:
         f'<td class="n" data-value="{row.openings}" data-name="Openings">{row.openings}</td>',
         f'<td class="marks">{marks}</td></tr>',
     ])  # fmt: skip
+
+
+def _breakable(name: str) -> str:
+    """Return a name that may be broken behind its commas and colons."""
+    return re.sub("([,:])", r"\1<wbr>", escape(name))
 
 
 def _cell(row: Row, metric: Metric, place: str) -> str:

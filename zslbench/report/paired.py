@@ -75,8 +75,8 @@ def _references(groups: Sequence[Group], reference: str) -> list[Group]:
 def _matches(group: Group, other: Group) -> bool:
     """Return whether two groups compare; what was submitted goes with `validation`."""
     rules = {group.rule, other.rule}
-    same_test = other.records[0].test_digest == group.records[0].test_digest
-    return same_test and (len(rules) == 1 or rules == {SUBMITTED, "validation"})
+    same = other.data == group.data
+    return same and (len(rules) == 1 or rules == {SUBMITTED, "validation"})
 
 
 def _common(group: Group, other: Group) -> tuple[int, ...]:

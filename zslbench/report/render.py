@@ -3,12 +3,24 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from zslbench.report.cells import NAMES, Grid, control, details, notes, number, other_grids, span
+from zslbench.report.cells import (
+    NAMES,
+    Grid,
+    control,
+    details,
+    failed_grid,
+    notes,
+    number,
+    other_grids,
+    paired_grid,
+    span,
+)
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.stats import METRICS
 
@@ -41,13 +53,23 @@ def as_terminal(board: Leaderboard) -> "list[RenderableType]":
     return [*parts, *notes(board)]
 
 
+def differences(board: Leaderboard) -> "list[RenderableType]":
+    """Return the paired differences alone, and what failed."""
+    head = "\n".join(filter(None, (board.heading, board.about)))
+    grids = [
+        *([failed_grid(board.failures)] if board.failures else []),
+        *([paired_grid(board.comparisons)] if board.comparisons else []),
+    ]
+    return [_plain(head), *(part for grid in grids for part in grid_parts(grid))]
+
+
 def grid_parts(grid: Grid) -> "list[RenderableType]":
     """Return a table beside the main one as a rich table, and its note."""
     from rich.table import Table
 
     table = Table(title=grid.title, title_justify="left", show_lines=True)
     for place, name in enumerate(grid.columns):
-        table.add_column(name, justify="right" if place else "left")
+        table.add_column(name, justify="right" if place else "left", overflow="fold")
     for cells in grid.rows:
         table.add_row(*map(_plain, cells))
     return [table, grid.note]
@@ -143,8 +165,17 @@ def _flat(row: Row) -> dict[str, Any]:
 
 
 def as_json(board: Leaderboard) -> dict[str, Any]:
-    """Return rows and what else was asked as one JSON document."""
+    """Return rows and what else was asked as one JSON document; an infinite bound is null."""
     document = {"schema_version": 1, **asdict(board)}
     for row in document["rows"]:
         del row["evidence"]
-    return document
+    finite: dict[str, Any] = _finite(document)
+    return finite
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

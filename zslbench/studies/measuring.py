@@ -10,20 +10,16 @@ import numpy as np
 
 from zslbench.data.load import DataRequest
 from zslbench.environment import environment
-from zslbench.errors import unknown
 from zslbench.records import Measurement, Scores, digest
 from zslbench.run import Tick, no_tick
 from zslbench.stats import METRICS, Metric
 from zslbench.studies.sides import Side, ask, environment_digest
+from zslbench.studies.suite import read_suite
 from zslbench.tracking import Store
-
-DATA = "plumage:classes=24,unseen=4,images_per_class=12,clutter=0,spurious=0"
-BRIEF = {"epochs": 3, "batch_size": 16, "lr": 0.01, "backbone_lr": 0.0, "augment": False}
-QUICK: tuple[tuple[str, dict[str, Any]], ...] = (("eszsl", {}), ("ale", {}), ("svip", BRIEF))
 
 
 @dataclass(frozen=True)
-class Entry:
+class Subject:
     """What is measured: a method with settings on a dataset."""
 
     method: str
@@ -32,7 +28,7 @@ class Entry:
 
     @property
     def name(self) -> tuple[str, str]:
-        """What the same entry is found by on the other side: its title, and its dataset."""
+        """What the same subject is found by on the other side: its title, and its dataset."""
         return title(self.method, self.settings), self.data.name
 
     def request(self) -> dict[str, Any]:
@@ -47,15 +43,24 @@ def title(method: str, settings: Mapping[str, Any]) -> str:
     return " ".join([method, *(f"{key}={value}" for key, value in sorted(settings.items()))])
 
 
-def entries_of(suite: str, root: Path) -> list[Entry]:
-    """Return what a suite measures; `quick` takes a minute or two on two cores.
+def subjects_of(name: str, root: Path) -> list[Subject]:
+    """Return what a suite measures: its rows on its datasets; its seeds and worlds do not count.
 
     Raises:
-        ZslbenchError: If there is no such suite.
+        ZslbenchError: If there is no such suite, or it is not as it should be.
     """
-    if suite != "quick":
-        raise unknown("suite", suite, ["quick"])
-    return [Entry(method, DataRequest(DATA, root), dict(settings)) for method, settings in QUICK]
+    suite = read_suite(name)
+    found = []
+    for dataset in suite.datasets:
+        data = DataRequest(
+            dataset, root, features=suite.features, backbone=suite.backbone, words=suite.words
+        )
+        for row in suite.entries():
+            values, usual = row.config.model_dump(mode="json"), type(row.config)()
+            defaults = usual.model_dump(mode="json")
+            settings = {key: v for key, v in values.items() if v != defaults[key]}
+            found.append(Subject(row.method, data, settings))
+    return found
 
 
 Measured = dict[tuple[str, str], list[Measurement]]
@@ -64,13 +69,13 @@ Spreads = Mapping[tuple[str, str], Mapping[Metric, float]]
 
 def measure(
     side: Side,
-    entries: Sequence[Entry],
+    subjects: Sequence[Subject],
     seeds: Sequence[int],
     store: Store,
     tick: Tick = no_tick,
     repeats: Sequence[int] = (0,),
 ) -> Measured:
-    """Measure what is missing of a side; return all of it, by entry.
+    """Measure what is missing of a side; return all of it, by subject.
 
     What the same code has measured before, in the same environment, is not measured again; what is
     measured is committed at once.
@@ -82,21 +87,21 @@ def measure(
         if (m.code, m.environment_digest) == (code, where)
     }
     request = {
-        "cells": [entry.request() for entry in entries],
+        "cells": [subject.request() for subject in subjects],
         "seeds": list(seeds),
         "repeats": list(repeats),
         "known": [list(key) for key in known],
     }
     found: Measured = defaultdict(list)
-    total = len(entries) * len(seeds) * len(repeats)
+    total = len(subjects) * len(seeds) * len(repeats)
     for done, answer in enumerate(ask(side.folder, request), start=1):
-        entry = entries[answer.pop("cell")]
+        subject = subjects[answer.pop("cell")]
         place = answer["choice_key"], answer["seed"], answer["repeat"]
         record = known.get(place) or _record(answer, side, code, where)
         if place not in known:
             store.commit(record)
             known[place] = record
-        found[entry.name].append(record)
+        found[subject.name].append(record)
         tick(f"measuring {side.name}", done, total)
     store.sync()
     return found

@@ -12,7 +12,7 @@ from zslbench.report.regression import ComparedCell, Comparison
 from zslbench.run import Tick, no_tick
 from zslbench.stats import METRICS
 from zslbench.studies.baseline import FOLDER, load, measured_of, spreads_of
-from zslbench.studies.measuring import Entry, Measured, Spreads, measure, points
+from zslbench.studies.measuring import Subject, Measured, Spreads, measure, points
 from zslbench.studies.sides import install
 from zslbench.tracking import Store
 
@@ -21,7 +21,7 @@ def regress(
     project: Path,
     against: str,
     suite: str,
-    entries: Sequence[Entry],
+    subjects: Sequence[Subject],
     seeds: int,
     least: float,
     store: Store,
@@ -32,8 +32,8 @@ def regress(
     Args:
         project: The checkout.
         against: A git ref, or a file whose name ends in `.toml`.
-        suite: The name of the entries, whose baseline says what chance alone moves.
-        entries: What is measured.
+        suite: The name of the subjects, whose baseline says what chance alone moves.
+        subjects: What is measured.
         seeds: How many; of a baseline the first ones it has.
         least: The smallest drop that matters, in points.
         store: Keeps what is measured.
@@ -48,21 +48,21 @@ def regress(
     wanted = range(seeds)
     now = install(project, None, store.results / "packages")
     if against.endswith(".toml"):
-        before = _first(measured_of(content), entries, wanted, stored)
+        before = _first(measured_of(content), subjects, wanted, stored)
     else:
         reference = install(project, against, store.results / "packages")
-        before = measure(reference, entries, wanted, store, tick)
-    found = measure(now, entries, wanted, store, tick)
+        before = measure(reference, subjects, wanted, store, tick)
+    found = measure(now, subjects, wanted, store, tick)
     return compare(before, found, spreads_of(content), least, (against, now.name))
 
 
-def _first(measured: Measured, entries: Sequence[Entry], seeds: range, path: Path) -> Measured:
+def _first(measured: Measured, subjects: Sequence[Subject], seeds: range, path: Path) -> Measured:
     """Return what a baseline has of some seeds."""
-    for entry in entries:
-        known = {m.seed for m in measured.get(entry.name, [])}
+    for subject in subjects:
+        known = {m.seed for m in measured.get(subject.name, [])}
         if known and not known >= set(seeds):
             raise ZslbenchError(
-                f"{path} has {len(known)} seeds of {entry.name[0]}, {len(seeds)} are asked for: "
+                f"{path} has {len(known)} seeds of {subject.name[0]}, {len(seeds)} are asked for: "
                 f"say --seeds {len(known)} or fewer."
             )
     return {name: [m for m in ms if m.seed in seeds] for name, ms in measured.items()}
@@ -71,12 +71,12 @@ def _first(measured: Measured, entries: Sequence[Entry], seeds: range, path: Pat
 def compare(
     before: Measured, now: Measured, spreads: Spreads, least: float, names: tuple[str, str]
 ) -> Comparison:
-    """Test every cell: entry x metric.
+    """Test every cell: subject x metric.
 
     Args:
         before: Of the reference.
         now: Of this commit, of the same seeds.
-        spreads: What chance alone moves, in points, by entry.
+        spreads: What chance alone moves, in points, by subject.
         least: The smallest drop that matters, in points.
         names: What the two sides are called.
 
@@ -84,13 +84,13 @@ def compare(
         ZslbenchError: Where the two do not compare: other data, protocol, seeds.
     """
     cells, drops = [], []
-    for entry, ours in now.items():
-        theirs = before.get(entry, [])
-        check_comparable(entry, theirs, ours)
+    for subject, ours in now.items():
+        theirs = before.get(subject, [])
+        check_comparable(subject, theirs, ours)
         for metric in METRICS:
             was, is_ = points(theirs, metric), points(ours, metric)
-            margin = margin_of(least, spreads.get(entry, {}).get(metric, 0.0))
-            cells.append((entry, metric, float(np.mean(was)), float(np.mean(is_)), margin))
+            margin = margin_of(least, spreads.get(subject, {}).get(metric, 0.0))
+            cells.append((subject, metric, float(np.mean(was)), float(np.mean(is_)), margin))
             drops.append([a - b for a, b in zip(was, is_, strict=True)])
     tested = judge(drops, [cell[-1] for cell in cells])
     seeds = sorted({m.seed for ours in now.values() for m in ours})
@@ -99,21 +99,21 @@ def compare(
         now=names[1],
         seeds=tuple(seeds),
         cells=tuple(
-            ComparedCell(*entry, metric, was, is_, test)
-            for (entry, metric, was, is_, _), test in zip(cells, tested, strict=True)
+            ComparedCell(*subject, metric, was, is_, test)
+            for (subject, metric, was, is_, _), test in zip(cells, tested, strict=True)
         ),
     )
 
 
 def check_comparable(
-    entry: tuple[str, str], theirs: Sequence[Measurement], ours: Sequence[Measurement]
+    subject: tuple[str, str], theirs: Sequence[Measurement], ours: Sequence[Measurement]
 ) -> None:
     """Refuse to compare what differs in more than the code.
 
     Raises:
         ZslbenchError: With what differs.
     """
-    what = f"{entry[0]} on {entry[1]}"
+    what = f"{subject[0]} on {subject[1]}"
     if not theirs:
         raise ZslbenchError(f"{what} was not measured in the reference: compare another suite.")
     for name, label in (
