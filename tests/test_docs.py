@@ -13,7 +13,7 @@ from zslbench.conformance import CHECKS
 from zslbench.method import Method
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/suites.md")
 
 
 def example_method():

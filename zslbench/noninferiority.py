@@ -24,7 +24,7 @@ from zslbench.stats import holm
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 ALPHA = 0.05
-SPREADS = 2.0  # a margin is at least so many standard deviations of what chance alone moves
+SPREADS = 1.5  # a margin is at least so many standard deviations of what chance alone moves
 DRAWS = 2000
 
 

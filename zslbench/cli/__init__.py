@@ -8,6 +8,7 @@ import typer
 from zslbench.cli import (
     ablate,
     baseline,
+    calibrate,
     data,
     doctor,
     explain,
@@ -17,6 +18,7 @@ from zslbench.cli import (
     published,
     regress,
     run,
+    sensitivity,
     submit,
     sweep,
     sync,
@@ -38,6 +40,8 @@ app.command()(run.run)
 app.command()(leaderboard.leaderboard)
 app.command()(ablate.ablate)
 app.command()(sweep.sweep)
+app.command()(sensitivity.sensitivity)
+app.command()(calibrate.calibrate)
 app.command()(explain.explain)
 app.command()(submit.submit)
 app.command()(methods.methods)

@@ -37,7 +37,7 @@ def ablate(
     same files are written as by `zslbench leaderboard SUITE`, with the numbers themselves.
 
     Examples:
-      zslbench ablate plumage_table2
+      zslbench ablate plumage_svip_table2
 
       zslbench ablate svip_table2 --data-root ~/data --words glove.txt --plan
 

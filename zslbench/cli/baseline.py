@@ -39,7 +39,7 @@ def update(
     from zslbench.cli.work import check_writable
     from zslbench.errors import ZslbenchError
     from zslbench.studies.baseline import FOLDER, content_of, load, save
-    from zslbench.studies.measuring import subjects_of, measure
+    from zslbench.studies.measuring import measure, subjects_of
     from zslbench.studies.pinned import check_update
     from zslbench.studies.sides import ask, find_project, git, install
     from zslbench.tracking import Store

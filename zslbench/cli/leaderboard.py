@@ -44,11 +44,11 @@ def leaderboard(
     is listed, and run again with --retry. Exit status 1 if a run is missing from the table.
 
     Examples:
-      zslbench leaderboard plumage_table1
+      zslbench leaderboard plumage_svip_table1
 
       zslbench leaderboard svip_table1 --data-root ~/data --words glove.txt --plan
 
-      zslbench leaderboard plumage_table1 --rules validation,published
+      zslbench leaderboard plumage_svip_table1 --rules validation,published
 
       zslbench leaderboard --dataset CUB,AWA2,SUN --data-root ~/data
 

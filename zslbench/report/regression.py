@@ -15,7 +15,7 @@ STATUS: dict[Verdict, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 NOTE = (
     "In points, AUSUC too; means over seeds, each a tuning world of its own. PASS: a drop of the "
     "margin is excluded (5 %). FAIL: a drop is proven (5 %, Holm over cells) and not within the "
-    "margin. A margin is twice what chance alone moves, or the smallest drop that matters."
+    "margin. A margin is 1.5 times what chance alone moves, or the smallest drop that matters."
 )
 
 SEEDS = (3, 5, 8, 12, 20)

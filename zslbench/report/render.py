@@ -1,7 +1,5 @@
 """A leaderboard as Markdown, CSV, JSON, and for the terminal. Same rows, same bytes."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -21,6 +19,7 @@ from zslbench.report.cells import (
     paired_grid,
     span,
 )
+from zslbench.report.files import csv_text
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.stats import METRICS
 
@@ -123,12 +122,7 @@ def _cell(text: str) -> str:
 
 def as_csv(board: Leaderboard) -> str:
     """Return one line a row, every interval's ends in columns of their own."""
-    out = io.StringIO()
-    flat = [_flat(row) for row in board.rows]
-    writer = csv.DictWriter(out, fieldnames=list(flat[0]) if flat else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return out.getvalue()
+    return csv_text([_flat(row) for row in board.rows])
 
 
 def _flat(row: Row) -> dict[str, Any]:

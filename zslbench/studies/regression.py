@@ -12,7 +12,7 @@ from zslbench.report.regression import ComparedCell, Comparison
 from zslbench.run import Tick, no_tick
 from zslbench.stats import METRICS
 from zslbench.studies.baseline import FOLDER, load, measured_of, spreads_of
-from zslbench.studies.measuring import Subject, Measured, Spreads, measure, points
+from zslbench.studies.measuring import Measured, Spreads, Subject, measure, points
 from zslbench.studies.sides import install
 from zslbench.tracking import Store
 
