@@ -15,7 +15,7 @@ from zslbench.errors import DataError
 from zslbench.records import Measurement, Scores, digest, now
 from zslbench.report.files import write_text
 from zslbench.stats import METRICS
-from zslbench.studies.measuring import Measured, Spreads, spread_of, title
+from zslbench.studies.measuring import Measured, Spreads, spread_of, title, unit
 
 FOLDER = Path("results") / "baselines"
 KEPT = (
@@ -70,7 +70,7 @@ def _cell(measurements: Sequence[Measurement]) -> dict[str, Any]:
     metrics: dict[str, Any] = {
         metric: {
             "value": float(np.mean([getattr(m.scores, metric) for m in once])),
-            "spread": spreads[metric],
+            "spread": spreads[metric] / unit(metric),
             "by_seed": [getattr(m.scores, metric) for m in once],
             "fitted_again": [getattr(again[m.seed].scores, metric) for m in once],
         }
@@ -101,6 +101,6 @@ def spreads_of(content: Mapping[str, Any]) -> Spreads:
     """Return what chance alone moves, by entry and metric, in points."""
     return {
         (title(cell["method"], cell["settings"]), cell["dataset"]):
-            {metric: cell[metric]["spread"] for metric in METRICS}
+            {metric: unit(metric) * cell[metric]["spread"] for metric in METRICS}
         for cell in content["cells"]
     }  # fmt: skip

@@ -6,7 +6,7 @@ that are sums of pixels, hence the same bits everywhere; networks take five step
 """
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -40,13 +40,13 @@ def fingerprint() -> dict[str, str]:
     }
 
 
-def measure_exact() -> dict[str, Any]:
-    """Return the numbers of every method, by name, with versions and the fingerprint.
+def measure_exact(names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return the numbers of every method, or of those named, with versions and the fingerprint.
 
     To be called in a process with one thread and no GPU, which `zslbench.studies.sides` starts.
     """
     with _deterministic():
-        methods = {name: _measure(name) for name in sorted(method_modules())}
+        methods = {name: _measure(name) for name in names or sorted(method_modules())}
     return {
         "protocol_version": PROTOCOL_VERSION,
         "fingerprint": fingerprint(),

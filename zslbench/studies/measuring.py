@@ -1,7 +1,7 @@
 """Measurements: what regression tests compare. Methods by seed, in tuning worlds alone."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,30 +81,43 @@ def measure(
     measured is committed at once.
     """
     code, where = side.code, environment_digest()
-    known = {
-        (m.choice_key, m.seed, m.repeat): m
-        for m in store.measurements()
-        if (m.code, m.environment_digest) == (code, where)
-    }
+    known = [m for m in store.measurements() if (m.code, m.environment_digest) == (code, where)]
+    found: Measured = defaultdict(list)
+    total = len(subjects) * len(seeds) * len(repeats)
+    answers = measurements_of(side, subjects, seeds, repeats, known)
+    for done, (name, record) in enumerate(answers, start=1):
+        if record not in known:
+            store.commit(record)
+        found[name].append(record)
+        tick(f"measuring {side.name}", done, total)
+    store.sync()
+    return found
+
+
+def measurements_of(
+    side: Side,
+    subjects: Sequence[Subject],
+    seeds: Sequence[int],
+    repeats: Sequence[int] = (0,),
+    known: Sequence[Measurement] = (),
+) -> Iterator[tuple[tuple[str, str], Measurement]]:
+    """Yield each measurement with its subject's name, those that are known as they are.
+
+    Raises:
+        SideError: If the side breaks.
+    """
+    code, where = side.code, environment_digest()
+    by_place = {(m.choice_key, m.seed, m.repeat): m for m in known}
     request = {
         "cells": [subject.request() for subject in subjects],
         "seeds": list(seeds),
         "repeats": list(repeats),
-        "known": [list(key) for key in known],
+        "known": [list(place) for place in by_place],
     }
-    found: Measured = defaultdict(list)
-    total = len(subjects) * len(seeds) * len(repeats)
-    for done, answer in enumerate(ask(side.folder, request), start=1):
+    for answer in ask(side.folder, request):
         subject = subjects[answer.pop("cell")]
         place = answer["choice_key"], answer["seed"], answer["repeat"]
-        record = known.get(place) or _record(answer, side, code, where)
-        if place not in known:
-            store.commit(record)
-            known[place] = record
-        found[subject.name].append(record)
-        tick(f"measuring {side.name}", done, total)
-    store.sync()
-    return found
+        yield subject.name, by_place.get(place) or _record(answer, side, code, where)
 
 
 def _record(answer: dict[str, Any], side: Side, code: str, where: str) -> Measurement:
@@ -122,8 +135,12 @@ def _record(answer: dict[str, Any], side: Side, code: str, where: str) -> Measur
 def points(measurements: Sequence[Measurement], metric: Metric, repeat: int = 0) -> list[float]:
     """Return a metric by seed, in points: AUSUC too is in percent here."""
     chosen = sorted((m for m in measurements if m.repeat == repeat), key=lambda m: m.seed)
-    unit = 100.0 if metric == "ausuc" else 1.0
-    return [unit * getattr(m.scores, metric) for m in chosen]
+    return [unit(metric) * getattr(m.scores, metric) for m in chosen]
+
+
+def unit(metric: Metric) -> float:
+    """Return how many points one is: AUSUC is kept in [0, 1]."""
+    return 100.0 if metric == "ausuc" else 1.0
 
 
 def spread_of(measurements: Sequence[Measurement]) -> dict[Metric, float]:

@@ -42,7 +42,7 @@ def answers(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if request.get("exact"):
         from zslbench.studies.exact import measure_exact
 
-        yield measure_exact()
+        yield measure_exact(request.get("methods"))
     else:
         yield from measurements(request)
 
