@@ -19,7 +19,7 @@ def baseline() -> None:
 def update(
     reason: Annotated[str, typer.Option(help="Why the numbers move; it is kept in the file.")],
     name: Annotated[str, typer.Argument(help="exact, or a suite such as regression.")] = "exact",
-    seeds: Annotated[int, typer.Option(min=2, help="How many, of a suite.")] = 8,
+    seeds: Annotated[int, typer.Option(min=2, help="How many, of a suite.")] = 10,
     project: Project = HERE,
     data_root: opt.DataRoot = opt.DATA_ROOT,
     results: opt.Results = opt.RESULTS,

@@ -36,7 +36,7 @@ def regress(
         bool, typer.Option("--power", help="Print what how many seeds can tell, and end.")
     ] = False,
     suite: Suite = "regression",
-    seeds: Annotated[int, typer.Option(min=2, max=1000, help="How many seeds, paired.")] = 8,
+    seeds: Annotated[int, typer.Option(min=2, max=1000, help="How many seeds, paired.")] = 10,
     margin: Annotated[
         float,
         typer.Option(

@@ -18,7 +18,7 @@ NOTE = (
     "margin. A margin is 1.5 times what chance alone moves, or the smallest drop that matters."
 )
 
-SEEDS = (3, 5, 8, 12, 20)
+SEEDS = (3, 5, 8, 10, 15)
 POWER_NOTE = (
     "The rest is INCONCLUSIVE. Spreads are measured: the deviation over seeds of what two fits of "
     "one commit differ by (smallest, middle and largest of the cells that chance moves)."
