@@ -41,7 +41,9 @@ def leaderboard(
     ] = 0,
     plan: opt.Plan = False,
     retry: opt.Retry = False,
-    jobs: opt.Jobs = 1,
+    jobs: opt.Jobs = None,
+    engine: opt.EngineName = "local",
+    address: opt.Address = None,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -64,6 +66,9 @@ def leaderboard(
 
       zslbench leaderboard --dataset plumage --reference vit_attr_head
 
+      zslbench leaderboard --dataset plumage --jobs 2
+
+      zslbench leaderboard --dataset CUB,AWA2,SUN --engine ray --address HOST:6379
       zslbench leaderboard --dataset CUB --data-root ~/data --methods eszsl,sae,ale --tune 50
 
       zslbench leaderboard
@@ -98,6 +103,8 @@ def leaderboard(
     if plan:
         show_plan(table, results, retry=retry, json=json)
         raise typer.Exit(0)
-    board, report = make(table, results, jobs=jobs, retry=retry, tune=tune)
+    board, report = make(
+        table, results, retry=retry, tune=tune, jobs=jobs, engine=engine, address=address
+    )
     print_leaderboard(board, json=json)
     raise typer.Exit(1 if report.failures or report.unreadable > 0 else 0)

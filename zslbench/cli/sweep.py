@@ -62,7 +62,7 @@ def sweep(
     words: opt.Words = None,
     worlds: opt.Worlds = 3,
     resplit: opt.Resplit = False,
-    jobs: opt.Jobs = 1,
+    jobs: opt.Jobs = None,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -76,7 +76,11 @@ def sweep(
     Examples:
       zslbench sweep svip --trials 40 --pruner median
 
+      zslbench sweep svip --trials 40 --jobs 2
+
       zslbench sweep eszsl --dataset CUB --data-root ~/data --trials 50
+
+      zslbench sweep svip --storage postgresql://USER@HOST/sweeps --trials 100
 
       zslbench sweep svip --space M=10:48 --space lambda1=0.01:10:log --trials 30
 

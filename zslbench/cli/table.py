@@ -105,7 +105,14 @@ def options_table(
 
 
 def make(
-    table: Table, results: Path, *, jobs: int, retry: bool, tune: int = 0
+    table: Table,
+    results: Path,
+    *,
+    retry: bool,
+    tune: int = 0,
+    jobs: int | None,
+    engine: str,
+    address: str | None,
 ) -> tuple[Leaderboard, Report]:
     """Run what is missing of a table, write it to the results folder, and return it."""
     board, report = work(
@@ -117,9 +124,11 @@ def make(
         rules=table.rules,
         results=results,
         reference=table.reference or None,
-        jobs=jobs,
         retry=retry,
         tune=tune,
+        jobs=jobs,
+        engine=engine,
+        address=address,
     )
     board = replace(board, title=table.title, about=table.about)
     name = f"{table.name}-tuned" if tune else table.name

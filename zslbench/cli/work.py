@@ -35,7 +35,9 @@ def work(
     rules: Sequence[str],
     results: Path,
     reference: str | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    engine: str = "local",
+    address: str | None = None,
     retry: bool = True,
     tune: int = 0,
 ) -> tuple[Leaderboard, Report]:
@@ -50,24 +52,25 @@ def work(
         rules: The rules to show.
         results: The results folder.
         reference: A row's title, or a method.
-        jobs: How many at once.
+        jobs: How many at once; None: as many as the engine has by default.
+        engine: Its name.
+        address: Of a Ray cluster.
         retry: Whether to run what failed before; otherwise it is told as failed.
         tune: Trials to search each config with, whose winner is run in its place; 0: none.
     """
     checked = check_rules(rules)
     check_writable(results)
     store = Store(results)
-    with Display() as display:
+    with Display() as display, open_engine(jobs, display.tick, engine, address) as opened:
         planned = jobs_of(methods, requests, settings, seeds, worlds, checked, display)
         known_by = {name for job in planned for name in _names(job.label, job.spec)}
         if reference and reference not in known_by:
             raise unknown("reference among these runs", reference, known_by)
-        with open_engine(jobs, display.tick) as engine:
-            untuned: list[Failure] = []
-            if tune:
-                planned, untuned = tuned(planned, tune, store, display.tick, engine)
-            known = {} if retry else status_of(planned, store).failed
-            report = execute([j for j in planned if j.spec.key not in known], store, engine=engine)
+        untuned: list[Failure] = []
+        if tune:
+            planned, untuned = tuned(planned, tune, store, display.tick, opened)
+        known = {} if retry else status_of(planned, store).failed
+        report = execute([j for j in planned if j.spec.key not in known], store, engine=opened)
     report.failures[:0] = [*known.values(), *untuned]
     tell(report, store)
     if known:
