@@ -1,5 +1,6 @@
 """`zslbench leaderboard`: run what is missing, print the table, write it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +31,9 @@ def leaderboard(
     resplit: opt.Resplit = False,
     jobs: opt.Jobs = 1,
     results: opt.Results = opt.RESULTS,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for figures for papers, PDF and PNG.")
+    ] = None,
     json: opt.Json = False,
 ) -> None:
     """Run what is missing, print the leaderboard, write results/leaderboard.{md,csv,json,html,tex}.
@@ -46,8 +50,16 @@ def leaderboard(
       zslbench leaderboard --dataset cub20 --methods eszsl --rules validation,published
 
       zslbench leaderboard
+
+      zslbench leaderboard --figures paper/figures
     """
-    from zslbench.cli.work import print_leaderboard, tracked, work, write_leaderboard
+    from zslbench.cli.work import (
+        draw_leaderboard,
+        print_leaderboard,
+        tracked,
+        work,
+        write_leaderboard,
+    )
     from zslbench.data.load import DataRequest
 
     failed = False
@@ -79,5 +91,7 @@ def leaderboard(
         )
         failed = bool(report.failures) or report.unreadable > 0
     write_leaderboard(board, results)
+    if figures:
+        draw_leaderboard(board, figures)
     print_leaderboard(board, json=json)
     raise typer.Exit(1 if failed else 0)

@@ -120,6 +120,14 @@ def print_leaderboard(board: Leaderboard, *, json: bool) -> None:
         print_parts(as_terminal(board))
 
 
+def draw_leaderboard(board: Leaderboard, folder: Path) -> None:
+    """Write its figures for papers."""
+    from zslbench.report.paper import write_paper_figures
+
+    paths = write_paper_figures(board, folder)
+    say(f"{len(paths)} figures for papers are in {folder}")
+
+
 def write_leaderboard(board: Leaderboard, results: Path) -> None:
     """Write leaderboard.{md,csv,json,html,tex}, each whole or not at all."""
     import json
