@@ -41,7 +41,7 @@ def test_every_folder_of_the_package_is_in_the_wheel():
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     folders = [path.parent for path in (ROOT / "zslbench").rglob("__init__.py")]
     names = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
-    assert set(listed) == names | {"zslbench_methods", "zslbench.published"}
+    assert set(listed) == names | {"zslbench_methods", "zslbench.published", "zslbench.suites"}
 
 
 @pytest.mark.parametrize(("place", "others"), FORBIDDEN.items())

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 COMMANDS = (
-    [], ["run"], ["leaderboard"], ["sweep"], ["methods"], ["published"], ["ui"], ["doctor"],
-    ["sync"], ["data"], ["data", "list"], ["data", "describe"], ["data", "verify"],
-    ["data", "prepare"], ["data", "sheet"], ["features"],
-    ["data", "build"],
+    [], ["run"], ["leaderboard"], ["sweep"], ["sensitivity"], ["methods"], ["published"], ["ui"],
+    ["doctor"], ["calibrate"], ["sync"], ["data"], ["data", "list"], ["data", "describe"],
+    ["data", "verify"], ["data", "prepare"], ["data", "sheet"], ["features"], ["data", "build"],
+    ["explain"], ["submit"],
 )  # fmt: skip
 
 

@@ -6,6 +6,9 @@ import sys
 import typer
 
 from zslbench.cli import (
+    ablate,
+    baseline,
+    calibrate,
     data,
     doctor,
     explain,
@@ -13,7 +16,9 @@ from zslbench.cli import (
     leaderboard,
     methods,
     published,
+    regress,
     run,
+    sensitivity,
     submit,
     sweep,
     sync,
@@ -33,7 +38,10 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(leaderboard.leaderboard)
+app.command()(ablate.ablate)
 app.command()(sweep.sweep)
+app.command()(sensitivity.sensitivity)
+app.command()(calibrate.calibrate)
 app.command()(explain.explain)
 app.command()(submit.submit)
 app.command()(methods.methods)
@@ -42,6 +50,8 @@ app.command()(features.features)
 app.command()(ui.ui)
 app.command()(doctor.doctor)
 app.command()(sync.sync)
+app.command()(regress.regress)
+app.add_typer(baseline.app, name="baseline")
 app.add_typer(data.app, name="data")
 
 

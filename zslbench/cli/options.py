@@ -58,13 +58,42 @@ Worlds = Annotated[
 Rules = Annotated[
     str, typer.Option(help="Rules to show: validation, last, published (chosen on test; marked).")
 ]
-Jobs = Annotated[
-    int,
+TableWorlds = Annotated[
+    int | None,
     typer.Option(
-        "--jobs", "-j", min=1, help="How many at once, each in a process with its share of the "
-        "processors, and one GPU each where there are several."
+        min=1, max=20, help="Tuning worlds to choose in (default: the suite's, or 3); fewer than 3 "
+        "is marked.",
     ),
 ]  # fmt: skip
+TableRules = Annotated[
+    str | None,
+    typer.Option(help="Rules to show: validation (default), last, published (chosen on test)."),
+]
+TableDataset = Annotated[
+    str | None,
+    typer.Option(help="Datasets to have complete, such as CUB,SUN (default: the suite's)."),
+]
+Plan = Annotated[
+    bool, typer.Option("--plan", help="Say what would run and how long it may take; run nothing.")
+]
+Retry = Annotated[bool, typer.Option("--retry", help="Run again what failed before.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        help="How many at once (default: 1; on Ray one for each GPU, else for each node): "
+        "processes that share the processors, with one GPU each where there are several.",
+    ),
+]
+EngineName = Annotated[
+    str, typer.Option("--engine", help="Where runs are done: local, or ray for many machines.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="Ray cluster, such as HOST:6379 (default: Ray is started here)."),
+]
 
 DATA_ROOT = Path("data")
 RESULTS = Path("results")

@@ -2,26 +2,31 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from zslbench.cli.output import Display, print_json, print_parts, say
 from zslbench.data.load import DataRequest
 from zslbench.engines import open_engine
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.execute import Report, execute
+from zslbench.execute import Job, Report, execute
 from zslbench.protocol import RULES
-from zslbench.records import RuleName
+from zslbench.records import Failure, RuleName, RunSpec
 from zslbench.registry import method_modules
+from zslbench.report.files import write_text
+from zslbench.report.groups import title_of
 from zslbench.report.latex import as_latex
-from zslbench.report.leaderboard import Leaderboard, build_leaderboard
+from zslbench.report.leaderboard import Failed, Leaderboard, build_leaderboard
 from zslbench.report.page import as_page
 from zslbench.report.render import as_csv, as_json, as_markdown, as_terminal
-from zslbench.studies.plan import plan
+from zslbench.studies.plan import Entry, plan
+from zslbench.studies.status import status_of
+from zslbench.studies.tune import tuned
 from zslbench.tracking import Store
 
 
 def work(
-    methods: Sequence[str] | None,
+    methods: Sequence[str | Entry] | None,
     requests: Sequence[DataRequest],
     *,
     settings: Mapping[str, str | None],
@@ -30,37 +35,112 @@ def work(
     rules: Sequence[str],
     results: Path,
     reference: str | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    engine: str = "local",
+    address: str | None = None,
+    retry: bool = True,
+    tune: int = 0,
 ) -> tuple[Leaderboard, Report]:
     """Run what is missing of a plan; return the plan's leaderboard and what became of it.
 
-    Where no methods are named, all that the data can serve are meant.
+    Args:
+        methods: Names, or lines of a suite; None: all that the data can serve.
+        requests: The datasets.
+        settings: What differs from the defaults of the methods named.
+        seeds: None: those of the plan.
+        worlds: Tuning worlds.
+        rules: The rules to show.
+        results: The results folder.
+        reference: A row's title, or a method.
+        jobs: How many at once; None: as many as the engine has by default.
+        engine: Its name.
+        address: Of a Ray cluster.
+        retry: Whether to run what failed before; otherwise it is told as failed.
+        tune: Trials to search each config with, whose winner is run in its place; 0: none.
     """
     checked = check_rules(rules)
     check_writable(results)
     store = Store(results)
-    with Display() as display:
-        planned = plan(
-            sorted(method_modules()) if methods is None else methods,
-            requests,
-            settings=settings,
-            seeds=seeds,
-            worlds=worlds,
-            published="published" in checked,
-            on_skip=say if methods is None else None,
-            on_progress=lambda done, total: display.tick("decoding images", done, total),
-        )
-        with open_engine(jobs, display.tick) as engine:
-            report = execute(planned, store, engine=engine)
+    with Display() as display, open_engine(jobs, display.tick, engine, address) as opened:
+        planned = jobs_of(methods, requests, settings, seeds, worlds, checked, display)
+        known_by = {name for job in planned for name in _names(job.label, job.spec)}
+        if reference and reference not in known_by:
+            raise unknown("reference among these runs", reference, known_by)
+        untuned: list[Failure] = []
+        if tune:
+            planned, untuned = tuned(planned, tune, store, display.tick, opened)
+        known = {} if retry else status_of(planned, store).failed
+        report = execute([j for j in planned if j.spec.key not in known], store, engine=opened)
+    report.failures[:0] = [*known.values(), *untuned]
     tell(report, store)
-    keys = {job.spec.key for job in planned}
+    if known:
+        say(f"{len(known)} failed before and were left alone: --retry runs them again")
+    return _board(planned, store, checked, reference, report), report
+
+
+def jobs_of(
+    methods: Sequence[str | Entry] | None,
+    requests: Sequence[DataRequest],
+    settings: Mapping[str, str | None],
+    seeds: Sequence[int] | None,
+    worlds: int,
+    rules: Sequence[RuleName],
+    display: Display,
+) -> list[Job]:
+    """Return what a table takes; its arguments are those of `work`."""
+    return plan(
+        sorted(method_modules()) if methods is None else methods,
+        requests,
+        settings=settings,
+        seeds=seeds,
+        worlds=worlds,
+        published="published" in rules,
+        on_skip=say if methods is None else None,
+        on_progress=lambda done, total: display.tick("decoding images", done, total),
+    )
+
+
+def _board(
+    jobs: Sequence[Job],
+    store: Store,
+    rules: Sequence[RuleName],
+    reference: str | None,
+    report: Report,
+) -> Leaderboard:
+    """Return the leaderboard of a plan, as far as it is done."""
+    keys = {job.spec.key for job in jobs}
     stored = [run for run in store.runs() if run.record.key in keys]
     hidden = len(keys - {failure.spec.key for failure in report.failures}) - len(stored)
     if hidden > 0:
         why = "they are on the server" if store.error else "`zslbench doctor` says why"
         say(f"{hidden} finished runs cannot be read back now and are not shown: {why}")
         report.unreadable = 0 if store.error else hidden
-    return build_leaderboard(stored, store.ledger(), checked, reference), report
+    labels = {job.spec.choice_key: job.label for job in jobs if job.label}
+    specs = [run.record.spec for run in stored]
+    if reference and not any(reference in _names(labels.get(s.choice_key, ""), s) for s in specs):
+        say(f"no run of the reference {reference} is done: there are no differences to show")
+        reference = None
+    board = build_leaderboard(stored, store.ledger(), rules, reference, labels)
+    place = {(job.spec.dataset, job.label): number for number, job in enumerate(jobs)}
+    failures = [
+        Failed(f.spec.dataset, _names(labels.get(f.spec.choice_key, ""), f.spec)[0], f.spec.seed,
+               f.error)
+        for f in report.failures
+    ]  # fmt: skip
+    return replace(
+        board,
+        comparisons=sorted(
+            board.comparisons, key=lambda c: place.get((c.dataset, c.method), len(place))
+        ),
+        planned=len(keys),
+        missing=len(keys) - len(stored),
+        failures=sorted(failures, key=lambda f: (f.dataset, f.method, f.seed)),
+    )
+
+
+def _names(label: str, spec: RunSpec) -> tuple[str, str]:
+    """Return what a row of a table may be called: its title, and its method."""
+    return label or title_of(spec.method, spec.settings, spec.tuned), spec.method
 
 
 def tracked(results: Path, rules: Sequence[str], reference: str | None = None) -> Leaderboard:
@@ -101,7 +181,12 @@ def check_rules(rules: Sequence[str]) -> tuple[RuleName, ...]:
 def tell(report: Report, store: Store) -> None:
     """Say what was done, what failed, and what still waits for the server."""
     say(f"{report.done} run, {report.reused} reused, {len(report.failures)} failed")
-    for failure in report.failures:
+    tell_failures(report.failures, store)
+
+
+def tell_failures(failures: Sequence[Failure], store: Store) -> None:
+    """Say what failed, and what still waits for the server."""
+    for failure in failures:
         say(f"failed: {failure.spec.method} on {failure.spec.dataset}, seed {failure.spec.seed}: "
             f"{failure.error}")  # fmt: skip
     waiting = len(list(store.outbox))
@@ -120,19 +205,18 @@ def print_leaderboard(board: Leaderboard, *, json: bool) -> None:
         print_parts(as_terminal(board))
 
 
-def draw_leaderboard(board: Leaderboard, folder: Path) -> None:
-    """Write its figures for papers."""
-    from zslbench.report.paper import write_paper_figures
+def draw_leaderboard(board: Leaderboard, folder: Path | None) -> None:
+    """Write its figures for papers, where a folder is named."""
+    if folder:
+        from zslbench.report.paper import write_paper_figures
 
-    paths = write_paper_figures(board, folder)
-    say(f"{len(paths)} figures for papers are in {folder}")
+        say(f"{len(write_paper_figures(board, folder))} figures for papers are in {folder}")
 
 
-def write_leaderboard(board: Leaderboard, results: Path) -> None:
-    """Write leaderboard.{md,csv,json,html,tex}, each whole or not at all."""
+def write_leaderboard(board: Leaderboard, results: Path, name: str = "leaderboard") -> None:
+    """Write NAME.{md,csv,json,html,tex}, each whole or not at all."""
     import json
 
-    results.mkdir(parents=True, exist_ok=True)
     texts = {
         "md": as_markdown(board),
         "csv": as_csv(board),
@@ -141,7 +225,4 @@ def write_leaderboard(board: Leaderboard, results: Path) -> None:
         "tex": as_latex(board),
     }
     for suffix, text in texts.items():
-        path = results / f"leaderboard.{suffix}"
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        write_text(results / f"{name}.{suffix}", text)

@@ -115,7 +115,7 @@ def other_grids(board: Leaderboard) -> list[Grid]:
     located = [row for row in board.rows if row.localisation]
     judged = [(row, found) for row in board.rows for found in verdicts(row)]
     return [
-        *([_failed_grid(board.failures)] if board.failures else []),
+        *([failed_grid(board.failures)] if board.failures else []),
         *([paired_grid(board.comparisons)] if board.comparisons else []),
         *([_standings_grid(board.standings)] if board.standings else []),
         *([_inflation_grid(board.inflations)] if board.inflations else []),
@@ -124,7 +124,8 @@ def other_grids(board: Leaderboard) -> list[Grid]:
     ]
 
 
-def _failed_grid(failures: Sequence[Failed]) -> Grid:
+def failed_grid(failures: Sequence[Failed]) -> Grid:
+    """Return the runs that failed, with their errors, as a table."""
     rows = [[f"{f.method}\n{f.dataset}; seed {f.seed}", f.error] for f in failures]
     return Grid("failed runs", ("run", "error"), rows, FAILED_NOTE)
 
@@ -153,7 +154,7 @@ def _standings_grid(found: Sequence[Standing]) -> Grid:
     rows = [
         [
             f"{s.method}\nrule {s.rule}; datasets: {s.datasets}",
-            "-" if s.mean_rank is None else f"{s.mean_rank:.1f}",
+            "-" if s.mean_rank is None else f"{s.mean_rank:.2f}",
             "\n".join([f"{s.win_rate:.0f}", *([_beaten(s)] if s.wins else [])]),
         ]
         for s in found

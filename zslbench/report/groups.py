@@ -29,7 +29,7 @@ class Group:
     def title(self) -> str:
         """What a suite calls it, or the method, with what differs from its defaults."""
         spec = self.records[0].spec
-        return self.label or title_of(spec.method, spec.settings)
+        return self.label or title_of(spec.method, spec.settings, spec.tuned)
 
     @cached_property
     def records(self) -> list[RunRecord]:
@@ -51,6 +51,12 @@ class Group:
     def test(self) -> tuple[Int, int]:
         """`[m]` true classes of the test items, and the number of seen classes."""
         return artifacts.read_test(self.runs[0].folder)
+
+    @property
+    def data(self) -> tuple[str, str]:
+        """The dataset's name and the digest of its test labels, which tells no pictures apart."""
+        first = self.records[0]
+        return first.spec.dataset, first.test_digest
 
     @property
     def test_images(self) -> tuple[int, int]:
@@ -96,8 +102,10 @@ class Group:
         return tuple(record.spec.seed for record in self.records)
 
 
-def title_of(method: str, settings: Mapping[str, Any]) -> str:
-    """Return a method's name with what differs from its defaults."""
+def title_of(method: str, settings: Mapping[str, Any], tuned: int = 0) -> str:
+    """Return a method's name with what differs from its defaults; or that it was tuned."""
+    if tuned:
+        return f"{method} (tuned)"
     pairs = ", ".join(f"{key}={value}" for key, value in settings.items())
     return f"{method} ({pairs})" if pairs else method
 

@@ -15,7 +15,9 @@ HEAD = r"""% Needs \usepackage{booktabs}. Best bold, second underlined, per data
 % was selected on test, or is external, takes neither place. For means alone, without intervals,
 % say before \input:
 % \newcommand{\zslcell}[3]{#1}
-\providecommand{\zslcell}[3]{\shortstack[r]{#1\\{\tiny[#2]}\\{\tiny(#3)}}}"""
+% Names with letters beyond Latin need lualatex and a font that has them.
+\providecommand{\zslcell}[3]{\begin{tabular}[t]{@{}r@{}}#1\\[-.6ex]{\tiny[#2]}\\[-.9ex]{\tiny(#3)}%
+\end{tabular}}"""
 NOTE = (
     r"Mean over seeds. [ ]: 95\,\% interval over images and seeds, these classes fixed. "
     r"( ): over new classes as well."
@@ -55,7 +57,7 @@ def escape(text: str) -> str:
 
 def _block(row: Row) -> tuple[str, str, int, str]:
     order = typing.get_args(RuleName).index(row.rule)
-    return row.dataset.casefold(), row.dataset, order, row.rule
+    return row.table.casefold(), row.table, order, row.rule
 
 
 def _signs(rows: Sequence[Row]) -> dict[str, str]:

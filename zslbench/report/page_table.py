@@ -1,5 +1,6 @@
 """The page's main table with its controls."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from zslbench.report.cells import NAMES, number, span
@@ -34,7 +35,7 @@ def _controls(rows: Sequence[Row]) -> str:
         '<form class="controls" hidden>'
         '<label>Filter<input type="search" id="filter" autocomplete="off" spellcheck="false" '
         'placeholder="method, setting, backbone, mark"></label>'
-        f"{_selector('dataset', 'Dataset', (row.dataset for row in rows))}"
+        f"{_selector('dataset', 'Dataset', (row.table for row in rows))}"
         f"{_selector('rule', 'Rule', (row.rule for row in rows))}"
         f'<output id="count" aria-live="polite">{len(rows)} rows</output></form>'
     )
@@ -59,10 +60,10 @@ def _row(position: int, row: Row, places: Podium) -> str:
         for mark in row.marks
     )
     return "".join([
-        f'<tr data-row="{position}" data-dataset="{escape(row.dataset)}" data-rule="{row.rule}"'
+        f'<tr data-row="{position}" data-dataset="{escape(row.table)}" data-rule="{row.rule}"'
         f'{" class=test" if row.set_apart else ""}>',
         f'<th scope="row"><a href="#run-{position}">{escape(row.name)}</a>{under}</th>',
-        f'<td class="dataset">{escape(row.dataset)}</td>',
+        f'<td class="dataset">{_breakable(row.table)}</td>',
         f'<td class="backbone">{escape(row.backbone)}'
         f"<small>pretraining: {escape(row.exposure)}</small></td>",
         f'<td class="rule">{row.rule}</td>',
@@ -70,6 +71,11 @@ def _row(position: int, row: Row, places: Podium) -> str:
         f'<td class="n" data-value="{row.openings}" data-name="Openings">{row.openings}</td>',
         f'<td class="marks">{marks}</td></tr>',
     ])  # fmt: skip
+
+
+def _breakable(name: str) -> str:
+    """Return a name that may be broken behind its commas and colons."""
+    return re.sub("([,:])", r"\1<wbr>", escape(name))
 
 
 def _cell(row: Row, metric: Metric, place: str) -> str:

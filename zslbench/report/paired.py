@@ -64,7 +64,7 @@ def compare(groups: Sequence[Group], reference: str) -> list[Comparison]:
 
 def _references(groups: Sequence[Group], reference: str) -> list[Group]:
     """Return the groups that a reference names: by their title, else by their method."""
-    titles = [group for group in groups if group.title == reference]
+    titles = [group for group in groups if reference in _titles(group)]
     methods = [group for group in groups if group.records[0].spec.method == reference]
     if not titles and not methods:
         known = {name for g in groups for name in (g.title, g.records[0].spec.method)}
@@ -72,11 +72,18 @@ def _references(groups: Sequence[Group], reference: str) -> list[Group]:
     return titles or methods
 
 
+def _titles(group: Group) -> tuple[str, ...]:
+    """Return what a row is called; of a method's tuned rows there is one in a table."""
+    spec = group.records[0].spec
+    return (group.title, spec.method) if spec.tuned else (group.title,)
+
+
 def _matches(group: Group, other: Group) -> bool:
     """Return whether two groups compare; what was submitted goes with `validation`."""
     rules = {group.rule, other.rule}
-    same_test = other.records[0].test_digest == group.records[0].test_digest
-    return same_test and (len(rules) == 1 or rules == {SUBMITTED, "validation"})
+    same = other.data == group.data
+    alike = other.records[0].spec.tuned == group.records[0].spec.tuned
+    return same and alike and (len(rules) == 1 or rules == {SUBMITTED, "validation"})
 
 
 def _common(group: Group, other: Group) -> tuple[int, ...]:

@@ -1,14 +1,25 @@
 """A leaderboard as Markdown, CSV, JSON, and for the terminal. Same rows, same bytes."""
 
-import csv
-import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from zslbench.report.cells import NAMES, Grid, control, details, notes, number, other_grids, span
+from zslbench.report.cells import (
+    NAMES,
+    Grid,
+    control,
+    details,
+    failed_grid,
+    notes,
+    number,
+    other_grids,
+    paired_grid,
+    span,
+)
+from zslbench.report.files import csv_text
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.stats import METRICS
 
@@ -22,7 +33,7 @@ def as_terminal(board: Leaderboard) -> "list[RenderableType]":
 
     head = (board.heading, board.about)
     parts: list[Any] = [_plain("\n".join(filter(None, head)))] if board.is_titled else []
-    for dataset, group in groupby(board.rows, key=lambda row: row.dataset):
+    for dataset, group in groupby(board.rows, key=lambda row: row.table):
         table = Table(title=f"{dataset}", title_justify="left", show_lines=True)
         table.add_column("method", overflow="fold")
         for name in NAMES.values():
@@ -41,13 +52,23 @@ def as_terminal(board: Leaderboard) -> "list[RenderableType]":
     return [*parts, *notes(board)]
 
 
+def differences(board: Leaderboard) -> "list[RenderableType]":
+    """Return the paired differences alone, and what failed."""
+    head = "\n".join(filter(None, (board.heading, board.about)))
+    grids = [
+        *([failed_grid(board.failures)] if board.failures else []),
+        *([paired_grid(board.comparisons)] if board.comparisons else []),
+    ]
+    return [_plain(head), *(part for grid in grids for part in grid_parts(grid))]
+
+
 def grid_parts(grid: Grid) -> "list[RenderableType]":
     """Return a table beside the main one as a rich table, and its note."""
     from rich.table import Table
 
     table = Table(title=grid.title, title_justify="left", show_lines=True)
     for place, name in enumerate(grid.columns):
-        table.add_column(name, justify="right" if place else "left")
+        table.add_column(name, justify="right" if place else "left", overflow="fold")
     for cells in grid.rows:
         table.add_row(*map(_plain, cells))
     return [table, grid.note]
@@ -62,7 +83,7 @@ def _plain(text: str) -> Any:
 def as_markdown(board: Leaderboard) -> str:
     """Return one table a dataset, and one for each other question."""
     lines = [f"# {_cell(board.heading)}", "", *([_cell(board.about), ""] if board.about else [])]
-    for dataset, group in groupby(board.rows, key=lambda row: row.dataset):
+    for dataset, group in groupby(board.rows, key=lambda row: row.table):
         lines += [f"## {_cell(dataset)}", "", _line(["method", *NAMES.values(), "control of T1"])]
         lines.append(_line(["---", *["---:"] * len(NAMES), "---"]))
         members = list(group)
@@ -101,12 +122,7 @@ def _cell(text: str) -> str:
 
 def as_csv(board: Leaderboard) -> str:
     """Return one line a row, every interval's ends in columns of their own."""
-    out = io.StringIO()
-    flat = [_flat(row) for row in board.rows]
-    writer = csv.DictWriter(out, fieldnames=list(flat[0]) if flat else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return out.getvalue()
+    return csv_text([_flat(row) for row in board.rows])
 
 
 def _flat(row: Row) -> dict[str, Any]:
@@ -120,6 +136,7 @@ def _flat(row: Row) -> dict[str, Any]:
         "dataset": row.dataset,
         "method": row.method,
         "label": row.label,
+        "tuned": row.tuned,
         "settings": json.dumps(row.settings, sort_keys=True),
         "backbone": row.backbone,
         "exposure": row.exposure,
@@ -143,14 +160,22 @@ def _flat(row: Row) -> dict[str, Any]:
 
 
 def as_json(board: Leaderboard) -> dict[str, Any]:
-    """Return rows and what else was asked as one JSON document."""
-    shown = replace(board, rows=[])
-    document = {"schema_version": 1, **asdict(shown)}
+    """Return rows and what else was asked as one JSON document; an infinite bound is null."""
+    document = {"schema_version": 1, **asdict(replace(board, rows=[]))}
     document["rows"] = [_without_evidence(row) for row in board.rows]
-    return document
+    finite: dict[str, Any] = _finite(document)
+    return finite
 
 
 def _without_evidence(row: Row) -> dict[str, Any]:
     plain = asdict(replace(row, evidence=None))  # type: ignore[arg-type]  # arrays would be copied
     del plain["evidence"]
     return plain
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,6 +1,7 @@
 """Plans: the runs that a question asks for."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zslbench.data.load import DataRequest
@@ -14,8 +15,29 @@ from zslbench.serving import Datasets, UnservedError
 DEFAULT_SEEDS = (0, 1, 2)
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A method with a config of its own: a line of a suite's table.
+
+    Attributes:
+        config: Of the method.
+        label: What the table calls it; may be empty.
+        seeds: Where they are not those of the plan.
+    """
+
+    method: str
+    config: MethodConfig
+    label: str = ""
+    seeds: tuple[int, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What the table calls it."""
+        return self.label or self.method
+
+
 def plan(
-    methods: Sequence[str],
+    methods: Sequence[str | Entry],
     requests: Sequence[DataRequest],
     *,
     settings: Mapping[str, Any],
@@ -28,9 +50,9 @@ def plan(
     """Return every method x dataset x seed as a job.
 
     Args:
-        methods: Names of methods.
+        methods: Names of methods, or lines of a suite.
         requests: The datasets.
-        settings: What differs from the methods' defaults.
+        settings: What differs from the defaults of the methods named.
         seeds: By default 0, 1, 2, and one for a method that has no use for seeds.
         worlds: Tuning worlds to choose in.
         published: Whether to read the published rule too, which scores every epoch on test.
@@ -40,25 +62,30 @@ def plan(
     Raises:
         ZslbenchError: On an unknown name, a setting out of bounds, data that cannot be used.
     """
-    classes = {name: load_method(name) for name in methods}
-    configs = {name: cls.Config.parse(settings, name) for name, cls in classes.items()}
+    entries = [m if isinstance(m, Entry) else _entry(m, settings) for m in methods]
     rules: tuple[RuleName, ...] = ("validation", "last", *(("published",) if published else ()))
     jobs = []
     for request in requests:
         datasets = Datasets(request, on_progress)
-        for name, cls in classes.items():
+        for entry in entries:
+            name, cls = entry.method, load_method(entry.method)
             try:
-                dataset = datasets.serving(name, cls, configs[name])
+                dataset = datasets.serving(name, cls, entry.config)
             except UnservedError as refusal:
                 if on_skip is None:
                     raise
                 on_skip(f"skipped {name} on {request.name}: {refusal}")
                 continue
-            template = spec_of(name, cls, configs[name], dataset)
-            for seed in seeds or ((0,) if cls.deterministic else DEFAULT_SEEDS):
+            template = spec_of(name, cls, entry.config, dataset)
+            for seed in entry.seeds or seeds or ((0,) if cls.deterministic else DEFAULT_SEEDS):
                 update = {"seed": seed, "tuning_worlds": worlds, "rules": rules}
-                jobs.append(Job(template.model_copy(update=update), dataset, request))
+                spec = template.model_copy(update=update)
+                jobs.append(Job(spec, dataset, request, entry.label))
     return jobs
+
+
+def _entry(name: str, settings: Mapping[str, Any]) -> Entry:
+    return Entry(name, load_method(name).Config.parse(settings, name))
 
 
 def spec_of(name: str, cls: type[Method], config: MethodConfig, dataset: Dataset) -> RunSpec:
@@ -76,3 +103,12 @@ def spec_of(name: str, cls: type[Method], config: MethodConfig, dataset: Dataset
         seed=0,
         precision=cls.precision,
     )
+
+
+def changed(base: Job, params: Mapping[str, Any]) -> Job:
+    """Return a run with some settings of its config changed."""
+    spec, cls = base.spec, load_method(base.spec.method)
+    config = cls.Config.model_validate(spec.config | dict(params))
+    same = {"seed": spec.seed, "tuning_worlds": spec.tuning_worlds, "rules": spec.rules}
+    new = spec_of(spec.method, cls, config, base.dataset)
+    return replace(base, spec=new.model_copy(update=same))

@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -17,7 +17,7 @@ from uuid import uuid4
 from filelock import FileLock
 
 from zslbench.errors import DataError
-from zslbench.records import Opening, Record, RunRecord
+from zslbench.records import Failure, Measurement, Opening, Record, RunRecord
 from zslbench.tracking.outbox import RECORD_FILE, Outbox, read_record
 from zslbench.tracking.payload import PREFIX, Payload, payload
 
@@ -215,6 +215,28 @@ class Store:
             found.setdefault(record.key, Stored(_run(record), path))
         return list(found.values())
 
+    def measurements(self) -> list[Measurement]:
+        """Return all measurements, each key once."""
+        found = {record.key: record for record in self._waiting("measurement-").values()}
+        for run in self._look(_finished("measurement")):
+            key, folder = run.data.tags[PREFIX + "key"], self._folder(run)
+            if key not in found and (folder / RECORD_FILE).is_file():
+                found[key] = read_record(folder, "measurement")
+        return list(found.values())
+
+    def failures(self, keys: Collection[str]) -> dict[str, Failure]:
+        """Return the latest failure of each of some runs, by the run's key; most have none."""
+        waiting = self._waiting("failure-")
+        found: dict[str, Failure] = {}
+        for run in self._look(_finished("failure")):
+            key = run.data.tags[PREFIX + "run_key"]
+            if key in keys and ((folder := self._folder(run)) / RECORD_FILE).is_file():
+                found[key] = _failure(read_record(folder, "failure"))
+        for record in waiting.values():
+            if record.spec.key in keys:
+                found[record.spec.key] = record
+        return found
+
     def ledger(self) -> Counter[tuple[str, str]]:
         """Return how often test labels were opened, by (method, test digest)."""
         whole = [line for line in self._noted("ledger.jsonl") if line.endswith("}")]
@@ -361,4 +383,9 @@ def _finished(kind: str, key: str | None = None) -> str:
 
 def _run(record: Record) -> RunRecord:
     assert isinstance(record, RunRecord)
+    return record
+
+
+def _failure(record: Record) -> Failure:
+    assert isinstance(record, Failure)
     return record
