@@ -11,6 +11,7 @@ COMMANDS = (
     [], ["run"], ["leaderboard"], ["sweep"], ["sensitivity"], ["methods"], ["published"], ["ui"],
     ["doctor"], ["calibrate"], ["sync"], ["data"], ["data", "list"], ["data", "describe"],
     ["data", "verify"], ["data", "prepare"], ["data", "sheet"], ["features"], ["data", "build"],
+    ["explain"], ["submit"],
 )  # fmt: skip
 
 

@@ -62,6 +62,7 @@ def sweep(
     words: opt.Words = None,
     worlds: opt.Worlds = 3,
     resplit: opt.Resplit = False,
+    jobs: opt.Jobs = None,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -74,7 +75,11 @@ def sweep(
     Examples:
       zslbench sweep svip --trials 40 --pruner median
 
+      zslbench sweep svip --trials 40 --jobs 2
+
       zslbench sweep eszsl --dataset CUB --data-root ~/data --trials 50
+
+      zslbench sweep svip --storage postgresql://USER@HOST/sweeps --trials 100
 
       zslbench sweep svip --space M=10:48 --space lambda1=0.01:10:log --trials 30
 
@@ -85,6 +90,7 @@ def sweep(
     from zslbench.cli.output import Display, print_json, print_parts
     from zslbench.cli.work import check_writable
     from zslbench.data.load import DataRequest
+    from zslbench.engines import open_engine
     from zslbench.report.sweep import as_json, as_terminal
     from zslbench.studies.sweep import sweep as search
     from zslbench.tracking import Store
@@ -105,9 +111,11 @@ def sweep(
         plan = _plan(method, request, space, set_, worlds, display, sampler, pruner,
                      points=points, seed=seed, named=name)  # fmt: skip
         wanted = trials if sampler == "grid" else trials or DEFAULT_TRIALS
-        found = search(plan, store, wanted, storage, display.tick)
+        with open_engine(jobs, display.tick) as engine:
+            found = search(plan, store, wanted, storage, display.tick, engine)
         _tell(found, store)
-        report = _report(plan, store, found, top, test, display)
+        with store.lock(f"sweep-{plan.name}-end"):  # of several shells one looks again and tests
+            report = _report(plan, store, found, top, test, display)
     if json:
         print_json(as_json(report))
     else:
