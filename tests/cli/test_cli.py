@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 COMMANDS = (
-    [], ["run"], ["leaderboard"], ["sweep"], ["methods"], ["published"], ["ui"], ["doctor"],
-    ["sync"], ["data"], ["data", "list"], ["data", "describe"], ["data", "verify"],
-    ["data", "prepare"], ["data", "sheet"], ["features"],
-    ["data", "build"],
+    [], ["run"], ["leaderboard"], ["ablate"], ["sweep"], ["methods"], ["published"], ["ui"],
+    ["doctor"], ["sync"], ["data"], ["data", "list"], ["data", "describe"], ["data", "verify"],
+    ["data", "prepare"], ["data", "sheet"], ["features"], ["data", "build"],
 )  # fmt: skip
 
 
