@@ -36,7 +36,7 @@ True cosine with sigma 5 can hardly be trained (on CUB no attribute vector reach
 below 2.6 nats), so the scale is 20 where logits are cosines.
 """  # noqa: D205
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from zslbench.backbones.vit import OpenViT
-from zslbench.method import PublishedRule, TrainSet, View, hyper
+from zslbench.method import PublishedCurve, PublishedRule, TrainSet, View, hyper
 from zslbench.nn.attention import Aggregation, ClassRow
 from zslbench.nn.losses import Consistency, consistency
 from zslbench.nn.patches import mean_blocks, merge_blocks
@@ -157,6 +157,13 @@ class SVIP(TrainedMethod):
     network: Network
     needs = frozenset({"images", "word_vectors"})
     swept = ("M", "lambda1", "lambda2", "scale")
+    # Figure 4, on CUB. M goes to 49 there, which would leave no patch to contextualise.
+    published_curves: ClassVar = {
+        "M": PublishedCurve(40, (35, 38, 40, 42, 45, 48)),
+        "lambda1": PublishedCurve(1.0, (0.1, 0.3, 1.0, 5.0)),
+        "lambda2": PublishedCurve(3.0),
+        "scale": PublishedCurve(5.0),
+    }
     published = PublishedRule(
         epoch="best", gamma="best", space="probability", average="image",
         source="released code, vit_utils.py: best epoch and bias over test, per-image accuracy",

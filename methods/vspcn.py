@@ -33,7 +33,7 @@ not in L_AR and L_SKD. `class_attributes` is the form of what prototypes are mad
 `visual`, `semantic` (neither: the ViT alone), `fusion` (bare prompts, so no adapter), `adapter`.
 """  # noqa: D205
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, layer_norm, mse_loss
 
 from zslbench.backbones.vit import AttentionHook, OpenViT, run_block
-from zslbench.method import PublishedRule, TrainSet, View, hyper
+from zslbench.method import PublishedCurve, PublishedRule, TrainSet, View, hyper
 from zslbench.nn.attention import ClassRow
 from zslbench.nn.losses import Consistency, consistency
 from zslbench.training import TrainedConfig, TrainedMethod, class_logits
@@ -205,6 +205,7 @@ class VSPCN(TrainedMethod):
     Config = Config
     network: Network
     needs = frozenset({"images", "word_vectors"})
+    published_curves: ClassVar = {"alpha_v": PublishedCurve(0.05), "alpha_s": PublishedCurve(0.8)}
     published = PublishedRule(
         epoch="best", gamma=0.5, space="probability",
         source="released code, main.py: best H over epochs on test, .5 added to unseen classes",

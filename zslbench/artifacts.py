@@ -1,8 +1,10 @@
 """The files kept beside a run's record, written and read without pickle."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +29,20 @@ def write_summaries(folder: Path, summaries: dict[int, ScoreSummary]) -> None:
 
 def read_summaries(folder: Path) -> dict[int, ScoreSummary]:
     """Read score summaries by epoch."""
-    arrays = _read(folder / SUMMARIES)
-    epochs = sorted({int(name.split("/")[0]) for name in arrays})
-    return {
-        epoch: ScoreSummary(
-            **{name: arrays[f"{epoch}/{name}"] for name in ScoreSummary.ARRAYS},
-            scale=float(arrays[f"{epoch}/scale"][0]),
-        )
-        for epoch in epochs
-    }
+    with _open(folder / SUMMARIES) as arrays:
+        epochs = sorted({int(name.split("/")[0]) for name in arrays})
+        return {epoch: _summary(arrays, epoch) for epoch in epochs}
+
+
+def read_summary(folder: Path, epoch: int) -> ScoreSummary:
+    """Read the score summary of one epoch, and no other."""
+    with _open(folder / SUMMARIES) as arrays:
+        return _summary(arrays, epoch)
+
+
+def _summary(arrays: Mapping[str, NDArray[Any]], epoch: int) -> ScoreSummary:
+    read = {name: arrays[f"{epoch}/{name}"] for name in ScoreSummary.ARRAYS}
+    return ScoreSummary(**read, scale=float(arrays[f"{epoch}/scale"][0]))
 
 
 def write_test(
@@ -54,22 +61,22 @@ def write_test(
 
 def read_test(folder: Path) -> tuple[Int, int]:
     """Return the labels `[m]` in the world's numbering, and the number of seen classes."""
-    arrays = _read(folder / TEST)
-    return arrays["labels"].astype(np.int64), int(arrays["seen"][0])
+    with _open(folder / TEST) as arrays:
+        return arrays["labels"].astype(np.int64), int(arrays["seen"][0])
 
 
 def read_class_names(folder: Path) -> tuple[str, ...]:
     """Return the names of the classes, seen first; numbers where a run was stored without names."""
-    arrays = _read(folder / TEST)
-    if "names" in arrays:
-        return tuple(arrays["names"].tolist())
-    return tuple(f"class {number}" for number in arrays["classes"].tolist())
+    with _open(folder / TEST) as arrays:
+        if "names" in arrays:
+            return tuple(arrays["names"].tolist())
+        return tuple(f"class {number}" for number in arrays["classes"].tolist())
 
 
 def read_outcome(folder: Path, epoch: int) -> Outcome:
     """Return the outcome of one epoch of a stored run."""
     labels, seen = read_test(folder)
-    return Outcome.of(read_summaries(folder)[epoch], labels, seen)
+    return Outcome.of(read_summary(folder, epoch), labels, seen)
 
 
 def write_predictions(folder: Path, items: Int, predicted: list[str]) -> None:
@@ -78,9 +85,11 @@ def write_predictions(folder: Path, items: Int, predicted: list[str]) -> None:
     (folder / PREDICTIONS).write_text("\n".join(["item,predicted_class", *rows]) + "\n")
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
+@contextmanager
+def _open(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """Open a file of arrays, each of which is read when it is asked for."""
     try:
-        with np.load(path, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
-    except (OSError, ValueError, EOFError) as error:
+        with np.load(path, allow_pickle=False) as arrays:
+            yield arrays
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
         raise DataError(path, f"cannot be read ({error})", "Run `zslbench doctor`.") from error

@@ -15,7 +15,8 @@ from zslbench.data.load import DataRequest
 from zslbench.data.types import Dataset
 from zslbench.engines import Call, End, Engine, InProcess, dealt
 from zslbench.errors import ZslbenchError
-from zslbench.records import Choice, Failure, RunSpec
+from zslbench.protocol import fresh_worlds
+from zslbench.records import Choice, Failure, RunSpec, digest
 from zslbench.run import Evaluation, Slots, Tick, evaluate, no_tick, select
 from zslbench.serving import served
 from zslbench.tracking import Store
@@ -147,10 +148,10 @@ class _Dealer:
             self.report.reused += 1
 
 
-def make_choice(job: Job, store: Store, *, tick: Tick) -> Failure | None:
+def make_choice(job: Job, store: Store, cut: int = 0, *, tick: Tick) -> Failure | None:
     """Have the choice made that a run needs; return what went wrong."""
     try:
-        choice_for(job, store, tick)
+        choice_for(job, store, tick, cut)
     except ZslbenchError:
         raise
     except Exception as error:
@@ -185,13 +186,28 @@ def slots_of(store: Store, key: str) -> Slots:
     return lambda name: Slot(store.results / "checkpoints" / key / name)
 
 
-def choice_for(job: Job, store: Store, tick: Tick) -> Choice:
-    """Return the choice that all seeds of the config share, made where there is none yet."""
-    key = job.spec.choice_key
+def choice_key(spec: RunSpec, cut: int = 0) -> str:
+    """Return the key of a config's choice; of a `cut` other than 0, in worlds of that cut."""
+    return digest([spec.choice_key, "cut", cut]) if cut else spec.choice_key
+
+
+def choice_for(job: Job, store: Store, tick: Tick, cut: int = 0) -> Choice:
+    """Return the choice that all seeds of the config share, made where there is none yet.
+
+    Args:
+        job: A run.
+        store: Where it goes.
+        tick: Progress.
+        cut: Other than 0: choose not in the dataset's tuning worlds but in this cut of
+            `fresh_worlds`, for who asks how much hangs on the worlds.
+    """
+    key = choice_key(job.spec, cut)
     with store.lock(f"choice-{key[:16]}"):
         if not store.has("choice", key):
             slots = slots_of(store, key)
-            store.commit(select(job.spec, job.dataset, tick, slots))
+            worlds = fresh_worlds(job.dataset, job.spec.tuning_worlds, cut) if cut else None
+            made = select(job.spec, job.dataset, tick, slots, worlds=worlds)
+            store.commit(made.model_copy(update={"key": key}))
             slots("").clear()
             store.sync()
     choice = store.get("choice", key)

@@ -120,6 +120,20 @@ class PublishedRule:
 
 
 @dataclass(frozen=True)
+class PublishedCurve:
+    """What a paper's sensitivity figure says of a setting, all of it read on test images.
+
+    Attributes:
+        optimum: The value at which the paper has its best results.
+        values: A grid over the range it tried, with the values that can be read off; empty where
+            its range is not known.
+    """
+
+    optimum: float
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class TrainSet:
     """All that a method is handed to learn from. Nothing here names an item, a file or a class.
 
@@ -177,6 +191,7 @@ class Method(ABC):
         published: What its paper or code did to pick epoch and gamma.
         swept: The settings that a sweep searches unless told otherwise; empty: all declared by
             `hyper`, but for `epochs` and `batch_size`.
+        published_curves: The settings whose sensitivity its paper shows.
     """
 
     Config: ClassVar[type[MethodConfig]]
@@ -186,6 +201,7 @@ class Method(ABC):
     precision: ClassVar[str] = "float32"
     published: ClassVar[PublishedRule] = PublishedRule()
     swept: ClassVar[tuple[str, ...]] = ()
+    published_curves: ClassVar[Mapping[str, PublishedCurve]] = {}
 
     def __init__(self, config: Any, seed: int) -> None:
         self.config = config

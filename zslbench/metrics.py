@@ -135,6 +135,12 @@ class Outcome:
         )
 
     @cached_property
+    def classes(self) -> tuple[Int, Int, Int]:
+        """The `[c]` classes that have images, `[n]` each image's place among them, their sizes."""
+        classes, members, counts = np.unique(self.labels, return_inverse=True, return_counts=True)
+        return classes, members, counts
+
+    @cached_property
     def weights(self) -> Float:
         """`[n]` each image's weight in its side's accuracy; they sum to 1 on either side."""
         is_seen = self.labels < self.seen
@@ -151,7 +157,27 @@ class Outcome:
         """The exact curve over gamma."""
         return SeenUnseenCurve.of(self)
 
-    @property
+    @cached_property
+    def curve_placements(self) -> Float:
+        """`[n]` share of the other side's right answers beyond a right one's margin; ties half.
+
+        AUSUC is their weighted mean over either side: a Mann-Whitney statistic.
+        """
+        placed = np.zeros(len(self.labels))
+        for mine, other, beyond in (
+            (self.seen_hit, self.unseen_hit, False),
+            (self.unseen_hit, self.seen_hit, True),
+        ):
+            order = np.argsort(self.margin[other])
+            ladder = np.concatenate(([0.0], np.cumsum(self.weights[other][order])))
+            rungs = self.margin[other][order]
+            below = ladder[np.searchsorted(rungs, self.margin[mine], side="left")]
+            below_or_tied = ladder[np.searchsorted(rungs, self.margin[mine], side="right")]
+            half_tied = (below + below_or_tied) / 2
+            placed[mine] = ladder[-1] - half_tied if beyond else half_tied
+        return placed
+
+    @cached_property
     def t1(self) -> float:
         """Per-class top-1 of unseen images among unseen classes, in percent."""
         return min(100 * float(self.weights[self.unseen_hit].sum()), 100.0)
@@ -194,7 +220,7 @@ class SeenUnseenCurve:
         s = np.concatenate(([all_seen], all_seen - lost[last_of_tie]))
         return cls(margin[last_of_tie], np.minimum(u, 100.0), np.clip(s, 0.0, 100.0))
 
-    @property
+    @cached_property
     def area(self) -> float:
         """AUSUC in [0, 1]: S over U by trapezoids, so that a tie counts half to either side."""
         return min(float(np.sum(np.diff(self.u) * (self.s[1:] + self.s[:-1]))) / 2e4, 1.0)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 COMMANDS = (
-    [], ["run"], ["leaderboard"], ["ablate"], ["sweep"], ["methods"], ["published"], ["ui"],
-    ["doctor"], ["sync"], ["data"], ["data", "list"], ["data", "describe"], ["data", "verify"],
-    ["data", "prepare"], ["data", "sheet"], ["features"], ["data", "build"],
+    [], ["run"], ["leaderboard"], ["ablate"], ["sweep"], ["sensitivity"], ["methods"],
+    ["published"],
+    ["ui"], ["doctor"], ["calibrate"], ["sync"], ["data"], ["data", "list"], ["data", "describe"],
+    ["data", "verify"], ["data", "prepare"], ["data", "sheet"], ["features"], ["data", "build"],
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import typer
 
 from zslbench.cli import (
     ablate,
+    calibrate,
     data,
     doctor,
     explain,
@@ -15,6 +16,7 @@ from zslbench.cli import (
     methods,
     published,
     run,
+    sensitivity,
     submit,
     sweep,
     sync,
@@ -36,6 +38,8 @@ app.command()(run.run)
 app.command()(leaderboard.leaderboard)
 app.command()(ablate.ablate)
 app.command()(sweep.sweep)
+app.command()(sensitivity.sensitivity)
+app.command()(calibrate.calibrate)
 app.command()(explain.explain)
 app.command()(submit.submit)
 app.command()(methods.methods)

@@ -16,6 +16,7 @@ class _Row:
 
     ticked: float | None = None
     stage: str = ""
+    name: str = ""
     began: float = 0.0
     first: int = 0
     said: float = 0.0
@@ -45,8 +46,12 @@ class Display:
             self._live.stop()
 
     def tick(self, stage: str, done: int, total: int, row: int = 0) -> None:
-        """Show how far a stage is, in one of several rows."""
+        """Show how far a stage is, in one of several rows.
+
+        What follows a `;` in its name may change on the way: what is best so far.
+        """
         now, shown = time.monotonic(), self._rows.setdefault(row, _Row())
+        shown.name, (stage, *_) = stage, stage.split(";")
         if stage != shown.stage:
             # A stage reports when its first step is done: it began when the one before it ended.
             # What was before the first stage, imports and all, says nothing about its steps.
@@ -58,7 +63,7 @@ class Display:
                 self._live.reset(shown.bar, description=stage, total=total)
         shown.ticked = now
         if self._live:
-            self._live.update(shown.bar, completed=done, total=total)
+            self._live.update(shown.bar, completed=done, total=total, description=shown.name)
         else:
             _say(shown, done, total)
 
@@ -71,7 +76,7 @@ def _say(row: _Row, done: int, total: int) -> None:
     timed = done - row.first
     left = (now - row.began) / timed * (total - done) if timed else 0.0
     note = f", about {left:.0f} s left" if timed and done < total else ""
-    print(f"{row.stage}: {done}/{total}{note}", file=sys.stderr, flush=True)
+    print(f"{row.name}: {done}/{total}{note}", file=sys.stderr, flush=True)
 
 
 def say(text: str) -> None:

@@ -11,8 +11,9 @@ from zslbench.engines import open_engine
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.execute import Job, Report, execute
 from zslbench.protocol import RULES
-from zslbench.records import RuleName, RunSpec
+from zslbench.records import Failure, RuleName, RunSpec
 from zslbench.registry import method_modules
+from zslbench.report.files import write_text
 from zslbench.report.groups import title_of
 from zslbench.report.latex import as_latex
 from zslbench.report.leaderboard import Failed, Leaderboard, build_leaderboard
@@ -171,7 +172,12 @@ def check_rules(rules: Sequence[str]) -> tuple[RuleName, ...]:
 def tell(report: Report, store: Store) -> None:
     """Say what was done, what failed, and what still waits for the server."""
     say(f"{report.done} run, {report.reused} reused, {len(report.failures)} failed")
-    for failure in report.failures:
+    tell_failures(report.failures, store)
+
+
+def tell_failures(failures: Sequence[Failure], store: Store) -> None:
+    """Say what failed, and what still waits for the server."""
+    for failure in failures:
         say(f"failed: {failure.spec.method} on {failure.spec.dataset}, seed {failure.spec.seed}: "
             f"{failure.error}")  # fmt: skip
     waiting = len(list(store.outbox))
@@ -194,7 +200,6 @@ def write_leaderboard(board: Leaderboard, results: Path, name: str = "leaderboar
     """Write NAME.{md,csv,json,html,tex}, each whole or not at all."""
     import json
 
-    results.mkdir(parents=True, exist_ok=True)
     texts = {
         "md": as_markdown(board),
         "csv": as_csv(board),
@@ -203,7 +208,4 @@ def write_leaderboard(board: Leaderboard, results: Path, name: str = "leaderboar
         "tex": as_latex(board),
     }
     for suffix, text in texts.items():
-        path = results / f"{name}.{suffix}"
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        write_text(results / f"{name}.{suffix}", text)

@@ -11,7 +11,7 @@ from zslbench.method import AttributeForm, Method, TrainSet
 from zslbench.seeding import generator
 
 HOLD_OUT = 0.2
-FIRST_FRESH = 101  # more than a choice has tuning worlds
+CUT = 100  # more than a choice has tuning worlds
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,15 @@ def tuning_worlds(dataset: Dataset, count: int) -> list[World]:
     return [_tuning_world(dataset, split) for split in (*official, *drawn)]
 
 
-def fresh_worlds(dataset: Dataset, count: int) -> list[World]:
-    """Return `count` worlds inside trainval with class splits that no choice is made in."""
-    numbers = range(FIRST_FRESH, FIRST_FRESH + count)
+def fresh_worlds(dataset: Dataset, count: int, cut: int = 1) -> list[World]:
+    """Return `count` worlds inside trainval with class splits that no run's choice is made in.
+
+    Args:
+        dataset: The data.
+        count: How many.
+        cut: From 1; worlds of different cuts have nothing in common but the dataset.
+    """
+    numbers = range(CUT * cut + 1, CUT * cut + 1 + count)
     return [_tuning_world(dataset, _draw_split(dataset, number)) for number in numbers]
 
 

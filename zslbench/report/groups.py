@@ -45,7 +45,7 @@ class Group:
     def summaries(self) -> list[ScoreSummary]:
         """The score summaries the rule read."""
         pairs = zip(self.runs, self.results, strict=True)
-        return [artifacts.read_summaries(run.folder)[result.epoch] for run, result in pairs]
+        return [artifacts.read_summary(run.folder, result.epoch) for run, result in pairs]
 
     @cached_property
     def test(self) -> tuple[Int, int]:

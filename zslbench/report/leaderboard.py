@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from zslbench.control import Control, permutation_control
 from zslbench.records import PROTOCOL_VERSION, RuleName, RuleResult, RunRecord
 from zslbench.report.evidence import Evidence, evidence_of
 from zslbench.report.groups import SUBMITTED, Group, group_runs, title_of
@@ -18,13 +19,11 @@ from zslbench.report.standings import Standing, standings
 from zslbench.stats import (
     METRICS,
     POPULATIONS,
-    Control,
     Interval,
     Metric,
     Population,
     interval,
     over_seeds,
-    permutation_control,
 )
 from zslbench.tracking import Stored
 

@@ -1,11 +1,9 @@
 """A leaderboard as Markdown, CSV, JSON, and for the terminal. Same rows, same bytes."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +19,7 @@ from zslbench.report.cells import (
     paired_grid,
     span,
 )
+from zslbench.report.files import csv_text
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.stats import METRICS
 
@@ -123,12 +122,7 @@ def _cell(text: str) -> str:
 
 def as_csv(board: Leaderboard) -> str:
     """Return one line a row, every interval's ends in columns of their own."""
-    out = io.StringIO()
-    flat = [_flat(row) for row in board.rows]
-    writer = csv.DictWriter(out, fieldnames=list(flat[0]) if flat else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return out.getvalue()
+    return csv_text([_flat(row) for row in board.rows])
 
 
 def _flat(row: Row) -> dict[str, Any]:
@@ -166,11 +160,16 @@ def _flat(row: Row) -> dict[str, Any]:
 
 def as_json(board: Leaderboard) -> dict[str, Any]:
     """Return rows and what else was asked as one JSON document; an infinite bound is null."""
-    document = {"schema_version": 1, **asdict(board)}
-    for row in document["rows"]:
-        del row["evidence"]
+    document = {"schema_version": 1, **asdict(replace(board, rows=[]))}
+    document["rows"] = [_without_evidence(row) for row in board.rows]
     finite: dict[str, Any] = _finite(document)
     return finite
+
+
+def _without_evidence(row: Row) -> dict[str, Any]:
+    plain = asdict(replace(row, evidence=None))  # type: ignore[arg-type]  # arrays would be copied
+    del plain["evidence"]
+    return plain
 
 
 def _finite(value: Any) -> Any:

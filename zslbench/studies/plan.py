@@ -1,7 +1,7 @@
 """Plans: the runs that a question asks for."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zslbench.data.load import DataRequest
@@ -103,3 +103,12 @@ def spec_of(name: str, cls: type[Method], config: MethodConfig, dataset: Dataset
         seed=0,
         precision=cls.precision,
     )
+
+
+def changed(base: Job, params: Mapping[str, Any]) -> Job:
+    """Return a run with some settings of its config changed."""
+    spec, cls = base.spec, load_method(base.spec.method)
+    config = cls.Config.model_validate(spec.config | dict(params))
+    same = {"seed": spec.seed, "tuning_worlds": spec.tuning_worlds, "rules": spec.rules}
+    new = spec_of(spec.method, cls, config, base.dataset)
+    return replace(base, spec=new.model_copy(update=same))

@@ -12,7 +12,7 @@ from zslbench.method import MethodConfig
 from zslbench.records import Sweep, digest
 from zslbench.registry import load_method
 from zslbench.run import Tick, no_tick
-from zslbench.studies.plan import spec_of
+from zslbench.studies.plan import changed
 from zslbench.studies.space import Parameter, cells
 from zslbench.tracking import Store
 
@@ -102,10 +102,7 @@ class SweepPlan:
 
     def job(self, params: Mapping[str, Any]) -> Job:
         """Return the run that a point stands for."""
-        base, dataset = self.base.spec, self.base.dataset
-        spec = spec_of(base.method, load_method(base.method), self.config(params), dataset)
-        same = {"seed": base.seed, "tuning_worlds": base.tuning_worlds, "rules": base.rules}
-        return Job(spec.model_copy(update=same), dataset)
+        return changed(self.base, params)
 
     @property
     def middle(self) -> dict[str, Any]:

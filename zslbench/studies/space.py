@@ -70,7 +70,7 @@ def default_space(cls: type[Method], settings: Iterable[str] = ()) -> list[Param
         ZslbenchError: If nothing is left to search.
     """
     names = cls.swept or tuple(n for n in cls.Config.model_fields if n not in LENGTHS)
-    declared = [_declared(cls.Config, name) for name in names if name not in settings]
+    declared = [declared_range(cls.Config, name) for name in names if name not in settings]
     space = [p for p in declared if p is not None and p.low < p.high]
     if not space:
         raise ZslbenchError(
@@ -80,7 +80,7 @@ def default_space(cls: type[Method], settings: Iterable[str] = ()) -> list[Param
     return space
 
 
-def _declared(config: type[MethodConfig], name: str) -> Parameter | None:
+def declared_range(config: type[MethodConfig], name: str) -> Parameter | None:
     """Return the range that `hyper` declares for a setting; None where it declares none."""
     info = config.model_fields[name]
     extra, allowed = info.json_schema_extra, bounds(info)
@@ -124,7 +124,7 @@ def _parse(cls: type[Method], method: str, text: str) -> Parameter:
     name, equals, values = text.partition("=")
     if name not in cls.Config.model_fields:
         raise unknown(f"setting of {method}", name, cls.Config.model_fields)
-    declared = _declared(cls.Config, name)
+    declared = declared_range(cls.Config, name)
     if not equals and declared is not None:
         return declared
     if "|" in values:

@@ -14,7 +14,7 @@ def find_run(store: Store, name: str) -> Stored:
     Raises:
         ZslbenchError: If there is none, or more than one.
     """
-    runs = store.runs()
+    runs = [] if store.is_local and not store.results.is_dir() else store.runs()
     wanted = name.strip().lower()
     found = [
         run for run in runs if wanted and (run.record.key.startswith(wanted) or run.run_id == name)

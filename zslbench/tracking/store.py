@@ -1,5 +1,6 @@
 """The store: commits go to the outbox at once, to MLflow when it can be reached."""
 
+import gc
 import logging
 import os
 import shutil
@@ -205,10 +206,11 @@ class Store:
         """Return all finished runs, each key once: the earliest FINISHED, then the outbox."""
         waiting = self._waiting("run-")
         found: dict[str, Stored] = {}
-        for run in self._look(_finished("run")):
-            key, folder = run.data.tags[PREFIX + "key"], self._folder(run)
-            if key not in found and (folder / RECORD_FILE).is_file():
-                found[key] = Stored(_run(read_record(folder, "run")), folder, run.info.run_id)
+        with _many_objects():
+            for run in self._look(_finished("run")):
+                key, folder = run.data.tags[PREFIX + "key"], self._folder(run)
+                if key not in found and (folder / RECORD_FILE).is_file():
+                    found[key] = Stored(_run(read_record(folder, "run")), folder, run.info.run_id)
         for path, record in waiting.items():
             found.setdefault(record.key, Stored(_run(record), path))
         return list(found.values())
@@ -233,9 +235,10 @@ class Store:
         entries = self._waiting("opening-").values()
         known = [*noted, *(entry for entry in entries if isinstance(entry, Opening))]
         opened = {entry.key: (entry.method, entry.test_digest) for entry in known}
-        for run in self._look(_finished("opening")):
-            tags = run.data.tags
-            opened[tags[PREFIX + "key"]] = tags[PREFIX + "method"], tags[PREFIX + "test_digest"]
+        with _many_objects():
+            for run in self._look(_finished("opening")):
+                tags = run.data.tags
+                opened[tags[PREFIX + "key"]] = tags[PREFIX + "method"], tags[PREFIX + "test_digest"]
         return Counter(opened.values())
 
     def dead_links(self) -> list[str]:
@@ -347,6 +350,18 @@ class Store:
 @cache
 def _opened(results: Path, uri: str) -> Store:
     return Store(results, uri)
+
+
+@contextmanager
+def _many_objects() -> Iterator[None]:
+    """Search for no cycles meanwhile: with thousands of runs that takes most of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _finished(kind: str, key: str | None = None) -> str:
