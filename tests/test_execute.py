@@ -111,7 +111,7 @@ def test_failed_run_is_tried_again_next_time(store, dataset):
 
 @pytest.mark.parametrize("step", ["select", "evaluate"])
 def test_what_the_user_can_mend_stops_everything(store, dataset, monkeypatch, step):
-    def complain(*_):
+    def complain(*_, **__):
         raise ZslbenchError("mend it")
 
     monkeypatch.setattr(module, step, complain)

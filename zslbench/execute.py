@@ -118,7 +118,7 @@ class _Dealer:
         """Take in the end of a choice or a run."""
         job, outcome = end.call.arguments[0], end.value
         if end.died:
-            outcome = failure(job.spec, RuntimeError(f"its process was lost ({end.died})"))
+            outcome = failure_of(job.spec, RuntimeError(f"its process was lost ({end.died})"))
             if not end.call.again:
                 self._store.commit(outcome)
                 self.ready.appendleft(replace(end.call, again=True))
@@ -155,7 +155,7 @@ def make_choice(job: Job, store: Store, cut: int = 0, *, tick: Tick) -> Failure 
     except ZslbenchError:
         raise
     except Exception as error:
-        return failure(job.spec, error)
+        return failure_of(job.spec, error)
     return None
 
 
@@ -168,7 +168,7 @@ def do_run(job: Job, store: Store, *, tick: Tick) -> Failure | bool:
     except ZslbenchError:
         raise
     except Exception as error:
-        return failure(job.spec, error)
+        return failure_of(job.spec, error)
     return True
 
 
@@ -216,7 +216,7 @@ def choice_for(job: Job, store: Store, tick: Tick, cut: int = 0) -> Choice:
     return choice
 
 
-def failure(spec: RunSpec, error: Exception) -> Failure:
+def failure_of(spec: RunSpec, error: Exception) -> Failure:
     """Return the record of a run that raised."""
     text = "".join(traceback.format_exception(error))
     return Failure(

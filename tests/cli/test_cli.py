@@ -12,6 +12,7 @@ COMMANDS = (
     ["published"],
     ["ui"], ["doctor"], ["calibrate"], ["sync"], ["data"], ["data", "list"], ["data", "describe"],
     ["data", "verify"], ["data", "prepare"], ["data", "sheet"], ["features"], ["data", "build"],
+    ["explain"], ["submit"],
 )  # fmt: skip
 
 

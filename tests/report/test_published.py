@@ -13,13 +13,14 @@ from typing import get_args
 
 import pytest
 
+from zslbench.control import Control
 from zslbench.records import Exposure
 from zslbench.report.cells import other_grids
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.report.published import Selected, check, fold, parse, read_published
 from zslbench.report.render import as_markdown, as_terminal
 from zslbench.report.verdicts import TEST_IMAGES, verdict, verdicts
-from zslbench.stats import METRICS, Control, Interval
+from zslbench.stats import METRICS, Interval
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "results" / "published.csv"

@@ -365,12 +365,6 @@ def test_name_tells_sweeps_apart_by_all_that_is_fixed(dataset):
     assert all(plan.name.startswith("tunable-toy-") for plan in plans)
 
 
-def test_second_process_is_refused_while_one_works(store, dataset):
-    plan = rate_plan(dataset)
-    with store.lock(f"sweep-{plan.name}"), pytest.raises(ZslbenchError, match="being worked on"):
-        sweep(plan, Store(store.results), 1)
-
-
 def test_study_may_live_in_a_database(store, dataset, tmp_path):
     url = f"sqlite:///{tmp_path / 'studies.db'}"
     plan = rate_plan(dataset)

@@ -27,7 +27,9 @@ def ablate(
     resplit: opt.Resplit = False,
     plan: opt.Plan = False,
     retry: opt.Retry = False,
-    jobs: opt.Jobs = 1,
+    jobs: opt.Jobs = None,
+    engine: opt.EngineName = "local",
+    address: opt.Address = None,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -71,7 +73,7 @@ def ablate(
     if plan:
         show_plan(table, results, retry=retry, json=json)
         raise typer.Exit(0)
-    board, report = make(table, results, jobs=jobs, retry=retry)
+    board, report = make(table, results, retry=retry, jobs=jobs, engine=engine, address=address)
     if json:
         print_json(as_json(board))
     else:

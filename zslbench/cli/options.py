@@ -78,12 +78,22 @@ Plan = Annotated[
 ]
 Retry = Annotated[bool, typer.Option("--retry", help="Run again what failed before.")]
 Jobs = Annotated[
-    int,
+    int | None,
     typer.Option(
-        "--jobs", "-j", min=1, help="How many at once, each in a process with its share of the "
-        "processors, and one GPU each where there are several."
+        "--jobs",
+        "-j",
+        min=1,
+        help="How many at once (default: 1; on Ray one for each GPU, else for each node): "
+        "processes that share the processors, with one GPU each where there are several.",
     ),
-]  # fmt: skip
+]
+EngineName = Annotated[
+    str, typer.Option("--engine", help="Where runs are done: local, or ray for many machines.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="Ray cluster, such as HOST:6379 (default: Ray is started here)."),
+]
 
 DATA_ROOT = Path("data")
 RESULTS = Path("results")

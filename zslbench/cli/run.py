@@ -30,7 +30,9 @@ def run(
     worlds: opt.Worlds = 3,
     rules: opt.Rules = "validation",
     resplit: opt.Resplit = False,
-    jobs: opt.Jobs = 1,
+    jobs: opt.Jobs = None,
+    engine: opt.EngineName = "local",
+    address: opt.Address = None,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -48,6 +50,8 @@ def run(
       zslbench run eszsl --dataset cub20 --features mobilenetv2 --set reg_x=10
 
       zslbench run svip_released --dataset CUB --words w.npy --checkpoint svip.pth --rules published
+
+      zslbench run svip --seeds 0,1,2,3 --jobs 2
 
       zslbench run eszsl --dataset SUN --rules validation,published --json
     """
@@ -76,6 +80,8 @@ def run(
         rules=opt.parse_list(rules),
         results=results,
         jobs=jobs,
+        engine=engine,
+        address=address,
     )
     print_leaderboard(board, json=json)
     raise typer.Exit(1 if report.failures or report.unreadable > 0 else 0)

@@ -39,7 +39,7 @@ def sensitivity(
     words: opt.Words = None,
     worlds: opt.Worlds = 3,
     resplit: opt.Resplit = False,
-    jobs: opt.Jobs = 1,
+    jobs: opt.Jobs = None,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -102,7 +102,7 @@ def sensitivity(
         study = SensitivityPlan(base, named, grids, repeated, final)
         store = Store(results)
         with open_engine(jobs, display.tick) as engine:
-            places = engine if jobs > 1 else None
+            places = engine if engine.places > 1 else None
             found, failures = measure(study, store, display.tick, places)
     tell_failures(failures, store)
     folder = results / "sensitivity"

@@ -104,7 +104,16 @@ def options_table(
     )
 
 
-def make(table: Table, results: Path, *, jobs: int, retry: bool) -> tuple[Leaderboard, Report]:
+def make(
+    table: Table,
+    results: Path,
+    *,
+    retry: bool,
+    tune: int = 0,
+    jobs: int | None,
+    engine: str,
+    address: str | None,
+) -> tuple[Leaderboard, Report]:
     """Run what is missing of a table, write it to the results folder, and return it."""
     board, report = work(
         table.methods,
@@ -115,10 +124,14 @@ def make(table: Table, results: Path, *, jobs: int, retry: bool) -> tuple[Leader
         rules=table.rules,
         results=results,
         reference=table.reference or None,
-        jobs=jobs,
         retry=retry,
+        tune=tune,
+        jobs=jobs,
+        engine=engine,
+        address=address,
     )
     board = replace(board, title=table.title, about=table.about)
-    write_leaderboard(board, results, table.name)
-    say(f"written: {results / table.name}.{{md,csv,json,html,tex}}")
+    name = f"{table.name}-tuned" if tune else table.name
+    write_leaderboard(board, results, name)
+    say(f"written: {results / name}.{{md,csv,json,html,tex}}")
     return board, report

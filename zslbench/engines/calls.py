@@ -89,12 +89,17 @@ def dealt(engine: Engine, ready: deque[Call]) -> Iterator[End]:
 
 
 class InProcess:
-    """Calls run here, one after the other."""
+    """Calls run here, one after the other.
+
+    Args:
+        tick: Progress of a call.
+        overall: Progress of all calls.
+    """
 
     places = 1
 
-    def __init__(self, tick: Tick = no_ticks) -> None:
-        self._tick = tick
+    def __init__(self, tick: Tick = no_ticks, overall: Tick = no_ticks) -> None:
+        self._tick, self.tell = tick, overall
         self._started: deque[Call] = deque()
 
     def __enter__(self) -> Self:
@@ -115,9 +120,6 @@ class InProcess:
             self._tick(call.label + stage, done, total)
 
         return End(call, call.function(*call.arguments, tick=tick))
-
-    def tell(self, stage: str, done: int, total: int) -> None:
-        """Show nothing: the labels of the calls say it."""
 
 
 Answer = tuple[Literal["returned", "refused", "raised"], Any]

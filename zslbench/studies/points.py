@@ -6,13 +6,13 @@ from dataclasses import replace
 from itertools import accumulate
 
 from zslbench.engines import Call, Engine, InProcess, dealt
-from zslbench.execute import Job, choice_key, execute, failure, make_choice
+from zslbench.execute import Job, choice_key, execute, failure_of, make_choice
 from zslbench.records import Choice, Failure, Record
 from zslbench.registry import load_method
 from zslbench.report.groups import Group
 from zslbench.report.sensitivity import Point
 from zslbench.run import Tick
-from zslbench.stats import METRICS, Interval, Metric, Reading, interval, over_seeds, paired
+from zslbench.stats import METRICS, Interval, Metric, Reading, intervals, over_seeds, paired
 from zslbench.studies.trials import objective
 from zslbench.tracking import Store, Stored
 
@@ -40,7 +40,7 @@ def in_tuning_worlds(
         job, _, seed = end.call.arguments
         outcome = end.value
         if end.died:
-            outcome = failure(job.spec, RuntimeError(f"its process was lost ({end.died})"))
+            outcome = failure_of(job.spec, RuntimeError(f"its process was lost ({end.died})"))
         if outcome is None:
             choice = store.get("choice", choice_key(job.spec, seed))
             progress.found(end.call.label, choice)
@@ -159,10 +159,11 @@ def _tested(mine: Group, base: Group) -> Point | None:
         for group in (mine, base)
     )  # fmt: skip
     found = paired(ours, theirs, "h", "these_classes")
+    each = intervals(mine.outcomes, mine.gammas)
     return Point(
         None,
         mine.seeds,
-        {m: interval(mine.outcomes, mine.gammas, m, "these_classes") for m in METRICS},
+        {metric: each[metric]["these_classes"] for metric in METRICS},
         Interval(found.mean, found.low, found.high),
     )
 

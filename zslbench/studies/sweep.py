@@ -1,32 +1,31 @@
-"""A sweep's trials, one after the other: Optuna draws the points and keeps the study.
+"""A sweep's trials: Optuna draws the points and keeps the study, any number of processes try them.
 
-A sweep that is stopped goes on where it was. Trials are numbered without the interrupted ones, and
-the sampler is seeded anew by that number, so that the trials of an interrupted sweep are those of
-one that was not. The `hyperband` pruner is the exception: it draws a trial's bracket from Optuna's
-own number, which counts interrupted ones in.
-
-One process at a time works on a study; the results folder is locked for it.
+A sweep that is stopped goes on where it was, in one process or several, on this machine or others.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zslbench.engines import Call, Engine, InProcess, dealt
 from zslbench.errors import ZslbenchError
 from zslbench.run import Tick, no_tick
-from zslbench.seeding import derive_seed
+from zslbench.studies.claims import beating, claim, ended, recover, working
 from zslbench.studies.search import SweepPlan, planned_points
-from zslbench.studies.space import Parameter
-from zslbench.studies.trials import run_trial
+from zslbench.studies.study import open_study
+from zslbench.studies.trials import lost_trial, run_trial
 from zslbench.tracking import Store
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.importance import BaseImportanceEvaluator
 
-MOST_SEED = 2**32
 ENOUGH_FOR_IMPORTANCES = 8
+LOOK_SECONDS = 1.0
+STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
 
 @dataclass(frozen=True)
@@ -47,14 +46,16 @@ class Swept:
     Attributes:
         trials: All trials in order, but for interrupted ones.
         done: How many of them are new.
-        importances: Share of each parameter in how good a trial is (PED-ANOVA), from 8 complete
-            trials on.
+        importances: Share of each parameter in how good a trial is, from 8 complete trials on: in
+            how the best tell themselves from the rest (PED-ANOVA).
+        fanova: Likewise, in the variance over the whole space (fANOVA); None without scikit-learn.
     """
 
     name: str
     trials: list[Tried]
     done: int
     importances: dict[str, float] | None
+    fanova: dict[str, float] | None = None
 
     def best(self) -> list[Tried]:
         """Return the complete trials, the best first; of equals, the earlier one."""
@@ -68,8 +69,9 @@ def sweep(
     trials: int | None,
     storage: str | None = None,
     tick: Tick = no_tick,
+    engine: Engine | None = None,
 ) -> Swept:
-    """Try what is missing to reach a number of trials.
+    """Try what is missing to reach a number of trials, together with whoever else does.
 
     Args:
         plan: What is searched.
@@ -77,212 +79,130 @@ def sweep(
         trials: How many in all; a grid has no more than its cells and the defaults. None: all of a
             grid.
         storage: A URL that Optuna knows; by default a journal file in the results folder.
-        tick: Progress, in epochs.
+        tick: Progress, where no engine is given.
+        engine: Where trials run; by default here, one after the other.
 
     Raises:
-        ZslbenchError: If the study is there for another search, is being worked on, or cannot be
-            reached; if a trial raises one.
+        ZslbenchError: If the study is there for another search or cannot be reached; if a trial
+            raises one; if the processes die again and again.
     """
-    with _alone(plan, store):
-        study = _open(plan, store, storage)
-        _recover(study, plan)
-        if not store.has("sweep", plan.key):
-            store.commit(plan.record())
-        first = planned_points(plan, store, tick)
-        if plan.sampler == "grid":
-            trials = min(len(first), trials or len(first))
-        done, trials = len(_counted(study)), trials or 0
-        for number in range(done, trials):
-            trial = _ask(study, plan, number, first)
-            _try(study, plan, store, trial, _Progress(plan, tick, number - done, trials - done))
-            store.sync()
-        store.sync(again=True)
-        found = [_tried(trial) for trial in _counted(study)]
-        return Swept(plan.name, found, max(0, trials - done), _importances(study))
+    study = open_study(plan, store.results, storage)
+    if not store.has("sweep", plan.key):
+        store.commit(plan.record())
+    first = planned_points(plan, store, tick)
+    if plan.sampler == "grid":
+        trials = min(len(first), trials or len(first))
+    call = Call(try_next, (plan, store, storage, trials or 0, tuple(first)))
+    done = _deal(study, call, engine or InProcess(tick))
+    store.sync(again=True)
+    found = [tried(number, trial) for number, trial in sorted(ended(study).items())]
+    return Swept(plan.name, found, done, _importances(study), _fanova(study))
 
 
-@contextmanager
-def _alone(plan: SweepPlan, store: Store) -> Iterator[None]:
-    """Keep a second process from failing this one's running trial."""
-    from filelock import Timeout
+def _deal(study: "optuna.Study", call: Call, engine: Engine) -> int:
+    """Have trials tried until all have ended, here or elsewhere; return how many ended here."""
+    plan, store, storage, wanted, _ = call.arguments
+    done = deaths = 0
+    while missing := wanted - len(ended(study).keys() & set(range(wanted))):
+        ready = deque([call] * missing)
+        for end in dealt(engine, ready):
+            deaths = deaths + 1 if end.died else 0
+            if end.died:
+                _mourn(end.died, deaths, engine)
+                with store.lock(f"sweep-{plan.name}"):
+                    recover(study, plan, wanted, alone=storage is None, died=end.died)
+                ready.append(call)
+            elif end.value is None:
+                ready.clear()
+            else:
+                done += 1
+                _tell(study, wanted, engine)
+        if end.value is None:
+            time.sleep(LOOK_SECONDS)  # what is missing is being tried elsewhere
+    return done
 
-    try:
-        with store.lock(f"sweep-{plan.name}", timeout=0):
-            yield
-    except Timeout:
+
+def _mourn(died: str, deaths: int, engine: Engine) -> None:
+    if deaths > 2 * engine.places:
         raise ZslbenchError(
-            f"The sweep {plan.name} is being worked on in {store.results}. Wait until that is "
-            "done, or start another one with --name."
-        ) from None
-
-
-def _open(plan: SweepPlan, store: Store, url: str | None) -> "optuna.Study":
-    """Return the study, made where there is none; refuse one of another search."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    place = _storage(store.results / "sweeps" / f"{plan.name}.journal", url)
-    pruner = _pruner(plan)
-    try:
-        study = optuna.load_study(study_name=plan.name, storage=place, pruner=pruner)
-    except KeyError:
-        study = optuna.create_study(
-            study_name=plan.name, storage=place, direction="maximize", pruner=pruner
+            f"The processes of the sweep die again and again ({died}), most often for want of "
+            "memory. Take fewer --jobs, or smaller batches; what is finished is kept."
         )
-    known = study.user_attrs
-    for name, value in plan.about.items():
-        if known.get(name, value) != value:
-            raise ZslbenchError(
-                f"The sweep {plan.name} exists with another {name}: {known[name]} there, {value} "
-                "here. Ask for the same again to go on with it, or start another one with --name."
-            )
-    for name in plan.about.keys() - known.keys():
-        study.set_user_attr(name, plan.about[name])
-    return study
 
 
-def _storage(journal: Path, url: str | None) -> "optuna.storages.BaseStorage":
-    from optuna import storages
-    from optuna.storages.journal import JournalFileBackend
-
-    if url is None:
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        return storages.JournalStorage(JournalFileBackend(str(journal)))
-    try:
-        return storages.get_storage(url)
-    except Exception as error:  # what drivers raise is not of one kind
-        reason = str(error).strip().splitlines()[0]
-        raise ZslbenchError(
-            f"--storage {url}: Optuna cannot use it ({reason}). Name a database that is there, "
-            "such as sqlite:///sweeps.db, and install its driver."
-        ) from error
+def _tell(study: "optuna.Study", wanted: int, engine: Engine) -> None:
+    found = ended(study).values()
+    values = [trial.value for trial in found if trial.state.name == "COMPLETE"]
+    best = f"; best H {max(filter(None, values), default=0.0):.1f}" if values else ""
+    engine.tell(f"trials{best}", min(len(found), wanted), wanted)
 
 
-def _pruner(plan: SweepPlan) -> "optuna.pruners.BasePruner":
-    """Return the pruner; `median` gives every trial half an epoch schedule of the first world."""
-    from optuna import pruners
-
-    length = plan.length(plan.middle)
-    if plan.pruner == "median":
-        return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=length // 2)
-    if plan.pruner == "hyperband":
-        most = length * plan.base.spec.tuning_worlds
-        return pruners.HyperbandPruner(min_resource=1, max_resource=most)
-    return pruners.NopPruner()
-
-
-def _sampler(plan: SweepPlan, number: int) -> "optuna.samplers.BaseSampler":
-    from optuna import samplers
-
-    seed = derive_seed(plan.seed, "sweep", number) % MOST_SEED
-    if plan.sampler == "tpe":
-        return samplers.TPESampler(seed=seed)
-    return samplers.RandomSampler(seed=seed)
-
-
-def _recover(study: "optuna.Study", plan: SweepPlan) -> None:
-    """Fail what a killed process left running, and enqueue its point again, once.
-
-    A point that was not yet drawn to its end is left out: the same seed draws the same again.
-    """
-    from optuna.trial import TrialState
-
-    again = {trial.user_attrs.get("again") for trial in study.trials}
-    for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        whole = len(trial.params) == len(plan.space)
-        point = trial.params if whole else trial.system_attrs.get("fixed_params")
-        if point and trial.number not in again:
-            study.enqueue_trial(point, user_attrs={"again": trial.number})
-        study.tell(trial.number, state=TrialState.FAIL)
-
-
-def _counted(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
-    """Return the trials that have come to an end of their own: an interrupted one has no error."""
-    from optuna.trial import TrialState
-
-    ended = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
-    return [t for t in ended if t.state != TrialState.FAIL or "error" in t.user_attrs]
-
-
-def _ask(
-    study: "optuna.Study", plan: SweepPlan, number: int, first: list[dict[str, Any]]
-) -> "optuna.Trial":
-    from optuna.trial import TrialState
-
-    waiting = study.get_trials(states=(TrialState.WAITING,))
-    if number < len(first) and not waiting:
-        study.enqueue_trial(first[number])
-    study.sampler = _sampler(plan, number)
-    trial = study.ask({p.name: _distribution(p) for p in plan.space})
-    trial.set_user_attr("number", number)
-    return trial
-
-
-def _distribution(parameter: Parameter) -> "optuna.distributions.BaseDistribution":
-    from optuna import distributions
-
-    if parameter.choices:
-        return distributions.CategoricalDistribution(parameter.choices)
-    if parameter.whole:
-        low, high = int(parameter.low), int(parameter.high)
-        return distributions.IntDistribution(low, high, log=parameter.log)
-    return distributions.FloatDistribution(parameter.low, parameter.high, log=parameter.log)
-
-
-@dataclass(frozen=True)
-class _Progress:
-    """Ticks in epochs over all trials that are missing, so that the time left is the sweep's."""
-
-    plan: SweepPlan
-    tick: Tick
-    before: int
-    missing: int
-
-    def __call__(self, step: int, params: Mapping[str, Any]) -> None:
-        spec = self.plan.base.spec
-        steps = self.plan.length(params) * spec.tuning_worlds
-        stage = f"{spec.method}: {self.missing} trials, in epochs"
-        self.tick(stage, self.before * steps + step, self.missing * steps)
+def try_next(
+    plan: SweepPlan,
+    store: Store,
+    storage: str | None,
+    wanted: int,
+    first: Sequence[Mapping[str, Any]],
+    *,
+    tick: Tick,
+) -> Tried | None:
+    """Try the next trial that nobody tries; return it, or None where there is none."""
+    study = open_study(plan, store.results, storage)
+    with working() as worker:
+        with store.lock(f"sweep-{plan.name}"):
+            recover(study, plan, wanted, alone=storage is None)
+            claimed = claim(study, plan, wanted, first, worker)
+        if claimed is None:
+            return None
+        number, trial = claimed
+        stage = f"{plan.base.spec.method}: trial {number + 1} of {wanted}, in epochs"
+        steps = plan.length(trial.params) * plan.base.spec.tuning_worlds
+        with beating(trial):
+            _try(study, plan, store, number, trial, lambda step: tick(stage, step, steps))
+    store.sync()
+    return tried(number, study.trials[trial.number])
 
 
 def _try(
     study: "optuna.Study",
     plan: SweepPlan,
     store: Store,
+    number: int,
     trial: "optuna.Trial",
-    progress: _Progress,
+    progress: Callable[[int], None],
 ) -> None:
     """Run a trial, commit its record, then tell the study: in this order nothing gets lost."""
     from optuna.trial import TrialState
 
-    params = trial.params
-
     def ask(step: int, value: float) -> bool:
-        progress(step, params)
+        progress(step)
         trial.report(value, step)
         return trial.should_prune()
 
-    record = run_trial(plan, store, trial.user_attrs["number"], params, ask)
+    lost = trial.user_attrs.get("error")
+    if lost:
+        record = lost_trial(plan, store, number, trial.params, lost)
+    else:
+        record = run_trial(plan, store, number, trial.params, ask)
     if record.state == "complete":
-        study.tell(trial, record.value)
+        study.tell(trial, record.value, skip_if_finished=True)
     elif record.state == "pruned":
-        study.tell(trial, state=TrialState.PRUNED)
+        study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
     else:
         trial.set_user_attr("error", record.error)
-        study.tell(trial, state=TrialState.FAIL)
+        study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def _tried(trial: "optuna.trial.FrozenTrial") -> Tried:
-    states = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+def tried(number: int, trial: "optuna.trial.FrozenTrial") -> Tried:
+    """Return a trial that has ended."""
     error = trial.user_attrs.get("error", "")
-    number, value = trial.user_attrs["number"], trial.value
-    return Tried(number, states[trial.state.name], value, trial.params, error)
+    return Tried(number, STATES[trial.state.name], trial.value, trial.params, error)
 
 
-def _importances(study: "optuna.Study") -> dict[str, float] | None:
-    """Return PED-ANOVA's importances, None where too few trials are complete."""
-    import warnings
-
+def _importances(
+    study: "optuna.Study", evaluator: "BaseImportanceEvaluator | None" = None
+) -> dict[str, float] | None:
+    """Return the parameters' importances, None where too few trials are complete."""
     from optuna.importance import get_param_importances
     from optuna.trial import TrialState
 
@@ -290,4 +210,14 @@ def _importances(study: "optuna.Study") -> dict[str, float] | None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # equal trials tell nothing: equal shares
-        return get_param_importances(study)
+        return get_param_importances(study, evaluator=evaluator)
+
+
+def _fanova(study: "optuna.Study") -> dict[str, float] | None:
+    """Return fANOVA's importances; None without scikit-learn, and where all trials are equal."""
+    from optuna.importance import FanovaImportanceEvaluator
+
+    try:
+        return _importances(study, FanovaImportanceEvaluator(seed=0))
+    except (ImportError, RuntimeError):
+        return None

@@ -106,6 +106,20 @@ def run_trial(
     return record
 
 
+def lost_trial(
+    plan: SweepPlan, store: Store, number: int, params: Mapping[str, Any], error: str
+) -> Trial:
+    """Commit a trial that has failed because the processes that tried it died."""
+    spec = plan.job(params).spec
+    record = Trial(
+        key=plan.trial_key(number), sweep=plan.key, number=number, state="failed",
+        params=dict(params), spec=spec, value=None, steps=0, error=error, seconds=0.0,
+    )  # fmt: skip
+    store.commit(record)
+    slots_of(store, digest([plan.key, spec.choice_key]))("").clear()
+    return record
+
+
 def _write_trace(folder: Path, trace: str) -> None:
     if trace:
         (folder / "traceback.txt").write_text(trace)

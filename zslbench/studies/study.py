@@ -1,0 +1,160 @@
+"""Optuna's side of a sweep: where its study is kept, what draws its points, what ends its trials.
+
+The sampler is seeded anew by a trial's number, so that the trials of an interrupted sweep are those
+of one that was not. The `hyperband` pruner is the exception: it draws a trial's bracket from
+Optuna's own number, which counts interrupted ones in.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zslbench.errors import ZslbenchError
+from zslbench.seeding import derive_seed
+from zslbench.studies.search import SweepPlan
+from zslbench.studies.space import Parameter
+
+if TYPE_CHECKING:
+    import optuna
+
+MOST_SEED = 2**32
+CONNECT_SECONDS = 10
+
+
+def open_study(plan: SweepPlan, results: Path, url: str | None) -> "optuna.Study":
+    """Return the study of a sweep, made where there is none.
+
+    Args:
+        plan: The sweep.
+        results: The results folder.
+        url: A database; by default a journal file in the results folder.
+
+    Raises:
+        ZslbenchError: If the place cannot be reached, or the study there is of another search.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    place = _storage(results / "sweeps" / f"{plan.name}.journal", url)
+    with suppress(optuna.exceptions.DuplicatedStudyError):  # another process makes it now
+        if plan.name not in optuna.get_all_study_names(place):
+            optuna.create_study(study_name=plan.name, storage=place, direction="maximize")
+    study = optuna.load_study(study_name=plan.name, storage=place, pruner=_pruner(plan))
+    known = study.user_attrs
+    for name, value in plan.about.items():
+        if known.get(name, value) != value:
+            raise ZslbenchError(
+                f"The sweep {plan.name} exists with another {name}: {known[name]} there, {value} "
+                "here. Ask for the same again to go on with it, or start another one with --name."
+            )
+    for name in plan.about.keys() - known.keys():
+        study.set_user_attr(name, plan.about[name])
+    return study
+
+
+@lru_cache(maxsize=4)
+def _storage(journal: Path, url: str | None) -> "optuna.storages.BaseStorage":
+    from optuna import storages
+    from optuna.storages.journal import JournalFileBackend
+
+    if url is None:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        return storages.JournalStorage(JournalFileBackend(str(journal)))
+    try:
+        return storages.get_storage(_database(url))
+    except Exception as error:  # what drivers raise is not of one kind
+        raise ZslbenchError(f"--storage {_shown(url)}: {_reason(error)}") from error
+
+
+def _database(url: str) -> "optuna.storages.RDBStorage":
+    """Connect to a database; to PostgreSQL through psycopg 3, and not waiting long."""
+    from optuna.storages import RDBStorage
+    from sqlalchemy.engine import make_url
+
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "postgresql":
+        return RDBStorage(url)
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    patient = {"connect_args": {"connect_timeout": CONNECT_SECONDS}}
+    return RDBStorage(parsed.render_as_string(hide_password=False), engine_kwargs=patient)
+
+
+def _shown(url: str) -> str:
+    """Return a URL without its password."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url
+
+
+def _reason(error: Exception) -> str:
+    if "psycopg" in str(error) and isinstance(error.__cause__ or error, ImportError):
+        return "PostgreSQL needs a driver that is not installed: pip install 'zslbench[postgres]'."
+    what = str(error).strip().splitlines()[0]
+    return (
+        f"Optuna cannot use it ({what}). Name a database that can be reached from here, such as "
+        "sqlite:///sweeps.db or postgresql://USER@HOST/NAME."
+    )
+
+
+def _pruner(plan: SweepPlan) -> "optuna.pruners.BasePruner":
+    """Return the pruner; `median` gives every trial half an epoch schedule of the first world."""
+    from optuna import pruners
+
+    length = plan.length(plan.middle)
+    if plan.pruner == "median":
+        return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=length // 2)
+    if plan.pruner == "hyperband":
+        most = length * plan.base.spec.tuning_worlds
+        return pruners.HyperbandPruner(min_resource=1, max_resource=most)
+    return pruners.NopPruner()
+
+
+def draw(
+    trial: "optuna.Trial", plan: SweepPlan, number: int, first: Sequence[Mapping[str, Any]]
+) -> None:
+    """Give a trial its point: the planned one of its number, else what the sampler draws for it.
+
+    Args:
+        trial: Without a point yet, or with that of the trial it replaces.
+        plan: The sweep.
+        number: The trial's.
+        first: The points that are tried before any is drawn.
+    """
+    from optuna import samplers
+    from optuna.exceptions import ExperimentalWarning
+
+    sampler = _sampler(plan, number)
+    if number < len(first):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            sampler = samplers.PartialFixedSampler(dict(first[number]), sampler)
+    trial.study.sampler = sampler
+    for parameter in plan.space:
+        _suggest(trial, parameter)
+
+
+def _sampler(plan: SweepPlan, number: int) -> "optuna.samplers.BaseSampler":
+    from optuna import samplers
+
+    seed = derive_seed(plan.seed, "sweep", number) % MOST_SEED
+    if plan.sampler == "tpe":
+        return samplers.TPESampler(seed=seed)
+    return samplers.RandomSampler(seed=seed)
+
+
+def _suggest(trial: "optuna.Trial", parameter: Parameter) -> None:
+    name, low, high = parameter.name, parameter.low, parameter.high
+    if parameter.choices:
+        trial.suggest_categorical(name, parameter.choices)
+    elif parameter.whole:
+        trial.suggest_int(name, int(low), int(high), log=parameter.log)
+    else:
+        trial.suggest_float(name, low, high, log=parameter.log)
