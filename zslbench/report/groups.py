@@ -78,11 +78,10 @@ class Group:
             for summary, result in zip(self.summaries, self.results, strict=True)
         ]
 
-    @cached_property
+    @property
     def h(self) -> list[float]:
         """H of each seed."""
-        pairs = zip(self.outcomes, self.gammas, strict=True)
-        return [outcome.scores(gamma).h for outcome, gamma in pairs]
+        return [result.scores.h for result in self.results]
 
     @property
     def trajectories(self) -> list[dict[int, Outcome]]:

@@ -3,7 +3,7 @@
 import typing
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -17,12 +17,10 @@ from zslbench.report.inflated import Inflated, inflated
 from zslbench.report.paired import Comparison, compare
 from zslbench.report.standings import Standing, standings
 from zslbench.stats import (
-    METRICS,
-    POPULATIONS,
     Interval,
     Metric,
     Population,
-    interval,
+    intervals,
     over_seeds,
 )
 from zslbench.tracking import Stored
@@ -184,7 +182,8 @@ def build_leaderboard(
     Raises:
         ZslbenchError: If no run is the reference's.
     """
-    found = [(_row(group, ledger), group) for group in group_runs(stored, rules, labels)]
+    # Rows are read off copies: what these have in memory goes with them.
+    found = [(_row(replace(g), ledger), g) for g in group_runs(stored, rules, labels)]
     found.sort(key=lambda pair: _order(pair[0]))
     rows, groups = [row for row, _ in found], [group for _, group in found]
     return Leaderboard(
@@ -214,10 +213,7 @@ def _row(group: Group, ledger: Counter[tuple[str, str]]) -> Row:
         seeds=group.seeds,
         tuning_worlds=first.spec.tuning_worlds,
         chosen=_chosen(first, results),
-        intervals={
-            metric: {p: interval(outcomes, group.gammas, metric, p) for p in POPULATIONS}
-            for metric in METRICS
-        },
+        intervals=intervals(outcomes, group.gammas),
         t1_best=_mean([result.t1_best for result in results]),
         control=permutation_control(group.summaries, *group.test),
         plain_h=_mean([outcome.scores(0.0).h for outcome in outcomes]),

@@ -58,7 +58,7 @@ def compare(groups: Sequence[Group], reference: str) -> list[Comparison]:
                     "Name the row as the table does, or show one of them: name --dataset and "
                     "--methods."
                 )
-            found += [_comparison(group, rival) for rival in rivals if _common(group, rival)]
+            found += [_comparison(replace(group), r) for r in rivals if _common(group, r)]
     return _adjusted(found)
 
 
