@@ -13,7 +13,13 @@ from zslbench.conformance import CHECKS
 from zslbench.method import Method
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/suites.md", "docs/explain_and_submit.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/suites.md",
+    "docs/explain_and_submit.md",
+    "docs/sensitivity.md",
+)
 
 
 def example_method():
