@@ -1,5 +1,6 @@
 """`zslbench leaderboard`: run what is missing, print the table, write it."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -45,6 +46,9 @@ def leaderboard(
     engine: opt.EngineName = "local",
     address: opt.Address = None,
     results: opt.Results = opt.RESULTS,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for figures for papers, PDF and PNG.")
+    ] = None,
     json: opt.Json = False,
 ) -> None:
     """Run what is missing, print the leaderboard, write results/leaderboard.{md,csv,json,html,tex}.
@@ -69,13 +73,16 @@ def leaderboard(
       zslbench leaderboard --dataset plumage --jobs 2
 
       zslbench leaderboard --dataset CUB,AWA2,SUN --engine ray --address HOST:6379
+
       zslbench leaderboard --dataset CUB --data-root ~/data --methods eszsl,sae,ale --tune 50
 
       zslbench leaderboard
+
+      zslbench leaderboard --figures paper/figures
     """
     from zslbench.cli.plan import show_plan
     from zslbench.cli.table import make, options_table, suite_table
-    from zslbench.cli.work import print_leaderboard, tracked, write_leaderboard
+    from zslbench.cli.work import draw_leaderboard, print_leaderboard, tracked, write_leaderboard
     from zslbench.errors import ZslbenchError
 
     common: dict[str, Any] = {
@@ -96,6 +103,7 @@ def leaderboard(
     else:
         board = tracked(results, opt.parse_list(rules or "validation"), reference)
         write_leaderboard(board, results)
+        draw_leaderboard(board, figures)
         print_leaderboard(board, json=json)
         raise typer.Exit(0)
     if plan and tune:
@@ -106,5 +114,6 @@ def leaderboard(
     board, report = make(
         table, results, retry=retry, tune=tune, jobs=jobs, engine=engine, address=address
     )
+    draw_leaderboard(board, figures)
     print_leaderboard(board, json=json)
     raise typer.Exit(1 if report.failures or report.unreadable > 0 else 0)

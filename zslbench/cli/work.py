@@ -205,6 +205,14 @@ def print_leaderboard(board: Leaderboard, *, json: bool) -> None:
         print_parts(as_terminal(board))
 
 
+def draw_leaderboard(board: Leaderboard, folder: Path | None) -> None:
+    """Write its figures for papers, where a folder is named."""
+    if folder:
+        from zslbench.report.paper import write_paper_figures
+
+        say(f"{len(write_paper_figures(board, folder))} figures for papers are in {folder}")
+
+
 def write_leaderboard(board: Leaderboard, results: Path, name: str = "leaderboard") -> None:
     """Write NAME.{md,csv,json,html,tex}, each whole or not at all."""
     import json
