@@ -186,6 +186,7 @@ def test_canonical_json_refuses_numbers_that_json_has_not(value):
         ("sed", 0),
         ("seed", -1),
         ("seed", 1.5),
+        ("tuning_worlds", 0),
         ("tuning_worlds", -1),
         ("rules", ("test",)),
         ("config", None),
@@ -196,6 +197,13 @@ def test_canonical_json_refuses_numbers_that_json_has_not(value):
 def test_run_spec_refuses(field, value):
     with pytest.raises(ValidationError, match=field):
         RunSpec.model_validate({**SPEC.model_dump(), field: value})
+
+
+def test_only_a_submission_has_no_tuning_worlds():
+    submitted = {**SPEC.model_dump(), "rules": ("submitted",)}
+    assert RunSpec.model_validate(submitted | {"tuning_worlds": 0}).tuning_worlds == 0
+    with pytest.raises(ValidationError, match="for nothing else"):
+        RunSpec.model_validate(submitted)
 
 
 @pytest.mark.parametrize("record", [SPEC, BACKBONE, SCORES])

@@ -8,10 +8,10 @@ bumps `PROTOCOL_VERSION` or the method's `version`.
 import hashlib
 import json
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PROTOCOL_VERSION = 1
 SCHEMA_VERSION = 1
@@ -96,6 +96,12 @@ class RunSpec(Record):
     rules: tuple[RuleName, ...] = ("validation", "last")
     tuned: int = Field(default=0, ge=0)
     protocol_version: int = PROTOCOL_VERSION
+
+    @model_validator(mode="after")
+    def _is_tuned_or_submitted(self) -> Self:
+        if (self.tuning_worlds == 0) != (self.rules == ("submitted",)):
+            raise ValueError("tuning_worlds is 0 for a submission, and for nothing else")
+        return self
 
     def _identity(self) -> dict[str, Any]:
         identity = self.model_dump(mode="json", exclude={"dataset", "settings"})
