@@ -168,12 +168,16 @@ def test_a_name_that_no_table_can_show_is_refused(submit, fill, name, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_a_submission_cannot_be_explained(zslbench, submit, fill, store):
+def test_a_submission_can_be_calibrated_but_not_explained(zslbench, submit, fill, store):
     submit(fill(), "--name", "Mine")
     (run,) = store.runs()
     status, _, err = zslbench("explain", run.record.key[:12], "--results", store.results)
     assert status == 2
     assert "nothing can be fitted again" in err
+    words = ("calibrate", run.record.key[:12], "--results", store.results)
+    status, out, err = zslbench(*words)
+    assert status == 0, err
+    assert "submitted" in out
 
 
 def test_the_documented_way_works(zslbench, tiny_root, store, tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from zslbench.studies.sides import Side, SideError, ask, install
 
 ZSLBENCH = Path(sys.executable).with_name("zslbench")
 COMMITS, PLANTED = 10, 6
-GAMMA = next(fault for fault in FAULTS if fault.name.startswith("gamma"))
+FAULT = next(fault for fault in FAULTS if fault.name.startswith("unseen attributes"))
 SUITE = 'title = "tiny"\ndatasets = ["tiny"]\nrows = [{ method = "eszsl" }]\n'
 GIT = ["git", "-c", "user.name=nobody", "-c", "user.email=nobody@example.org"]
 
@@ -54,7 +54,7 @@ def history(tmp_path_factory):
         notes = folder / "zslbench" / "seeding.py"
         notes.write_text(notes.read_text() + f"\n# {number}\n")
         if number == PLANTED:
-            GAMMA.apply(folder)
+            FAULT.apply(folder)
         hashes.append(commit(folder, f"commit {number}"))
     write_tiny(top / "data" / "tiny", classes=24, unseen=6, per_class=20)
     (top / "tiny.toml").write_text(SUITE)
