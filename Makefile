@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: install demo test test-slow bench bench-save bench-compare clean
+.PHONY: install demo test test-slow test-long bench bench-save bench-compare clean
 
 install: $(STAMP)
 
@@ -28,10 +28,13 @@ test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not long"
 
 test-slow: install
 	$(BIN)/pytest -m slow
+
+test-long: install
+	$(BIN)/pytest -m long -s
 
 bench: install
 	$(BIN)/pytest benchmarks/speed -s

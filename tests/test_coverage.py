@@ -102,7 +102,7 @@ def tell(name, repetitions, held, width):
         print(f"  {population:13}", ", ".join(cells))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_intervals_of_three_seeds_cover_what_they_say(name):
     """Over new classes 92 to 98 %, of these classes 93 % at least, in every case and metric."""
@@ -115,7 +115,7 @@ def test_intervals_of_three_seeds_cover_what_they_say(name):
     assert new.max() <= 98
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_images_in_unrecorded_bursts_are_covered_over_new_classes_alone():
     """Six photos of one bird are not six birds, and no file says so.
 
@@ -164,7 +164,7 @@ def better(world, shift):
     return replace(world, quality=moved).of_new_classes()["h"] - world.of_new_classes()["h"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("population", POPULATIONS)
 def test_holm_keeps_the_family_and_five_seeds_tell_a_gain(population):
     """At most 6 % of tables with a false rejection, at least 80 % with the true one."""

@@ -63,7 +63,7 @@ def gate(tmp_path_factory, subjects, baselines):
         yield Gate(tmp_path_factory.mktemp("copies"), subjects, spreads)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ten_faults_are_caught_seven_by_statistics_alone(gate):
     verdicts = {}
     print(f"\n{'fault':40} {'exact':8} statistical")
@@ -75,7 +75,7 @@ def test_ten_faults_are_caught_seven_by_statistics_alone(gate):
     assert sum(statistical == "FAIL" for _, statistical in verdicts.values()) >= 7
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("change", HARMLESS, ids=lambda change: change.name)
 def test_harmless_changes_pass_both(gate, change):
     assert gate(change) == ("PASS", "PASS")

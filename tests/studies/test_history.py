@@ -71,7 +71,7 @@ def regress(history, *words):
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bisect_and_trend_name_the_commit_that_began_the_step(history):
     folder, hashes, top = history
     git(folder, "bisect", "start", hashes[-1], hashes[0])
@@ -94,7 +94,7 @@ def test_bisect_and_trend_name_the_commit_that_began_the_step(history):
     assert (top / "results" / "trend.png").stat().st_size > 10_000
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_exit_statuses(history):
     folder, hashes, _ = history
     git(folder, "checkout", "--quiet", hashes[0])
@@ -107,7 +107,7 @@ def test_exit_statuses(history):
     git(folder, "checkout", "--quiet", "--", ".")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_side_is_what_was_installed_and_says_so(history, tmp_path):
     folder, hashes, _ = history
     good, bad = (install(folder, name, tmp_path) for name in (hashes[0], hashes[-1]))
@@ -119,7 +119,7 @@ def test_a_side_is_what_was_installed_and_says_so(history, tmp_path):
         next(ask(good.folder, {"exact": True, "methods": []}))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_five_null_comparisons_on_other_threads_do_not_fail(tmp_path, monkeypatch):
     """The project against itself, one side with two threads: only the last bits may differ."""
     side = Side("itself", "0" * 40, True, copy_of_project(tmp_path / "copy"))
