@@ -14,7 +14,8 @@ def group(
     seeds = seeds or tuple(range(len(h)))
     return SimpleNamespace(
         rule=rule, title=title, data=(dataset, "digest"), h=list(h), seeds=seeds,
-        records=[SimpleNamespace(deterministic=deterministic)] * len(h),
+        records=[SimpleNamespace(deterministic=deterministic, spec=SimpleNamespace(tuned=0))]
+        * len(h),
         results=[SimpleNamespace(selected_on_test=cheat)] * len(h),
     )  # fmt: skip
 
