@@ -77,6 +77,7 @@ def regress(
 
       git bisect run zslbench regress --against v0.1 --bisect
     """
+    from zslbench.cli.output import say
     from zslbench.cli.work import check_writable
     from zslbench.errors import ZslbenchError
     from zslbench.studies.measuring import subjects_of
@@ -102,7 +103,7 @@ def regress(
     except ZslbenchError as error:
         if not bisect:
             raise
-        print(f"zslbench: {error}")
+        say(f"zslbench: {error}")
         status = SKIP if isinstance(error, SideError) else ABORT
     raise typer.Exit(SKIP if bisect and status == 3 else status)
 

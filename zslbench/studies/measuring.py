@@ -10,7 +10,7 @@ import numpy as np
 
 from zslbench.data.load import DataRequest
 from zslbench.environment import environment
-from zslbench.records import Measurement, Scores, digest
+from zslbench.records import Measurement, digest, now
 from zslbench.run import Tick, no_tick
 from zslbench.stats import METRICS, Metric
 from zslbench.studies.sides import Side, ask, environment_digest
@@ -77,16 +77,17 @@ def measure(
 ) -> Measured:
     """Measure what is missing of a side; return all of it, by subject.
 
-    What the same code has measured before, in the same environment, is not measured again; what is
-    measured is committed at once.
+    What the same code has measured before, in the same environment, is not measured again, but
+    noted under this side's commit too; what is measured is committed at once.
     """
     code, where = side.code, environment_digest()
     known = [m for m in store.measurements() if (m.code, m.environment_digest) == (code, where)]
+    keys = {m.key for m in known}
     found: Measured = defaultdict(list)
     total = len(subjects) * len(seeds) * len(repeats)
     answers = measurements_of(side, subjects, seeds, repeats, known)
     for done, (name, record) in enumerate(answers, start=1):
-        if record not in known:
+        if record.key not in keys:
             store.commit(record)
         found[name].append(record)
         tick(f"measuring {side.name}", done, total)
@@ -101,7 +102,7 @@ def measurements_of(
     repeats: Sequence[int] = (0,),
     known: Sequence[Measurement] = (),
 ) -> Iterator[tuple[tuple[str, str], Measurement]]:
-    """Yield each measurement with its subject's name, those that are known as they are.
+    """Yield each measurement with its subject's name, those that are known too.
 
     Raises:
         SideError: If the side breaks.
@@ -117,19 +118,22 @@ def measurements_of(
     for answer in ask(side.folder, request):
         subject = subjects[answer.pop("cell")]
         place = answer["choice_key"], answer["seed"], answer["repeat"]
-        yield subject.name, by_place.get(place) or _record(answer, side, code, where)
+        known_there = by_place.get(place)
+        about = known_there.model_dump() if known_there else {**answer, "created": now()}
+        yield subject.name, _record(about, side, code, where)
 
 
-def _record(answer: dict[str, Any], side: Side, code: str, where: str) -> Measurement:
-    place = [answer["choice_key"], answer["seed"], answer["repeat"]]
+def _record(about: Mapping[str, Any], side: Side, code: str, where: str) -> Measurement:
+    """Return what was measured, now or before, as a measurement of this side's commit."""
     tags = {"commit": side.commit, "dirty": "yes" if side.dirty else "no"}
-    return Measurement(
-        key=digest([*place, code, side.commit, where]),
-        code=code,
-        environment={**environment(), **tags},
-        environment_digest=where,
-        **{**answer, "scores": Scores(**answer["scores"])},
-    )
+    place = [about["choice_key"], about["seed"], about["repeat"]]
+    return Measurement.model_validate({
+        **about,
+        "key": digest([*place, code, where, *tags.values()]),
+        "code": code,
+        "environment": {**environment(), **tags},
+        "environment_digest": where,
+    })  # fmt: skip
 
 
 def points(measurements: Sequence[Measurement], metric: Metric, repeat: int = 0) -> list[float]:
