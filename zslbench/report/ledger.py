@@ -20,24 +20,25 @@ def ledger(rows: Sequence[Row]) -> str:
         counts[place] = max(counts.get(place, 0), row.openings)
     methods = list(dict.fromkeys(method for method, _ in counts))
     datasets = list(dict.fromkeys(row.dataset for row in rows))
+    column = max([COLUMN, *(24 + LETTER * len(dataset) for dataset in datasets)])
     margin = 24 + LETTER * max((len(method) for method in methods), default=0)
     parts = [
-        text(margin + COLUMN * (n + 0.5), 18, dataset, "name mid")
+        text(margin + column * (n + 0.5), 18, dataset, "name mid")
         for n, dataset in enumerate(datasets)
     ]
     most = max(counts.values(), default=0) or 1
     for line, method in enumerate(methods):
         y = HEAD + LINE * (line + 0.5)
         parts.append(
-            f'<path class="grid" d="M0 {y - LINE / 2:g}H{margin + COLUMN * len(datasets):g}"/>'
+            f'<path class="grid" d="M0 {y - LINE / 2:g}H{margin + column * len(datasets):g}"/>'
         )
         parts.append(text(0, y + 4, method, "name"))
         parts += [
-            _dot(margin + COLUMN * (n + 0.5), y, counts[method, dataset], most)
+            _dot(margin + column * (n + 0.5), y, counts[method, dataset], most)
             for n, dataset in enumerate(datasets)
             if (method, dataset) in counts
         ]
-    width, height = margin + COLUMN * len(datasets), HEAD + LINE * len(methods)
+    width, height = margin + column * len(datasets), HEAD + LINE * len(methods)
     shown = "; ".join(f"{m} on {d} {count}" for (m, d), count in counts.items())
     return (
         f'<section><h2>Openings of test labels</h2><p class="note">{escape(NOTE)}</p>'

@@ -165,4 +165,4 @@ def _lines(cell: str) -> str:
 
 
 def _section(title: str, content: str, note: str) -> str:
-    return f'<section><h2>{escape(title)}</h2><p class="note">{escape(note)}</p>{content}</section>'
+    return f'<section><h2>{escape(title)}</h2><p class="note">{_prose(note)}</p>{content}</section>'
