@@ -85,3 +85,14 @@ def new_store(results, tmp_path_factory):
     results.mkdir()
     shutil.copy(template / "mlflow.db", results)
     return Store(results)
+
+
+CHANGES_BY_NATURE = {"created", "cost", "environment", "opening", "seconds", "choice"}
+
+
+def kept(store):
+    """Return what the records of a store say, without what differs from run to run."""
+    records = sorted((run.record for run in store.runs()), key=lambda record: record.key)
+    plain = [record.model_dump(exclude=CHANGES_BY_NATURE) for record in records]
+    chosen = [record.choice.model_dump(exclude=CHANGES_BY_NATURE) for record in records]
+    return list(zip(plain, chosen, strict=True))

@@ -68,6 +68,18 @@ def test_options_in_documents_exist(document):
             assert set(re.findall(r"--[\w-]+", rest)) <= taken
 
 
+def test_options_in_the_document_on_clusters_exist():
+    import typer
+
+    known = typer.main.get_command(app).commands
+    text = (ROOT / "docs" / "cluster.md").read_text()
+    commands = re.findall(r"^zslbench (\w+) (.*)$", text, re.M)
+    assert len(commands) == 5
+    for name, words in commands:
+        options = {option for p in known[name].params for option in p.opts}
+        assert set(re.findall(r"--[\w-]+", words)) <= options
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_files_named_in_documents_exist(document):
     text = (ROOT / document).read_text()

@@ -206,6 +206,16 @@ def test_interval_over_seeds_by_hand():
     assert half_width(found) == pytest.approx(3.182446 * (25 / 3 / 4) ** 0.5, rel=1e-6)
 
 
+def test_two_seeds_count_in_full_for_new_classes():
+    """Each seed has two other classes of ten wrong: of two seeds that might be luck."""
+    wrong = ((0, 1), (2, 3, 4, 5))
+    outcomes = [unseen_only(*([int(c not in w)] * 2 for c in range(10))) for w in wrong]
+    these, new = (interval(outcomes, [0.0] * 2, "t1", p) for p in POPULATIONS)
+    seeds = student_t.ppf(0.975, 1) * 10
+    assert half_width(these) == pytest.approx(seeds, rel=0.3)
+    assert half_width(new) > half_width(these)
+
+
 def test_interval_reads_each_seed_at_its_own_gamma():
     outcome = unseen_only([1] * 6 + [0] * 4, [1] * 5 + [0] * 5)
     found = interval([outcome, outcome], [0.0, -2.0], "u", "these_classes")

@@ -194,14 +194,15 @@ def _sources(
     """Return the variance of a mean over seeds by its sources: images (or classes), and seeds.
 
     Seeds that differ from class to class move both the classes' means and the seeds' values. New
-    classes count that once, off the seeds (analysis of variance of two crossed factors). These
-    classes count seed by image twice: once covers less than 93 % where three seeds differ much.
+    classes count that once, off the seeds (analysis of variance of two crossed factors), unless
+    there are but two, which can hardly tell the one from the other. These classes count seed by
+    image twice: once covers less than 93 % where three seeds differ much.
     """
     n, units = len(values), _variance_parts(placed.mean(axis=0), outcome, population)
     if n == 1:
         return [units]
     of_seeds = float(np.var(values, ddof=1)) / n
-    if population == "new_classes":
+    if population == "new_classes" and n > 2:
         own = (_variance_parts(row, outcome, population) for row in placed - placed.mean(axis=0))
         twice = sum(part for parts in own for part, _ in parts) / (n * (n - 1))
         of_seeds = max(0.0, of_seeds - twice)

@@ -133,6 +133,13 @@ def test_leaderboard_is_rendered_from_the_store_to_the_same_bytes(zslbench, resu
     assert len(before) == 5
 
 
+def test_leaderboard_draws_figures_for_papers_where_asked(zslbench, results, tmp_path):
+    status, _, err = zslbench("leaderboard", "--results", results, "--figures", tmp_path / "new")
+    assert status == 0
+    assert f"8 figures for papers are in {tmp_path / 'new'}" in err
+    assert len(list((tmp_path / "new").iterdir())) == 8
+
+
 def test_methods_lists_each_method_with_its_source(zslbench):
     status, out, _ = zslbench("methods")
     assert status == 0

@@ -25,6 +25,11 @@ class Swept(Spaced):
     swept = ("weight", "M")
 
 
+class Decayed(Softmax):
+    class Config(Softmax.Config):
+        decay: float = hyper(1e-4, low=0.0, high=1.0, log=True, symbol="wd", doc="decay")
+
+
 M = Parameter("M", 1, 48, whole=True, symbol="M")
 WEIGHT = Parameter("weight", 0.1, 100.0, log=True, symbol="lambda")
 MARGIN = Parameter("margin", 0.0, 2.0, symbol="Delta")
@@ -32,6 +37,11 @@ MARGIN = Parameter("margin", 0.0, 2.0, symbol="Delta")
 
 def test_default_space_is_all_that_hyper_declares_but_lengths_and_constants():
     assert default_space(Spaced) == [M, WEIGHT, MARGIN]
+
+
+def test_small_default_lies_inside_its_range():
+    (decay,) = default_space(Decayed)
+    assert (decay.low, decay.high) == (1e-5, 1.0)
 
 
 def test_method_may_name_its_own_space():

@@ -185,7 +185,7 @@ def draw(found: Calibration) -> "Figure":
         best, at = curve.outcome.curve.best()
         style = {"color": HARMONIC, "markerfacecolor": "white", "linestyle": "none"}
         over_gamma.plot([at], [best], marker="D", label="oracle H (test-tuned)", **style)
-        over_gamma.legend(frameon=False, fontsize=8, loc="upper right")
+        over_gamma.legend(frameon=False, fontsize=8, loc="best")
         marks = "".join(f", {mark.upper()}" for mark in curve.marks)
         over_gamma.set_title(f"rule {curve.rule}, epoch {curve.epoch}{marks}", fontsize=9)
     figure.suptitle(found.title, fontsize=10)

@@ -50,8 +50,10 @@ def draw_over_gamma(
     if gamma is not None:
         h = outcome.scores(gamma).h
         axes.axvline(gamma, color=CHOSEN, linewidth=0.9)
-        axes.annotate(f"{words}: H {h:.1f}", (gamma, 2), xytext=(4, 0),
-                      textcoords="offset points", fontsize=8, color=CHOSEN)  # fmt: skip
+        right = gamma > (low + high) / 2
+        axes.annotate(f"{words}: H {h:.1f}", (gamma, 2), xytext=(-4 if right else 4, 0),
+                      ha="right" if right else "left", textcoords="offset points", fontsize=8,
+                      color=CHOSEN)  # fmt: skip
     axes.set(xlabel=f"gamma ({unit})", ylabel="percent")
     axes.set(ylim=(0, None), xlim=(edges[0], edges[-1]))
     axes.legend(frameon=False, fontsize=8, loc="upper right")

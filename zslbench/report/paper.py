@@ -25,7 +25,8 @@ FONTS: dict[Any, Any] = {
     "font.size": 7.5,
     "axes.linewidth": 0.6,
     "hatch.linewidth": 0.6,
-    "pdf.fonttype": 42,
+    "pdf.fonttype": 42,  # TrueType: Type 3, the default, is refused by many venues
+    "text.parse_math": False,
 }
 DARK, MIDDLE, LIGHT = "#1a1a1a", "#7f7f7f", "#d4d4d4"
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9")
@@ -38,7 +39,8 @@ def write_paper_figures(board: Leaderboard, folder: Path) -> list[Path]:
     """Write every figure of every dataset as PDF and PNG; same rows, same bytes."""
     from matplotlib import rc_context
 
-    paths = []
+    paths: list[Path] = []
+    stems: set[str] = set()
     with rc_context(FONTS):
         for dataset, group in groupby(board.rows, key=lambda row: row.dataset):
             rows = list(group)
@@ -50,7 +52,10 @@ def write_paper_figures(board: Leaderboard, folder: Path) -> list[Path]:
                 "h_over_time": h_over_time(rows),
                 **({"inflation": inflation(inflations)} if inflations else {}),
             }
-            stem = re.sub(r"[^\w.=-]+", "_", dataset)
+            stem = re.sub(r"[^\w.=-]+", "_", dataset).strip(".")
+            while stem in stems:
+                stem += "_"
+            stems.add(stem)
             for name, figure in figures.items():
                 paths += write_figure(folder, f"{stem}_{name}", figure, DPI)
     return paths

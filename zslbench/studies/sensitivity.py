@@ -100,8 +100,9 @@ def sensitivity(
     points, failures = measure(jobs, plan.seeds, store, tick, engine)
     store.sync(again=True)
     if DEFAULTS not in points:
+        why = failures[0].error if failures else f"it cannot be read back now: {store.error}"
         raise ZslbenchError(
-            f"{centre.spec.method} fails at its defaults ({failures[0].error}): mend that first, "
+            f"{centre.spec.method} has nothing to show for its defaults ({why}). Mend that first, "
             "or set others with --set."
         )
     curves = tuple(_curve(axis, points) for axis in axes)

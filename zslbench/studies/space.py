@@ -64,7 +64,8 @@ def default_space(cls: type[Method], settings: Iterable[str] = ()) -> list[Param
     """Return the space a method declares: what it names in `swept`, or all but the lengths.
 
     What is set by the user or can have one value only is not searched. Where a logarithmic scale is
-    declared and the lowest value allowed is 0, the search starts at a thousandth of the highest.
+    declared and the lowest value allowed is 0, the search starts at a thousandth of the highest, or
+    at a tenth of the default where that is lower.
 
     Raises:
         ZslbenchError: If nothing is left to search.
@@ -90,6 +91,7 @@ def declared_range(config: type[MethodConfig], name: str) -> Parameter | None:
     log, whole = bool(extra["log"]), int in (info.annotation, *get_args(info.annotation))
     if log and low == 0:
         low = max(1.0, SMALLEST_SHARE * high) if whole else SMALLEST_SHARE * high
+        low = min(low, info.default / 10) if info.default else low
     return Parameter(name, low, high, log, whole, symbol=str(extra["symbol"]))
 
 

@@ -66,7 +66,7 @@ def _storage(journal: Path, url: str | None) -> "optuna.storages.BaseStorage":
     try:
         return storages.get_storage(_database(url))
     except Exception as error:  # what drivers raise is not of one kind
-        raise ZslbenchError(f"--storage {_shown(url)}: {_reason(error)}") from error
+        raise ZslbenchError(f"--storage {_shown(url)}: {_reason(url, error)}") from error
 
 
 def _database(url: str) -> "optuna.storages.RDBStorage":
@@ -94,9 +94,10 @@ def _shown(url: str) -> str:
         return url
 
 
-def _reason(error: Exception) -> str:
-    if "psycopg" in str(error) and isinstance(error.__cause__ or error, ImportError):
-        return "PostgreSQL needs a driver that is not installed: pip install 'zslbench[postgres]'."
+def _reason(url: str, error: Exception) -> str:
+    if isinstance(error, ImportError):
+        driver = "'zslbench[postgres]'" if url.startswith("postgresql") else "its driver"
+        return f"the driver of this database is not installed. Do pip install {driver}."
     what = str(error).strip().splitlines()[0]
     return (
         f"Optuna cannot use it ({what}). Name a database that can be reached from here, such as "

@@ -4,9 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from zslbench.engines import Engine
+from zslbench.errors import ZslbenchError
 from zslbench.execute import Job, failure_of
 from zslbench.method import Method
-from zslbench.records import Choice, Failure, Trial
+from zslbench.records import Failure, Trial
 from zslbench.registry import load_method
 from zslbench.run import Tick
 from zslbench.studies.search import SweepPlan
@@ -31,7 +32,8 @@ def tuning_space(cls: type[Method], settings: Collection[str] = ()) -> list[Para
             continue
         allowed = declared_range(cls.Config, name)
         if allowed is not None and info.default:
-            low, high = info.default / AROUND, min(info.default * AROUND, allowed.high)
+            low = max(info.default / AROUND, allowed.low)
+            high = min(info.default * AROUND, allowed.high)
             space[name] = replace(allowed, low=low, high=high, log=True)
     return list(space.values())
 
@@ -87,7 +89,11 @@ def _winner(base: Job, trials: int, store: Store, tick: Tick, engine: Engine | N
     job = plan.job(best[number])
     spec = job.spec.model_copy(update={"tuned": trials})
     tried = store.get("trial", plan.trial_key(number))
-    assert isinstance(tried, Trial) and isinstance(tried.choice, Choice)
+    if not isinstance(tried, Trial) or tried.choice is None:
+        raise ZslbenchError(
+            f"Trial {number} of the sweep {plan.name} cannot be read back now. "
+            "`zslbench doctor` says why; the same command goes on."
+        )
     if not store.has("choice", spec.choice_key):
         store.commit(tried.choice.model_copy(update={"key": spec.choice_key}))
     return replace(job, spec=spec)
