@@ -62,5 +62,5 @@ def _draw_side(axes: Any, places: Float, labels: Int, here: Bool, names: Sequenc
             facecolors="none" if hollow else [colour],
             edgecolors=[colour] if hollow else "black",
             linewidths=0.9 if hollow else 0.3,
-            label=shorten(names[label].replace("_", " "), 40),
+            label=shorten(names[label].replace("_", " "), 46),
         )
