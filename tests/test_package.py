@@ -12,6 +12,7 @@ HEAVY = {"torch", "timm", "mlflow", "optuna", "ray", "matplotlib", "pandas"}
 FORBIDDEN = {
     "records.py": {"metrics", "data", "protocol", "run", "tracking", "report", "studies", "cli"},
     "metrics.py": {"data", "protocol", "run", "tracking", "report", "studies", "cli"},
+    "control.py": {"data", "protocol", "run", "tracking", "report", "studies", "cli"},
     "stats.py": {"data", "protocol", "run", "tracking", "report", "studies", "cli"},
     "data": {"protocol", "run", "tracking", "report", "studies", "cli", "method"},
     "protocol": {"run", "tracking", "report", "studies", "cli", "execute"},

@@ -205,7 +205,8 @@ def _sources(
     if population == "new_classes" and n > 2:
         own = (_variance_parts(row, outcome, population) for row in placed - placed.mean(axis=0))
         twice = sum(part for parts in own for part, _ in parts) / (n * (n - 1))
-        of_seeds = max(0.0, of_seeds - twice)
+        held = sum(part for part, _ in units)
+        of_seeds = max(0.0, of_seeds - min(twice, held))
     return [units, [(of_seeds, n - 1.0)]]
 
 

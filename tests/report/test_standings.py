@@ -4,18 +4,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from zslbench.report.standings import standings
+from zslbench.report.standings import NAMED, standings
 
 
 def group(
     title, h, *, dataset="a", seeds=None, deterministic=False, cheat=False, rule="validation"
 ):
     """The runs of one row: H by seed, or one H of a method without chance."""
-    seeds = seeds or tuple(range(len(h)))
+    seeds, spec = seeds or tuple(range(len(h))), SimpleNamespace(tuned=0)
     return SimpleNamespace(
         rule=rule, title=title, data=(dataset, "digest"), h=list(h), seeds=seeds,
-        records=[SimpleNamespace(deterministic=deterministic, spec=SimpleNamespace(tuned=0))]
-        * len(h),
+        records=[SimpleNamespace(deterministic=deterministic, spec=spec)] * len(h),
         results=[SimpleNamespace(selected_on_test=cheat)] * len(h),
     )  # fmt: skip
 
@@ -96,3 +95,11 @@ def test_rules_stand_apart():
         *(group(name, [1, h], rule="last") for name, h in (("x", 2), ("y", 3))),
     ])]  # fmt: skip
     assert rules == ["validation", "validation", "last", "last"]
+
+
+@pytest.mark.parametrize("competitors", [NAMED, NAMED + 1])
+def test_opponents_are_named_one_by_one_only_where_they_are_few(competitors):
+    """Of hundreds of rows, pairs would be the bulk of every table."""
+    first, *_ = standings([group(f"m{n}", [n, n + 0.5]) for n in range(competitors)])
+    assert first.win_rate == 100
+    assert len(first.wins) == (NAMED - 1 if competitors == NAMED else 0)

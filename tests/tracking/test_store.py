@@ -1,5 +1,6 @@
 """The store: what MLflow shows of a record, and what readers get back, whatever went wrong."""
 
+import gc
 import json
 import shutil
 import socket
@@ -360,3 +361,14 @@ def test_corrupt_record_does_not_keep_others_from_being_uploaded(store, record):
     assert (report.left, report.error) == (1, None)
     assert len(shown(store, "choice")) == 1
     assert shown(store, "run") == []
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_reading_leaves_the_garbage_collector_as_it_was(before, tmp_path, tmp_path_factory):
+    store = new_store(tmp_path / "results", tmp_path_factory)
+    (gc.enable if before else gc.disable)()
+    try:
+        assert (store.runs(), store.ledger().total()) == ([], 0)
+        assert gc.isenabled() == before
+    finally:
+        gc.enable()

@@ -1,0 +1,48 @@
+"""Files beside a record: what is asked for is read, what cannot be read is named."""
+
+import numpy as np
+import pytest
+
+from zslbench import artifacts
+from zslbench.errors import DataError
+from zslbench.metrics import ScoreSummary, summarise
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    summaries = {epoch: summarise(rng.normal(size=(5, 4)), 2, 1.5) for epoch in (3, 11)}
+    artifacts.write_summaries(tmp_path, summaries)
+    labels = np.array([0, 1, 2, 3, 3])
+    artifacts.write_test(tmp_path, np.arange(5), np.arange(4), labels, 2, list("abcd"))
+    return tmp_path
+
+
+def test_one_epoch_reads_the_same_as_all(folder):
+    every = artifacts.read_summaries(folder)
+    assert list(every) == [3, 11]
+    for epoch, summary in every.items():
+        alone = artifacts.read_summary(folder, epoch)
+        assert alone.scale == summary.scale == 1.5
+        for name in ScoreSummary.ARRAYS:
+            assert np.array_equal(getattr(alone, name), getattr(summary, name))
+
+
+def test_an_epoch_that_was_not_kept_is_named(folder):
+    with pytest.raises(DataError, match=r"summaries.npz.*4/seen_class"):
+        artifacts.read_summary(folder, 4)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 half of one"])
+def test_files_that_are_no_archives_are_named(folder, content):
+    (folder / artifacts.TEST).write_bytes(content)
+    for read in (artifacts.read_test, artifacts.read_class_names):
+        with pytest.raises(DataError, match=r"test.npz"):
+            read(folder)
+
+
+def test_arrays_that_would_need_pickle_are_refused(folder):
+    objects = np.array([{"code": print}], dtype=object)
+    np.savez(folder / artifacts.TEST, labels=objects, seen=np.array([1]))
+    with pytest.raises(DataError, match=r"test.npz"):
+        artifacts.read_test(folder)
