@@ -13,8 +13,14 @@ from zslbench.conformance import CHECKS
 from zslbench.method import Method
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/suites.md", "docs/explain_and_submit.md",
-             "docs/regression.md")  # fmt: skip
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/suites.md",
+    "docs/explain_and_submit.md",
+    "docs/sensitivity.md",
+    "docs/regression.md",
+)
 
 
 def example_method():

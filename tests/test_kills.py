@@ -7,18 +7,15 @@ moments of their measured lifetime, from their first write on: before it, nothin
 import json
 import os
 import random
-import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
+from servers import PATIENCE, MlflowServer, running
 
 from zslbench.tracking import Store
 
@@ -27,7 +24,6 @@ pytestmark = pytest.mark.slow
 ZSLBENCH = Path(sys.executable).with_name("zslbench")
 SEEDS = (0, 1, 2, 3)
 KILLS = 20
-PATIENCE = 180.0
 CHANGES_BY_NATURE = ("seconds", "commits", "openings")
 
 
@@ -152,60 +148,12 @@ def test_four_processes_fill_one_leaderboard(undisturbed, new_study):
     study.check()
 
 
-class Server:
-    """`mlflow server`, light, that can be killed and started again on the same port."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.process = None
-
-    def start(self):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1",
-             "--port", str(self.port), "--workers", "1", "--serve-artifacts",
-             "--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}",
-             "--artifacts-destination", str(self.folder / "artifacts")],
-            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            cwd=self.folder, start_new_session=True,
-        )  # fmt: skip
-        began = time.monotonic()
-        while not self.answers():
-            assert self.process.poll() is None and time.monotonic() - began < PATIENCE
-            time.sleep(0.1)
-
-    def answers(self):
-        try:
-            with urlopen(f"{self.uri}/health", timeout=1) as answer:
-                return answer.status == 200
-        except (URLError, OSError):
-            return False
-
-    def stop(self):
-        """Kill the server with its workers."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-
-@contextmanager
-def running(server):
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
 @pytest.mark.parametrize("is_back_in_time", [True, False])
 def test_study_survives_a_server_that_goes_away_and_comes_back(
     undisturbed, new_study, tmp_path, is_back_in_time
 ):
     draw = random.Random(is_back_in_time)
-    with running(Server(tmp_path)) as server:
+    with running(MlflowServer(tmp_path)) as server:
         study = new_study("served", server.uri)
         process = study.start()
         time.sleep(draw.uniform(undisturbed.first_write, undisturbed.lifetime))

@@ -241,6 +241,16 @@ def test_counterparts_are_of_the_method_itself_on_its_dataset(method, dataset, c
     assert all(not each.published.variant for each in found)
 
 
+def test_a_row_called_as_a_published_variant_is_held_against_that():
+    ablated = row_of(method="svip", label="w/o JSD", settings={"lambda1": 0.0})
+    (found,) = verdicts(ablated)
+    assert found.published.variant == "w/o JSD"
+    assert not any("our settings" in text for text in found.obstacles)
+    (first, *_) = verdicts(row_of(method="svip", label="M = 10", settings={"M": 10}))
+    assert not first.published.variant
+    assert any("our settings are not the defaults (M=10)" in text for text in first.obstacles)
+
+
 def test_every_table_shows_paper_versus_ours_where_there_is_a_counterpart():
     from rich.console import Console
 

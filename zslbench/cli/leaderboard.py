@@ -73,6 +73,7 @@ def leaderboard(
       zslbench leaderboard --dataset plumage --jobs 2
 
       zslbench leaderboard --dataset CUB,AWA2,SUN --engine ray --address HOST:6379
+
       zslbench leaderboard --dataset CUB --data-root ~/data --methods eszsl,sae,ale --tune 50
 
       zslbench leaderboard

@@ -1,0 +1,36 @@
+"""What tests have done in other processes, which find it here by name."""
+
+import os
+import signal
+import time
+
+from zslbench.errors import DataError
+
+
+def greet(name, *, tick):
+    tick("greeting", 1, 1)
+    return f"hello {name}"
+
+
+def process(*, tick):
+    return os.getpid(), os.environ.get("OMP_NUM_THREADS"), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def refuse(*, tick):
+    raise DataError("att_splits.mat", "is broken", "Mend it.")
+
+
+def stumble(*, tick):
+    raise ArithmeticError("a mistake of ours")
+
+
+def die(*, tick):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep(path, *, tick):
+    """Write the process's number to a file, and stay."""
+    path.write_text(str(os.getpid()))
+    while True:
+        time.sleep(0.05)
+        tick("sleeping", 1, 2)

@@ -1,0 +1,118 @@
+"""Services that tests start and stop: MLflow's server, and PostgreSQL."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+PATIENCE = 600.0
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+class MlflowServer:
+    """`mlflow server`, light, that can be killed and started again on the same port."""
+
+    def __init__(self, folder, backend=None):
+        self.folder, self.port = folder, free_port()
+        self.backend = backend or f"sqlite:///{folder / 'server.db'}"
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1",
+             "--port", str(self.port), "--workers", "1", "--serve-artifacts",
+             "--backend-store-uri", self.backend,
+             "--artifacts-destination", str(self.folder / "artifacts")],
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd=self.folder, start_new_session=True,
+        )  # fmt: skip
+        began = time.monotonic()
+        while not self.answers():
+            assert self.process.poll() is None and time.monotonic() - began < PATIENCE
+            time.sleep(0.1)
+
+    def answers(self):
+        try:
+            with urlopen(f"{self.uri}/health", timeout=1) as answer:
+                return answer.status == 200
+        except (URLError, OSError):
+            return False
+
+    def stop(self):
+        """Kill the server with its workers."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def running(server):
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class Postgres:
+    """PostgreSQL on a private port, with its data in a folder that goes with it.
+
+    It refuses to run as root, and then runs as the user that its package brings.
+    """
+
+    def __init__(self):
+        self.bin, self.port = postgres_bin(), free_port()
+        self.as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+
+    def start(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="zslbench-postgres-"))
+        if self.as_user:
+            shutil.chown(self.folder, "postgres")
+        self._do("initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust", "-N")
+        settings = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        log = self.folder / "log"
+        self._do("pg_ctl", "-D", self.folder / "data", "-o", settings, "-l", log, "-w", "start")
+
+    def database(self, name):
+        """Make a database; return its URL."""
+        self._do("createdb", "-h", "127.0.0.1", "-p", self.port, "-U", "postgres", name)
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+
+    def stop(self):
+        self._do("pg_ctl", "-D", self.folder / "data", "-m", "immediate", "-w", "stop")
+        shutil.rmtree(self.folder)
+
+    def _do(self, program, *words):
+        subprocess.run(
+            [*self.as_user, self.bin / program, *map(str, words)],
+            check=True, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+
+def postgres_bin():
+    """Return the folder of PostgreSQL's programs; where it is absent the test is skipped."""
+    pytest.importorskip("psycopg", reason="psycopg is absent: pip install 'zslbench[postgres]'")
+    found = shutil.which("pg_ctl")
+    folders = [Path(found).resolve().parent] if found else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    if not folders:
+        pytest.skip("PostgreSQL is absent: apt-get install postgresql")
+    if os.geteuid() == 0 and not shutil.which("runuser"):
+        pytest.skip("PostgreSQL does not run as root, and there is no runuser")
+    return folders[0]
