@@ -87,6 +87,14 @@ FAULTS = (
         "self.classes[self.seen:][::-1])]",
     ),
     Change(
+        "the worst epoch and settings chosen", "zslbench/protocol/choice.py",
+        "int(np.argmax(ausuc))", "int(np.argmin(ausuc))",
+    ),
+    Change(
+        "items one row from their labels", "zslbench/data/types.py",
+        "inputs[items[wanted]]", "inputs[np.roll(items, 1)[wanted]]",
+    ),
+    Change(
         "targets of ESZSL against the sign", "zslbench_methods/eszsl.py",
         "by_class = 2 * by_class - by_class.sum(axis=0)",
         "by_class = by_class.sum(axis=0) - 2 * by_class",
