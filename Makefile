@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: install demo test test-slow bench clean
+.PHONY: install demo test test-slow bench bench-save bench-compare clean
 
 install: $(STAMP)
 
@@ -35,6 +35,16 @@ test-slow: install
 
 bench: install
 	$(BIN)/pytest benchmarks/speed -s
+
+SAVED = $$($(BIN)/python benchmarks/speed/compare.py --storage)
+
+bench-save: install
+	$(BIN)/pytest benchmarks/speed --benchmark-autosave --benchmark-storage=$(SAVED)
+
+bench-compare: install
+	mkdir -p .benchmarks
+	$(BIN)/pytest benchmarks/speed --benchmark-json=.benchmarks/now.json
+	$(BIN)/python benchmarks/speed/compare.py .benchmarks/now.json
 
 clean:
 	rm -rf $(VENV)

@@ -76,3 +76,9 @@ def tiny_root(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     write_tiny(root / "tiny")
     return root
+
+
+@pytest.fixture(scope="session")
+def baselines():
+    """The folder of this project's stored numbers."""
+    return Path(__file__).parents[1] / "results" / "baselines"

@@ -13,7 +13,14 @@ from zslbench.conformance import CHECKS
 from zslbench.method import Method
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/suites.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/suites.md",
+    "docs/explain_and_submit.md",
+    "docs/sensitivity.md",
+    "docs/regression.md",
+)
 
 
 def example_method():
@@ -39,11 +46,26 @@ def test_commands_in_documents_exist(document):
     known = typer.main.get_command(app).commands
     used = re.findall(r"zslbench ([a-z]+)(?: ([a-z]+))?", (ROOT / document).read_text())
     commands = {word for word, _ in used if word in known or not word.isidentifier()}
-    assert {"run", "data"} & commands
+    assert commands
     for word, second in re.findall(r"^(?:\.venv/bin/)?zslbench (\w+)(?: (\w+))?",
                                    (ROOT / document).read_text(), re.M):  # fmt: skip
         assert word in known
-        assert word != "data" or second in known["data"].commands
+        inner = getattr(known[word], "commands", None)
+        assert inner is None or second in inner
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_options_in_documents_exist(document):
+    """Of every command line that stands in a block of its own."""
+    import typer
+
+    known = typer.main.get_command(app).commands
+    text = (ROOT / document).read_text()
+    for word, rest in re.findall(r"^(?:\.venv/bin/)?zslbench (\w+)( .*)?$", text, re.M):
+        if word != "data":
+            parts = [known[word], *getattr(known[word], "commands", {}).values()]
+            taken = {option for p in parts for param in p.params for option in param.opts}
+            assert set(re.findall(r"--[\w-]+", rest)) <= taken
 
 
 def test_options_in_the_document_on_clusters_exist():

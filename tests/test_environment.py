@@ -10,6 +10,7 @@ from zslbench.environment import device_name, peak_memory_mib, restart_peak_memo
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can forget a peak")
 def test_the_peak_of_one_run_is_not_that_of_the_one_before():
+    restart_peak_memory()
     ballast = np.ones(40 * 2**20)
     high = peak_memory_mib()
     del ballast

@@ -57,6 +57,7 @@ CHANGES = {
     "precision": ("bfloat16", True, True),
     "tuning_worlds": (1, True, True),
     "rules": (("validation", "last", "published"), True, False),
+    "tuned": (20, True, True),
     "protocol_version": (SPEC.protocol_version + 1, True, True),
 }
 
@@ -185,7 +186,7 @@ def test_canonical_json_refuses_numbers_that_json_has_not(value):
         ("sed", 0),
         ("seed", -1),
         ("seed", 1.5),
-        ("tuning_worlds", 0),
+        ("tuning_worlds", -1),
         ("rules", ("test",)),
         ("config", None),
         ("backbone", {"name": "vit", "weights_digest": "feed", "exposure": "2k"}),

@@ -13,9 +13,13 @@ from scipy.stats import t as student_t
 from zslbench.control import permutation_control
 from zslbench.metrics import summarise
 from zslbench.seeding import generator
-from zslbench.stats import METRICS, interval, placements
+from zslbench.stats import METRICS, intervals, placements
 
 POPULATIONS = ("these_classes", "new_classes")
+
+
+def interval(outcomes, gammas, metric, population):
+    return intervals(outcomes, gammas)[metric][population]
 
 
 def half_width(found, metric="t1"):

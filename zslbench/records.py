@@ -76,6 +76,8 @@ class RunSpec(Record):
         tuning_worlds: How many tuning worlds the choice averages over; none for a submission.
         rules: The rules read off the run; `published` needs every epoch scored on test images,
             `submitted` is what comes with scores that someone else has made.
+        tuned: Of how many trials the config is the winner; 0: it is as its user or its method has
+            it. The two never share a table.
     """
 
     kind: ClassVar[str] = "run"
@@ -92,12 +94,15 @@ class RunSpec(Record):
     precision: str
     tuning_worlds: int = Field(default=3, ge=0)
     rules: tuple[RuleName, ...] = ("validation", "last")
+    tuned: int = Field(default=0, ge=0)
     protocol_version: int = PROTOCOL_VERSION
 
     def _identity(self) -> dict[str, Any]:
         identity = self.model_dump(mode="json", exclude={"dataset", "settings"})
         identity["backbone"].pop("exposure")
         identity["words"] = self.words and self.words.digest
+        if not self.tuned:
+            del identity["tuned"]
         return identity
 
     @property
@@ -303,6 +308,40 @@ class Trial(Record):
     steps: int
     choice: Choice | None = None
     error: str = ""
+    seconds: float
+    created: str = Field(default_factory=now)
+
+
+class Measurement(Record):
+    """One method in one tuning world, by one version of the code: what regression tests compare.
+
+    Attributes:
+        seed: Numbers the tuning world, and seeds the fit.
+        repeat: Other than 0: fitted in the same world from other random numbers.
+        code: The digest of all code and weights that measured it.
+        environment: Its `commit` is that of the code measured, `dirty` whether it was altered.
+        environment_digest: Of what numbers may depend on besides the code.
+    """
+
+    kind: ClassVar[str] = "measurement"
+
+    key: str
+    method: str
+    method_version: int
+    dataset: str
+    settings: dict[str, Any]
+    choice_key: str
+    data_digest: str
+    protocol_version: int
+    measure_version: int
+    seed: int
+    repeat: int
+    scores: Scores
+    epoch: int
+    gamma: float
+    code: str
+    environment: dict[str, str]
+    environment_digest: str
     seconds: float
     created: str = Field(default_factory=now)
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import expit, logit, stdtrit
 
 from zslbench.metrics import Float, Int, Outcome
@@ -103,31 +102,43 @@ def _between(shares: Float, means: Float) -> list[tuple[float, float]]:
     return [(float(n / (n - 1) * spread.sum()), n - 1.0)]
 
 
-def interval(
-    outcomes: Sequence[Outcome], gammas: Sequence[float], metric: Metric, population: Population
-) -> Interval:
-    """Return a metric's mean over seeds with its 95 % interval.
+def intervals(
+    outcomes: Sequence[Outcome], gammas: Sequence[float]
+) -> dict[Metric, dict[Population, Interval]]:
+    """Return every metric's mean over seeds with its 95 % intervals.
 
     The half-widths for images (or classes) and for seeds, each a t interval's, are added in
     quadrature: pooling their degrees of freedom (Welch and Satterthwaite) covers 87 to 93 % where
     three seeds differ much. The interval is laid on the logit scale, without which it covers 86 %
-    where U is near 6 %.
+    where U is near 6 %. Images are taken as drawn one by one: of several photos of one bird the
+    interval for these classes knows nothing, and is too narrow.
 
     Args:
         outcomes: One per seed, over the same images in the same order.
         gammas: One per seed, in the unit of the outcomes' margins.
-        metric: Which metric.
-        population: `these_classes` holds the classes fixed and lets images and seeds vary;
-            `new_classes` lets classes vary as well (a class's mean already carries the noise of
-            its images, so images are not resampled a second time).
+
+    Returns:
+        By metric and population: `these_classes` holds the classes fixed and lets images and seeds
+        vary; `new_classes` lets classes vary as well (a class's mean already carries the noise of
+        its images, so images are not resampled a second time).
     """
     readings = list(zip(outcomes, gammas, strict=True))
-    values, placed = _values(readings, metric), _placed(readings, metric)
-    half = _together(_sources(values, placed, outcomes[0], population), LEVEL)
+    scores = [outcome.scores(gamma) for outcome, gamma in readings]
+    found: dict[Metric, dict[Population, Interval]] = {}
+    for metric in METRICS:
+        values, placed = np.array([getattr(s, metric) for s in scores]), _placed(readings, metric)
+        found[metric] = {p: _interval(values, placed, outcomes[0], metric, p) for p in POPULATIONS}
+    return found
+
+
+def _interval(
+    values: Float, placed: Float, outcome: Outcome, metric: Metric, population: Population
+) -> Interval:
+    half = _together(_sources(values, placed, outcome, population), LEVEL)
     mean, top = float(np.mean(values)), 1.0 if metric == "ausuc" else 100.0
     if half == 0 and (np.isclose(mean, 0.0) or np.isclose(mean, top)):
         mean = round(mean / top) * top
-        half = top * _unseen_events(outcomes[0], metric, population)
+        half = top * _unseen_events(outcome, metric, population)
     low, high = _on_logit_scale(mean / top, half / top)
     return Interval(mean, min(top * low, mean), max(top * high, mean))
 
@@ -147,14 +158,14 @@ def paired(
     """Return by how much one method exceeds another on the same images and seeds.
 
     The placements of the same image are subtracted first, so that what both find easy or hard
-    cancels; otherwise as `interval`, but symmetric, since a difference has no bounds to respect
+    cancels; otherwise as `intervals`, but symmetric, since a difference has no bounds to respect
     near 0. p is the smallest level at which the interval excludes 0.
 
     Args:
         ours: One for each seed.
         theirs: Of the same seeds in the same order, over the same images.
         metric: Which metric.
-        population: As in `interval`.
+        population: As in `intervals`.
 
     Raises:
         ValueError: If the two were not scored on the same images and seeds.
@@ -204,6 +215,8 @@ def _together(parts: Sequence[Sequence[tuple[float, float]]], level: float) -> f
 
 def _p_value(distance: float, parts: Sequence[Sequence[tuple[float, float]]]) -> float:
     """Return the level, two-sided, whose interval just reaches 0."""
+    from scipy.optimize import brentq
+
     if _together(parts, LEVEL) == 0:
         return float(distance == 0)
     least = 1e-12

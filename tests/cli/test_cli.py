@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 COMMANDS = (
-    [], ["run"], ["leaderboard"], ["sweep"], ["sensitivity"], ["methods"], ["published"], ["ui"],
-    ["doctor"], ["calibrate"], ["sync"], ["data"], ["data", "list"], ["data", "describe"],
+    [], ["run"], ["leaderboard"], ["ablate"], ["sweep"], ["sensitivity"], ["methods"],
+    ["published"],
+    ["ui"], ["doctor"], ["calibrate"], ["sync"], ["data"], ["data", "list"], ["data", "describe"],
     ["data", "verify"], ["data", "prepare"], ["data", "sheet"], ["features"], ["data", "build"],
+    ["explain"], ["submit"],
 )  # fmt: skip
 
 

@@ -134,3 +134,21 @@ def test_svip_trains_on_real_photos(zslbench, real_data, tmp_path):
     )  # fmt: skip
     assert status == 0, err
     assert "RANDOM START" in out
+
+
+@pytest.mark.slow
+def test_svip_is_varied_as_in_its_figure(zslbench, photos, tmp_path):
+    status, out, err = zslbench(
+        "sensitivity", "svip", "--dataset", "birds", "--data-root", photos, "--images",
+        tmp_path / "photos", "--backbone", BACKBONE, "--words", "random", "--worlds", 1,
+        "--seeds", 0, "--set", "epochs=1", "--set", "batch_size=16", "--grid", "M=10,48",
+        "--parameters", "lambda1", "--results", tmp_path / "r", "--json",
+    )  # fmt: skip
+    assert status == 0, err
+    lambda1, m = json.loads(out)["curves"]
+    assert [point["value"] for point in lambda1["points"]] == [0.1, 0.3, 1.0, 5.0]
+    assert [point["value"] for point in m["points"]] == [10, 40, 48]
+    assert (lambda1["optimum"], m["optimum"]) == (1.0, 40)
+    page = next((tmp_path / "r" / "sensitivity").glob("*.md")).read_text()
+    assert "40 (default, paper's best)" in page
+    assert "RANDOM WORD VECTORS" in page

@@ -2,6 +2,12 @@
 
 import csv
 import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -138,3 +144,54 @@ def test_value_that_fails_is_told_and_ends_in_1(study, monkeypatch):
     assert err.count("failed: sae on tiny") == 2
     (curve,) = json.loads(out)["curves"]
     assert 7 not in [point["value"] for point in curve["points"]]
+
+
+class Killed:
+    """`zslbench sensitivity` in processes of its own, on one results folder."""
+
+    def __init__(self, data_root, results, *words):
+        self.command = [
+            Path(sys.executable).with_name("zslbench"), "sensitivity", "ale", *STUDY,
+            "--data-root", data_root, "--results", results, "--set", "lr=1", "--set", "epochs=6",
+            "--grid", "margin=0.1,0.5,1,5", "--json", *words,
+        ]  # fmt: skip
+        self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.environment.pop("MLFLOW_TRACKING_URI", None)
+
+    def start(self):
+        return subprocess.Popen(
+            self.command, env=self.environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def report(self):
+        process, began = self.start(), time.monotonic()
+        out, err = process.communicate()
+        assert process.returncode == 0, err
+        return json.loads(out), time.monotonic() - began
+
+
+@pytest.mark.slow
+def test_study_killed_at_random_moments_ends_with_the_same_report(tiny_root, tmp_path):
+    expected, lasted = Killed(tiny_root, tmp_path / "undisturbed").report()
+    draw, kills = random.Random(0), 0
+    killed = Killed(tiny_root, tmp_path / "killed")
+    for _ in range(5):
+        process = killed.start()
+        time.sleep(draw.uniform(0.2, 0.9) * lasted)
+        kills += process.poll() is None
+        process.kill()
+        process.communicate()
+    assert kills
+    assert killed.report()[0] == expected
+    store = Store(tmp_path / "killed")
+    assert store.sync().left == 0
+    assert store.ledger().total() == 0
+    assert not list((tmp_path / "killed" / "checkpoints").glob("*/*"))
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds(tiny_root, tmp_path):
+    alone, _ = Killed(tiny_root, tmp_path / "alone").report()
+    together, _ = Killed(tiny_root, tmp_path / "together", "--jobs", "2").report()
+    assert together == alone

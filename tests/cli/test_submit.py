@@ -1,6 +1,8 @@
 """`zslbench submit` as a user meets it."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,12 +168,38 @@ def test_a_name_that_no_table_can_show_is_refused(submit, fill, name, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_a_submission_cannot_be_explained(zslbench, submit, fill, store):
+def test_a_submission_can_be_calibrated_but_not_explained(zslbench, submit, fill, store):
     submit(fill(), "--name", "Mine")
     (run,) = store.runs()
     status, _, err = zslbench("explain", run.record.key[:12], "--results", store.results)
     assert status == 2
     assert "nothing can be fitted again" in err
+    words = ("calibrate", run.record.key[:12], "--results", store.results)
+    status, out, err = zslbench(*words)
+    assert status == 0, err
+    assert "submitted" in out
+
+
+def test_the_documented_way_works(zslbench, tiny_root, store, tmp_path, monkeypatch):
+    """Every block under "Your own scores", in order; CUB is the tiny dataset, scores are drawn."""
+    text = (Path(__file__).parents[2] / "docs" / "explain_and_submit.md").read_text()
+    _, _, text = text.partition("## Your own scores")
+    blocks = re.findall(r"^```(\w*)\n(.*?)```", text, re.M | re.S)
+    assert [kind for kind, _ in blocks] == ["", "python", ""]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ZSLBENCH_RESULTS", str(store.results))
+    for kind, block in blocks:
+        if kind == "python":
+            exec(block, {"my_scores": drawn_scores})
+        else:
+            words = block.replace("CUB", "tiny").replace("~/data", str(tiny_root)).split()
+            status, out, err = zslbench(*words[1:])
+            assert status == 0, err
+    assert "external:MyViT" in out
+
+
+def drawn_scores(items, classes):
+    return np.random.default_rng(0).random((len(items), len(classes)))
 
 
 def test_photos_are_not_needed_to_submit(zslbench, real_data, tmp_path):

@@ -69,11 +69,16 @@ def test_svip_losses_equal_the_equations(svip):
 
 @pytest.mark.parametrize("target", ["topm", "minmax", "rank"])
 def test_svip_gradients_flow_where_the_paper_puts_them_and_nowhere_else(target):
-    """L_patch: the classifier and the patch embedding it reads. The others: all but the former."""
+    """L_patch: the classifier and the patch embedding it reads. The others: all but the former.
+
+    With one slot the bias of e shifts all channels alike, which every layer norm takes away:
+    whether rounding leaves it a gradient is not asked.
+    """
     world = toy_for(SVIP)
     model = SVIP(SVIP.Config(M=30, target=target), 0)
     model.setup(world.train_set(SVIP))
-    names = {n for n, _ in model.network.named_parameters()}
+    shift = {"attributes_to_slots.bias"}
+    names = {n for n, _ in model.network.named_parameters()} - shift
     classifier = {n for n in names if n.startswith("patch_classifier.")}
     embedding = {n for n in names if ".patch_embed." in n}
     expected = {
@@ -88,7 +93,8 @@ def test_svip_gradients_flow_where_the_paper_puts_them_and_nowhere_else(target):
         model.network.zero_grad()
         model.losses(images, torch.tensor([0, 1, 2, 3]), table)[term].backward()
         parameters = model.network.named_parameters()
-        assert {n for n, p in parameters if p.grad is not None and p.grad.any()} == reached, term
+        moved = {n for n, p in parameters if p.grad is not None and p.grad.any()}
+        assert moved - shift == reached, term
     assert not model.network.words.requires_grad
 
 

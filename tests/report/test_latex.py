@@ -1,6 +1,8 @@
 """The LaTeX table: names print as they are; the best is bold, the second underlined."""
 
 import re
+import shutil
+import subprocess
 from collections import Counter
 from dataclasses import replace
 
@@ -96,3 +98,46 @@ def test_every_value_carries_both_intervals(row):
     text = as_latex(Leaderboard([row]))
     assert len(re.findall(r"\\zslcell\{\S+\}\{\S+, \S+\}\{\S+, \S+\}", text)) == 5
     assert text.count("{") == text.count("}")
+
+
+DOCUMENT = r"""\documentclass{article}
+\usepackage{booktabs}
+\begin{document}
+\input{leaderboard}
+\end{document}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("means_alone", [False, True])
+def test_latex_compiles_whatever_names_there_are(row, tmp_path, means_alone):
+    """Nothing is undefined, and the names are in the page as they are."""
+    if shutil.which("pdflatex") is None:
+        pytest.skip("no pdflatex on this machine: the table is not compiled")
+    hostile = '[a_b%c & d#e] $x$ {y} ~^\\ <i>| 100% "q" é'
+    rows = [with_h(row, h, method=hostile, dataset=hostile, marks=(hostile,)) for h in (50.0, 40.0)]
+    rows.append(replace(row, label="w/o x_1 & 50 % #", marks=("selected on test",)))
+    board = Leaderboard(rows, title=hostile, planned=9, missing=6)
+    (tmp_path / "leaderboard.tex").write_text(as_latex(board))
+    alone = r"\newcommand{\zslcell}[3]{#1}" if means_alone else ""
+    (tmp_path / "paper.tex").write_text(DOCUMENT.replace(r"\input", alone + r"\input"))
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace",
+                          check=False)  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "paper.pdf").stat().st_size > 10_000
+    assert "undefined" not in (tmp_path / "paper.log").read_text(errors="replace")
+
+
+def test_title_stands_in_the_table_of_a_suite_and_of_a_partial_one(row):
+    assert "PARTIAL" not in as_latex(Leaderboard([row], planned=1))
+    assert "Leaderboard" not in as_latex(Leaderboard([row], planned=1))
+    assert "{SVIP \\& Co} \\\\" in as_latex(Leaderboard([row], title="SVIP & Co", planned=1))
+    assert "(PARTIAL: 2 of 3 runs are missing)} \\\\" in as_latex(
+        Leaderboard([row], planned=3, missing=2)
+    )
+
+
+def test_row_is_called_as_its_suite_does(row):
+    text = as_latex(Leaderboard([replace(row, label="w/o JSD")]))
+    assert "{w/o JSD}" in text

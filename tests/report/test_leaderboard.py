@@ -3,20 +3,23 @@
 import csv
 import io
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from boards import RULES, stored_run
+from boards import RULES, changed, stored_run
 from outcomes import random_outcome
 
 from zslbench.artifacts import read_class_names, read_test
+from zslbench.errors import ZslbenchError
 from zslbench.method import PublishedRule
 from zslbench.metrics import harmonic_mean
 from zslbench.report.evidence import POINTS, mean_curve
 from zslbench.report.leaderboard import Leaderboard, build_leaderboard
 from zslbench.report.render import as_csv, as_json, as_markdown, as_terminal
+from zslbench.stats import Interval
 from zslbench_methods.eszsl import ESZSL
 
 
@@ -184,3 +187,57 @@ def test_classes_are_named_and_runs_stored_without_names_are_numbered(stored, tm
 
 def test_json_leaves_the_evidence_out(stored):
     assert all("evidence" not in row for row in as_json(board_of(stored))["rows"])
+
+
+def raw_title(stored):
+    return next(row.title for row in rows_of(stored) if row.settings)
+
+
+def test_reference_is_a_row_by_its_title_before_a_method(stored):
+    title = raw_title(stored)
+    (by_title,) = build_leaderboard(stored, Counter(), reference=title).comparisons
+    assert (by_title.method, by_title.reference) == ("eszsl", title)
+    (by_default,) = build_leaderboard(stored, Counter(), reference="eszsl").comparisons
+    assert (by_default.method, by_default.reference) == (title, "eszsl")
+
+
+def test_method_with_several_rows_is_no_reference(stored):
+    labels = {run.record.spec.choice_key: f"row {len(run.record.spec.settings)}" for run in stored}
+    with pytest.raises(ZslbenchError, match="2 configs of it were run on"):
+        build_leaderboard([*stored, changed(stored[0], method="other")], Counter(),
+                          reference="eszsl", labels=labels)  # fmt: skip
+
+
+def test_same_labels_under_other_pictures_are_other_data(stored):
+    """Test labels of two drawings may be the same: rows are paired within a dataset."""
+    elsewhere = [changed(run, dataset="elsewhere", data_digest="other") for run in stored]
+    title = raw_title(stored)
+    board = build_leaderboard([*stored, *elsewhere], Counter(), reference=title)
+    assert sorted(c.dataset for c in board.comparisons) == ["elsewhere", "toy"]
+    assert {standing.datasets for standing in board.standings} == {2}
+
+
+def test_rows_are_called_as_their_suite_does(stored):
+    labels = {run.record.spec.choice_key: "full" for run in stored if not run.record.spec.settings}
+    board = build_leaderboard(stored, Counter(), labels=labels)
+    names = {row.title: row.configured for row in board.rows}
+    assert names["full"] == "eszsl"
+    text = as_markdown(board)
+    assert "| full<br>rule validation" in text
+    assert re.search(r"\* full: .*; eszsl; |\* full: eszsl; ", text)
+    assert {line["label"] for line in csv.DictReader(io.StringIO(as_csv(board)))} == {"full", ""}
+
+
+def test_partial_table_says_so_in_its_title(stored):
+    board = replace(board_of(stored), title="Some <table>", planned=9, missing=2)
+    assert as_markdown(board).startswith("# Some &lt;table> (PARTIAL: 2 of 9 runs are missing)\n")
+
+
+def test_unbounded_interval_is_null_in_json(stored):
+    board = board_of(stored)
+    intervals = {**board.rows[0].intervals, "h": {"these_classes": Interval(1.0, -np.inf, np.inf)}}
+    document = as_json(Leaderboard([replace(board.rows[0], intervals=intervals)]))
+    json.dumps(document, allow_nan=False)
+    assert document["rows"][0]["intervals"]["h"]["these_classes"] == {
+        "mean": 1.0, "low": None, "high": None,
+    }  # fmt: skip

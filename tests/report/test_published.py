@@ -13,13 +13,14 @@ from typing import get_args
 
 import pytest
 
+from zslbench.control import Control
 from zslbench.records import Exposure
 from zslbench.report.cells import other_grids
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.report.published import Selected, check, fold, parse, read_published
 from zslbench.report.render import as_markdown, as_terminal
 from zslbench.report.verdicts import TEST_IMAGES, verdict, verdicts
-from zslbench.stats import METRICS, Control, Interval
+from zslbench.stats import METRICS, Interval
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "results" / "published.csv"
@@ -238,6 +239,16 @@ def test_counterparts_are_of_the_method_itself_on_its_dataset(method, dataset, c
     found = verdicts(row_of(method=method, dataset=dataset))
     assert len(found) == count
     assert all(not each.published.variant for each in found)
+
+
+def test_a_row_called_as_a_published_variant_is_held_against_that():
+    ablated = row_of(method="svip", label="w/o JSD", settings={"lambda1": 0.0})
+    (found,) = verdicts(ablated)
+    assert found.published.variant == "w/o JSD"
+    assert not any("our settings" in text for text in found.obstacles)
+    (first, *_) = verdicts(row_of(method="svip", label="M = 10", settings={"M": 10}))
+    assert not first.published.variant
+    assert any("our settings are not the defaults (M=10)" in text for text in first.obstacles)
 
 
 def test_every_table_shows_paper_versus_ours_where_there_is_a_counterpart():

@@ -7,6 +7,7 @@ import typer
 
 from zslbench.cli import (
     ablate,
+    baseline,
     calibrate,
     data,
     doctor,
@@ -15,6 +16,7 @@ from zslbench.cli import (
     leaderboard,
     methods,
     published,
+    regress,
     run,
     sensitivity,
     submit,
@@ -48,6 +50,8 @@ app.command()(features.features)
 app.command()(ui.ui)
 app.command()(doctor.doctor)
 app.command()(sync.sync)
+app.command()(regress.regress)
+app.add_typer(baseline.app, name="baseline")
 app.add_typer(data.app, name="data")
 
 

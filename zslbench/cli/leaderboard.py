@@ -1,5 +1,6 @@
 """`zslbench leaderboard`: run what is missing, print the table, write it."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -31,12 +32,23 @@ def leaderboard(
     worlds: opt.TableWorlds = None,
     rules: opt.TableRules = None,
     resplit: opt.Resplit = False,
+    tune: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Search every method's own space, learning rate and weight decay included, "
+            "with so many trials in the tuning worlds, and run the winners: a table of its own.",
+        ),
+    ] = 0,
     plan: opt.Plan = False,
     retry: opt.Retry = False,
     jobs: opt.Jobs = None,
     engine: opt.EngineName = "local",
     address: opt.Address = None,
     results: opt.Results = opt.RESULTS,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for figures for papers, PDF and PNG.")
+    ] = None,
     json: opt.Json = False,
 ) -> None:
     """Run what is missing, print the leaderboard, write results/leaderboard.{md,csv,json,html,tex}.
@@ -62,11 +74,15 @@ def leaderboard(
 
       zslbench leaderboard --dataset CUB,AWA2,SUN --engine ray --address HOST:6379
 
+      zslbench leaderboard --dataset CUB --data-root ~/data --methods eszsl,sae,ale --tune 50
+
       zslbench leaderboard
+
+      zslbench leaderboard --figures paper/figures
     """
     from zslbench.cli.plan import show_plan
     from zslbench.cli.table import make, options_table, suite_table
-    from zslbench.cli.work import print_leaderboard, tracked, write_leaderboard
+    from zslbench.cli.work import draw_leaderboard, print_leaderboard, tracked, write_leaderboard
     from zslbench.errors import ZslbenchError
 
     common: dict[str, Any] = {
@@ -80,16 +96,24 @@ def leaderboard(
         table = suite_table(suite, dataset=dataset, **common)
     elif dataset is not None:
         table = options_table(methods=methods, dataset=dataset, **common)
+    elif tune:
+        raise ZslbenchError("--tune: name a suite, or datasets with --dataset.")
     elif plan:
         raise ZslbenchError("--plan: name a suite, or datasets with --dataset.")
     else:
         board = tracked(results, opt.parse_list(rules or "validation"), reference)
         write_leaderboard(board, results)
+        draw_leaderboard(board, figures)
         print_leaderboard(board, json=json)
         raise typer.Exit(0)
+    if plan and tune:
+        raise ZslbenchError("--plan cannot tell what --tune will find: leave one of the two out.")
     if plan:
         show_plan(table, results, retry=retry, json=json)
         raise typer.Exit(0)
-    board, report = make(table, results, retry=retry, jobs=jobs, engine=engine, address=address)
+    board, report = make(
+        table, results, retry=retry, tune=tune, jobs=jobs, engine=engine, address=address
+    )
+    draw_leaderboard(board, figures)
     print_leaderboard(board, json=json)
     raise typer.Exit(1 if report.failures or report.unreadable > 0 else 0)

@@ -25,7 +25,7 @@ def submit(
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
-    """Score a matrix that you bring: scores [n, C] of the test items over all classes.
+    """Score a matrix that you bring: a score for each test item and each class.
 
     The template holds `items` (test items, numbered as in res101.mat from 0) and `classes` (seen
     ones first), whose order is checked, `scores` to fill in, and `gamma` (0), subtracted from the

@@ -69,8 +69,9 @@ def sweep(
     """Search settings by mean H in the tuning worlds; look again at the best; test the winner.
 
     Trial 0 is the method's defaults. No trial sees the test classes. A sweep that was stopped goes
-    on with the same command, and does only what is missing to reach --trials. Exit status 1 if
-    there is no winner, or its test failed.
+    on with the same command, and does only what is missing to reach --trials. The report, all
+    trials, importances and H over pairs of settings go to results/sweeps/. Exit status 1 if there
+    is no winner, or its test failed.
 
     Examples:
       zslbench sweep svip --trials 40 --pruner median
@@ -87,11 +88,12 @@ def sweep(
 
       zslbench sweep svip --set epochs=6 --worlds 1 --trials 12 --no-test --json
     """
-    from zslbench.cli.output import Display, print_json, print_parts
+    from zslbench.cli.output import Display, print_json, print_parts, say
     from zslbench.cli.work import check_writable
     from zslbench.data.load import DataRequest
     from zslbench.engines import open_engine
     from zslbench.report.sweep import as_json, as_terminal
+    from zslbench.report.sweep_files import write_sweep
     from zslbench.studies.sweep import sweep as search
     from zslbench.tracking import Store
 
@@ -116,10 +118,12 @@ def sweep(
         _tell(found, store)
         with store.lock(f"sweep-{plan.name}-end"):  # of several shells one looks again and tests
             report = _report(plan, store, found, top, test, display)
+    written = write_sweep(report, results / "sweeps")
     if json:
         print_json(as_json(report))
     else:
         print_parts(as_terminal(report))
+    say(f"written: {', '.join(map(str, written))}")
     raise typer.Exit(0 if report.winner and (report.winner.test or not test) else 1)
 
 
@@ -171,7 +175,7 @@ def _report(
     plan: "SweepPlan", store: "Store", found: "Swept", top: int, test: bool, display: "Display"
 ) -> "SweepReport":
     """Look again at the best trials, test the winner, and put it all together."""
-    from zslbench.report.sweep import SweepReport, TrialRow, count_states
+    from zslbench.report.sweep import SweepReport, TrialRow, Tried, count_states
     from zslbench.studies.trials import look_again
 
     ranked = found.best()
@@ -187,6 +191,9 @@ def _report(
         best=rows[: max(top, SHOWN)],
         defaults=next((row for row in rows if row.number == 0), None),
         importances=found.importances,
+        fanova=found.fanova,
+        trials=tuple(Tried(t.number, t.state, t.value, t.params) for t in found.trials),
+        log=frozenset(parameter.name for parameter in plan.space if parameter.log),
         winner=_winner(plan, store, first[0], test, display) if first else None,
     )
 

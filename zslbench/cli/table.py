@@ -109,6 +109,7 @@ def make(
     results: Path,
     *,
     retry: bool,
+    tune: int = 0,
     jobs: int | None,
     engine: str,
     address: str | None,
@@ -124,11 +125,13 @@ def make(
         results=results,
         reference=table.reference or None,
         retry=retry,
+        tune=tune,
         jobs=jobs,
         engine=engine,
         address=address,
     )
     board = replace(board, title=table.title, about=table.about)
-    write_leaderboard(board, results, table.name)
-    say(f"written: {results / table.name}.{{md,csv,json,html,tex}}")
+    name = f"{table.name}-tuned" if tune else table.name
+    write_leaderboard(board, results, name)
+    say(f"written: {results / name}.{{md,csv,json,html,tex}}")
     return board, report

@@ -21,6 +21,7 @@ from zslbench.report.page import as_page
 from zslbench.report.render import as_csv, as_json, as_markdown, as_terminal
 from zslbench.studies.plan import Entry, plan
 from zslbench.studies.status import status_of
+from zslbench.studies.tune import tuned
 from zslbench.tracking import Store
 
 
@@ -38,6 +39,7 @@ def work(
     engine: str = "local",
     address: str | None = None,
     retry: bool = True,
+    tune: int = 0,
 ) -> tuple[Leaderboard, Report]:
     """Run what is missing of a plan; return the plan's leaderboard and what became of it.
 
@@ -54,6 +56,7 @@ def work(
         engine: Its name.
         address: Of a Ray cluster.
         retry: Whether to run what failed before; otherwise it is told as failed.
+        tune: Trials to search each config with, whose winner is run in its place; 0: none.
     """
     checked = check_rules(rules)
     check_writable(results)
@@ -63,9 +66,12 @@ def work(
         known_by = {name for job in planned for name in _names(job.label, job.spec)}
         if reference and reference not in known_by:
             raise unknown("reference among these runs", reference, known_by)
+        untuned: list[Failure] = []
+        if tune:
+            planned, untuned = tuned(planned, tune, store, display.tick, opened)
         known = {} if retry else status_of(planned, store).failed
         report = execute([j for j in planned if j.spec.key not in known], store, engine=opened)
-    report.failures[:0] = known.values()
+    report.failures[:0] = [*known.values(), *untuned]
     tell(report, store)
     if known:
         say(f"{len(known)} failed before and were left alone: --retry runs them again")
@@ -134,7 +140,7 @@ def _board(
 
 def _names(label: str, spec: RunSpec) -> tuple[str, str]:
     """Return what a row of a table may be called: its title, and its method."""
-    return label or title_of(spec.method, spec.settings), spec.method
+    return label or title_of(spec.method, spec.settings, spec.tuned), spec.method
 
 
 def tracked(results: Path, rules: Sequence[str], reference: str | None = None) -> Leaderboard:
@@ -197,6 +203,14 @@ def print_leaderboard(board: Leaderboard, *, json: bool) -> None:
         print_json(as_json(board))
     elif board.rows:
         print_parts(as_terminal(board))
+
+
+def draw_leaderboard(board: Leaderboard, folder: Path | None) -> None:
+    """Write its figures for papers, where a folder is named."""
+    if folder:
+        from zslbench.report.paper import write_paper_figures
+
+        say(f"{len(write_paper_figures(board, folder))} figures for papers are in {folder}")
 
 
 def write_leaderboard(board: Leaderboard, results: Path, name: str = "leaderboard") -> None:

@@ -10,7 +10,7 @@ from zslbench.report.cells import NAMES, number
 from zslbench.report.figures import HARMONIC, draw_over_gamma, draw_plane
 from zslbench.report.files import csv_text
 from zslbench.report.groups import title_of
-from zslbench.stats import METRICS, Interval, Metric, interval
+from zslbench.stats import METRICS, Interval, Metric, intervals
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +61,8 @@ class Curve:
     def intervals(self) -> dict[Metric, Interval]:
         """Each metric at the chosen gamma, or at 0."""
         gamma = self.gamma or 0.0
-        return {m: interval([self.outcome], [gamma], m, "these_classes") for m in METRICS}
+        found = intervals([self.outcome], [gamma])
+        return {metric: found[metric]["these_classes"] for metric in METRICS}
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Calibration:
     def title(self) -> str:
         """The run, in words."""
         spec = self.record.spec
-        name = title_of(spec.method, spec.settings)
+        name = title_of(spec.method, spec.settings, spec.tuned)
         return f"{name} on {spec.dataset}, seed {spec.seed}, gamma on {SCALES[self.space]}"
 
     @property

@@ -155,11 +155,15 @@ def _standings_grid(found: Sequence[Standing]) -> Grid:
         [
             f"{s.method}\nrule {s.rule}; datasets: {s.datasets}",
             "-" if s.mean_rank is None else f"{s.mean_rank:.2f}",
-            f"{s.win_rate:.0f}\n{', '.join(f'{name} {win:.0f}' for name, win in s.wins.items())}",
+            "\n".join([f"{s.win_rate:.0f}", *([_beaten(s)] if s.wins else [])]),
         ]
         for s in found
     ]
     return Grid("win rates and ranks", ("method", "mean rank", "win rate"), rows, STANDING_NOTE)
+
+
+def _beaten(standing: Standing) -> str:
+    return ", ".join(f"{name} {win:.0f}" for name, win in standing.wins.items())
 
 
 def _inflation_grid(rows: Sequence[Inflated]) -> Grid:

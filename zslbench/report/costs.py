@@ -44,7 +44,7 @@ def cost(rows: Sequence[tuple[int, Row]], by: Cost, shapes: dict[str, int]) -> s
     ]
     parts.reverse()  # what was selected on test comes last in the table, and below the rest here
     parts += _labels([row.name for _, row in rows], x, y)
-    return frame.figure(f"H over {by.title.lower()}, on {rows[0][1].dataset}", parts)
+    return frame.figure(f"H over {by.title.lower()}, on {rows[0][1].table}", parts)
 
 
 def _point(

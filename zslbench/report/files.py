@@ -18,7 +18,7 @@ def write_text(path: Path, text: str) -> None:
     _write(path, text.encode())
 
 
-def write_figure(folder: Path, name: str, figure: "Figure") -> list[Path]:
+def write_figure(folder: Path, name: str, figure: "Figure", dpi: int = DPI) -> list[Path]:
     """Write a figure as PNG and PDF; the same figure gives the same bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -26,7 +26,7 @@ def write_figure(folder: Path, name: str, figure: "Figure") -> list[Path]:
     paths = []
     for kind, metadata in (("png", {}), ("pdf", {"CreationDate": None})):
         out = io.BytesIO()
-        figure.savefig(out, format=kind, dpi=DPI, metadata=metadata)
+        figure.savefig(out, format=kind, dpi=dpi, metadata=metadata)
         paths.append(folder / f"{name}.{kind}")
         _write(paths[-1], out.getvalue())
     return paths

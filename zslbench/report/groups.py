@@ -29,7 +29,7 @@ class Group:
     def title(self) -> str:
         """What a suite calls it, or the method, with what differs from its defaults."""
         spec = self.records[0].spec
-        return self.label or title_of(spec.method, spec.settings)
+        return self.label or title_of(spec.method, spec.settings, spec.tuned)
 
     @cached_property
     def records(self) -> list[RunRecord]:
@@ -78,11 +78,10 @@ class Group:
             for summary, result in zip(self.summaries, self.results, strict=True)
         ]
 
-    @cached_property
+    @property
     def h(self) -> list[float]:
         """H of each seed."""
-        pairs = zip(self.outcomes, self.gammas, strict=True)
-        return [outcome.scores(gamma).h for outcome, gamma in pairs]
+        return [result.scores.h for result in self.results]
 
     @property
     def trajectories(self) -> list[dict[int, Outcome]]:
@@ -103,8 +102,10 @@ class Group:
         return tuple(record.spec.seed for record in self.records)
 
 
-def title_of(method: str, settings: Mapping[str, Any]) -> str:
-    """Return a method's name with what differs from its defaults."""
+def title_of(method: str, settings: Mapping[str, Any], tuned: int = 0) -> str:
+    """Return a method's name with what differs from its defaults; or that it was tuned."""
+    if tuned:
+        return f"{method} (tuned)"
     pairs = ", ".join(f"{key}={value}" for key, value in settings.items())
     return f"{method} ({pairs})" if pairs else method
 

@@ -57,7 +57,7 @@ def escape(text: str) -> str:
 
 def _block(row: Row) -> tuple[str, str, int, str]:
     order = typing.get_args(RuleName).index(row.rule)
-    return row.dataset.casefold(), row.dataset, order, row.rule
+    return row.table.casefold(), row.table, order, row.rule
 
 
 def _signs(rows: Sequence[Row]) -> dict[str, str]:

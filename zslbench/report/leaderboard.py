@@ -3,7 +3,7 @@
 import typing
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -17,12 +17,10 @@ from zslbench.report.inflated import Inflated, inflated
 from zslbench.report.paired import Comparison, compare
 from zslbench.report.standings import Standing, standings
 from zslbench.stats import (
-    METRICS,
-    POPULATIONS,
     Interval,
     Metric,
     Population,
-    interval,
+    intervals,
     over_seeds,
 )
 from zslbench.tracking import Stored
@@ -49,6 +47,7 @@ class Row:
         openings: How often this method has looked at these test labels, ever.
         marks: What a reader must know before comparing.
         evidence: What stands behind the numbers; no part of `leaderboard.json`.
+        tuned: Of how many trials its config is the winner; 0: it was not tuned.
     """
 
     dataset: str
@@ -74,6 +73,7 @@ class Row:
     test_images: tuple[int, int]
     localisation: dict[str, Interval]
     evidence: Evidence = field(repr=False, compare=False)
+    tuned: int = 0
 
     @property
     def title(self) -> str:
@@ -87,8 +87,13 @@ class Row:
 
     @property
     def configured(self) -> str:
-        """The method, with what differs from its defaults."""
-        return title_of(self.method, self.settings)
+        """The method, with what differs from its defaults; or that it was tuned."""
+        return title_of(self.method, self.settings, self.tuned)
+
+    @property
+    def table(self) -> str:
+        """What it may be compared in: its dataset; tuned rows keep to themselves."""
+        return f"{self.dataset}, tuned with {self.tuned} trials" if self.tuned else self.dataset
 
     @property
     def selected_on_test(self) -> bool:
@@ -177,7 +182,8 @@ def build_leaderboard(
     Raises:
         ZslbenchError: If no run is the reference's.
     """
-    found = [(_row(group, ledger), group) for group in group_runs(stored, rules, labels)]
+    # Rows are read off copies: what these have in memory goes with them.
+    found = [(_row(replace(g), ledger), g) for g in group_runs(stored, rules, labels)]
     found.sort(key=lambda pair: _order(pair[0]))
     rows, groups = [row for row, _ in found], [group for _, group in found]
     return Leaderboard(
@@ -190,7 +196,7 @@ def build_leaderboard(
 
 def _order(row: Row) -> tuple[Any, ...]:
     rule = typing.get_args(RuleName).index(row.rule)
-    return row.dataset.casefold(), row.set_apart, -row.value("h"), row.title, rule
+    return row.dataset.casefold(), row.tuned, row.set_apart, -row.value("h"), row.title, rule
 
 
 def _row(group: Group, ledger: Counter[tuple[str, str]]) -> Row:
@@ -207,10 +213,7 @@ def _row(group: Group, ledger: Counter[tuple[str, str]]) -> Row:
         seeds=group.seeds,
         tuning_worlds=first.spec.tuning_worlds,
         chosen=_chosen(first, results),
-        intervals={
-            metric: {p: interval(outcomes, group.gammas, metric, p) for p in POPULATIONS}
-            for metric in METRICS
-        },
+        intervals=intervals(outcomes, group.gammas),
         t1_best=_mean([result.t1_best for result in results]),
         control=permutation_control(group.summaries, *group.test),
         plain_h=_mean([outcome.scores(0.0).h for outcome in outcomes]),
@@ -225,6 +228,7 @@ def _row(group: Group, ledger: Counter[tuple[str, str]]) -> Row:
             for name in first.localisation
         },
         evidence=evidence_of(group),
+        tuned=first.spec.tuned,
     )
 
 
@@ -234,6 +238,8 @@ def _mean(values: Sequence[float]) -> float:
 
 def _chosen(record: RunRecord, results: Sequence[RuleResult]) -> dict[str, Any]:
     chosen = {k: v for k, v in record.choice.config.items() if record.spec.config[k] is None}
+    if record.spec.tuned:
+        chosen = {**record.spec.settings, **chosen}
     if max((row.epoch for row in record.choice.candidates), default=1) > 1:
         chosen["epoch"] = _mean([result.epoch for result in results])
     return {**chosen, "gamma": _mean([result.gamma for result in results])}
@@ -248,6 +254,7 @@ def _marks(records: Sequence[RunRecord], results: Sequence[RuleResult]) -> tuple
         "per-image accuracy": any(result.average == "image" for result in results),
         "gamma on probabilities": any(result.space == "probability" for result in results),
         "fewer than three tuning worlds": 0 < spec.tuning_worlds < 3,
+        f"tuned with {spec.tuned} trials": spec.tuned > 0,
         "one seed": len(records) == 1 and not first.deterministic,
         "trains on unseen attributes": first.transductive,
         "pretrained beyond ImageNet-1k": spec.backbone.exposure in ("21k", "web"),

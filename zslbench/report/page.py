@@ -124,7 +124,7 @@ def _costs(rows: list[Row]) -> list[str]:
     for number, row in enumerate(rows):
         if row.external:  # nobody has measured what it cost
             continue
-        by_dataset.setdefault(row.dataset, []).append((number, row))
+        by_dataset.setdefault(row.table, []).append((number, row))
     figures = [
         f"<figure><figcaption>{escape(dataset)}: {by.title.lower()}</figcaption>"
         f"{cost(members, by, shapes)}</figure>"

@@ -35,7 +35,7 @@ def _controls(rows: Sequence[Row]) -> str:
         '<form class="controls" hidden>'
         '<label>Filter<input type="search" id="filter" autocomplete="off" spellcheck="false" '
         'placeholder="method, setting, backbone, mark"></label>'
-        f"{_selector('dataset', 'Dataset', (row.dataset for row in rows))}"
+        f"{_selector('dataset', 'Dataset', (row.table for row in rows))}"
         f"{_selector('rule', 'Rule', (row.rule for row in rows))}"
         f'<output id="count" aria-live="polite">{len(rows)} rows</output></form>'
     )
@@ -60,10 +60,10 @@ def _row(position: int, row: Row, places: Podium) -> str:
         for mark in row.marks
     )
     return "".join([
-        f'<tr data-row="{position}" data-dataset="{escape(row.dataset)}" data-rule="{row.rule}"'
+        f'<tr data-row="{position}" data-dataset="{escape(row.table)}" data-rule="{row.rule}"'
         f'{" class=test" if row.set_apart else ""}>',
         f'<th scope="row"><a href="#run-{position}">{escape(row.name)}</a>{under}</th>',
-        f'<td class="dataset">{_breakable(row.dataset)}</td>',
+        f'<td class="dataset">{_breakable(row.table)}</td>',
         f'<td class="backbone">{escape(row.backbone)}'
         f"<small>pretraining: {escape(row.exposure)}</small></td>",
         f'<td class="rule">{row.rule}</td>',

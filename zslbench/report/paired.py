@@ -58,13 +58,13 @@ def compare(groups: Sequence[Group], reference: str) -> list[Comparison]:
                     "Name the row as the table does, or show one of them: name --dataset and "
                     "--methods."
                 )
-            found += [_comparison(group, rival) for rival in rivals if _common(group, rival)]
+            found += [_comparison(replace(group), r) for r in rivals if _common(group, r)]
     return _adjusted(found)
 
 
 def _references(groups: Sequence[Group], reference: str) -> list[Group]:
     """Return the groups that a reference names: by their title, else by their method."""
-    titles = [group for group in groups if group.title == reference]
+    titles = [group for group in groups if reference in _titles(group)]
     methods = [group for group in groups if group.records[0].spec.method == reference]
     if not titles and not methods:
         known = {name for g in groups for name in (g.title, g.records[0].spec.method)}
@@ -72,11 +72,18 @@ def _references(groups: Sequence[Group], reference: str) -> list[Group]:
     return titles or methods
 
 
+def _titles(group: Group) -> tuple[str, ...]:
+    """Return what a row is called; of a method's tuned rows there is one in a table."""
+    spec = group.records[0].spec
+    return (group.title, spec.method) if spec.tuned else (group.title,)
+
+
 def _matches(group: Group, other: Group) -> bool:
     """Return whether two groups compare; what was submitted goes with `validation`."""
     rules = {group.rule, other.rule}
     same = other.data == group.data
-    return same and (len(rules) == 1 or rules == {SUBMITTED, "validation"})
+    alike = other.records[0].spec.tuned == group.records[0].spec.tuned
+    return same and alike and (len(rules) == 1 or rules == {SUBMITTED, "validation"})
 
 
 def _common(group: Group, other: Group) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ def podium(rows: Sequence[Row]) -> Podium:
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for position, row in enumerate(rows):
         if not row.set_apart:
-            groups[row.dataset, row.rule].append(position)
+            groups[row.table, row.rule].append(position)
     places: Podium = {}
     for members in groups.values():
         if len(members) > 1:

@@ -33,7 +33,7 @@ def as_terminal(board: Leaderboard) -> "list[RenderableType]":
 
     head = (board.heading, board.about)
     parts: list[Any] = [_plain("\n".join(filter(None, head)))] if board.is_titled else []
-    for dataset, group in groupby(board.rows, key=lambda row: row.dataset):
+    for dataset, group in groupby(board.rows, key=lambda row: row.table):
         table = Table(title=f"{dataset}", title_justify="left", show_lines=True)
         table.add_column("method", overflow="fold")
         for name in NAMES.values():
@@ -83,7 +83,7 @@ def _plain(text: str) -> Any:
 def as_markdown(board: Leaderboard) -> str:
     """Return one table a dataset, and one for each other question."""
     lines = [f"# {_cell(board.heading)}", "", *([_cell(board.about), ""] if board.about else [])]
-    for dataset, group in groupby(board.rows, key=lambda row: row.dataset):
+    for dataset, group in groupby(board.rows, key=lambda row: row.table):
         lines += [f"## {_cell(dataset)}", "", _line(["method", *NAMES.values(), "control of T1"])]
         lines.append(_line(["---", *["---:"] * len(NAMES), "---"]))
         members = list(group)
@@ -136,6 +136,7 @@ def _flat(row: Row) -> dict[str, Any]:
         "dataset": row.dataset,
         "method": row.method,
         "label": row.label,
+        "tuned": row.tuned,
         "settings": json.dumps(row.settings, sort_keys=True),
         "backbone": row.backbone,
         "exposure": row.exposure,

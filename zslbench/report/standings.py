@@ -11,6 +11,8 @@ from zslbench.report.groups import SUBMITTED, Group
 
 Data = tuple[str, str]  # as `Group.data`
 
+NAMED = 30
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -21,7 +23,8 @@ class Standing:
         mean_rank: Over datasets, by mean H, among the methods that were run on all of them; None
             where there is but one dataset, or it was not run on all.
         win_rate: Mean of `wins`.
-        wins: By opponent, the percentage of dataset x seed pairs on which its H is the higher.
+        wins: By opponent, the percentage of dataset x seed pairs on which its H is the higher;
+            empty where more than `NAMED` methods compete.
     """
 
     method: str
@@ -35,8 +38,9 @@ class Standing:
 def standings(groups: Sequence[Group]) -> list[Standing]:
     """Return the standings by each rule, the best first; none where one pair is all there is.
 
-    What was selected on test or submitted has no part in them, nor has a method that stands in
-    several rows of one dataset (with other backbones, words or worlds).
+    Tuned methods have standings of their own. What was selected on test or submitted has no part in
+    any, nor has a method that stands in several rows of one dataset (with other backbones, words or
+    worlds).
     """
     compared = [
         group
@@ -45,9 +49,15 @@ def standings(groups: Sequence[Group]) -> list[Standing]:
     ]
     return [
         standing
-        for rule in dict.fromkeys(group.rule for group in compared)
-        for standing in _by_rule(rule, [group for group in compared if group.rule == rule])
+        for tuned, rule in dict.fromkeys((_tuned(group), group.rule) for group in compared)
+        for standing in _by_rule(
+            rule, [g for g in compared if (_tuned(g), g.rule) == (tuned, rule)]
+        )
     ]
+
+
+def _tuned(group: Group) -> int:
+    return group.records[0].spec.tuned
 
 
 def _by_rule(rule: RuleName, groups: Sequence[Group]) -> list[Standing]:
@@ -61,10 +71,11 @@ def _by_rule(rule: RuleName, groups: Sequence[Group]) -> list[Standing]:
     ranks = mean_ranks(_table([[_mean_h(rows[n], test) for test in tests] for n in names]))
     found = []
     for name, ours, rank in zip(names, rates, ranks, strict=True):
-        wins = {n: float(w) for n, w in zip(names, ours, strict=True) if not np.isnan(w)}
-        if wins:
+        met = ~np.isnan(ours)
+        if met.any():
             ranked = None if len(tests) == 1 or np.isnan(rank) else float(rank)
-            mean = float(np.mean(list(wins.values())))
+            wins = {names[n]: float(ours[n]) for n in np.flatnonzero(met) if len(names) <= NAMED}
+            mean = float(ours[met].mean())
             found.append(Standing(name, rule, len(rows[name]), ranked, mean, wins))
     return sorted(found, key=lambda standing: (-standing.win_rate, standing.method))
 

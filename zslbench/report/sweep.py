@@ -31,6 +31,16 @@ class TrialRow:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """Any trial; of a pruned one, `h` is what it had when it was ended, of a failed one nothing."""
+
+    number: int
+    state: str
+    h: float | None
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Winner:
     """The best trial, by the second look if there was one, and what it came to on test.
 
@@ -52,7 +62,12 @@ class SweepReport:
         states: How many trials ended how.
         best: The best first.
         defaults: Trial 0.
-        importances: Share of each parameter in how good trials are; None with too few trials.
+        importances: Share of each parameter in how the best trials tell themselves from the rest
+            (PED-ANOVA); None with too few trials.
+        fanova: Share of each parameter in the variance of H over the space (fANOVA); None where it
+            cannot be told.
+        trials: All of them, in order.
+        log: The parameters searched on a logarithmic scale.
     """
 
     name: str
@@ -63,6 +78,9 @@ class SweepReport:
     defaults: TrialRow | None
     importances: dict[str, float] | None
     winner: Winner | None
+    fanova: dict[str, float] | None = None
+    trials: tuple[Tried, ...] = ()
+    log: frozenset[str] = frozenset()
 
 
 def count_states(states: Sequence[str]) -> dict[str, int]:
@@ -78,40 +96,69 @@ def scores_on_test(record: RunRecord) -> dict[str, float]:
 
 def as_json(report: SweepReport) -> dict[str, Any]:
     """Return it as one JSON document."""
-    return {"schema_version": 1, **asdict(report)}
+    return {"schema_version": 1, **asdict(report), "log": sorted(report.log)}
 
 
 def as_terminal(report: SweepReport) -> "list[RenderableType]":
     """Return a rich table of trials, the importances, the winner's three H, and the notes."""
-    counted = ", ".join(f"{count} {state}" for state, count in report.states.items() if count)
-    parts: list[Any] = [_trials(report, f"{report.name}: {counted}")]
-    if report.importances:
-        shares = (f"{name} {share:.2f}" for name, share in report.importances.items())
-        parts.append("importance (PED-ANOVA): " + ", ".join(shares))
+    parts: list[Any] = [_trials(report, heading(report))]
+    for method, found in importances(report).items():
+        shares = (f"{name} {share:.2f}" for name, share in found.items())
+        parts.append(f"importance ({method}): " + ", ".join(shares))
     if report.winner:
-        parts.append(_winner(report.winner))
+        parts.append(winner_line(report.winner))
+    return [*parts, *notes(report)]
+
+
+def heading(report: SweepReport) -> str:
+    """Return the sweep's name, and how many trials ended how."""
+    counted = ", ".join(f"{count} {state}" for state, count in report.states.items() if count)
+    return f"{report.name}: {counted}"
+
+
+def importances(report: SweepReport) -> dict[str, dict[str, float]]:
+    """Return the importances that are known, by how they were found."""
+    both = {"PED-ANOVA": report.importances, "fANOVA": report.fanova}
+    return {method: found for method, found in both.items() if found}
+
+
+def notes(report: SweepReport) -> list[str]:
+    """Return what must be said of the numbers shown."""
     shown = [True, any(r.second_look_h is not None for r in report.best),
              bool(report.winner and report.winner.test)]  # fmt: skip
-    return [*parts, *(note for note, show in zip(NOTES, shown, strict=True) if show)]
+    return [note for note, show in zip(NOTES, shown, strict=True) if show]
+
+
+def trial_cells(report: SweepReport) -> list[list[str]]:
+    """Return the table of the best trials and of the defaults, the heading first."""
+    names = list(report.best[0].params) if report.best else []
+    rows = [(str(row.number), row) for row in report.best]
+    if report.defaults and report.defaults not in report.best:
+        rows.append((f"{report.defaults.number} (defaults)", report.defaults))
+    return [
+        ["trial", *names, "H, sweep", "H, second look"],
+        *(
+            [label, *(_value(row.params.get(name)) for name in names), f"{row.h:.1f}",
+             _points(row.second_look_h)]
+            for label, row in rows
+        ),
+    ]  # fmt: skip
 
 
 def _trials(report: SweepReport, title: str) -> Any:
     from rich.table import Table
 
-    names = list(report.best[0].params) if report.best else []
     table = Table(title=title, title_justify="left")
-    for name in ("trial", *names, "H, sweep", "H, second look"):
+    head, *rows = trial_cells(report)
+    for name in head:
         table.add_column(name, justify="right")
-    rows = [(str(row.number), row) for row in report.best]
-    if report.defaults and report.defaults not in report.best:
-        rows.append((f"{report.defaults.number} (defaults)", report.defaults))
-    for label, row in rows:
-        values = [_value(row.params.get(name)) for name in names]
-        table.add_row(label, *values, f"{row.h:.1f}", _points(row.second_look_h))
+    for cells in rows:
+        table.add_row(*cells)
     return table
 
 
-def _winner(winner: Winner) -> str:
+def winner_line(winner: Winner) -> str:
+    """Return the winner's H in the sweep, at the second look, and on test."""
     row, test = winner.trial, winner.test
     text = f"winner: trial {row.number}; H {row.h:.1f} in the sweep"
     if row.second_look_h is not None:

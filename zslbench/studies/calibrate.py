@@ -24,7 +24,7 @@ def calibrate(run: Stored, space: Space = "logit") -> Calibration:
     labels, seen = artifacts.read_test(run.folder)
     results: dict[RuleName, RuleResult] = dict(record.rules)
     missing = ""
-    if "published" not in results:
+    if not {"published", "submitted"} & results.keys():
         missing = _add_published(results, record, summaries, labels, seen)
     curves = [
         Curve(

@@ -96,9 +96,9 @@ def explain(
 def _title(record: RunRecord, agreement: float) -> str:
     spec = record.spec
     return (
-        f"{title_of(spec.method, spec.settings)} on {spec.dataset}, seed {spec.seed}, epoch "
-        f"{record.choice.epoch}, run {record.key[:12]}. Fitted again, it answers as the run did on "
-        f"{agreement:.1f} % of the images."
+        f"{title_of(spec.method, spec.settings, spec.tuned)} on {spec.dataset}, seed {spec.seed}, "
+        f"epoch {record.choice.epoch}, run {record.key[:12]}. Fitted again, it answers as "
+        f"the run did on {agreement:.1f} % of the images."
     )
 
 

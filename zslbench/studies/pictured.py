@@ -108,7 +108,7 @@ def _attributes(world: World, label: int, item: int, view: View, row: int) -> di
         return {}
     shown, parts = _telling(world, label, item), world.dataset.parts
     names = world.dataset.classes.attribute_names or [
-        f"attribute {k}" for k in range(view.attributes.shape[2])
+        f"attribute {k + 1}" for k in range(view.attributes.shape[2])
     ]
     return {
         "attributes": tuple(_plain(names[k]) for k in shown),

@@ -12,7 +12,7 @@ from zslbench.registry import load_method
 from zslbench.report.groups import Group
 from zslbench.report.sensitivity import Point
 from zslbench.run import Tick
-from zslbench.stats import METRICS, Interval, Metric, Reading, interval, over_seeds, paired
+from zslbench.stats import METRICS, Interval, Metric, Reading, intervals, over_seeds, paired
 from zslbench.studies.trials import objective
 from zslbench.tracking import Store, Stored
 
@@ -159,10 +159,11 @@ def _tested(mine: Group, base: Group) -> Point | None:
         for group in (mine, base)
     )  # fmt: skip
     found = paired(ours, theirs, "h", "these_classes")
+    each = intervals(mine.outcomes, mine.gammas)
     return Point(
         None,
         mine.seeds,
-        {m: interval(mine.outcomes, mine.gammas, m, "these_classes") for m in METRICS},
+        {metric: each[metric]["these_classes"] for metric in METRICS},
         Interval(found.mean, found.low, found.high),
     )
 

@@ -4,6 +4,7 @@ A sweep that is stopped goes on where it was, in one process or several, on this
 """
 
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from zslbench.tracking import Store
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.importance import BaseImportanceEvaluator
 
 ENOUGH_FOR_IMPORTANCES = 8
 LOOK_SECONDS = 1.0
@@ -44,14 +46,16 @@ class Swept:
     Attributes:
         trials: All trials in order, but for interrupted ones.
         done: How many of them are new.
-        importances: Share of each parameter in how good a trial is (PED-ANOVA), from 8 complete
-            trials on.
+        importances: Share of each parameter in how good a trial is, from 8 complete trials on: in
+            how the best tell themselves from the rest (PED-ANOVA).
+        fanova: Likewise, in the variance over the whole space (fANOVA); None without scikit-learn.
     """
 
     name: str
     trials: list[Tried]
     done: int
     importances: dict[str, float] | None
+    fanova: dict[str, float] | None = None
 
     def best(self) -> list[Tried]:
         """Return the complete trials, the best first; of equals, the earlier one."""
@@ -92,7 +96,7 @@ def sweep(
     done = _deal(study, call, engine or InProcess(tick))
     store.sync(again=True)
     found = [tried(number, trial) for number, trial in sorted(ended(study).items())]
-    return Swept(plan.name, found, done, _importances(study))
+    return Swept(plan.name, found, done, _importances(study), _fanova(study))
 
 
 def _deal(study: "optuna.Study", call: Call, engine: Engine) -> int:
@@ -195,10 +199,10 @@ def tried(number: int, trial: "optuna.trial.FrozenTrial") -> Tried:
     return Tried(number, STATES[trial.state.name], trial.value, trial.params, error)
 
 
-def _importances(study: "optuna.Study") -> dict[str, float] | None:
-    """Return PED-ANOVA's importances, None where too few trials are complete."""
-    import warnings
-
+def _importances(
+    study: "optuna.Study", evaluator: "BaseImportanceEvaluator | None" = None
+) -> dict[str, float] | None:
+    """Return the parameters' importances, None where too few trials are complete."""
     from optuna.importance import get_param_importances
     from optuna.trial import TrialState
 
@@ -206,4 +210,14 @@ def _importances(study: "optuna.Study") -> dict[str, float] | None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # equal trials tell nothing: equal shares
-        return get_param_importances(study)
+        return get_param_importances(study, evaluator=evaluator)
+
+
+def _fanova(study: "optuna.Study") -> dict[str, float] | None:
+    """Return fANOVA's importances; None without scikit-learn, and where all trials are equal."""
+    from optuna.importance import FanovaImportanceEvaluator
+
+    try:
+        return _importances(study, FanovaImportanceEvaluator(seed=0))
+    except (ImportError, RuntimeError):
+        return None

@@ -13,11 +13,21 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from zslbench.errors import DataError
-from zslbench.records import Choice, Failure, Opening, Record, RunRecord, Sweep, Trial
+from zslbench.records import (
+    Choice,
+    Failure,
+    Measurement,
+    Opening,
+    Record,
+    RunRecord,
+    Sweep,
+    Trial,
+)
 
 RECORD_FILE = "record.json"
 KINDS: dict[str, type[Record]] = {
-    record.kind: record for record in (RunRecord, Choice, Opening, Failure, Sweep, Trial)
+    record.kind: record
+    for record in (RunRecord, Choice, Opening, Failure, Sweep, Trial, Measurement)
 }
 STALE_SECONDS = 3600
 

@@ -1,12 +1,14 @@
 """What MLflow shows of each record: name, tags, parameters, metrics by step."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from zslbench.records import (
     Choice,
     Failure,
+    Measurement,
     Opening,
     Record,
     RunRecord,
@@ -42,21 +44,7 @@ class Payload:
 
 def payload(record: Record) -> Payload:
     """Return what is shown of a record."""
-    match record:
-        case RunRecord():
-            return _run(record)
-        case Choice():
-            return _choice(record)
-        case Failure():
-            return _failure(record)
-        case Sweep():
-            return _sweep(record)
-        case Trial():
-            return _trial(record)
-        case Opening():
-            tags = {"run_key": record.run_key, "test_digest": record.test_digest}
-            return Payload(LEDGER, f"opening {record.method} {record.dataset}", _tags(record, tags))
-    raise TypeError(type(record))
+    return _SHOWN[type(record)](record)
 
 
 def _tags(record: Any, more: dict[str, str]) -> dict[str, str]:
@@ -163,6 +151,32 @@ def _trial(record: Trial) -> Payload:
     )
 
 
+def _opening(record: Opening) -> Payload:
+    tags = {"run_key": record.run_key, "test_digest": record.test_digest}
+    return Payload(LEDGER, f"opening {record.method} {record.dataset}", _tags(record, tags))
+
+
+def _measurement(record: Measurement) -> Payload:
+    """Return what is shown of a measurement, under the commit that was measured."""
+    about = {"method": record.method, "dataset": record.dataset, "code": record.code}
+    about |= {f"env.{name}": value for name, value in record.environment.items()}
+    tags = _tags(record, about | {"choice_key": record.choice_key})
+    tags["mlflow.source.git.commit"] = record.environment["commit"]
+    params = {"seed": str(record.seed), "repeat": str(record.repeat)}
+    params |= {f"config.{name}": str(value) for name, value in record.settings.items()}
+    metrics = [(name, value, 0) for name, value in _scores(record.scores)]
+    metrics += [("gamma", record.gamma, 0), ("epoch", record.epoch, 0)]
+    return Payload(
+        f"regression/{record.dataset}",
+        f"{record.method} seed {record.seed}, {record.environment['commit'][:8]}",
+        tags,
+        params,
+        metrics,
+        (record.dataset, record.data_digest),
+        seconds=record.seconds,
+    )
+
+
 def _failure(record: Failure) -> Payload:
     spec = record.spec
     more = _spec_tags(spec) | {"run_key": spec.key, "error": record.error[:4000]}
@@ -174,3 +188,14 @@ def _failure(record: Failure) -> Payload:
 def _scores(scores: Scores) -> list[tuple[str, float]]:
     names = {"t1": "T1", "u": "U", "s": "S", "h": "H", "ausuc": "AUSUC"}
     return [(names[name], value) for name, value in scores.model_dump().items()]
+
+
+_SHOWN: dict[type[Record], Callable[[Any], Payload]] = {
+    RunRecord: _run,
+    Choice: _choice,
+    Failure: _failure,
+    Sweep: _sweep,
+    Trial: _trial,
+    Measurement: _measurement,
+    Opening: _opening,
+}

@@ -17,7 +17,7 @@ from uuid import uuid4
 from filelock import FileLock
 
 from zslbench.errors import DataError
-from zslbench.records import Failure, Opening, Record, RunRecord
+from zslbench.records import Failure, Measurement, Opening, Record, RunRecord
 from zslbench.tracking.outbox import RECORD_FILE, Outbox, read_record
 from zslbench.tracking.payload import PREFIX, Payload, payload
 
@@ -213,6 +213,15 @@ class Store:
                     found[key] = Stored(_run(read_record(folder, "run")), folder, run.info.run_id)
         for path, record in waiting.items():
             found.setdefault(record.key, Stored(_run(record), path))
+        return list(found.values())
+
+    def measurements(self) -> list[Measurement]:
+        """Return all measurements, each key once."""
+        found = {record.key: record for record in self._waiting("measurement-").values()}
+        for run in self._look(_finished("measurement")):
+            key, folder = run.data.tags[PREFIX + "key"], self._folder(run)
+            if key not in found and (folder / RECORD_FILE).is_file():
+                found[key] = read_record(folder, "measurement")
         return list(found.values())
 
     def failures(self, keys: Collection[str]) -> dict[str, Failure]:

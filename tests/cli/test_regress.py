@@ -1,0 +1,99 @@
+"""`zslbench regress` and `zslbench baseline`: what they refuse, and what they print."""
+
+import json
+import subprocess
+
+import pytest
+
+from zslbench.records import Measurement
+from zslbench.report.trend import as_terminal, write_trend
+from zslbench.studies.trend import trend
+from zslbench.tracking.payload import payload
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "--against REF, --exact"),
+        (["--exact", "--power"], "--against REF, --exact"),
+        (["--against", "no-such-ref"], "no-such-ref"),
+        (["--against", "none.toml"], "is no baseline"),
+        (["--against", "main", "--suite", "svip_tabel1"], "svip_table1"),
+        (["--trend"], "no two commits"),
+        (["--power", "--project", "/"], "git"),
+    ],
+)
+def test_bad_input_is_refused_in_one_paragraph(zslbench, tmp_path, words, said):
+    status, out, err = zslbench("regress", *words, "--results", tmp_path)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_bisect_is_told_to_end_on_bad_input(zslbench, tmp_path):
+    words = "--against", "no-such-ref", "--bisect", "--results", tmp_path
+    assert zslbench("regress", *words)[0] == 128
+
+
+def test_power_says_how_many_seeds_tell_what(zslbench):
+    status, out, _ = zslbench("regress", "--power", "--json")
+    rows = json.loads(out)["rows"]
+    assert status == 0
+    for row in rows:
+        assert row["PASS"] + row["FAIL"] + row["INCONCLUSIVE"] == pytest.approx(1)
+    for same in ("PASS", 0.0), ("FAIL", max(row["drop"] for row in rows)):
+        rates = [row[same[0]] for row in rows if row["drop"] == same[1]]
+        assert rates[:5] == sorted(rates[:5])
+    assert "10 seeds" in zslbench("regress", "--power")[1]
+
+
+def test_a_baseline_wants_a_reason(zslbench):
+    status, _, err = zslbench("baseline", "update", "--reason", " ")
+    assert (status, "say why" in err) == (2, True)
+
+
+@pytest.fixture
+def three_commits(tmp_path):
+    """A checkout's history, and what ESZSL measured of it: worse from the last commit on."""
+    git = ["git", "-C", tmp_path, "-c", "user.name=nobody", "-c", "user.email=no@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    for number in range(3):
+        words = ["commit", "-q", "--allow-empty", "-m", str(number)]
+        subprocess.run([*git, *words], check=True)
+    listed = subprocess.run(
+        [*git, "rev-list", "--reverse", "HEAD"], capture_output=True, text=True, check=True
+    )
+    return tmp_path, listed.stdout.split()
+
+
+def test_trend_draws_and_names_the_step(three_commits, tmp_path):
+    project, hashes = three_commits
+    found = [
+        fake(commit, seed, 10.0 + seed if number == 2 else 0.0)
+        for number, commit in enumerate(hashes)
+        for seed in range(4)
+    ]
+    dirty = fake("f" * 40, 0, 50.0)
+    shown = trend(project, [*found, dirty])
+    (h,) = [series for series in shown.series if series.metric == "h"]
+    assert h.commits == tuple(hashes)
+    assert [step.commit for step in h.steps] == [hashes[2]]
+    assert h.steps[0].size == pytest.approx(-11.5)
+    assert [path.suffix for path in write_trend(shown, tmp_path)] == [".png", ".pdf"]
+    assert "3 commits, 4 seeds" in as_terminal(shown)[-1]
+
+
+def fake(commit, seed, drop):
+    scores = {"t1": 60.0, "u": 50.0, "s": 55.0, "h": 52.0 + 3 * seed - drop, "ausuc": 0.3}
+    return Measurement(
+        key=f"{commit}{seed}", method="eszsl", method_version=1, dataset="tiny", settings={},
+        choice_key="c", data_digest="d", protocol_version=1, measure_version=1, seed=seed, repeat=0,
+        scores=scores, epoch=1, gamma=0.5, code="x", environment_digest="e", seconds=1.0,
+        environment={"commit": commit, "dirty": "no"},
+    )  # fmt: skip
+
+
+def test_a_measurement_carries_its_commit_in_mlflow():
+    shown = payload(fake("a" * 40, 3, 0.0))
+    assert shown.tags["mlflow.source.git.commit"] == "a" * 40
+    assert ("H", 61.0, 0) in shown.metrics

@@ -1,0 +1,56 @@
+"""Measuring a side: once for each code, noted under every commit, by the code that was asked."""
+
+import pytest
+from fakes import new_store
+from faults import FAULTS, copy_of_project
+
+from zslbench.errors import ZslbenchError
+from zslbench.studies.measuring import measure, subjects_of
+from zslbench.studies.regression import compare
+from zslbench.studies.sides import Side, SideError, ask
+
+SUITE = 'title = "tiny"\ndatasets = ["tiny"]\nrows = [{ method = "eszsl" }]\n'
+ESZSL = next(fault for fault in FAULTS if fault.file.endswith("eszsl.py"))
+
+
+@pytest.fixture(scope="module")
+def subjects(tiny_root, tmp_path_factory):
+    suite = tmp_path_factory.mktemp("suites") / "tiny.toml"
+    suite.write_text(SUITE)
+    return subjects_of(str(suite), tiny_root)
+
+
+def side(folder, commit, *changes):
+    return Side("a side", commit * 40, False, copy_of_project(folder / commit, *changes))
+
+
+def test_each_side_measures_by_its_own_code_once(subjects, tmp_path, tmp_path_factory):
+    store = new_store(tmp_path / "results", tmp_path_factory)
+    good, bad = side(tmp_path, "a"), side(tmp_path, "b", ESZSL)
+    before, now = (measure(s, subjects, range(3), store) for s in (good, bad))
+    assert good.code != bad.code
+    assert compare(before, now, {}, 1.0, ("good", "bad")).verdict == "FAIL"
+
+    seen = []
+    later = Side("later", "c" * 40, False, good.folder)  # a commit that changes no code
+    again = measure(later, subjects, range(3), store, lambda *tick: seen.append(tick))
+    ((ours, theirs),) = zip(before.values(), again.values(), strict=True)
+    assert [m.scores for m in ours] == [m.scores for m in theirs]
+    assert [m.created for m in ours] == [m.created for m in theirs]  # not fitted again
+    commits = {m.environment["commit"][0] for m in store.measurements()}
+    assert commits == {"a", "b", "c"}
+    assert seen[-1][1:] == (3, 3)
+
+
+def test_what_a_side_refuses_and_what_breaks_it_are_told_apart(subjects, tmp_path):
+    request = {"cells": [subjects[0].request() | {"method": "nonesuch"}], "seeds": [0, 1],
+               "repeats": [0], "known": []}  # fmt: skip
+    with pytest.raises(ZslbenchError, match="nonesuch"):
+        list(ask(None, request))
+    broken = copy_of_project(tmp_path / "broken")
+    (broken / "zslbench" / "metrics.py").write_text("raise ImportError('half done')\n")
+    request["cells"] = [subjects[0].request()]
+    with pytest.raises(SideError, match="half done"):
+        list(ask(broken, request))
+    with pytest.raises(SideError, match="PYTHONPATH"):
+        list(ask(tmp_path / "empty", request))

@@ -1,0 +1,63 @@
+"""`zslbench baseline`: the stored numbers that changes are held against."""
+
+from typing import Annotated
+
+import typer
+
+from zslbench.cli import options as opt
+from zslbench.cli.regress import HERE, Project
+
+app = typer.Typer(help="The stored numbers that changes are held against.", no_args_is_help=True)
+
+
+@app.callback()
+def baseline() -> None:
+    """The stored numbers that changes are held against."""
+
+
+@app.command()
+def update(
+    reason: Annotated[str, typer.Option(help="Why the numbers move; it is kept in the file.")],
+    name: Annotated[str, typer.Argument(help="exact, or a suite such as regression.")] = "exact",
+    seeds: Annotated[int, typer.Option(min=2, help="How many, of a suite.")] = 10,
+    project: Project = HERE,
+    data_root: opt.DataRoot = opt.DATA_ROOT,
+    results: opt.Results = opt.RESULTS,
+) -> None:
+    """Measure this commit and write results/baselines/NAME.toml: the only way to move a baseline.
+
+    Exact numbers do not move unless the method's version or PROTOCOL_VERSION does, or they were
+    stored on another torch, BLAS or processor. A suite is measured twice for each seed, the second
+    time from other random numbers: that is what chance alone moves.
+
+    Examples:
+      zslbench baseline update --reason "SVIP selects by attention; version 2"
+
+      zslbench baseline update regression --reason "first baseline" --seeds 12
+    """
+    from zslbench.cli.output import Display, say
+    from zslbench.cli.work import check_writable
+    from zslbench.errors import ZslbenchError
+    from zslbench.studies.baseline import FOLDER, content_of, load, save
+    from zslbench.studies.measuring import measure, subjects_of
+    from zslbench.studies.pinned import check_update
+    from zslbench.studies.sides import ask, find_project, git, install
+    from zslbench.tracking import Store
+
+    if not reason.strip():
+        raise ZslbenchError('--reason: say why the numbers move, such as --reason "new schedule".')
+    root = find_project(project)
+    path = root / FOLDER / f"{name}.toml"
+    if name == "exact":
+        (content,) = ask(None, {"exact": True})
+        if path.exists():
+            check_update(load(path), content)
+    else:
+        check_writable(results)
+        subjects, store = subjects_of(name, data_root), Store(results)
+        side = install(root, None, store.results / "packages")
+        with Display() as display:
+            measured = measure(side, subjects, range(seeds), store, display.tick, repeats=(0, 1))
+        content = content_of(measured)
+    save(path, content, reason, git(root, "rev-parse", "HEAD"))
+    say(f"written: {path}")

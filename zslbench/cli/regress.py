@@ -1,0 +1,182 @@
+"""`zslbench regress`: did a change move any accuracy? Three tiers: exact, statistical, trend."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zslbench.cli import options as opt
+
+if TYPE_CHECKING:
+    from zslbench.studies.measuring import Subject
+    from zslbench.tracking import Store
+
+SKIP, ABORT = 125, 128  # to git bisect
+
+Project = Annotated[
+    Path, typer.Option(help="A folder of the checkout to compare (default: where you are).")
+]
+Suite = Annotated[str, typer.Option(help="What to measure: a suite's name or file.")]
+HERE = Path()
+
+
+def regress(
+    against: Annotated[
+        str | None,
+        typer.Option(help="A git ref, or a baseline such as results/baselines/regression.toml."),
+    ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="Compare exact numbers with results/baselines/exact.toml."),
+    ] = False,
+    trend: Annotated[
+        bool, typer.Option("--trend", help="Show every tracked value by commit, and its steps.")
+    ] = False,
+    power: Annotated[
+        bool, typer.Option("--power", help="Print what how many seeds can tell, and end.")
+    ] = False,
+    suite: Suite = "regression",
+    seeds: Annotated[int, typer.Option(min=2, max=1000, help="How many seeds, paired.")] = 10,
+    margin: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            help="Smallest drop that matters, in points; a cell that "
+            "chance moves more has a wider margin.",
+        ),
+    ] = 1.0,
+    bisect: Annotated[
+        bool,
+        typer.Option(
+            "--bisect",
+            help="Exit as git bisect run needs it: 125 (skip) if "
+            "INCONCLUSIVE or not measurable, 128 (abort) on bad input.",
+        ),
+    ] = False,
+    project: Project = HERE,
+    data_root: opt.DataRoot = opt.DATA_ROOT,
+    results: opt.Results = opt.RESULTS,
+    json: opt.Json = False,
+) -> None:
+    """Compare this commit's accuracies with another's, paired by seed, in tuning worlds alone.
+
+    Both are installed beside each other and measured by their own code. Exit status 0 PASS, 1 FAIL,
+    3 INCONCLUSIVE (more seeds decide), 2 bad input. What was measured is tracked by commit, and not
+    measured again.
+
+    Examples:
+      zslbench regress --exact
+
+      zslbench regress --against main
+
+      zslbench regress --against results/baselines/regression.toml --seeds 8
+
+      zslbench regress --power
+
+      zslbench regress --trend
+
+      git bisect run zslbench regress --against v0.1 --bisect
+    """
+    from zslbench.cli.output import say
+    from zslbench.cli.work import check_writable
+    from zslbench.errors import ZslbenchError
+    from zslbench.studies.measuring import subjects_of
+    from zslbench.studies.sides import SideError, find_project
+    from zslbench.tracking import Store
+
+    if sum((against is not None, exact, trend, power)) != 1:
+        raise ZslbenchError("Say one of --against REF, --exact, --trend, --power.")
+    try:
+        root = find_project(project)
+        if exact:
+            status = _exact(root, json=json)
+        elif power:
+            status = _power(root, suite, margin, json=json)
+        else:
+            check_writable(results)
+            store = Store(results)
+            if against is None:
+                status = _trend(root, store, json=json)
+            else:
+                chosen = subjects_of(suite, data_root)
+                status = _against(root, against, suite, chosen, seeds, margin, store, json=json)
+    except ZslbenchError as error:
+        if not bisect:
+            raise
+        say(f"zslbench: {error}")
+        status = SKIP if isinstance(error, SideError) else ABORT
+    raise typer.Exit(SKIP if bisect and status == 3 else status)
+
+
+def _exact(root: Path, *, json: bool) -> int:
+    from zslbench.cli.output import print_json
+    from zslbench.studies.baseline import FOLDER, load
+    from zslbench.studies.pinned import check_exact, said
+    from zslbench.studies.sides import ask
+
+    stored = load(root / FOLDER / "exact.toml")
+    (found,) = ask(None, {"exact": True})
+    problems = check_exact(stored, found)
+    if json:
+        print_json({"schema_version": 1, "compared": said(stored, found), "problems": problems})
+        return 1 if problems else 0
+    print(said(stored, found))
+    for name, problem in problems.items():
+        print(f"{name} {problem}")
+    count = len(found["methods"])
+    print(f"FAIL: {len(problems)} of {count} methods" if problems else f"PASS: {count} methods")
+    return 1 if problems else 0
+
+
+def _against(
+    root: Path,
+    against: str,
+    suite: str,
+    subjects: "list[Subject]",
+    seeds: int,
+    margin: float,
+    store: "Store",
+    *,
+    json: bool,
+) -> int:
+    from zslbench.cli.output import Display, print_json, print_parts
+    from zslbench.report.regression import STATUS, as_json, as_terminal
+    from zslbench.studies.regression import regress as compared
+
+    with Display() as display:
+        found = compared(root, against, suite, subjects, seeds, margin, store, display.tick)
+    if json:
+        print_json(as_json(found))
+    else:
+        print_parts(as_terminal(found))
+    return STATUS[found.verdict]
+
+
+def _trend(root: Path, store: "Store", *, json: bool) -> int:
+    from zslbench.cli.output import print_json, print_parts, say
+    from zslbench.report.trend import as_json, as_terminal, write_trend
+    from zslbench.studies.trend import trend
+
+    found = trend(root, store.measurements())
+    paths = write_trend(found, store.results)
+    if json:
+        print_json(as_json(found))
+    else:
+        print_parts(as_terminal(found))
+    say(f"drawn: {', '.join(map(str, paths))}")
+    return 0
+
+
+def _power(root: Path, suite: str, margin: float, *, json: bool) -> int:
+    from zslbench.cli.output import print_json, print_parts
+    from zslbench.report.regression import power_rows, power_table
+    from zslbench.studies.baseline import FOLDER, load, spreads_of
+
+    spreads = [s for cell in spreads_of(load(root / FOLDER / f"{suite}.toml")).values()
+               for s in cell.values()]  # fmt: skip
+    rows = power_rows(spreads, margin)
+    if json:
+        print_json({"schema_version": 1, "rows": rows})
+    else:
+        print_parts(power_table(rows, len(spreads)))
+    return 0

@@ -1,0 +1,153 @@
+"""The exact tier: numbers that must not move at all unless a version does.
+
+Every method is fitted on a tiny plumage, one seed, one thread, deterministic algorithms. What is
+kept is chosen so that another processor gives it too: closed-form methods, in float64, see features
+that are sums of pixels, hence the same bits everywhere; networks take five steps, one an epoch.
+"""
+
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from zslbench.data.types import Dataset, Splits
+from zslbench.method import ClosedFormMethod, Method
+from zslbench.protocol import World, fresh_worlds
+from zslbench.records import PROTOCOL_VERSION, Backbone
+from zslbench.registry import load_method, method_modules
+from zslbench.run import score, select
+from zslbench.seeding import generator
+from zslbench.studies.plan import spec_of
+
+STEPS, SHOWN = 5, 4
+Values = dict[str, list[float]]
+
+
+def fingerprint() -> dict[str, str]:
+    """Return what last bits depend on: torch, numpy and its BLAS, the processor's arithmetic."""
+    import torch
+
+    build: Any = np.show_config(mode="dicts")
+    blas = build["Build Dependencies"]["blas"]
+    return {
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "blas": f"{blas.get('name')} {blas.get('version')}",
+        "arithmetic": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+    }
+
+
+def measure_exact(names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return the numbers of every method, or of those named, with versions and the fingerprint.
+
+    To be called in a process with one thread and no GPU, which `zslbench.studies.sides` starts.
+    """
+    with _deterministic():
+        methods = {name: _measure(name) for name in names or sorted(method_modules())}
+    return {
+        "protocol_version": PROTOCOL_VERSION,
+        "fingerprint": fingerprint(),
+        "methods": methods,
+    }
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    import torch
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def _measure(name: str) -> dict[str, Any]:
+    cls = load_method(name)
+    closed = issubclass(cls, ClosedFormMethod)
+    dataset = _tiny_images() if "images" in cls.needs else _tiny_features()
+    (world,) = fresh_worlds(dataset, 1)
+    found = _closed_form(name, cls, world) if closed else _steps(cls, world)
+    return {"version": cls.version, "closed_form": closed, "values": found}
+
+
+def _tiny_images() -> Dataset:
+    """Return a small plumage whose classes have 4 to 8 training images, with word vectors."""
+    from zslbench.backbones.create import EMBEDDED, find_backbone
+    from zslbench.data.cache import default_cache_dir
+    from zslbench.data.plumage import PlumageConfig, load_plumage
+
+    config = PlumageConfig(classes=12, unseen=2, images_per_class=10, clutter=0, spurious=0)
+    whole, source = load_plumage(config, default_cache_dir()), find_backbone(EMBEDDED)
+    trained = whole.splits.trainval
+    wanted = 4 + whole.train_labels % 5
+    place = np.array(
+        [np.sum(whole.train_labels[:i] == c) for i, c in enumerate(whole.train_labels)]
+    )
+    kept = place < wanted
+    splits = Splits(trained[kept], whole.splits.test_seen, whole.splits.test_unseen)
+    words = generator(0, "exact words").normal(size=(whole.classes.attributes.shape[1], 8))
+    return replace(
+        whole, splits=splits, train_labels=whole.train_labels[kept],
+        backbone=source.record, source=source, word_vectors=words,
+    )  # fmt: skip
+
+
+def _tiny_features() -> Dataset:
+    """Return the same with features: the sums of 7 x 7 blocks of pixels, `[n, 147]`."""
+    dataset = _tiny_images()
+    pixels = dataset.inputs[np.arange(len(dataset.inputs))].astype(np.int64)
+    n, side, *_ = pixels.shape
+    sums = pixels.reshape(n, 7, side // 7, 7, side // 7, 3).sum(axis=(2, 4)).reshape(n, -1)
+    exact = Backbone(name="features:block sums", weights_digest="")
+    return replace(dataset, inputs=sums.astype(np.float64), backbone=exact, source=None)
+
+
+def _config(cls: type[Method], **settings: Any) -> Any:
+    """Return the middle one of the configs that the method would choose among."""
+    known = {name: value for name, value in settings.items() if name in cls.Config.model_fields}
+    candidates = cls.Config.model_validate(known).candidates()
+    return candidates[len(candidates) // 2]
+
+
+def _closed_form(name: str, cls: type[Method], world: World) -> Values:
+    """Return the choice's scores and gamma, and scores of some test items, of one config."""
+    spec = spec_of(name, cls, _config(cls), world.dataset).model_copy(update={"tuning_worlds": 1})
+    choice = select(spec, world.dataset, worlds=[world])
+    found = {k: [float(v)] for k, v in choice.worlds[0].scores.model_dump().items()}
+    model = cls(_config(cls), 0)
+    for _ in _fit(cls, model, world):
+        pass
+    return {**found, "gamma": [choice.gamma], **_scores(model, world)}
+
+
+def _steps(cls: type[Method], world: World) -> Values:
+    """Return the losses of five steps, one an epoch, and scores of some test items after them.
+
+    A method that yields once, at the end of its fit, shows the losses of its last step alone.
+    """
+    config = _config(cls, epochs=STEPS, batch_size=len(world.train), classifier_epochs=1)
+    model = cls(config, 0)
+    losses: Values = {}
+    for epoch in _fit(cls, model, world):
+        for term, value in epoch.losses.items():
+            losses.setdefault(f"loss {term}", []).append(float(value))
+    return losses | _scores(model, world)
+
+
+def _fit(cls: type[Method], model: Method, world: World) -> Any:
+    train = world.train_set(cls, model.config.class_attributes)
+    return model.fit(cls.prepare(train, model.config))
+
+
+def _scores(model: Method, world: World) -> Values:
+    found = score(model, world)
+    return {
+        "scale": [found.scale],
+        "seen scores": [float(v) for v in found.seen_score[:SHOWN]],
+        "unseen scores": [float(v) for v in found.unseen_score[:SHOWN]],
+    }

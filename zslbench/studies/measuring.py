@@ -1,0 +1,159 @@
+"""Measurements: what regression tests compare. Methods by seed, in tuning worlds alone."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zslbench.data.load import DataRequest
+from zslbench.environment import environment
+from zslbench.records import Measurement, digest, now
+from zslbench.run import Tick, no_tick
+from zslbench.stats import METRICS, Metric
+from zslbench.studies.sides import Side, ask, environment_digest
+from zslbench.studies.suite import read_suite
+from zslbench.tracking import Store
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: a method with settings on a dataset."""
+
+    method: str
+    data: DataRequest
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What the same subject is found by on the other side: its title, and its dataset."""
+        return title(self.method, self.settings), self.data.name
+
+    def request(self) -> dict[str, Any]:
+        """Return it as the worker reads it."""
+        data = {k: v for k, v in asdict(self.data).items() if v is not None}
+        plain = {k: str(v) if isinstance(v, Path) else v for k, v in data.items()}
+        return {"method": self.method, "settings": self.settings, "data": plain}
+
+
+def title(method: str, settings: Mapping[str, Any]) -> str:
+    """Return a method with its settings, as tables show it."""
+    return " ".join([method, *(f"{key}={value}" for key, value in sorted(settings.items()))])
+
+
+def subjects_of(name: str, root: Path) -> list[Subject]:
+    """Return what a suite measures: its rows on its datasets; its seeds and worlds do not count.
+
+    Raises:
+        ZslbenchError: If there is no such suite, or it is not as it should be.
+    """
+    suite = read_suite(name)
+    found = []
+    for dataset in suite.datasets:
+        data = DataRequest(
+            dataset, root, features=suite.features, backbone=suite.backbone, words=suite.words
+        )
+        for row in suite.entries():
+            values, usual = row.config.model_dump(mode="json"), type(row.config)()
+            defaults = usual.model_dump(mode="json")
+            settings = {key: v for key, v in values.items() if v != defaults[key]}
+            found.append(Subject(row.method, data, settings))
+    return found
+
+
+Measured = dict[tuple[str, str], list[Measurement]]
+Spreads = Mapping[tuple[str, str], Mapping[Metric, float]]
+
+
+def measure(
+    side: Side,
+    subjects: Sequence[Subject],
+    seeds: Sequence[int],
+    store: Store,
+    tick: Tick = no_tick,
+    repeats: Sequence[int] = (0,),
+) -> Measured:
+    """Measure what is missing of a side; return all of it, by subject.
+
+    What the same code has measured before, in the same environment, is not measured again, but
+    noted under this side's commit too; what is measured is committed at once.
+    """
+    code, where = side.code, environment_digest()
+    known = [m for m in store.measurements() if (m.code, m.environment_digest) == (code, where)]
+    keys = {m.key for m in known}
+    found: Measured = defaultdict(list)
+    total = len(subjects) * len(seeds) * len(repeats)
+    answers = measurements_of(side, subjects, seeds, repeats, known)
+    for done, (name, record) in enumerate(answers, start=1):
+        if record.key not in keys:
+            store.commit(record)
+        found[name].append(record)
+        tick(f"measuring {side.name}", done, total)
+    store.sync()
+    return found
+
+
+def measurements_of(
+    side: Side,
+    subjects: Sequence[Subject],
+    seeds: Sequence[int],
+    repeats: Sequence[int] = (0,),
+    known: Sequence[Measurement] = (),
+) -> Iterator[tuple[tuple[str, str], Measurement]]:
+    """Yield each measurement with its subject's name, those that are known too.
+
+    Raises:
+        SideError: If the side breaks.
+    """
+    code, where = side.code, environment_digest()
+    by_place = {(m.choice_key, m.seed, m.repeat): m for m in known}
+    request = {
+        "cells": [subject.request() for subject in subjects],
+        "seeds": list(seeds),
+        "repeats": list(repeats),
+        "known": [list(place) for place in by_place],
+    }
+    for answer in ask(side.folder, request):
+        subject = subjects[answer.pop("cell")]
+        place = answer["choice_key"], answer["seed"], answer["repeat"]
+        known_there = by_place.get(place)
+        about = known_there.model_dump() if known_there else {**answer, "created": now()}
+        yield subject.name, _record(about, side, code, where)
+
+
+def _record(about: Mapping[str, Any], side: Side, code: str, where: str) -> Measurement:
+    """Return what was measured, now or before, as a measurement of this side's commit."""
+    tags = {"commit": side.commit, "dirty": "yes" if side.dirty else "no"}
+    place = [about["choice_key"], about["seed"], about["repeat"]]
+    return Measurement.model_validate({
+        **about,
+        "key": digest([*place, code, where, *tags.values()]),
+        "code": code,
+        "environment": {**environment(), **tags},
+        "environment_digest": where,
+    })  # fmt: skip
+
+
+def points(measurements: Sequence[Measurement], metric: Metric, repeat: int = 0) -> list[float]:
+    """Return a metric by seed, in points: AUSUC too is in percent here."""
+    chosen = sorted((m for m in measurements if m.repeat == repeat), key=lambda m: m.seed)
+    return [unit(metric) * getattr(m.scores, metric) for m in chosen]
+
+
+def unit(metric: Metric) -> float:
+    """Return how many points one is: AUSUC is kept in [0, 1]."""
+    return 100.0 if metric == "ausuc" else 1.0
+
+
+def spread_of(measurements: Sequence[Measurement]) -> dict[Metric, float]:
+    """Return what chance alone moves: the deviation of repeat 1 minus repeat 0 over seeds.
+
+    The two are exchangeable, so that the mean is known to be 0 and not taken from the seeds.
+    """
+    found: dict[Metric, float] = {}
+    for metric in METRICS:
+        gaps = np.subtract(points(measurements, metric, 1), points(measurements, metric))
+        found[metric] = float(np.sqrt(np.mean(gaps**2)))
+    return found

@@ -1,0 +1,84 @@
+"""The exact tier's verdict: which stored numbers moved, though no version says that they may."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from zslbench.errors import ZslbenchError
+
+CLOSED_FORM, STEPS, ELSEWHERE = 1e-6, 1e-4, 1e-3
+
+
+def tolerance(*, closed_form: bool, same: bool) -> float:
+    """Return how far a number may lie from the stored one, of itself or of 1 if that is more.
+
+    Args:
+        closed_form: Whether the method is solved in float64, on features without rounding.
+        same: Whether torch, BLAS and the processor's arithmetic are those of the stored numbers.
+    """
+    if closed_form:
+        return CLOSED_FORM
+    return STEPS if same else ELSEWHERE
+
+
+def said(stored: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Return in words what is compared, and within which tolerance."""
+    same = stored["fingerprint"] == found["fingerprint"]
+    steps = tolerance(closed_form=False, same=same)
+    text = f"closed forms within {CLOSED_FORM:g}, five steps of all others within {steps:g}"
+    if same:
+        return text
+    other = [
+        f"{name} {was} there, {found['fingerprint'].get(name)} here"
+        for name, was in stored["fingerprint"].items()
+        if was != found["fingerprint"].get(name)
+    ]
+    return f"{text} (not {STEPS:g}: {'; '.join(other)})"
+
+
+def moved(stored: Mapping[str, Any], found: Mapping[str, Any], *, same: bool) -> list[str]:
+    """Return what moved of one method, in words."""
+    allowed = tolerance(closed_form=found["closed_form"], same=same)
+    old, new = stored["values"], found["values"]
+    words = [f"{name} is {'new' if name in new else 'gone'}" for name in sorted(old.keys() ^ new)]
+    for name in sorted(old.keys() & new):
+        if len(old[name]) != len(new[name]):
+            words.append(f"{name} has {len(new[name])} values for {len(old[name])}")
+            continue
+        for was, is_ in zip(old[name], new[name], strict=True):
+            if not abs(was - is_) <= allowed * max(1.0, abs(was)):
+                words.append(f"{name} was {was:.9g}, is {is_:.9g}")
+                break
+    return words
+
+
+def check_exact(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, str]:
+    """Return, for each method whose numbers are not the stored ones, what is wrong."""
+    same = stored["fingerprint"] == found["fingerprint"]
+    problems = {}
+    for name in sorted(stored["methods"].keys() | found["methods"].keys()):
+        was, is_ = stored["methods"].get(name), found["methods"].get(name)
+        if was is None or is_ is None:
+            problems[name] = "has no stored numbers" if was is None else "is no method any more"
+        elif (was["version"], stored["protocol_version"]) != (
+            is_["version"], found["protocol_version"]
+        ):  # fmt: skip
+            problems[name] = "has stored numbers of another version"
+        elif words := moved(was, is_, same=same):
+            problems[name] = f"moved and no version did: {'; '.join(words)}"
+    return problems
+
+
+def check_update(stored: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Refuse to move exact numbers whose version did not, on the same torch, BLAS and processor.
+
+    Raises:
+        ZslbenchError: With what moved.
+    """
+    if stored["fingerprint"] != found["fingerprint"]:
+        return
+    for name, problem in check_exact(stored, found).items():
+        if problem.startswith("moved"):
+            raise ZslbenchError(
+                f"{name} {problem}. Raise `version` of the method, or PROTOCOL_VERSION in "
+                "zslbench/records.py, then update; or mend what moved it."
+            )

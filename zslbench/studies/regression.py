@@ -1,0 +1,134 @@
+"""Did accuracy move? Two versions of the code, paired by seed, in tuning worlds alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from zslbench.errors import ZslbenchError
+from zslbench.noninferiority import judge, margin_of
+from zslbench.records import Measurement
+from zslbench.report.regression import ComparedCell, Comparison
+from zslbench.run import Tick, no_tick
+from zslbench.stats import METRICS
+from zslbench.studies.baseline import FOLDER, load, measured_of, spreads_of
+from zslbench.studies.measuring import Measured, Spreads, Subject, measure, points
+from zslbench.studies.sides import install
+from zslbench.tracking import Store
+
+
+def regress(
+    project: Path,
+    against: str,
+    suite: str,
+    subjects: Sequence[Subject],
+    seeds: int,
+    least: float,
+    store: Store,
+    tick: Tick = no_tick,
+) -> Comparison:
+    """Compare the working tree with a git ref, or with a baseline.
+
+    Args:
+        project: The checkout.
+        against: A git ref, or a file whose name ends in `.toml`.
+        suite: The name of the subjects, whose baseline says what chance alone moves.
+        subjects: What is measured.
+        seeds: How many; of a baseline the first ones it has.
+        least: The smallest drop that matters, in points.
+        store: Keeps what is measured.
+        tick: Progress.
+
+    Raises:
+        ZslbenchError: Where the two do not compare, or the user can mend something else.
+    """
+    usual = project / FOLDER / f"{suite}.toml"
+    stored = Path(against) if against.endswith(".toml") else usual
+    content = load(stored) if against.endswith(".toml") or usual.exists() else {"cells": []}
+    wanted = range(seeds)
+    now = install(project, None, store.results / "packages")
+    if against.endswith(".toml"):
+        before = _first(measured_of(content), subjects, wanted, stored)
+    else:
+        reference = install(project, against, store.results / "packages")
+        before = measure(reference, subjects, wanted, store, tick)
+    found = measure(now, subjects, wanted, store, tick)
+    return compare(before, found, spreads_of(content), least, (against, now.name))
+
+
+def _first(measured: Measured, subjects: Sequence[Subject], seeds: range, path: Path) -> Measured:
+    """Return what a baseline has of some seeds."""
+    for subject in subjects:
+        known = {m.seed for m in measured.get(subject.name, [])}
+        if known and not known >= set(seeds):
+            raise ZslbenchError(
+                f"{path} has {len(known)} seeds of {subject.name[0]}, {len(seeds)} are asked for: "
+                f"say --seeds {len(known)} or fewer."
+            )
+    return {name: [m for m in ms if m.seed in seeds] for name, ms in measured.items()}
+
+
+def compare(
+    before: Measured, now: Measured, spreads: Spreads, least: float, names: tuple[str, str]
+) -> Comparison:
+    """Test every cell: subject x metric.
+
+    Args:
+        before: Of the reference.
+        now: Of this commit, of the same seeds.
+        spreads: What chance alone moves, in points, by subject.
+        least: The smallest drop that matters, in points.
+        names: What the two sides are called.
+
+    Raises:
+        ZslbenchError: Where the two do not compare: other data, protocol, seeds.
+    """
+    cells, drops = [], []
+    for subject, ours in now.items():
+        theirs = before.get(subject, [])
+        check_comparable(subject, theirs, ours)
+        for metric in METRICS:
+            was, is_ = points(theirs, metric), points(ours, metric)
+            margin = margin_of(least, spreads.get(subject, {}).get(metric, 0.0))
+            cells.append((subject, metric, float(np.mean(was)), float(np.mean(is_)), margin))
+            drops.append([a - b for a, b in zip(was, is_, strict=True)])
+    tested = judge(drops, [cell[-1] for cell in cells])
+    seeds = sorted({m.seed for ours in now.values() for m in ours})
+    return Comparison(
+        before=names[0],
+        now=names[1],
+        seeds=tuple(seeds),
+        cells=tuple(
+            ComparedCell(*subject, metric, was, is_, test)
+            for (subject, metric, was, is_, _), test in zip(cells, tested, strict=True)
+        ),
+    )
+
+
+def check_comparable(
+    subject: tuple[str, str], theirs: Sequence[Measurement], ours: Sequence[Measurement]
+) -> None:
+    """Refuse to compare what differs in more than the code.
+
+    Raises:
+        ZslbenchError: With what differs.
+    """
+    what = f"{subject[0]} on {subject[1]}"
+    if not theirs:
+        raise ZslbenchError(f"{what} was not measured in the reference: compare another suite.")
+    for name, label in (
+        ("data_digest", "data digests"),
+        ("protocol_version", "protocol versions"),
+        ("measure_version", "versions of the measurement"),
+    ):
+        both = getattr(theirs[0], name), getattr(ours[0], name)
+        if both[0] != both[1]:
+            shown = " and ".join(str(value)[:12] for value in both)
+            raise ZslbenchError(
+                f"{what}: the {label} differ ({shown}), so that their accuracies do not compare. "
+                "Take a reference after the change, or move the baseline: zslbench baseline update."
+            )
+    if [m.seed for m in theirs if not m.repeat] != [m.seed for m in ours if not m.repeat]:
+        raise ZslbenchError(
+            f"{what}: the two sides have other seeds; a baseline has those it says."
+        )
