@@ -4,6 +4,7 @@ All nodes need the same packages, and the same files under the same paths: Ray m
 """
 
 import os
+import socket
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from zslbench.errors import ZslbenchError
 
 RETRIES = 3
 LOOK_SECONDS = 0.5
+KNOCK_SECONDS = 10.0
 PASSED_ON = ("MLFLOW_", "ZSLBENCH_")
 
 
@@ -111,15 +113,24 @@ def _connected(address: str | None) -> Any:
             "--engine ray: Ray is not installed. Install it with pip install 'zslbench[ray]'."
         ) from None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = address or os.environ.get("RAY_ADDRESS")
     try:
+        _knock(address)
         ray.init(address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         what = str(error).strip().splitlines()[0]
         raise ZslbenchError(
             f"--address {address}: no Ray cluster could be reached ({what}). Name its head node, "
             "such as --address HOST:6379, or leave it out to start Ray on this machine."
         ) from error
     return ray
+
+
+def _knock(address: str | None) -> None:
+    """Fail at once where nobody answers: Ray itself tries for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), KNOCK_SECONDS).close()
 
 
 def _environment(threads: int) -> dict[str, str]:
