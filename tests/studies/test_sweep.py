@@ -37,7 +37,7 @@ class Tunable(Softmax):
 
 @pytest.fixture(autouse=True)
 def only_tunable(monkeypatch):
-    monkeypatch.setattr(registry, "method_modules", lambda: {"tunable": __name__})
+    monkeypatch.setitem(registry.method_modules(), "tunable", __name__)
 
 
 @pytest.fixture
