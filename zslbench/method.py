@@ -53,20 +53,10 @@ def bounds(info: FieldInfo) -> tuple[float, float] | None:
 AttributeForm = Literal["l2", "raw", "centred"]
 
 
-class MethodConfig(BaseModel):
-    """Base of every method's config: typed, bounded, immutable, unknown names refused.
-
-    Attributes:
-        class_attributes: The form in which a method gets class attributes, in training and scoring
-            alike: rows L2-normalised; as published; or L2-normalised, minus the mean of the world's
-            seen classes, and normalised again.
-    """
+class Settings(BaseModel):
+    """Base of every config: typed, bounded, immutable, unknown names refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    class_attributes: AttributeForm = Field(
-        default="l2", description="form of the class attributes: l2, raw (as published) or centred"
-    )
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], method: str) -> Self:
@@ -88,6 +78,20 @@ class MethodConfig(BaseModel):
                 f"--set {key}={values.get(key)}: {message}. "
                 f"`zslbench methods {method}` lists what {key} may be."
             ) from None
+
+
+class MethodConfig(Settings):
+    """Base of every method's config.
+
+    Attributes:
+        class_attributes: The form in which a method gets class attributes, in training and scoring
+            alike: rows L2-normalised; as published; or L2-normalised, minus the mean of the world's
+            seen classes, and normalised again.
+    """
+
+    class_attributes: AttributeForm = Field(
+        default="l2", description="form of the class attributes: l2, raw (as published) or centred"
+    )
 
     def candidates(self) -> list[Self]:
         """Return the configs the tuning worlds choose among: one for each point of open grids."""

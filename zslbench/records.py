@@ -1,5 +1,8 @@
 """What is stored: the specification of a run, the choice made for it, its result, its failure.
 
+Runs are of two kinds: in a seen/unseen world (`RunRecord`), and along a task sequence
+(`SequenceRecord`).
+
 A record's key is the SHA-256 of the canonical JSON of everything that may change its numbers.
 Git commit, device, environment and threads are tags, not part of the key: whoever changes numbers
 bumps `PROTOCOL_VERSION` or the method's `version`.
@@ -65,13 +68,41 @@ class WordVectors(Record):
     description: str
 
 
-class RunSpec(Record):
-    """Method x config x dataset x backbone x seed: everything that may change a run's numbers.
+class Spec(Record):
+    """What every kind of run names: everything here may change its numbers.
 
     Attributes:
         config: The method's config with all defaults filled in.
         settings: What of it differs from the defaults: for display, no part of the key.
         dataset: The dataset's name; `data_digest` is what identifies it.
+    """
+
+    method: str
+    method_version: int
+    config: dict[str, Any]
+    settings: dict[str, Any] = Field(default_factory=dict)
+    dataset: str
+    data_digest: str
+    backbone: Backbone
+    seed: int = Field(ge=0)
+    precision: str
+    protocol_version: int = PROTOCOL_VERSION
+
+    def _identity(self) -> dict[str, Any]:
+        identity = self.model_dump(mode="json", exclude={"dataset", "settings"})
+        identity["backbone"].pop("exposure")
+        return identity
+
+    @property
+    def key(self) -> str:
+        """The key of the run."""
+        return digest(self._identity())
+
+
+class RunSpec(Spec):
+    """Method x config x dataset x backbone x seed.
+
+    Attributes:
         words: The attribute word vectors, where the method is handed them.
         tuning_worlds: How many tuning worlds the choice averages over; none for a submission.
         rules: The rules read off the run; `published` needs every epoch scored on test images,
@@ -82,20 +113,10 @@ class RunSpec(Record):
 
     kind: ClassVar[str] = "run"
 
-    method: str
-    method_version: int
-    config: dict[str, Any]
-    settings: dict[str, Any] = Field(default_factory=dict)
-    dataset: str
-    data_digest: str
-    backbone: Backbone
     words: WordVectors | None = None
-    seed: int = Field(ge=0)
-    precision: str
     tuning_worlds: int = Field(default=3, ge=0)
     rules: tuple[RuleName, ...] = ("validation", "last")
     tuned: int = Field(default=0, ge=0)
-    protocol_version: int = PROTOCOL_VERSION
 
     @model_validator(mode="after")
     def _is_tuned_or_submitted(self) -> Self:
@@ -104,23 +125,47 @@ class RunSpec(Record):
         return self
 
     def _identity(self) -> dict[str, Any]:
-        identity = self.model_dump(mode="json", exclude={"dataset", "settings"})
-        identity["backbone"].pop("exposure")
+        identity = super()._identity()
         identity["words"] = self.words and self.words.digest
         if not self.tuned:
             del identity["tuned"]
         return identity
 
     @property
-    def key(self) -> str:
-        """The key of the run."""
-        return digest(self._identity())
-
-    @property
     def choice_key(self) -> str:
         """The key of the choice, which all seeds and rules of one config share."""
         identity = self._identity()
         return digest({k: v for k, v in identity.items() if k not in ("seed", "rules")})
+
+
+class SequenceSpec(Spec):
+    """Method x config x dataset x backbone x task sizes x seed; the seed also orders the classes.
+
+    Attributes:
+        base: Classes of the first task; 0: as many as each other task has.
+        increment: Classes of every other task; the last has what is left.
+        descriptions: The sentences that describe the classes, where the method reads them.
+    """
+
+    kind: ClassVar[str] = "sequence"
+
+    base: int = Field(ge=0)
+    increment: int = Field(ge=1)
+    descriptions: WordVectors | None = None
+
+    @property
+    def protocol(self) -> str:
+        """What the field calls it, such as B0-Inc12."""
+        return f"B{self.base}-Inc{self.increment}"
+
+    def _identity(self) -> dict[str, Any]:
+        described = self.descriptions and self.descriptions.digest
+        return {**super()._identity(), "kind": self.kind, "descriptions": described}
+
+    @property
+    def seeds_key(self) -> str:
+        """The key that all seeds of one configuration share."""
+        return digest({k: v for k, v in self._identity().items() if k != "seed"})
 
 
 class Scores(Record):
@@ -253,6 +298,45 @@ class RunRecord(Record):
     schema_version: int = SCHEMA_VERSION
 
 
+class SequenceRecord(Record):
+    """The result of one run along a task sequence; all accuracies are per-class means, in percent.
+
+    Attributes:
+        sizes: Classes of each task.
+        accuracy: After each task, over all classes learnt so far.
+        tasks: After each task, of each task learnt so far.
+        average: Mean of `accuracy`.
+        last: The last of `accuracy`.
+        forgetting: Mean, over all tasks but the last, of the best accuracy before the end minus the
+            accuracy at the end (Chaudhry et al., ECCV 2018).
+        carried: Bytes of all that the method took from each task to the next.
+        keeps_images: Whether it was handed the images of old tasks again.
+        losses: Of every epoch of every task, by name.
+        opening: The id of the ledger's entry for this run's look at the test labels.
+        test_digest: What the ledger counts by.
+    """
+
+    kind: ClassVar[str] = "sequence"
+
+    key: str
+    spec: SequenceSpec
+    sizes: tuple[int, ...]
+    accuracy: tuple[float, ...]
+    tasks: tuple[tuple[float, ...], ...]
+    average: float
+    last: float
+    forgetting: float
+    carried: tuple[int, ...]
+    keeps_images: bool
+    losses: dict[str, list[float]]
+    opening: str
+    test_digest: str
+    cost: Cost
+    environment: dict[str, str]
+    created: str = Field(default_factory=now)
+    schema_version: int = SCHEMA_VERSION
+
+
 class Opening(Record):
     """One opening of a final world's test labels: an entry of the ledger, written beforehand."""
 
@@ -358,7 +442,7 @@ class Failure(Record):
     kind: ClassVar[str] = "failure"
 
     key: str
-    spec: RunSpec
+    spec: RunSpec | SequenceSpec
     error: str
     traceback: str
     created: str = Field(default_factory=now)

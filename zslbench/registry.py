@@ -1,4 +1,7 @@
-"""Names of methods: every module of a package named by an entry point in `zslbench.methods`."""
+"""Names of methods and learners: modules of the packages that entry points name.
+
+The group `zslbench.methods` names packages of methods, `zslbench.learners` those of learners.
+"""
 
 import inspect
 import pkgutil
@@ -6,9 +9,14 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from typing import TypeVar
 
 from zslbench.errors import ZslbenchError, unknown
+from zslbench.learner import Learner
 from zslbench.method import Method
+
+Base = TypeVar("Base", Method, Learner)
+METHODS, LEARNERS = "zslbench.methods", "zslbench.learners"
 
 
 @cache
@@ -18,14 +26,25 @@ def method_modules() -> dict[str, str]:
     Raises:
         ZslbenchError: Where two packages bring a method of the same name.
     """
+    return _modules(METHODS)
+
+
+@cache
+def learner_modules() -> dict[str, str]:
+    """Return learner name -> module; see `method_modules`."""
+    return _modules(LEARNERS)
+
+
+def _modules(group: str) -> dict[str, str]:
     modules: dict[str, str] = {}
-    for point in entry_points(group="zslbench.methods"):
+    kind = group.removeprefix("zslbench.").removesuffix("s")
+    for point in entry_points(group=group):
         for module in pkgutil.iter_modules(_folders(point.value)):
             if module.name.startswith("_"):
                 continue
             if module.name in modules:
                 raise ZslbenchError(
-                    f"Both {modules[module.name]} and {point.value} bring a method called "
+                    f"Both {modules[module.name]} and {point.value} bring a {kind} called "
                     f"{module.name!r}: rename one of the two files, or uninstall one package."
                 )
             modules[module.name] = f"{point.value}.{module.name}"
@@ -50,18 +69,34 @@ def load_method(name: str) -> type[Method]:
     modules = method_modules()
     if name not in modules:
         raise unknown("method", name, modules)
-    module = import_module(modules[name])
+    return _only_class(modules[name], Method)
+
+
+def load_learner(name: str) -> type[Learner]:
+    """Return the learner class of a name, its module's name.
+
+    Raises:
+        ZslbenchError: On an unknown name, with the nearest known one.
+    """
+    modules = learner_modules()
+    if name not in modules:
+        raise unknown("learner", name, modules)
+    return _only_class(modules[name], Learner)
+
+
+def _only_class(name: str, base: type[Base]) -> type[Base]:
+    module = import_module(name)
     classes = {
         member
         for member in vars(module).values()
         if inspect.isclass(member)
-        and issubclass(member, Method)
+        and issubclass(member, base)
         and member.__module__ == module.__name__
         and not inspect.isabstract(member)
     }
     if len(classes) != 1:
         raise ZslbenchError(
-            f"{module.__file__}: a method's file holds exactly one method class, "
-            f"this one holds {len(classes)}. Move the others to files of their own."
+            f"{module.__file__}: this file holds exactly one {base.__name__.lower()} class, "
+            f"and has {len(classes)}. Move the others to files of their own."
         )
     return classes.pop()

@@ -131,6 +131,20 @@ def intervals(
     return found
 
 
+def share_interval(
+    values: Sequence[float], placed: Float, outcome: Outcome, population: Population
+) -> Interval:
+    """Return the interval of a mean of shares right (percent) over test images of one side.
+
+    Args:
+        values: One for each seed.
+        placed: `[seeds, n]` their placements.
+        outcome: The images' labels; none of them seen, whatever was answered.
+        population: As in `intervals`.
+    """
+    return _interval(np.asarray(values), placed, outcome, "t1", population)
+
+
 def _interval(
     values: Float, placed: Float, outcome: Outcome, metric: Metric, population: Population
 ) -> Interval:
@@ -174,7 +188,21 @@ def paired(
         raise ValueError("paired differences need the same seeds and the same images")
     values = _values(ours, metric) - _values(theirs, metric)
     placed = _placed(ours, metric) - _placed(theirs, metric)
-    parts = _sources(values, placed, ours[0][0], population)
+    return difference(values, placed, ours[0][0], population)
+
+
+def difference(
+    values: Float, placed: Float, outcome: Outcome, population: Population
+) -> Difference:
+    """Return the interval of a mean that may be of either sign, symmetric, with its p value.
+
+    Args:
+        values: `[seeds]`.
+        placed: `[seeds, n]` their placements.
+        outcome: The images' labels.
+        population: As in `intervals`.
+    """
+    parts = _sources(values, placed, outcome, population)
     mean, half = float(np.mean(values)), _together(parts, LEVEL)
     return Difference(mean, mean - half, mean + half, _p_value(abs(mean), parts))
 

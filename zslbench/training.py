@@ -16,15 +16,25 @@ from torch import Tensor, nn
 
 from zslbench.backbones.vit import OpenViT
 from zslbench.data.types import BackboneSource
-from zslbench.method import Epoch, Float, Method, MethodConfig, Need, TrainSet, View, hyper
+from zslbench.method import (
+    Epoch,
+    Float,
+    Method,
+    MethodConfig,
+    Need,
+    Settings,
+    TrainSet,
+    View,
+    hyper,
+)
 from zslbench.nn.attention import ClassRow
 from zslbench.seeding import derive_seed, generator
 
 FLIP, SHIFT = 0.5, 0.07
 
 
-class TrainedConfig(MethodConfig):
-    """What all trained methods may be set to."""
+class TrainedSettings(Settings):
+    """What all that is trained by this loop may be set to."""
 
     epochs: int = hyper(12, low=1, high=1000, symbol="epochs", doc="length of the schedule")
     batch_size: int = hyper(64, low=2, high=4096, symbol="B", doc="images a step")
@@ -51,6 +61,10 @@ class TrainedConfig(MethodConfig):
     scale: float = hyper(
         20.0, low=0.1, high=1000.0, log=True, symbol="sigma", doc="scale of the logits"
     )
+
+
+class TrainedConfig(TrainedSettings, MethodConfig):
+    """What all trained methods may be set to."""
 
 
 class TrainedMethod(Method):

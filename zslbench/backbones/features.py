@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.backbones.create import Source
-from zslbench.data.types import Dataset, content_digest
+from zslbench.data.types import BackboneSource, Dataset, content_digest
 from zslbench.seeding import derive_seed
 
 BATCH = 128
@@ -41,21 +42,43 @@ def extract(
     dataset: Dataset, source: Source, on_progress: Callable[[int, int], None]
 ) -> NDArray[np.float32]:
     """Return the normed class token `[n, D]` of every image, in item order."""
-    import torch
-
-    from zslbench.training import device, normalise
-
-    with torch.random.fork_rng():  # a random start is the same one wherever it is extracted
-        torch.manual_seed(derive_seed(0, "features", source.record.name))
-        network = source.build().to(device()).eval()
-    found, n = [], len(dataset.inputs)
-    with torch.inference_mode():
-        for first in range(0, n, BATCH):
-            items = np.arange(first, min(first + BATCH, n))
-            images = normalise(dataset.inputs[items], source)
-            found.append(network(images)[:, 0].float().cpu().numpy())
-            on_progress(int(items[-1]) + 1, n)
+    pooled, found, n = Frozen(source), [], len(dataset.inputs)
+    for first in range(0, n, BATCH):
+        items = np.arange(first, min(first + BATCH, n))
+        found.append(pooled(dataset.inputs[items]))
+        on_progress(int(items[-1]) + 1, n)
     return np.concatenate(found)
+
+
+class Frozen:
+    """A backbone as pretrained; called with images of any number, it returns their class tokens.
+
+    Args:
+        source: Builds it. A random start is the same one wherever it is built.
+    """
+
+    def __init__(self, source: BackboneSource) -> None:
+        import torch
+
+        from zslbench.training import device
+
+        self.source = source
+        with torch.random.fork_rng():
+            torch.manual_seed(derive_seed(0, "features", source.record.name))
+            self.network = source.build().to(device()).eval()
+
+    def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the normed class token `[b, D]` of images `[b, h, w, 3]`."""
+        import torch
+
+        from zslbench.training import normalise
+
+        with torch.inference_mode():
+            parts = [
+                self.network(normalise(batch[first : first + BATCH], self.source))[:, 0]
+                for first in range(0, len(batch), BATCH)
+            ]
+            return torch.cat(parts).float().cpu().numpy()
 
 
 def write_mat(path: Path, features: NDArray[np.float32], folder: Path, classes: int) -> None:

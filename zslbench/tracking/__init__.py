@@ -2,6 +2,6 @@
 
 from zslbench.tracking.find import find_run
 from zslbench.tracking.outbox import Outbox
-from zslbench.tracking.store import Store, Stored, SyncReport
+from zslbench.tracking.store import Store, Stored, StoredSequence, SyncReport
 
-__all__ = ["Outbox", "Store", "Stored", "SyncReport", "find_run"]
+__all__ = ["Outbox", "Store", "Stored", "StoredSequence", "SyncReport", "find_run"]

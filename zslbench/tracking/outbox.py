@@ -20,15 +20,14 @@ from zslbench.records import (
     Opening,
     Record,
     RunRecord,
+    SequenceRecord,
     Sweep,
     Trial,
 )
 
 RECORD_FILE = "record.json"
-KINDS: dict[str, type[Record]] = {
-    record.kind: record
-    for record in (RunRecord, Choice, Opening, Failure, Sweep, Trial, Measurement)
-}
+RECORDS = (RunRecord, SequenceRecord, Choice, Opening, Failure, Sweep, Trial, Measurement)
+KINDS: dict[str, type[Record]] = {record.kind: record for record in RECORDS}
 STALE_SECONDS = 3600
 
 

@@ -14,6 +14,8 @@ from zslbench.records import (
     RunRecord,
     RunSpec,
     Scores,
+    SequenceRecord,
+    SequenceSpec,
     Sweep,
     Trial,
 )
@@ -54,11 +56,14 @@ def _tags(record: Any, more: dict[str, str]) -> dict[str, str]:
     return {PREFIX + name: value for name, value in common.items()}
 
 
-def _spec_tags(spec: RunSpec) -> dict[str, str]:
-    return {"method": spec.method, "dataset": spec.dataset, "choice_key": spec.choice_key}
+def _spec_tags(spec: RunSpec | SequenceSpec) -> dict[str, str]:
+    tags = {"method": spec.method, "dataset": spec.dataset}
+    if isinstance(spec, SequenceSpec):
+        return {**tags, "seeds_key": spec.seeds_key}
+    return {**tags, "choice_key": spec.choice_key}
 
 
-def _params(spec: RunSpec, config: dict[str, Any]) -> dict[str, str]:
+def _params(spec: RunSpec | SequenceSpec, config: dict[str, Any]) -> dict[str, str]:
     """Return the spec with the config as chosen, nested values as `outer.inner`."""
     plain = {**spec.model_dump(mode="json", exclude={"settings"}), "config": config}
     nested = {name: value for name, value in plain.items() if isinstance(value, dict)}
@@ -67,13 +72,24 @@ def _params(spec: RunSpec, config: dict[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in flat.items()}
 
 
-def _run(record: RunRecord) -> Payload:
-    spec = record.spec
+def _run_tags(record: RunRecord | SequenceRecord) -> dict[str, str]:
     environment = {f"env.{name}": value for name, value in record.environment.items()}
-    tags = _tags(record, _spec_tags(spec) | environment)
+    tags = _tags(record, _spec_tags(record.spec) | environment)
     if record.environment.get("commit", "unknown") != "unknown":
         tags["mlflow.source.git.commit"] = record.environment["commit"]
-    tags |= {"mlflow.source.name": "zslbench", "mlflow.source.type": "LOCAL"}
+    return tags | {"mlflow.source.name": "zslbench", "mlflow.source.type": "LOCAL"}
+
+
+def _losses(losses: dict[str, list[float]]) -> list[tuple[str, float, int]]:
+    return [
+        ("loss/" + REFUSED.sub("_", name), value, epoch)
+        for name, values in losses.items()
+        for epoch, value in enumerate(values, start=1)
+    ]
+
+
+def _run(record: RunRecord) -> Payload:
+    spec = record.spec
     metrics = [("gamma_zero/" + k, v, 0) for k, v in _scores(record.plain)]
     for rule, result in record.rules.items():
         metrics += [(f"{rule}/{name}", value, 0) for name, value in _scores(result.scores)]
@@ -82,17 +98,33 @@ def _run(record: RunRecord) -> Payload:
     metrics += [(f"cost/{name}", value, 0) for name, value in record.cost.model_dump().items()]
     metrics += [(f"localisation/{name}", v, 0) for name, v in record.localisation.items()]
     metrics += _curves(record.choice, record.choice.config)
-    metrics += [
-        ("loss/" + REFUSED.sub("_", name), value, epoch)
-        for name, values in record.losses.items()
-        for epoch, value in enumerate(values, start=1)
-    ]
+    metrics += _losses(record.losses)
     return Payload(
         spec.dataset,
         f"{spec.method} seed {spec.seed}",
-        tags,
+        _run_tags(record),
         _params(spec, record.choice.config),
         metrics,
+        (spec.dataset, spec.data_digest),
+        seconds=record.cost.fit_seconds + record.cost.score_seconds,
+    )
+
+
+def _sequence(record: SequenceRecord) -> Payload:
+    """Return what is shown of a run along a task sequence; the step is the task."""
+    spec = record.spec
+    metrics = [(name, getattr(record, name), 0) for name in ("average", "last", "forgetting")]
+    for number, (accuracy, size) in enumerate(
+        zip(record.accuracy, record.carried, strict=True), start=1
+    ):
+        metrics += [("accuracy", accuracy, number), ("carried_bytes", float(size), number)]
+    metrics += [(f"cost/{name}", value, 0) for name, value in record.cost.model_dump().items()]
+    return Payload(
+        spec.dataset,
+        f"{spec.method} {spec.protocol} seed {spec.seed}",
+        _run_tags(record),
+        _params(spec, spec.config),
+        metrics + _losses(record.losses),
         (spec.dataset, spec.data_digest),
         seconds=record.cost.fit_seconds + record.cost.score_seconds,
     )
@@ -192,6 +224,7 @@ def _scores(scores: Scores) -> list[tuple[str, float]]:
 
 _SHOWN: dict[type[Record], Callable[[Any], Payload]] = {
     RunRecord: _run,
+    SequenceRecord: _sequence,
     Choice: _choice,
     Failure: _failure,
     Sweep: _sweep,

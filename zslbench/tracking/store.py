@@ -17,7 +17,14 @@ from uuid import uuid4
 from filelock import FileLock
 
 from zslbench.errors import DataError
-from zslbench.records import Failure, Measurement, Opening, Record, RunRecord
+from zslbench.records import (
+    Failure,
+    Measurement,
+    Opening,
+    Record,
+    RunRecord,
+    SequenceRecord,
+)
 from zslbench.tracking.outbox import RECORD_FILE, Outbox, read_record
 from zslbench.tracking.payload import PREFIX, Payload, payload
 
@@ -32,6 +39,14 @@ class Stored:
     record: RunRecord
     folder: Path
     run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class StoredSequence:
+    """The record of a run along a task sequence, and the folder of its files."""
+
+    record: SequenceRecord
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -77,7 +92,7 @@ class Store:
         if isinstance(record, Opening):
             self._note("ledger.jsonl", record.model_dump_json())
         self.outbox.commit(record.kind, record.key, record, write)
-        if isinstance(record, RunRecord):
+        if isinstance(record, RunRecord | SequenceRecord):
             self._note("finished.txt", record.key)
 
     def attach(self, run: Stored, files: Sequence[Path], place: str) -> bool:
@@ -200,19 +215,31 @@ class Store:
         """Return whether a record is finished, as far as can be known."""
         if self.outbox.path(kind, key).exists() or self._look(_finished(kind, key)):
             return True
-        return bool(self.error) and kind == "run" and key in self._noted("finished.txt")
+        return (
+            bool(self.error) and kind in ("run", "sequence") and key in self._noted("finished.txt")
+        )
 
     def runs(self) -> list[Stored]:
         """Return all finished runs, each key once: the earliest FINISHED, then the outbox."""
-        waiting = self._waiting("run-")
-        found: dict[str, Stored] = {}
+        return [Stored(_run(record), *where) for record, *where in self._all("run")]
+
+    def sequences(self) -> list[StoredSequence]:
+        """Return all finished runs along task sequences, each key once, likewise."""
+        return [
+            StoredSequence(_sequence(record), folder) for record, folder, _ in self._all("sequence")
+        ]
+
+    def _all(self, kind: str) -> list[tuple[Record, Path, str | None]]:
+        """Return records of a kind that have files, with their folders and MLflow's ids."""
+        waiting = self._waiting(f"{kind}-")
+        found: dict[str, tuple[Record, Path, str | None]] = {}
         with _many_objects():
-            for run in self._look(_finished("run")):
+            for run in self._look(_finished(kind)):
                 key, folder = run.data.tags[PREFIX + "key"], self._folder(run)
                 if key not in found and (folder / RECORD_FILE).is_file():
-                    found[key] = Stored(_run(read_record(folder, "run")), folder, run.info.run_id)
+                    found[key] = read_record(folder, kind), folder, run.info.run_id
         for path, record in waiting.items():
-            found.setdefault(record.key, Stored(_run(record), path))
+            found.setdefault(record.key, (record, path, None))
         return list(found.values())
 
     def measurements(self) -> list[Measurement]:
@@ -383,6 +410,11 @@ def _finished(kind: str, key: str | None = None) -> str:
 
 def _run(record: Record) -> RunRecord:
     assert isinstance(record, RunRecord)
+    return record
+
+
+def _sequence(record: Record) -> SequenceRecord:
+    assert isinstance(record, SequenceRecord)
     return record
 
 

@@ -1,0 +1,106 @@
+"""A backbone with a row of weights for each class, trained by the project's one loop."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from zslbench.learner import Learner, Task
+from zslbench.method import Epoch, TrainSet
+from zslbench.seeding import derive_seed
+from zslbench.training import TrainedMethod, TrainedSettings, class_logits
+
+HEAD = "head.weight"
+
+
+class Network(nn.Module):
+    """A backbone, and a class's weights in each row of the head."""
+
+    def __init__(self, backbone: Any, classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(backbone.width, classes, bias=False)
+
+
+class Classifier(TrainedMethod):
+    """Cross-entropy over the classes of the class table, whose attributes it does not use."""
+
+    carried: Mapping[str, NDArray[Any]] = {}
+
+    def build(self, train: TrainSet) -> nn.Module:
+        """Return a network with what is carried in it; rows of new classes are fresh."""
+        network = Network(self.source.build(), len(train.class_attributes))
+        state = {name: torch.from_numpy(array) for name, array in self.carried.items()}
+        if state:
+            fresh = network.head.weight.detach()[len(state[HEAD]) :]
+            network.load_state_dict({**state, HEAD: torch.cat([state[HEAD], fresh])})
+        return network
+
+    def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
+        """Return the cross-entropy over all classes known."""
+        logits = self.logits(images, class_attributes)
+        return {"classes": nn.functional.cross_entropy(logits, labels)}
+
+    def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
+        """Return scaled similarities of pooled tokens and class weights."""
+        config, network = self.config, self.network
+        assert isinstance(network, Network)
+        pooled = network.backbone(images)[:, 0]
+        return class_logits(pooled, network.head.weight, config.logits, config.scale)
+
+
+class ClassifierLearner(Learner):
+    """Trains a classifier over all classes known on the images it is handed.
+
+    Attributes:
+        anew: Whether every task begins from the pretrained backbone.
+    """
+
+    class Config(TrainedSettings):
+        """Config of a learner that is trained."""
+
+    anew = False
+    model: Classifier | None = None
+    carried: Mapping[str, NDArray[Any]] = {}
+
+    @classmethod
+    def epochs(cls, config: Any) -> int:
+        """Return the length of the schedule of a task."""
+        return int(config.epochs)
+
+    def learn(self, task: Task) -> Iterator[Epoch]:
+        """Train on the task's images."""
+        self.model = Classifier(self.config, derive_seed(self.seed, "task", task.number))
+        self.model.carried = {} if self.anew else self.carried
+        yield from self.model.fit(self._train_set(task.known, task))
+
+    def _train_set(self, classes: int, task: Task | None = None) -> TrainSet:
+        nothing: NDArray[Any] = np.empty((0, 0))
+        return TrainSet(
+            inputs=task.inputs if task else nothing,
+            labels=task.labels if task else np.empty(0, dtype=np.int64),
+            class_attributes=np.zeros((classes, 1)),
+            backbone=self.source,
+        )
+
+    def scores(self, batch: NDArray[Any]) -> NDArray[np.floating]:
+        """Return logits over the classes known."""
+        if self.model is None:
+            raise ValueError("no task has been learnt")
+        return self.model.scores(batch, np.zeros((1, 1)))
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the network."""
+        if self.model is None:
+            raise ValueError("no task has been learnt")
+        return self.model.state()
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take the network back."""
+        self.carried = state
+        self.model = Classifier(self.config, self.seed)
+        self.model.carried = state
+        self.model.setup(self._train_set(len(state[HEAD])))

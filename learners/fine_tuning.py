@@ -1,0 +1,14 @@
+"""Sequential fine-tuning: each task's images, one after the other, nothing kept. The floor.
+
+| point | usual | here |
+|---|---|---|
+| network | all of it is trained | the same; class weights in rows, cosine logits |
+| loss | cross-entropy over all classes known | the same |
+| schedule | SGD, of each paper's own | AdamW with warm-up and cosine, anew for each task |
+"""
+
+from zslbench_learners._classifier import ClassifierLearner
+
+
+class FineTuning(ClassifierLearner):
+    """Goes on training the network on the images of the task at hand."""

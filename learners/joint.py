@@ -1,0 +1,16 @@
+"""Joint training: after each task, anew on the images of all tasks so far. The ceiling.
+
+| point | usual | here |
+|---|---|---|
+| images | all of them, once, for the last accuracy | those of all tasks so far, after each task |
+| network, loss, schedule | those of sequential fine-tuning | the same |
+"""
+
+from zslbench_learners._classifier import ClassifierLearner
+
+
+class Joint(ClassifierLearner):
+    """Trains the pretrained network on all that is known; marked, for it keeps every image."""
+
+    needs = frozenset({"images", "old_images"})
+    anew = True
