@@ -14,6 +14,9 @@ from zslbench.errors import ZslbenchError, unknown
 from zslbench.records import Backbone, Exposure
 
 EMBEDDED = "plumage_vit"
+PAIR = "plumage_clip"
+OPEN_CLIP = "clip:"
+PAIRS = (PAIR, OPEN_CLIP)
 RANDOM = "random:"
 ARCHITECTURE: dict[str, Any] = {
     "img_size": 56,
@@ -37,33 +40,40 @@ class Source:
         mean: Of its input, `(r, g, b)` in [0, 1].
         deviation: Likewise.
         size: Side of its images in pixels.
-        build: Returns a new `OpenViT` with the weights in it.
+        build: Returns a new `OpenViT` with the weights in it, or a new `ImageText`.
+        reads_text: Whether it is an image-text pair.
     """
 
     record: Backbone
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     size: int
-    build: Callable[[], OpenViT]
+    build: Callable[[], Any]
+    reads_text: bool = False
 
 
 def find_backbone(name: str, weights: Path | None = None) -> Source:
     """Return a backbone by name.
 
     Args:
-        name: `plumage_vit`, a ViT of timm's, or `random:NAME` for an untrained one.
+        name: `plumage_vit`, a ViT of timm's, an image-text pair (`plumage_clip`, or
+            `clip:MODEL.TAG` of open_clip's), or `random:NAME` for an untrained one.
         weights: A local file of weights: safetensors, or a state dict that loads without pickle.
 
     Raises:
-        ZslbenchError: Where there is no such ViT, or its weights can be had neither way.
+        ZslbenchError: Where there is no such network, or its weights can be had neither way.
     """
+    if name.removeprefix(RANDOM).startswith(PAIRS):
+        from zslbench.backbones.pairs import find_pair
+
+        return find_pair(name, weights)
     if weights and (name == EMBEDDED or name.startswith(RANDOM)):
         raise ZslbenchError(
             f"--weights {weights}: --backbone {name} takes none. Name a ViT of timm's with it."
         )
     if name == EMBEDDED:
-        path = Path(str(files("zslbench.backbones") / f"{EMBEDDED}.safetensors"))
-        record = Backbone(name=EMBEDDED, weights_digest=_digest(path), exposure="plumage")
+        path = shipped(EMBEDDED)
+        record = Backbone(name=EMBEDDED, weights_digest=file_sha256(path), exposure="plumage")
         return Source(record, HALF, HALF, ARCHITECTURE["img_size"], partial(_embedded, path))
     return _timm(name, weights)
 
@@ -93,7 +103,7 @@ def shaped_like(state: Mapping[str, Any], path: Path) -> Source:
     size = grid * patch
     shape: dict[str, Any] = {"img_size": size, "patch_size": patch, "embed_dim": width,
                              "depth": len(blocks), "num_heads": max(1, width // 64)}  # fmt: skip
-    record = Backbone(name=f"checkpoint:{path.name}", weights_digest=_digest(path))
+    record = Backbone(name=f"checkpoint:{path.name}", weights_digest=file_sha256(path))
     return Source(record, *IMAGENET, size, partial(_plain_vit, shape))
 
 
@@ -125,7 +135,9 @@ def _timm(name: str, weights: Path | None) -> Source:
         tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
         raise unknown(f"weights of timm's {architecture} called", tag, tags) from None
     untrained = name.startswith(RANDOM)
-    digest = "" if untrained else _digest(weights) if weights else f"timm:{architecture}.{cfg.tag}"
+    digest = (
+        "" if untrained else file_sha256(weights) if weights else f"timm:{architecture}.{cfg.tag}"
+    )
     exposure = "none" if untrained else _exposure(tag if weights else cfg.tag)
     record = Backbone(name=name, weights_digest=digest, exposure=exposure)
     build = partial(_build_timm, bare, weights, untrained)
@@ -195,7 +207,17 @@ def _exposure(tag: str) -> Exposure:
     return "1k" if tag.endswith("in1k") and "ft_" not in tag else "unknown"
 
 
-def _digest(path: Path) -> str:
+def shipped(name: str) -> Path:
+    """Return the file of weights that comes with the package."""
+    return Path(str(files("zslbench.backbones") / f"{name}.safetensors"))
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file of weights.
+
+    Raises:
+        ZslbenchError: If there is no such file.
+    """
     if not path.is_file():
         raise ZslbenchError(f"--weights {path}: there is no such file.")
     with path.open("rb") as file:
