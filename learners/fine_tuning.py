@@ -7,7 +7,7 @@
 | schedule | SGD, of each paper's own | AdamW with warm-up and cosine, anew for each task |
 """
 
-from zslbench_learners._classifier import ClassifierLearner
+from ._classifier import ClassifierLearner
 
 
 class FineTuning(ClassifierLearner):

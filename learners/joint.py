@@ -6,7 +6,7 @@
 | network, loss, schedule | those of sequential fine-tuning | the same |
 """
 
-from zslbench_learners._classifier import ClassifierLearner
+from ._classifier import ClassifierLearner
 
 
 class Joint(ClassifierLearner):

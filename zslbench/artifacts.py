@@ -16,6 +16,7 @@ SUMMARIES = "summaries.npz"
 TEST = "test.npz"
 PREDICTIONS = "predictions.csv"
 CURVE = "gamma_curve.png"
+ANSWERS = "answers.npz"
 
 
 def write_summaries(folder: Path, summaries: dict[int, ScoreSummary]) -> None:
@@ -83,6 +84,27 @@ def write_predictions(folder: Path, items: Int, predicted: list[str]) -> None:
     """Write the class predicted for each test item (0-based, in the dataset's order)."""
     rows = [f"{item},{name}" for item, name in zip(items.tolist(), predicted, strict=True)]
     (folder / PREDICTIONS).write_text("\n".join(["item,predicted_class", *rows]) + "\n")
+
+
+def write_answers(folder: Path, predicted: Int, labels: Int, items: Int, order: Int) -> None:
+    """Write what a run along a task sequence answered after each task, with the truth.
+
+    Args:
+        folder: The record's.
+        predicted: `[T, m]` classes, in the order they were learnt in.
+        labels: `[m]` true classes, likewise.
+        items: `[m]` test items.
+        order: `[C]` the dataset's classes in that order.
+    """
+    np.savez(folder / ANSWERS, predicted=predicted, labels=labels, items=items, order=order)
+
+
+def read_answers(folder: Path) -> tuple[Int, Int, Int]:
+    """Return `[T, m]` answers, `[m]` labels, `[C]` the order, of a run along a task sequence."""
+    with _open(folder / ANSWERS) as arrays:
+        names = ("predicted", "labels", "order")
+        predicted, labels, order = (arrays[name].astype(np.int64) for name in names)
+        return predicted, labels, order
 
 
 @contextmanager

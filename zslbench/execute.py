@@ -16,7 +16,7 @@ from zslbench.data.types import Dataset
 from zslbench.engines import Call, End, Engine, InProcess, dealt
 from zslbench.errors import ZslbenchError
 from zslbench.protocol import fresh_worlds
-from zslbench.records import Choice, Failure, RunSpec, digest
+from zslbench.records import Choice, Failure, RunSpec, SequenceSpec, digest
 from zslbench.run import Evaluation, Slots, Tick, evaluate, no_tick, select
 from zslbench.serving import served
 from zslbench.tracking import Store
@@ -216,7 +216,7 @@ def choice_for(job: Job, store: Store, tick: Tick, cut: int = 0) -> Choice:
     return choice
 
 
-def failure_of(spec: RunSpec, error: Exception) -> Failure:
+def failure_of(spec: RunSpec | SequenceSpec, error: Exception) -> Failure:
     """Return the record of a run that raised."""
     text = "".join(traceback.format_exception(error))
     return Failure(

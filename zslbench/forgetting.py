@@ -35,7 +35,7 @@ class History:
     @cached_property
     def hits(self) -> Bool:
         """`[T, m]` which answers are right."""
-        return self.predicted == self.labels
+        return np.asarray(self.predicted == self.labels)
 
     @cached_property
     def _by_class(self) -> Float:
@@ -93,7 +93,7 @@ class History:
         if metric == "last":
             return self.after(len(self.known) - 1)
         if metric == "average":
-            return np.mean([self.after(i) for i in range(len(self.known))], axis=0)
+            return np.asarray(np.mean([self.after(i) for i in range(len(self.known))], axis=0))
         return self._forgotten()
 
     def _forgotten(self) -> Float:

@@ -62,6 +62,7 @@ def follow_sequence(
     announce: Callable[[Opening], None],
     tick: Tick = no_tick,
     slot: Slot | None = None,
+    sentences: NDArray[np.str_] | None = None,
 ) -> Course:
     """Learn task after task, then open the test labels once.
 
@@ -72,12 +73,13 @@ def follow_sequence(
             recorded the entry when it returns.
         tick: Progress.
         slot: Where a killed run goes on from, after the last task it has finished.
+        sentences: `[c, S]` the classes' descriptions, where the method reads them.
 
     Raises:
         DataError: If a class has no test image to measure it by.
     """
     restart_peak_memory()
-    sequence = TaskSequence.of(dataset, spec.base, spec.increment, spec.seed)
+    sequence = TaskSequence.of(dataset, spec.base, spec.increment, spec.seed, sentences)
     way = _learn_all(spec, sequence, tick, slot or Slot())
     opening = Opening(
         run_key=spec.key,
@@ -124,8 +126,7 @@ def _learn_all(spec: SequenceSpec, sequence: TaskSequence, tick: Tick, slot: Slo
     learner = _made(cls(config, spec.seed, source), way.state)
     total, epochs = len(sequence.sizes), cls.epochs(config)
     for number in range(1, total + 1):
-        old_images = "old_images" in cls.needs
-        task = sequence.task(number, old_images=old_images)
+        task = sequence.task(number, cls.needs)
         way.images += len(task.labels) * epochs
         if number <= len(way.predicted):
             continue

@@ -69,7 +69,7 @@ def load_method(name: str) -> type[Method]:
     modules = method_modules()
     if name not in modules:
         raise unknown("method", name, modules)
-    return _only_class(modules[name], Method)
+    return _only_class(modules[name], Method)  # type: ignore[type-abstract]
 
 
 def load_learner(name: str) -> type[Learner]:
@@ -81,7 +81,7 @@ def load_learner(name: str) -> type[Learner]:
     modules = learner_modules()
     if name not in modules:
         raise unknown("learner", name, modules)
-    return _only_class(modules[name], Learner)
+    return _only_class(modules[name], Learner)  # type: ignore[type-abstract]
 
 
 def _only_class(name: str, base: type[Base]) -> type[Base]:

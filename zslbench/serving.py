@@ -47,7 +47,7 @@ class Datasets:
         if own is not None:
             dataset = self._images_for(own)
         else:
-            dataset = self._images if "images" in cls.needs else self._features
+            dataset = self.images if "images" in cls.needs else self._features
         if "word_vectors" in cls.needs and dataset.word_vectors is None:
             raise UnservedError(
                 f"{name} needs word vectors of the attribute names: name a GloVe file or a table "
@@ -70,7 +70,12 @@ class Datasets:
         return find_backbone(name, self.request.weights)
 
     @cached_property
-    def _images(self) -> Dataset:
+    def images(self) -> Dataset:
+        """Images, with the backbone asked for beside them.
+
+        Raises:
+            UnservedError: If there is no such backbone, or it takes images of another size.
+        """
         return self._images_for(self._source)
 
     def _images_for(self, source: BackboneSource) -> Dataset:
@@ -91,7 +96,7 @@ class Datasets:
         from zslbench.backbones.features import with_features
         from zslbench.data.cache import default_cache_dir
 
-        return with_features(self._images, self._source, default_cache_dir(), self.on_progress)
+        return with_features(self.images, self._source, default_cache_dir(), self.on_progress)
 
 
 def served(request: DataRequest, spec: RunSpec) -> Dataset:

@@ -33,8 +33,8 @@ from zslbench.seeding import derive_seed, generator
 FLIP, SHIFT = 0.5, 0.07
 
 
-class TrainedSettings(Settings):
-    """What all that is trained by this loop may be set to."""
+class LoopSettings(Settings):
+    """What the loop may be set to."""
 
     epochs: int = hyper(12, low=1, high=1000, symbol="epochs", doc="length of the schedule")
     batch_size: int = hyper(64, low=2, high=4096, symbol="B", doc="images a step")
@@ -57,6 +57,11 @@ class TrainedSettings(Settings):
     )
     clip: float = hyper(1.0, low=0.0, high=1e3, symbol="clip", doc="gradient norm; 0: no clipping")
     augment: bool = True
+
+
+class TrainedSettings(LoopSettings):
+    """What all that is trained by this loop into scaled similarities may be set to."""
+
     logits: Literal["cosine", "dot"] = "cosine"
     scale: float = hyper(
         20.0, low=0.1, high=1000.0, log=True, symbol="sigma", doc="scale of the logits"

@@ -13,6 +13,7 @@ from zslbench.cli import (
     doctor,
     explain,
     features,
+    incremental,
     leaderboard,
     methods,
     published,
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(leaderboard.leaderboard)
 app.command()(ablate.ablate)
+app.command()(incremental.incremental)
 app.command()(sweep.sweep)
 app.command()(sensitivity.sensitivity)
 app.command()(calibrate.calibrate)

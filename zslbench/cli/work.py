@@ -19,6 +19,9 @@ from zslbench.report.latex import as_latex
 from zslbench.report.leaderboard import Failed, Leaderboard, build_leaderboard
 from zslbench.report.page import as_page
 from zslbench.report.render import as_csv, as_json, as_markdown, as_terminal
+from zslbench.report.sequence_cells import sequences_csv
+from zslbench.report.sequence_figures import write_paths
+from zslbench.report.sequences import group_sequences, sequence_rows
 from zslbench.studies.plan import Entry, plan
 from zslbench.studies.status import status_of
 from zslbench.studies.tune import tuned
@@ -126,6 +129,7 @@ def _board(
         Failed(f.spec.dataset, _names(labels.get(f.spec.choice_key, ""), f.spec)[0], f.spec.seed,
                f.error)
         for f in report.failures
+        if isinstance(f.spec, RunSpec)
     ]  # fmt: skip
     return replace(
         board,
@@ -154,7 +158,9 @@ def tracked(results: Path, rules: Sequence[str], reference: str | None = None) -
             "back; nothing was written."
         )
     board = build_leaderboard(store.runs(), store.ledger(), checked, reference)
-    if not board.rows:
+    rows = sequence_rows(group_sequences(store.sequences()), store.ledger())
+    board = replace(board, sequences=rows)
+    if not board.rows and not rows:
         raise ZslbenchError(
             f"{store.uri} holds no finished runs with the rules {', '.join(rules)}. "
             "Start one: zslbench run eszsl --dataset NAME --data-root DIR."
@@ -201,7 +207,7 @@ def print_leaderboard(board: Leaderboard, *, json: bool) -> None:
     """Print it to standard output."""
     if json:
         print_json(as_json(board))
-    elif board.rows:
+    elif board.rows or board.sequences:
         print_parts(as_terminal(board))
 
 
@@ -214,15 +220,22 @@ def draw_leaderboard(board: Leaderboard, folder: Path | None) -> None:
 
 
 def write_leaderboard(board: Leaderboard, results: Path, name: str = "leaderboard") -> None:
-    """Write NAME.{md,csv,json,html,tex}, each whole or not at all."""
+    """Write NAME.{md,csv,json,html,tex}, each whole or not at all; of task sequences NAME-tasks.*.
+
+    CSV and LaTeX have runs in seen/unseen worlds alone; task sequences have a CSV file and a figure
+    of their own.
+    """
     import json
 
     texts = {
-        "md": as_markdown(board),
-        "csv": as_csv(board),
-        "json": json.dumps(as_json(board), indent=2, allow_nan=False) + "\n",
-        "html": as_page(board),
-        "tex": as_latex(board),
+        ".md": as_markdown(board),
+        ".json": json.dumps(as_json(board), indent=2, allow_nan=False) + "\n",
+        ".html": as_page(board),
     }
+    if board.rows or not board.sequences:
+        texts |= {".csv": as_csv(board), ".tex": as_latex(board)}
+    if board.sequences:
+        texts["-tasks.csv"] = sequences_csv(board.sequences)
+        write_paths(results, name, board.sequences)
     for suffix, text in texts.items():
-        write_text(results / f"{name}.{suffix}", text)
+        write_text(results / f"{name}{suffix}", text)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zslbench.data.types import Dataset, Inputs, Int, Subset
 from zslbench.errors import DataError
-from zslbench.learner import Task
+from zslbench.learner import LearnerNeed, Task
 from zslbench.seeding import generator
 
 
@@ -51,18 +52,27 @@ class TaskSequence:
     Attributes:
         order: `[C]` the dataset's classes in the order they are learnt.
         sizes: Classes of each task.
+        sentences: `[c, S]` that describe the dataset's classes, empty ones left out.
     """
 
     dataset: Dataset
     order: Int
     sizes: tuple[int, ...]
+    sentences: NDArray[np.str_] | None = None
 
     @classmethod
-    def of(cls, dataset: Dataset, base: int, increment: int, seed: int) -> "TaskSequence":
+    def of(
+        cls,
+        dataset: Dataset,
+        base: int,
+        increment: int,
+        seed: int,
+        sentences: NDArray[np.str_] | None = None,
+    ) -> "TaskSequence":
         """Cut a dataset's seen classes into tasks, in the seed's order."""
         sizes = task_sizes(len(dataset.seen), base, increment, dataset.name)
         order = generator(seed, "class order").permutation(dataset.seen)
-        return cls(dataset, order, tuple(sizes))
+        return cls(dataset, order, tuple(sizes), sentences)
 
     @cached_property
     def known(self) -> tuple[int, ...]:
@@ -79,23 +89,31 @@ class TaskSequence:
         place[self.order] = np.arange(len(self.order))
         return place[labels]
 
-    def task(self, number: int, *, old_images: bool = False) -> Task:
+    def task(self, number: int, needs: frozenset[LearnerNeed] = frozenset()) -> Task:
         """Return what a learner may see of one task (1-based), with no way to any other's images.
 
         Args:
             number: Of the task.
-            old_images: Whether the images of the tasks before it are handed out once more.
+            needs: With `old_images`, those of the tasks before it are handed out once more; with
+                `descriptions`, those of the classes known by then.
         """
         known = self.known[number - 1]
         old = known - self.sizes[number - 1]
-        mine = (self._places < known) & ((self._places >= old) | old_images)
+        mine = (self._places < known) & ((self._places >= old) | ("old_images" in needs))
         return Task(
             number=number,
             inputs=Subset(self.dataset.inputs, self.dataset.splits.trainval[mine]),
             labels=self._places[mine],
             old=old,
             known=known,
+            descriptions=self._described(known) if "descriptions" in needs else None,
         )
+
+    def _described(self, known: int) -> tuple[tuple[str, ...], ...]:
+        if self.sentences is None:
+            raise ValueError("a learner that reads descriptions needs some")
+        rows = self.sentences[self.order[:known]].tolist()
+        return tuple(tuple(filter(None, row)) for row in rows)
 
     @property
     def test(self) -> Inputs:

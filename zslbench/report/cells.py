@@ -1,13 +1,14 @@
 """The words and numbers of tables, whatever they are printed as."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from zslbench.inflation import CHOSEN
+from zslbench.report.grid import Grid
 from zslbench.report.inflated import Inflated
 from zslbench.report.leaderboard import Failed, Leaderboard, Row
 from zslbench.report.paired import Comparison
 from zslbench.report.published import PRINTED, Printed
+from zslbench.report.sequence_cells import sequence_grids
 from zslbench.report.standings import Standing
 from zslbench.report.verdicts import Verdict, verdicts
 from zslbench.stats import METRICS, Interval, Metric, Population
@@ -58,16 +59,6 @@ PAPER_NOTE = (
     "fixed; T1 is ours at the epoch of H. Last line: where the published value lies: below our "
     "interval, above it, or within. `zslbench published` lists all published values."
 )
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table beside the main one; cells may have several lines."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: list[list[str]]
-    note: str
 
 
 def notes(board: Leaderboard) -> tuple[str, ...]:
@@ -121,6 +112,7 @@ def other_grids(board: Leaderboard) -> list[Grid]:
         *([_inflation_grid(board.inflations)] if board.inflations else []),
         *([_localisation_grid(located)] if located else []),
         *([_paper_grid(judged)] if judged else []),
+        *sequence_grids(board.sequences, board.sequence_differences),
     ]
 
 

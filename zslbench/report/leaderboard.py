@@ -15,6 +15,7 @@ from zslbench.report.evidence import Evidence, evidence_of
 from zslbench.report.groups import SUBMITTED, Group, group_runs, title_of
 from zslbench.report.inflated import Inflated, inflated
 from zslbench.report.paired import Comparison, compare
+from zslbench.report.sequences import SequenceDifference, SequenceRow
 from zslbench.report.standings import Standing, standings
 from zslbench.stats import (
     Interval,
@@ -138,6 +139,8 @@ class Leaderboard:
         planned: Runs that were asked for; 0 where the table shows what there is.
         missing: How many of them are not in the table.
         failures: Those of the missing runs that were tried.
+        sequences: Rows of task sequences.
+        sequence_differences: Their paired differences from a reference.
     """
 
     rows: list[Row]
@@ -149,6 +152,8 @@ class Leaderboard:
     planned: int = 0
     missing: int = 0
     failures: list[Failed] = field(default_factory=list)
+    sequences: list[SequenceRow] = field(default_factory=list)
+    sequence_differences: list[SequenceDifference] = field(default_factory=list)
 
     @property
     def is_titled(self) -> bool:

@@ -10,14 +10,21 @@ import json
 import re
 from importlib.resources import files
 
-from zslbench.report.cells import Grid, notes, other_grids
+from zslbench.report.cells import notes, other_grids
 from zslbench.report.costs import COSTS, cost
+from zslbench.report.grid import Grid
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.report.ledger import ledger
 from zslbench.report.page_runs import run_details
 from zslbench.report.page_table import table
+from zslbench.report.sequence_figures import after_each_task, key
+from zslbench.report.sequences import SequenceRow
 from zslbench.report.svg import escape
 
+FOLLOWED = (
+    "Learners met one task after the other and carried nothing but what the table counts; nothing "
+    "was chosen on any image, and test labels were sealed."
+)
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -37,42 +44,49 @@ style-src '{style_hash}'; script-src '{script_hash}'">
 <p class="lead">{lead}</p>
 </header>
 <main>
-{table}
-<ul class="notes">{notes}</ul>
-{sections}
-<section id="runs"><h2>Row by row</h2>{runs}</section>
+{main}
 </main>
-<dialog id="drawer" aria-labelledby="drawer-title"><div class="drawer-head">
-<h2 id="drawer-title"></h2><button type="button" id="close" aria-label="Close">&times;</button>
-</div><div id="drawer-body"></div></dialog>
-<script type="application/json" id="class-names">{class_names}</script>
-<script>{script}</script>
+{rest}
 </body>
 </html>
 """
+BOARD = """{table}
+<ul class="notes">{notes}</ul>
+{sections}
+<section id="runs"><h2>Row by row</h2>{runs}</section>"""
+DRAWER = """<dialog id="drawer" aria-labelledby="drawer-title"><div class="drawer-head">
+<h2 id="drawer-title"></h2><button type="button" id="close" aria-label="Close">&times;</button>
+</div><div id="drawer-body"></div></dialog>
+<script type="application/json" id="class-names">{class_names}</script>
+<script>{script}</script>"""
 
 
 def as_page(board: Leaderboard) -> str:
     """Return the page."""
     style, script = _asset("page.css"), _asset("page.js")
     names = list(dict.fromkeys(row.evidence.class_names for row in board.rows))
+    aside = [*map(_paths, _sequences(board.sequences)), *map(_grid, other_grids(board))]
+    drawer = DRAWER.format(class_names=embedded_json(names), script=script)
     return PAGE.format(
         style=style,
-        script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
         heading=escape(board.heading),
         lead=_lead(board),
+        main=_main(board, names, aside) if board.rows else "\n".join(aside),
+        rest=drawer if board.rows else "",  # scripts sort, filter and open rows
+    )
+
+
+def _main(board: Leaderboard, names: list[tuple[str, ...]], aside: list[str]) -> str:
+    return BOARD.format(
         table=table(board.rows),
         notes="".join(f"<li>{_prose(note)}</li>" for note in notes(board)),
-        sections="\n".join(
-            [*_costs(board.rows), ledger(board.rows), *map(_grid, other_grids(board))]
-        ),
+        sections="\n".join([*_costs(board.rows), ledger(board.rows), *aside]),
         runs="\n".join(
             run_details(number, row, names.index(row.evidence.class_names))
             for number, row in enumerate(board.rows)
         ),
-        class_names=embedded_json(names),
     )
 
 
@@ -96,6 +110,8 @@ def _prose(text: str) -> str:
 
 def _lead(board: Leaderboard) -> str:
     rows = board.rows
+    if not rows:
+        return _prose(f"{board.about} {_count(len(board.sequences), 'row')}. {FOLLOWED}".strip())
     methods, datasets = {row.method for row in rows}, {row.dataset for row in rows}
     counted = ", ".join([
         _count(len(rows), "row"), _count(len(methods), "method"), _count(len(datasets), "dataset"),
@@ -141,6 +157,22 @@ def _costs(rows: list[Row]) -> list[str]:
             "What accuracy costs", f'<div class="figures pairs">{"".join(figures)}</div>', note
         )
     ]
+
+
+def _sequences(rows: list[SequenceRow]) -> list[list[SequenceRow]]:
+    tables = dict.fromkeys(row.table for row in rows)
+    return [[row for row in rows if row.table == name] for name in tables]
+
+
+def _paths(rows: list[SequenceRow]) -> str:
+    named = "".join(
+        f'<li><svg class="sign" viewBox="-7 -7 14 14" aria-hidden="true">'
+        f'<path class="solid" d="{shape}"/></svg> {escape(title)}</li>'
+        for shape, title in key(rows)
+    )
+    drawn = f'<div class="paths">{after_each_task(rows)}<ul class="signs">{named}</ul></div>'
+    note = "Over all classes known by then; the table below has the numbers and intervals."
+    return _section(f"Accuracy after each task: {rows[0].table}", drawn, note)
 
 
 def _grid(grid: Grid) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from zslbench.report.cells import (
     NAMES,
-    Grid,
     control,
     details,
     failed_grid,
@@ -20,6 +19,7 @@ from zslbench.report.cells import (
     span,
 )
 from zslbench.report.files import csv_text
+from zslbench.report.grid import Grid
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.stats import METRICS
 
@@ -49,7 +49,7 @@ def as_terminal(board: Leaderboard) -> "list[RenderableType]":
         parts.append(table)
     for grid in other_grids(board):
         parts += grid_parts(grid)
-    return [*parts, *notes(board)]
+    return [*parts, *(notes(board) if board.rows else ())]
 
 
 def differences(board: Leaderboard) -> "list[RenderableType]":
@@ -105,7 +105,8 @@ def as_markdown(board: Leaderboard) -> str:
             _line(["<br>".join(map(_cell, cell.split("\n"))) for cell in row]) for row in grid.rows
         ]
         lines += ["", f"> {grid.note}", ""]
-    return "\n".join([*lines, *(f"> {note}\n" for note in notes(board))])
+    told = notes(board) if board.rows else ()
+    return "\n".join([*lines, *(f"> {note}\n" for note in told)])
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,6 +23,9 @@ class Part(BaseModel):
     """A part of a suite's file; keys it does not know are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+P = TypeVar("P", bound=Part)
 
 
 class SuiteRow(Part):
@@ -142,14 +145,18 @@ def read_suite(name: str) -> Suite:
     Raises:
         ZslbenchError: If there is none, with the nearest name; or it is not as it should be.
     """
+    return parse_suite(*read_text(name, shipped_suites(), "suite"))
+
+
+def read_text(name: str, shipped: Mapping[str, Traversable], kind: str) -> tuple[str, str, str]:
+    """Return a suite's name, its text, and where that is from."""
     if not name.endswith(".toml"):
-        shipped = shipped_suites()
         if name not in shipped:
-            raise unknown("suite", name, shipped)
-        return parse_suite(name, shipped[name].read_text(encoding="utf-8"))
+            raise unknown(kind, name, shipped)
+        return name, shipped[name].read_text(encoding="utf-8"), ""
     path = Path(name)
     try:
-        return parse_suite(path.stem, path.read_text(encoding="utf-8"), where=name)
+        return path.stem, path.read_text(encoding="utf-8"), name
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(path, f"cannot be read ({error})", "Name a suite or its file.") from None
 
@@ -160,14 +167,32 @@ def parse_suite(name: str, text: str, where: str = "") -> Suite:
     Raises:
         DataError: If it is no suite.
     """
+    return parse_text(Suite, {"rows": SuiteRow, "grids": Grid}, name, text, where)
+
+
+def parse_text(
+    kind: type[P], inner: Mapping[str, type[Part]], name: str, text: str, where: str
+) -> P:
+    """Return what a text holds: a suite of some kind.
+
+    Args:
+        kind: Of the suite.
+        inner: The kinds of its parts, by key.
+        name: Of the suite.
+        text: TOML.
+        where: Its file, where it is the user's.
+
+    Raises:
+        DataError: If it is none.
+    """
     place = where or f"{name}.toml"
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DataError(place, f"is not TOML: {error}", FORM) from None
-    _refuse_unknown(place, data)
+    _refuse_unknown(place, data, kind, inner)
     try:
-        return Suite.model_validate({**data, "name": name})
+        return kind.model_validate({**data, "name": name})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(n + 1) if isinstance(n, int) else n for n in first["loc"])
@@ -175,16 +200,17 @@ def parse_suite(name: str, text: str, where: str = "") -> Suite:
         raise DataError(place, f"{key}: {message}", FORM) from None
 
 
-def _refuse_unknown(place: str, data: Mapping[str, Any]) -> None:
-    """Refuse keys that a suite, its rows and its grids do not have, with the nearest one."""
-    parts: list[tuple[str, Any, type[Part]]] = [("", data, Suite)]
-    inner: tuple[tuple[str, type[Part]], ...] = (("rows", SuiteRow), ("grids", Grid))
-    for key, kind in inner:
+def _refuse_unknown(
+    place: str, data: Mapping[str, Any], kind: type[Part], inner: Mapping[str, type[Part]]
+) -> None:
+    """Refuse keys that a suite and its parts do not have, with the nearest one."""
+    parts: list[tuple[str, Any, type[Part]]] = [("", data, kind)]
+    for key, part in inner.items():
         members = data.get(key, [])
         if isinstance(members, list):
-            parts += [(f"{key} {n}", member, kind) for n, member in enumerate(members, start=1)]
-    for part, values, model in parts:
+            parts += [(f"{key} {n}", member, part) for n, member in enumerate(members, start=1)]
+    for name, values, model in parts:
         known = set(model.model_fields) - {"name"}
         for key in values if isinstance(values, dict) else ():
             if key not in known:
-                raise unknown("key", key, known, where=f" in {part or 'a suite'} ({place})")
+                raise unknown("key", key, known, where=f" in {name or 'a suite'} ({place})")

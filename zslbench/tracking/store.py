@@ -221,7 +221,7 @@ class Store:
 
     def runs(self) -> list[Stored]:
         """Return all finished runs, each key once: the earliest FINISHED, then the outbox."""
-        return [Stored(_run(record), *where) for record, *where in self._all("run")]
+        return [Stored(_run(record), folder, i) for record, folder, i in self._all("run")]
 
     def sequences(self) -> list[StoredSequence]:
         """Return all finished runs along task sequences, each key once, likewise."""

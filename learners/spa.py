@@ -1,0 +1,118 @@
+"""SPA-style patch alignment for class-incremental learning with a pair (arXiv 2605.13835).
+
+Sun, Ding and Zhou, "Unlocking Patch-Level Features for CLIP-Based Class-Incremental Learning". Its
+code is not released, and we have its abstract alone: every choice below is ours, and results are
+those of our reading, not of the paper's method.
+
+| point | paper | here |
+|---|---|---|
+| descriptions | GPT-5, shown images of the class | data: from attributes, or a JSON file |
+| semantic tokens | of descriptions | each phrase (between commas), through the text tower; |
+| | | `tokens` a class, repeated in turn where it has fewer |
+| patches | selected by descriptions | the `patches` nearest to any phrase of the task's classes |
+| alignment | optimal transport | entropic, uniform marginals, cost 1 - cosine, `epsilon` |
+| patch score | not said | the cosines' sum, weighted by the plan |
+| class score | not said | `mix` of the pooled token's cosine, the rest of the patch score |
+| projectors | one a task | residual linear, from nothing, on pooled token and patches; frozen |
+| | | after its task; a class is scored through its own task's |
+| Gaussians | class-wise | diagonal, of the pooled token and of what the plan carries to each |
+| | | phrase; before projection; `shrink` towards the mean variance |
+| calibration | of old classes by | cross-entropy over all classes known, as many pseudo-features |
+| | pseudo-features | as images a step, their classes drawn evenly |
+| optimiser | not said | AdamW with warm-up and cosine, anew for each task |
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from zslbench.learner import Learner, Task
+from zslbench.method import Epoch, TrainSet, hyper
+from zslbench.seeding import derive_seed
+from zslbench.training import LoopSettings, device
+
+from ._aligner import Aligner, Memory
+from ._described import heads, tokens
+
+
+class SPA(Learner):
+    """Patches chosen by phrases, aligned with them by transport; old classes as Gaussians."""
+
+    class Config(LoopSettings):
+        """Config of SPA."""
+
+        epochs: int = hyper(10, low=1, high=1000, symbol="epochs", doc="schedule of a task")
+        backbone_lr: float = hyper(
+            0.0, low=0.0, high=0.0, symbol="eta_b", doc="the pair stays frozen: Gaussians hold"
+        )
+        patches: int = hyper(32, low=1, high=4096, symbol="m", doc="patches chosen of an image")
+        tokens: int = hyper(8, low=1, high=256, symbol="k", doc="phrases of a class")
+        epsilon: float = hyper(
+            0.1, low=0.02, high=100.0, log=True, symbol="epsilon", doc="entropy of the transport"
+        )
+        iterations: int = hyper(50, low=1, high=10000, symbol="T", doc="of Sinkhorn")
+        mix: float = hyper(0.5, low=0.0, high=1.0, symbol="lambda", doc="share of the pooled token")
+        shrink: float = hyper(0.5, low=0.0, high=1.0, symbol="rho", doc="of the Gaussians")
+        transport: bool = True
+        calibration: bool = True
+
+    needs = frozenset({"images", "descriptions"})
+    memory: Memory
+    model: Aligner | None = None
+
+    @classmethod
+    def epochs(cls, config: Any) -> int:
+        """Return the length of the schedule of a task."""
+        return int(config.epochs)
+
+    def learn(self, task: Task) -> Iterator[Epoch]:
+        """Read the descriptions, train the task's projector, remember the classes."""
+        assert task.descriptions is not None
+        pair = self.source.build().to(device()).eval()
+        known = self.memory if task.old else Memory()
+        known.spans = torch.cat([known.spans.cpu(), torch.tensor([task.known])])
+        known.heads = heads(pair, task.descriptions)
+        known.tokens = tokens(pair, task.descriptions, self.config.tokens)
+        model = self._model(known, task.number)
+        train = TrainSet(task.inputs, task.labels, np.zeros((task.known, 1)), backbone=self.source)
+        yield from model.fit(train)
+        new = [task.inputs[task.labels == c] for c in range(task.old, task.known)]
+        found = [model.remember(images, task.old + n) for n, images in enumerate(new)]
+        means, deviations = (torch.stack(part) for part in zip(*found, strict=True))
+        last = model.network.projectors[-1]
+        assert isinstance(last, nn.Linear)
+        known.means = _added(known.means, means)
+        known.deviations = _added(known.deviations, deviations)
+        known.projectors = _added(known.projectors, last.weight.detach()[None])
+
+    def _model(self, memory: Memory, number: int) -> Aligner:
+        model = Aligner(self.config, derive_seed(self.seed, "task", number))
+        model.memory = self.memory = memory
+        self.model = model
+        return model
+
+    def scores(self, batch: NDArray[Any]) -> NDArray[np.floating]:
+        """Return logits over the classes known."""
+        if self.model is None:
+            raise ValueError("no task has been learnt")
+        return self.model.scores(batch, np.zeros((1, 1)))
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return projectors, Gaussians and embedded phrases."""
+        return self.memory.arrays()
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take them back."""
+        memory = Memory.of(state, device())
+        model = self._model(memory, len(memory.spans) - 1)
+        nothing: NDArray[Any] = np.empty((0, 0))
+        labels = np.empty(0, dtype=np.int64)
+        model.setup(TrainSet(nothing, labels, np.zeros((1, 1)), backbone=self.source))
+
+
+def _added(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+    return torch.cat([old, new]) if len(old) else new

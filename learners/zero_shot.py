@@ -1,0 +1,57 @@
+"""Zero-shot CLIP along a task sequence: cosines with the classes' descriptions; nothing is learnt.
+
+| point | CLIP (Radford et al., ICML 2021), as C3Box runs it | here |
+|---|---|---|
+| text | an ensemble of templates around the name | the descriptions that the run names |
+| classifier | sentences of length 1, averaged, of length 1 again | the same |
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.backbones.features import Frozen
+from zslbench.learner import Learner, Task
+from zslbench.method import Epoch, Settings
+
+from ._described import heads
+
+
+class ZeroShot(Learner):
+    """Scores are cosines of the pooled image with each class's mean sentence."""
+
+    class Config(Settings):
+        """It has no settings."""
+
+    needs = frozenset({"images", "descriptions"})
+    weights: NDArray[np.float32] | None = None
+
+    @cached_property
+    def frozen(self) -> Frozen:
+        """The pair."""
+        return Frozen(self.source)
+
+    def learn(self, task: Task) -> Iterator[Epoch]:
+        """Read the descriptions of the classes known."""
+        assert task.descriptions is not None
+        self.weights = heads(self.frozen.network, task.descriptions).cpu().numpy()
+        yield Epoch(1)
+
+    def scores(self, batch: NDArray[Any]) -> NDArray[np.floating]:
+        """Return cosines with the descriptions."""
+        pooled = self.frozen(batch)
+        lengths = np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
+        return np.asarray(pooled / lengths @ self.state()["heads"].T)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the classes' mean sentences."""
+        if self.weights is None:
+            raise ValueError("no task has been learnt")
+        return {"heads": self.weights}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take them back."""
+        self.weights = state["heads"]

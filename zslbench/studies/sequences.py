@@ -1,0 +1,220 @@
+"""Runs along task sequences: what a question asks for, and doing what is missing of it."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench import artifacts
+from zslbench.data.descriptions import ATTRIBUTES, Descriptions, load_descriptions
+from zslbench.data.load import DataRequest, is_embedded
+from zslbench.data.types import Dataset
+from zslbench.engines import Call, Engine, dealt
+from zslbench.errors import ZslbenchError
+from zslbench.execute import Report, failure_of, slots_of
+from zslbench.incremental import Course, follow_sequence
+from zslbench.learner import Learner
+from zslbench.method import Settings
+from zslbench.protocol.tasks import task_sizes
+from zslbench.records import Failure, SequenceSpec, WordVectors
+from zslbench.registry import load_learner
+from zslbench.run import Tick
+from zslbench.serving import Datasets, Progress
+from zslbench.tracking import Store
+
+SUBJECT = "bird"  # plumage's classes have no names that its text tower knows
+
+
+@dataclass(frozen=True)
+class SequenceRequest:
+    """Which data, cut how, described by what.
+
+    Attributes:
+        base: Classes of the first task; 0: as every other.
+        increment: Classes of every other task.
+        descriptions: `attributes`, `names`, or a JSON file.
+    """
+
+    data: DataRequest
+    base: int
+    increment: int
+    descriptions: str = ATTRIBUTES
+
+
+@dataclass(frozen=True)
+class SequenceEntry:
+    """A learner with a config: a line of the table."""
+
+    learner: str
+    config: Settings
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class SequenceJob:
+    """A run to be done; to another process it travels without its data, which are read there."""
+
+    spec: SequenceSpec
+    request: SequenceRequest
+    label: str = ""
+
+    @property
+    def served(self) -> "Served":
+        """Its data."""
+        return serve(self.request)
+
+
+@dataclass(frozen=True)
+class Served:
+    """Data as learners need them."""
+
+    dataset: Dataset
+    request: SequenceRequest
+
+    def described(self) -> Descriptions:
+        """Return the classes' descriptions."""
+        subject = SUBJECT if is_embedded(self.request.data.name) else None
+        return load_descriptions(self.request.descriptions, self.dataset.classes, subject)
+
+
+@cache
+def serve(request: SequenceRequest, on_progress: Progress = lambda done, total: None) -> Served:
+    """Return the data of a request as images with a backbone; each is loaded once."""
+    return Served(Datasets(request.data, on_progress).images, request)
+
+
+def plan_sequences(
+    entries: Sequence[SequenceEntry], requests: Sequence[SequenceRequest], seeds: Sequence[int]
+) -> list[SequenceJob]:
+    """Return every entry x request x seed as a job.
+
+    Raises:
+        ZslbenchError: On tasks that cannot be cut, or a backbone that reads no text for a learner
+            that needs it.
+    """
+    jobs = []
+    for request in requests:
+        served = serve(request)
+        dataset = served.dataset
+        task_sizes(len(dataset.seen), request.base, request.increment, request.data.name)
+        for entry in entries:
+            cls = load_learner(entry.learner)
+            template = _spec(entry, cls, served)
+            for seed in seeds:
+                spec = template.model_copy(update={"seed": seed})
+                jobs.append(SequenceJob(spec, request, entry.label))
+    return jobs
+
+
+def _spec(entry: SequenceEntry, cls: type[Learner], served: Served) -> SequenceSpec:
+    dataset, request = served.dataset, served.request
+    described = None
+    if "descriptions" in cls.needs:
+        _check_reads_text(entry.learner, dataset)
+        found = served.described()
+        described = WordVectors(digest=found.digest, description=found.description)
+    values, defaults = entry.config.model_dump(mode="json"), cls.Config().model_dump(mode="json")
+    return SequenceSpec(
+        method=entry.learner,
+        method_version=cls.version,
+        config=values,
+        settings={key: value for key, value in values.items() if value != defaults[key]},
+        dataset=dataset.name,
+        data_digest=dataset.digest,
+        backbone=dataset.backbone,
+        seed=0,
+        precision=cls.precision,
+        base=request.base,
+        increment=request.increment,
+        descriptions=described,
+    )
+
+
+def _check_reads_text(name: str, dataset: Dataset) -> None:
+    if not getattr(dataset.source, "reads_text", False):
+        raise ZslbenchError(
+            f"{name} reads descriptions, and the backbone {dataset.backbone.name} has no text "
+            "tower: name an image-text pair with --backbone, plumage_clip or clip:MODEL.TAG."
+        )
+
+
+def parse_entry(learner: str, settings: Mapping[str, Any], label: str = "") -> SequenceEntry:
+    """Return a line of the table from a learner's name and its settings.
+
+    Raises:
+        ZslbenchError: On an unknown learner or setting, a value out of bounds.
+    """
+    return SequenceEntry(learner, load_learner(learner).Config.parse(settings, learner), label)
+
+
+def execute_sequences(
+    jobs: Sequence[SequenceJob], store: Store, engine: Engine, *, retry: bool = True
+) -> Report:
+    """Run what is missing from the store; what fails is recorded and the rest goes on.
+
+    Args:
+        jobs: The plan.
+        store: Where the records go.
+        engine: Where the work is done.
+        retry: Whether to run what failed before; otherwise it is told as failed.
+    """
+    missing = [job for job in jobs if not store.has("sequence", job.spec.key)]
+    known = {} if retry else store.failures({job.spec.key for job in missing})
+    report = Report(reused=len(jobs) - len(missing), failures=list(known.values()))
+    wanted = [job for job in missing if job.spec.key not in known]
+    calls = deque(
+        Call(do_sequence, (job, store), f"run {n} of {len(wanted)}, " if len(wanted) > 1 else "")
+        for n, job in enumerate(wanted, start=1)
+    )
+    for end in dealt(engine, calls):
+        job: SequenceJob = end.call.arguments[0]
+        outcome = end.value
+        if end.died:
+            outcome = failure_of(job.spec, RuntimeError(f"its process was lost ({end.died})"))
+            if not end.call.again:
+                calls.appendleft(replace(end.call, again=True))
+        if isinstance(outcome, Failure):
+            store.commit(outcome)
+        if not end.died or end.call.again:
+            _take(report, outcome)
+    store.sync(again=True)
+    return report
+
+
+def _take(report: Report, outcome: Failure | bool) -> None:
+    if isinstance(outcome, Failure):
+        report.failures.append(outcome)
+    elif outcome:
+        report.done += 1
+    else:
+        report.reused += 1
+
+
+def do_sequence(job: SequenceJob, store: Store, *, tick: Tick) -> Failure | bool:
+    """Do a run and commit it; return what went wrong, or whether it was still to be done."""
+    if store.has("sequence", job.spec.key):
+        return False
+    try:
+        slot = slots_of(store, job.spec.key)("sequence")
+        sentences = job.served.described().sentences if job.spec.descriptions else None
+        data = job.served.dataset
+        course = follow_sequence(job.spec, data, store.commit, tick, slot, sentences)
+        store.commit(course.record, lambda folder: write_course(folder, course))
+        slot.clear()
+        store.sync()
+    except ZslbenchError:
+        raise
+    except Exception as error:
+        return failure_of(job.spec, error)
+    return True
+
+
+def write_course(folder: Path, course: Course) -> None:
+    """Write what is kept beside the record of a run along a task sequence."""
+    labels: NDArray[np.int64] = course.history.labels
+    artifacts.write_answers(folder, course.history.predicted, labels, course.items, course.order)
