@@ -59,7 +59,7 @@ class Backbone(Record):
 
 
 class WordVectors(Record):
-    """The word vectors of the attribute names: their digest, and in words where they come from."""
+    """Word vectors of attribute names, or sentences of classes: digest, and where they are from."""
 
     digest: str
     description: str
@@ -73,6 +73,7 @@ class RunSpec(Record):
         settings: What of it differs from the defaults: for display, no part of the key.
         dataset: The dataset's name; `data_digest` is what identifies it.
         words: The attribute word vectors, where the method is handed them.
+        descriptions: The sentences that describe the classes, where the method reads them.
         tuning_worlds: How many tuning worlds the choice averages over; none for a submission.
         rules: The rules read off the run; `published` needs every epoch scored on test images,
             `submitted` is what comes with scores that someone else has made.
@@ -90,6 +91,7 @@ class RunSpec(Record):
     data_digest: str
     backbone: Backbone
     words: WordVectors | None = None
+    descriptions: WordVectors | None = None
     seed: int = Field(ge=0)
     precision: str
     tuning_worlds: int = Field(default=3, ge=0)
@@ -107,6 +109,9 @@ class RunSpec(Record):
         identity = self.model_dump(mode="json", exclude={"dataset", "settings"})
         identity["backbone"].pop("exposure")
         identity["words"] = self.words and self.words.digest
+        identity["descriptions"] = self.descriptions and self.descriptions.digest
+        if not self.descriptions:
+            del identity["descriptions"]
         if not self.tuned:
             del identity["tuned"]
         return identity
