@@ -73,6 +73,8 @@ def toy_images(seed: int = 0, *, shuffled: int | None = None) -> Dataset:
     """Return a small plumage for methods that need images; see `toy_dataset`."""
     from zslbench.backbones.create import EMBEDDED, find_backbone
     from zslbench.data.cache import default_cache_dir
+    from zslbench.data.descriptions import ATTRIBUTES as FROM_ATTRIBUTES
+    from zslbench.data.descriptions import load_descriptions
     from zslbench.data.plumage import PlumageConfig, load_plumage
 
     config = PlumageConfig(
@@ -87,13 +89,23 @@ def toy_images(seed: int = 0, *, shuffled: int | None = None) -> Dataset:
         )
     words = generator(0, "conformance words").normal(size=(table.attributes.shape[1], 8))
     return replace(
-        dataset, classes=table, backbone=source.record, source=source, word_vectors=words
-    )
+        dataset, classes=table, backbone=source.record, source=source, word_vectors=words,
+        sentences=load_descriptions(FROM_ATTRIBUTES, table, "bird").sentences,
+    )  # fmt: skip
+
+
+def toy_pairs(seed: int = 0, *, shuffled: int | None = None) -> Dataset:
+    """Return `toy_images` with an image-text pair, for methods that need class descriptions."""
+    from zslbench.backbones.create import PAIR, find_backbone
+
+    source = find_backbone(PAIR)
+    return replace(toy_images(seed, shuffled=shuffled), backbone=source.record, source=source)
 
 
 def toy_for(method: type[Method], seed: int = 0, *, shuffled: int | None = None) -> World:
     """Return the final world of the toy data that a method needs."""
     toy = toy_images if "images" in method.needs else toy_dataset
+    toy = toy_pairs if "descriptions" in method.needs else toy
     return final_world(toy(seed, shuffled=shuffled))
 
 

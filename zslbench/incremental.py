@@ -62,7 +62,6 @@ def follow_sequence(
     announce: Callable[[Opening], None],
     tick: Tick = no_tick,
     slot: Slot | None = None,
-    sentences: NDArray[np.str_] | None = None,
 ) -> Course:
     """Learn task after task, then open the test labels once.
 
@@ -73,13 +72,12 @@ def follow_sequence(
             recorded the entry when it returns.
         tick: Progress.
         slot: Where a killed run goes on from, after the last task it has finished.
-        sentences: `[c, S]` the classes' descriptions, where the method reads them.
 
     Raises:
         DataError: If a class has no test image to measure it by.
     """
     restart_peak_memory()
-    sequence = TaskSequence.of(dataset, spec.base, spec.increment, spec.seed, sentences)
+    sequence = TaskSequence.of(dataset, spec.base, spec.increment, spec.seed)
     way = _learn_all(spec, sequence, tick, slot or Slot())
     opening = Opening(
         run_key=spec.key,

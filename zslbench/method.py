@@ -16,7 +16,7 @@ from zslbench.errors import ZslbenchError, unknown
 from zslbench.metrics import Average, Space
 
 Float = NDArray[np.float64]
-Need = Literal["images", "features", "word_vectors", "unseen_attributes"]
+Need = Literal["images", "features", "word_vectors", "descriptions", "unseen_attributes"]
 
 
 def hyper(
@@ -51,6 +51,7 @@ def bounds(info: FieldInfo) -> tuple[float, float] | None:
 
 
 AttributeForm = Literal["l2", "raw", "centred"]
+ClassForm = AttributeForm | Literal["sentences"]
 
 
 class Settings(BaseModel):
@@ -86,7 +87,8 @@ class MethodConfig(Settings):
     Attributes:
         class_attributes: The form in which a method gets class attributes, in training and scoring
             alike: rows L2-normalised; as published; or L2-normalised, minus the mean of the world's
-            seen classes, and normalised again.
+            seen classes, and normalised again. A method that needs `descriptions` has `sentences`
+            here, and gets `[C, S]` text in their place, filled up with empty sentences.
     """
 
     class_attributes: AttributeForm = Field(
@@ -144,7 +146,8 @@ class TrainSet:
     Attributes:
         inputs: n items.
         labels: `[n]` in 0..Cs-1.
-        class_attributes: `[Cs, K]` of the seen classes, in the form that the config asks for.
+        class_attributes: `[Cs, K]` of the seen classes, in the form that the config asks for; their
+            sentences `[Cs, S]` where it asks for these.
         word_vectors: `[K, E]`, if the method needs them.
         attribute_groups: `[K]` which family each attribute is of, where their names say so.
         unseen_attributes: `[Cu, K]`, only if the method declares that it trains on them.

@@ -62,7 +62,7 @@ class Backbone(Record):
 
 
 class WordVectors(Record):
-    """The word vectors of the attribute names: their digest, and in words where they come from."""
+    """Word vectors of attribute names, or sentences of classes: digest, and where they are from."""
 
     digest: str
     description: str
@@ -104,6 +104,7 @@ class RunSpec(Spec):
 
     Attributes:
         words: The attribute word vectors, where the method is handed them.
+        descriptions: The sentences that describe the classes, where the method reads them.
         tuning_worlds: How many tuning worlds the choice averages over; none for a submission.
         rules: The rules read off the run; `published` needs every epoch scored on test images,
             `submitted` is what comes with scores that someone else has made.
@@ -114,6 +115,7 @@ class RunSpec(Spec):
     kind: ClassVar[str] = "run"
 
     words: WordVectors | None = None
+    descriptions: WordVectors | None = None
     tuning_worlds: int = Field(default=3, ge=0)
     rules: tuple[RuleName, ...] = ("validation", "last")
     tuned: int = Field(default=0, ge=0)
@@ -127,6 +129,9 @@ class RunSpec(Spec):
     def _identity(self) -> dict[str, Any]:
         identity = super()._identity()
         identity["words"] = self.words and self.words.digest
+        identity["descriptions"] = self.descriptions and self.descriptions.digest
+        if not self.descriptions:
+            del identity["descriptions"]
         if not self.tuned:
             del identity["tuned"]
         return identity

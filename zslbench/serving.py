@@ -46,6 +46,13 @@ class Datasets:
         own = cls.source_of(config)
         if own is not None:
             dataset = self._images_for(own)
+        elif "descriptions" in cls.needs:
+            dataset = self._images_for(self._pair(name))
+        elif "images" in cls.needs and self._source.reads_text:
+            raise UnservedError(
+                f"{name} opens up a ViT, and {self._source.record.name} is an image-text pair: "
+                "name a ViT of timm's with --backbone."
+            )
         else:
             dataset = self.images if "images" in cls.needs else self._features
         if "word_vectors" in cls.needs and dataset.word_vectors is None:
@@ -54,6 +61,20 @@ class Datasets:
                 "with --words FILE, or say --words random."
             )
         return dataset
+
+    def _pair(self, method: str) -> "Source":
+        """Return the image-text pair: the one asked for, or plumage's own."""
+        from zslbench.backbones.create import PAIR, find_backbone
+
+        mend = "name one of open_clip's with --backbone, such as clip:ViT-B-16.laion400m_e32."
+        if self.request.backbone is None and is_embedded(self.request.name):
+            return find_backbone(PAIR)
+        if self.request.backbone is None:
+            raise UnservedError(f"{method} needs an image-text pair: {mend}")
+        if not self._source.reads_text:
+            name = self._source.record.name
+            raise UnservedError(f"{method} needs an image-text pair, and {name} is none: {mend}")
+        return self._source
 
     @cached_property
     def _source(self) -> "Source":

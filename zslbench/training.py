@@ -108,6 +108,10 @@ class TrainedMethod(Method):
             self.network = self.build(train)
         self.network.to(device())
 
+    def table(self, class_attributes: NDArray[Any]) -> Tensor:
+        """Return what `losses` and `logits` get of the classes, on the device."""
+        return tensor(class_attributes)
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return parameters with their learning rates: the backbone's, and all others."""
         backbone = {id(p) for p in self.network.backbone.parameters()}  # type: ignore[union-attr]
@@ -153,7 +157,7 @@ class TrainedMethod(Method):
         order = generator(self.seed, "order", epoch).permutation(len(train.labels))
         size = min(self.config.batch_size, len(order))
         steps = len(order) // size
-        table = tensor(train.class_attributes)
+        table = self.table(train.class_attributes)
         totals: dict[str, Tensor] = {}
         self.network.train()
         for step in range(steps):
@@ -187,7 +191,7 @@ class TrainedMethod(Method):
 
     def scores(self, batch: NDArray[Any], class_attributes: Float) -> NDArray[np.floating]:
         """Return logits `[b, C]`, batch by batch, without gradients."""
-        table = tensor(class_attributes)
+        table = self.table(class_attributes)
         (found,) = self.piecewise(batch, lambda images: (self.logits(images, table),))
         return found
 

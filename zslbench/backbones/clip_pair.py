@@ -53,14 +53,14 @@ class ClipPair(ImageText):
         tokens = visual.ln_post(visual.transformer(visual._embeds(images))) @ visual.proj
         return ImageFeatures(tokens[:, 0], tokens[:, 1:])
 
-    def tokenise(self, sentences: Sequence[str]) -> Tensor:
+    def tokenise(self, sentences: Sequence[str], spare: int = 0) -> Tensor:
         """Return byte-pair tokens; what is too long is refused, not cut."""
         for sentence in sentences:
             length = len(self.tokenizer.encode(sentence)) + 2
-            if length > self.context:
+            if length > self.context - spare:
                 raise ZslbenchError(
                     f"{sentence!r}: this description has {length} tokens, the text tower reads at "
-                    f"most {self.context}. Split it into several sentences."
+                    f"most {self.context - spare} here. Split it into several sentences."
                 )
         ids: Tensor = self.tokenizer(list(sentences), context_length=self.context)
         return ids

@@ -65,8 +65,12 @@ class ImageText(nn.Module, ABC):
         """Return the features of images `[B, 3, S, S]`."""
 
     @abstractmethod
-    def tokenise(self, sentences: Sequence[str]) -> Tensor:
+    def tokenise(self, sentences: Sequence[str], spare: int = 0) -> Tensor:
         """Return `[S, L]` token ids: start, words, end, then zeros.
+
+        Args:
+            sentences: S of them.
+            spare: Tokens that must be left free for others.
 
         Raises:
             ZslbenchError: If a sentence is too long, or has a word that the tower does not know.

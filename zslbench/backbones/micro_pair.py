@@ -59,15 +59,16 @@ class MicroPair(ImageText):
         tokens = self.project_image(self.vit(images))
         return ImageFeatures(tokens[:, 0], tokens[:, 1:])
 
-    def tokenise(self, sentences: Sequence[str]) -> Tensor:
+    def tokenise(self, sentences: Sequence[str], spare: int = 0) -> Tensor:
         """Return a token a word; case and signs are ignored."""
         ids = torch.zeros(len(sentences), CONTEXT, dtype=torch.long)
         for row, sentence in zip(ids, sentences, strict=True):
             found = re.findall(r"\w+", sentence.lower())
             strange = [word for word in found if word not in self.words]
-            if strange or len(found) > CONTEXT - 2:
-                why = f"does not know the word {strange[0]!r}" if strange else (
-                    f"reads at most {CONTEXT - 2} words, this has {len(found)}")  # fmt: skip
+            most = CONTEXT - 2 - spare
+            if strange or len(found) > most:
+                why = f"reads at most {most} words here, this has {len(found)}"
+                why = f"does not know the word {strange[0]!r}" if strange else why
                 raise ZslbenchError(
                     f"{sentence!r}: the text tower of plumage_clip {why}. It reads what describes "
                     f"plumage alone ({', '.join(list(self.words)[:5])}, ...); for other "

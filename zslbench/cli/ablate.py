@@ -22,6 +22,7 @@ def ablate(
     backbone: opt.Backbone = None,
     weights: opt.Weights = None,
     words: opt.Words = None,
+    descriptions: opt.Descriptions = None,
     worlds: opt.TableWorlds = None,
     rules: opt.TableRules = None,
     resplit: opt.Resplit = False,
@@ -66,6 +67,7 @@ def ablate(
         backbone=backbone,
         weights=weights,
         words=words,
+        descriptions=descriptions,
         resplit=resplit,
     )
     if not table.reference:

@@ -31,6 +31,7 @@ def explain(
     ] = None,
     weights: opt.Weights = None,
     words: opt.Words = None,
+    descriptions: opt.Descriptions = None,
     resplit: opt.Resplit = False,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
@@ -50,6 +51,7 @@ def explain(
       zslbench explain 3f2a9c --data-root ~/data --words glove.txt --images 10
     """
     from zslbench.cli.output import Display, print_json, say
+    from zslbench.data.descriptions import ATTRIBUTES, NAMES
     from zslbench.data.load import DataRequest
     from zslbench.studies.explain import explain as draw
     from zslbench.studies.refit import job_of
@@ -61,6 +63,7 @@ def explain(
     store.sync()
     stored = find_run(store, run)
     spec = stored.record.spec
+    told = spec.descriptions.description if spec.descriptions else ""
     said = spec.words.description.partition(",")[0] if spec.words else ""
     request = DataRequest(
         spec.dataset,
@@ -69,6 +72,7 @@ def explain(
         backbone=spec.backbone.name,
         weights=weights,
         words=words or (said if said.startswith("random:") else None),
+        descriptions=descriptions or (told if told in (NAMES, ATTRIBUTES) else None),
         resplit=resplit,
     )
     folder = store.results / "explained" / stored.record.key[:16]

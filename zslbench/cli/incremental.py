@@ -26,9 +26,7 @@ def incremental(
         int | None, typer.Option(help="Classes of the first task; 0: as every other (B0).")
     ] = None,
     increment: Annotated[int | None, typer.Option(help="Classes of every other task.")] = None,
-    descriptions: Annotated[
-        str | None, typer.Option(help="Of the classes: attributes, names, or a JSON file.")
-    ] = None,
+    descriptions: opt.Descriptions = None,
     seeds: opt.Seeds = None,
     reference: Annotated[
         str | None, typer.Option(help="Row to take all paired differences from.")
@@ -58,29 +56,33 @@ def incremental(
       zslbench incremental --dataset CUB --data-root ~/data --base 50 --increment 20 \
 --backbone clip:ViT-B-16.laion400m_e32 --learners spa,zero_shot,nearest_mean
     """
+    from functools import partial
+
     from zslbench.cli.output import Display, say
     from zslbench.cli.sequences import board_of, tell_sequences
     from zslbench.cli.work import check_writable, print_leaderboard, write_leaderboard
     from zslbench.engines import open_engine
     from zslbench.protocol.tasks import said, task_sizes
-    from zslbench.studies.sequences import execute_sequences, plan_sequences, serve
+    from zslbench.serving import Datasets
+    from zslbench.studies.sequences import execute_sequences, plan_sequences
     from zslbench.tracking import Store
 
     asked = {
         "datasets": opt.parse_datasets(dataset) if dataset else None, "base": base,
-        "increment": increment, "descriptions": descriptions, "seeds": opt.parse_seeds(seeds),
+        "increment": increment, "seeds": opt.parse_seeds(seeds),
         "reference": reference,
     }  # fmt: skip
     table = _suite(suite, learners, set_, {k: v for k, v in asked.items() if v is not None})
     check_writable(results)
     store, entries = Store(results), table.entries()
-    requests = table.requests(data_root, images=images, backbone=backbone, weights=weights)
+    requests = table.requests(
+        data_root, images=images, backbone=backbone, weights=weights, descriptions=descriptions
+    )
     with Display() as display, open_engine(jobs, display.tick, engine, address) as opened:
         for request in requests:
-            served = serve(request, lambda done, total: display.tick("images", done, total))
-            sizes = task_sizes(
-                len(served.dataset.seen), request.base, request.increment, request.data.name
-            )
+            # Read here, where it shows, what the plan finds in the cache.
+            data = Datasets(request.data, partial(display.tick, "decoding images")).images
+            sizes = task_sizes(len(data.seen), request.base, request.increment, request.data.name)
             say(f"{request.data.name}: {said(sizes)}")
         planned = plan_sequences(entries, requests, table.seeds)
         report = execute_sequences(planned, store, opened, retry=retry)

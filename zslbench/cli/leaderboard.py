@@ -29,6 +29,7 @@ def leaderboard(
     backbone: opt.Backbone = None,
     weights: opt.Weights = None,
     words: opt.Words = None,
+    descriptions: opt.Descriptions = None,
     worlds: opt.TableWorlds = None,
     rules: opt.TableRules = None,
     resplit: opt.Resplit = False,
@@ -88,7 +89,7 @@ def leaderboard(
     common: dict[str, Any] = {
         "reference": reference, "seeds": seeds, "worlds": worlds, "rules": rules,
         "data_root": data_root, "features": features, "images": images, "backbone": backbone,
-        "weights": weights, "words": words, "resplit": resplit,
+        "weights": weights, "words": words, "descriptions": descriptions, "resplit": resplit,
     }  # fmt: skip
     if suite is not None:
         if methods is not None:

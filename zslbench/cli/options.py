@@ -33,7 +33,7 @@ Backbone = Annotated[
     str | None,
     typer.Option(
         help="Pretrained network for images: plumage_vit (plumage's default), any ViT of timm's, "
-        "or random:NAME for an untrained one."
+        "an image-text pair (plumage_clip, clip:MODEL.TAG of open_clip's), or random:NAME."
     ),
 ]
 Weights = Annotated[Path | None, typer.Option(help="A local file with the backbone's weights.")]
@@ -41,6 +41,12 @@ Words = Annotated[
     str | None,
     typer.Option(help="Word vectors of the attribute names: a GloVe text file, a .npy table with "
                       "one row an attribute, or `random`."),
+]  # fmt: skip
+Descriptions = Annotated[
+    str | None,
+    typer.Option(help="What describes the classes to methods that read: `names`, `attributes` "
+                      "(sentences made from them; plumage's default), or a JSON file "
+                      "{class: [sentences]}."),
 ]  # fmt: skip
 Resplit = Annotated[
     bool,

@@ -27,6 +27,7 @@ def run(
     backbone: opt.Backbone = None,
     weights: opt.Weights = None,
     words: opt.Words = None,
+    descriptions: opt.Descriptions = None,
     worlds: opt.Worlds = 3,
     rules: opt.Rules = "validation",
     resplit: opt.Resplit = False,
@@ -69,6 +70,7 @@ def run(
         backbone=backbone,
         weights=weights,
         words=words,
+        descriptions=descriptions,
         resplit=resplit,
     )
     board, report = work(

@@ -37,6 +37,7 @@ def sensitivity(
     backbone: opt.Backbone = None,
     weights: opt.Weights = None,
     words: opt.Words = None,
+    descriptions: opt.Descriptions = None,
     worlds: opt.Worlds = 3,
     resplit: opt.Resplit = False,
     jobs: opt.Jobs = None,
@@ -83,6 +84,7 @@ def sensitivity(
         backbone=backbone,
         weights=weights,
         words=words,
+        descriptions=descriptions,
         resplit=resplit,
     )
     check_writable(results)

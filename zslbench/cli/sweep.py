@@ -60,6 +60,7 @@ def sweep(
     backbone: opt.Backbone = None,
     weights: opt.Weights = None,
     words: opt.Words = None,
+    descriptions: opt.Descriptions = None,
     worlds: opt.Worlds = 3,
     resplit: opt.Resplit = False,
     jobs: opt.Jobs = None,
@@ -105,6 +106,7 @@ def sweep(
         backbone=backbone,
         weights=weights,
         words=words,
+        descriptions=descriptions,
         resplit=resplit,
     )
     check_writable(results)

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zslbench.data.types import (
     ClassSplit,
+    ClassTable,
     Dataset,
     Float,
     Inputs,
@@ -48,6 +50,7 @@ class DataRequest:
         backbone: Name of the pretrained network for the images.
         weights: A local file with its weights.
         words: Source of attribute word vectors (a file, or `random`).
+        descriptions: Source of class descriptions: `names`, `attributes`, or a JSON file.
         resplit: Whether to make class splits anew where the file's own leak test images.
         bare: Whether classes, splits and labels are enough, without what methods see.
     """
@@ -60,6 +63,7 @@ class DataRequest:
     backbone: str | None = None
     weights: Path | None = None
     words: str | None = None
+    descriptions: str | None = None
     resplit: bool = False
     bare: bool = False
 
@@ -116,6 +120,7 @@ def load_dataset(
     splits = replace(table.splits, class_splits=class_splits)
     tests = np.concatenate([splits.test_seen, splits.test_unseen])
     vectors, words = _words(request, table)
+    sentences, descriptions = _described(request, table.classes, "names")
     return Dataset(
         name=folder.name,
         classes=table.classes,
@@ -129,6 +134,8 @@ def load_dataset(
         digest=_digest(table, splits, items, pixels),
         word_vectors=vectors,
         words=words,
+        sentences=sentences,
+        descriptions=descriptions,
     )
 
 
@@ -150,7 +157,11 @@ def _embedded(request: DataRequest, on_progress: Callable[[int, int], None]) -> 
     words = load_words(request.words or "random", names, expected=len(names))
     described = WordVectors(digest=words.digest, description=words.description)
     name = f"{EMBEDDED}:{settings}" if settings else EMBEDDED
-    return replace(dataset, name=name, word_vectors=words.vectors, words=described)
+    sentences, descriptions = _described(request, dataset.classes, "attributes", "bird")
+    return replace(
+        dataset, name=name, word_vectors=words.vectors, words=described,
+        sentences=sentences, descriptions=descriptions,
+    )  # fmt: skip
 
 
 def _parse_knobs(settings: str) -> dict[str, Any]:
@@ -269,3 +280,12 @@ def _words(request: DataRequest, table: AttSplits) -> tuple[Float | None, WordVe
     if words.missing:
         description += f", words not in the table: {', '.join(words.missing)}"
     return words.vectors, WordVectors(digest=words.digest, description=description)
+
+
+def _described(
+    request: DataRequest, table: ClassTable, default: str, subject: str | None = None
+) -> tuple[NDArray[np.str_], WordVectors]:
+    from zslbench.data.descriptions import load_descriptions
+
+    found = load_descriptions(request.descriptions or default, table, subject)
+    return found.sentences, WordVectors(digest=found.digest, description=found.description)

@@ -142,6 +142,8 @@ class Dataset:
         inputs: What methods see, in item order.
         word_vectors: `[K, E]` vectors of the attribute names, if asked for.
         words: Digest and description of the word vectors.
+        sentences: `[C, S]` what describes each class, filled up with empty ones.
+        descriptions: Digest and description of the sentences.
         source: Builds the backbone, where methods get images.
         parts: Where the parts are in each image, if that is known. Methods never get it.
         digest: SHA-256 of class table, splits, labels, and pixels where there are any.
@@ -159,6 +161,8 @@ class Dataset:
     digest: str
     word_vectors: Float | None = None
     words: WordVectors | None = None
+    sentences: NDArray[np.str_] | None = None
+    descriptions: WordVectors | None = None
     source: BackboneSource | None = None
     parts: PartTruth | None = None
 

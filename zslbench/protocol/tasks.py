@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from zslbench.data.types import Dataset, Inputs, Int, Subset
 from zslbench.errors import DataError
@@ -52,27 +51,18 @@ class TaskSequence:
     Attributes:
         order: `[C]` the dataset's classes in the order they are learnt.
         sizes: Classes of each task.
-        sentences: `[c, S]` that describe the dataset's classes, empty ones left out.
     """
 
     dataset: Dataset
     order: Int
     sizes: tuple[int, ...]
-    sentences: NDArray[np.str_] | None = None
 
     @classmethod
-    def of(
-        cls,
-        dataset: Dataset,
-        base: int,
-        increment: int,
-        seed: int,
-        sentences: NDArray[np.str_] | None = None,
-    ) -> "TaskSequence":
+    def of(cls, dataset: Dataset, base: int, increment: int, seed: int) -> "TaskSequence":
         """Cut a dataset's seen classes into tasks, in the seed's order."""
         sizes = task_sizes(len(dataset.seen), base, increment, dataset.name)
         order = generator(seed, "class order").permutation(dataset.seen)
-        return cls(dataset, order, tuple(sizes), sentences)
+        return cls(dataset, order, tuple(sizes))
 
     @cached_property
     def known(self) -> tuple[int, ...]:
@@ -110,9 +100,9 @@ class TaskSequence:
         )
 
     def _described(self, known: int) -> tuple[tuple[str, ...], ...]:
-        if self.sentences is None:
+        if self.dataset.sentences is None:
             raise ValueError("a learner that reads descriptions needs some")
-        rows = self.sentences[self.order[:known]].tolist()
+        rows = self.dataset.sentences[self.order[:known]].tolist()
         return tuple(tuple(filter(None, row)) for row in rows)
 
     @property

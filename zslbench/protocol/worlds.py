@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from zslbench.data.types import ClassSplit, Dataset, Float, Int, SealedLabels, Subset
+from zslbench.data.types import ClassSplit, Dataset, Int, SealedLabels, Subset
 from zslbench.errors import DataError
-from zslbench.method import AttributeForm, Method, TrainSet
+from zslbench.method import ClassForm, Method, TrainSet
 from zslbench.seeding import generator
 
 HOLD_OUT = 0.2
@@ -35,8 +37,15 @@ class World:
     test: Int
     sealed: SealedLabels
 
-    def attributes(self, form: AttributeForm = "l2") -> Float:
-        """Return `[C, K]` class attributes; `centred` takes the mean of the seen classes alone."""
+    def attributes(self, form: ClassForm = "l2") -> NDArray[Any]:
+        """Return `[C, K]` class attributes; `centred` takes the mean of the seen classes alone.
+
+        `sentences` are the `[C, S]` sentences that describe the classes.
+        """
+        if form == "sentences":
+            if self.dataset.sentences is None:
+                raise ValueError(f"{self.dataset.name} was loaded without class descriptions")
+            return self.dataset.sentences[self.classes]
         if form == "raw":
             return self.dataset.classes.raw_attributes[self.classes]
         rows = self.dataset.classes.attributes[self.classes]
@@ -49,7 +58,7 @@ class World:
         """Return `[m]` the test items' classes in the world's numbering; see `SealedLabels`."""
         return _renumber(self.sealed.open(announce), self.classes)
 
-    def train_set(self, method: type[Method], form: AttributeForm = "l2") -> TrainSet:
+    def train_set(self, method: type[Method], form: ClassForm = "l2") -> TrainSet:
         """Return what the method may learn from: what it declares to need, and no more."""
         data, rows = self.dataset, self.attributes(form)
         words = data.word_vectors if "word_vectors" in method.needs else None

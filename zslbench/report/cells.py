@@ -89,6 +89,7 @@ def details(row: Row) -> list[str]:
         f"rule {row.rule}: {chosen}",
         f"{row.backbone} (pretraining: {row.exposure})",
         *([f"words: {row.words}"] if row.words else []),
+        *([f"class descriptions: {row.descriptions}"] if row.descriptions else []),
         f"seeds {', '.join(map(str, row.seeds))}; tuning worlds: {row.tuning_worlds}; "
         f"opened {row.openings}",
         f"H at gamma = 0: {row.plain_h:.1f}; T1 at its own epoch: {row.t1_best:.1f}; "

@@ -99,7 +99,7 @@ def class_accuracies(outcome: Outcome, gamma: float, classes: int) -> Float:
 
 def _provenance(group: Group) -> dict[str, dict[str, Any]]:
     first, spec = group.records[0], group.records[0].spec
-    words = spec.words
+    words, told = spec.words, spec.descriptions
     return {
         "method": {
             "name": spec.method,
@@ -119,6 +119,7 @@ def _provenance(group: Group) -> dict[str, dict[str, Any]]:
             "weights digest": spec.backbone.weights_digest,
             "pretraining": spec.backbone.exposure,
             **({"words": words.description, "words digest": words.digest} if words else {}),
+            **({"descriptions": told.description, "their digest": told.digest} if told else {}),
         },
         "runs": {f"seed {record.spec.seed}": record.key for record in group.records},
         "cost": {} if group.rule == SUBMITTED else _cost(group.records),

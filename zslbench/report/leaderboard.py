@@ -58,6 +58,7 @@ class Row:
     backbone: str
     exposure: str
     words: str
+    descriptions: str
     rule: RuleName
     seeds: tuple[int, ...]
     tuning_worlds: int
@@ -214,6 +215,7 @@ def _row(group: Group, ledger: Counter[tuple[str, str]]) -> Row:
         backbone=first.spec.backbone.name,
         exposure=first.spec.backbone.exposure,
         words=first.spec.words.description if first.spec.words else "",
+        descriptions=first.spec.descriptions.description if first.spec.descriptions else "",
         rule=group.rule,
         seeds=group.seeds,
         tuning_worlds=first.spec.tuning_worlds,

@@ -142,6 +142,7 @@ def _flat(row: Row) -> dict[str, Any]:
         "backbone": row.backbone,
         "exposure": row.exposure,
         "words": row.words,
+        "descriptions": row.descriptions,
         "rule": row.rule,
         "marks": "; ".join(row.marks),
         "seeds": " ".join(map(str, row.seeds)),

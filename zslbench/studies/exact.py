@@ -70,6 +70,8 @@ def _measure(name: str) -> dict[str, Any]:
     cls = load_method(name)
     closed = issubclass(cls, ClosedFormMethod)
     dataset = _tiny_images() if "images" in cls.needs else _tiny_features()
+    if "descriptions" in cls.needs:
+        dataset = _with_pair(dataset)
     (world,) = fresh_worlds(dataset, 1)
     found = _closed_form(name, cls, world) if closed else _steps(cls, world)
     return {"version": cls.version, "closed_form": closed, "values": found}
@@ -95,6 +97,15 @@ def _tiny_images() -> Dataset:
         whole, splits=splits, train_labels=whole.train_labels[kept],
         backbone=source.record, source=source, word_vectors=words,
     )  # fmt: skip
+
+
+def _with_pair(dataset: Dataset) -> Dataset:
+    """Return the same with an image-text pair and the sentences that attributes give."""
+    from zslbench.backbones.create import PAIR, find_backbone
+    from zslbench.data.descriptions import ATTRIBUTES, load_descriptions
+
+    source, told = find_backbone(PAIR), load_descriptions(ATTRIBUTES, dataset.classes, "bird")
+    return replace(dataset, backbone=source.record, source=source, sentences=told.sentences)
 
 
 def _tiny_features() -> Dataset:

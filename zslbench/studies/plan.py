@@ -100,6 +100,7 @@ def spec_of(name: str, cls: type[Method], config: MethodConfig, dataset: Dataset
         data_digest=dataset.digest,
         backbone=dataset.backbone,
         words=dataset.words if "word_vectors" in cls.needs else None,
+        descriptions=dataset.descriptions if "descriptions" in cls.needs else None,
         seed=0,
         precision=cls.precision,
     )

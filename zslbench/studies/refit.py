@@ -85,6 +85,10 @@ def job_of(spec: RunSpec, request: DataRequest, on_progress: Callable[[int, int]
         f"the word vectors ({words}): name them with --words": (
             (spec.words and spec.words.digest) != (now.words and now.words.digest)
         ),
+        "the class descriptions: name them with --descriptions": (
+            (spec.descriptions and spec.descriptions.digest)
+            != (now.descriptions and now.descriptions.digest)
+        ),
         f"the arithmetic ({spec.precision}, here {now.precision}): explain the run on such a "
         "device as it was made on": spec.precision != now.precision,
     }

@@ -60,6 +60,7 @@ class SweepPlan:
             "data_digest": spec.data_digest,
             "backbone": spec.backbone.weights_digest,
             "words": spec.words and spec.words.digest,
+            **({"descriptions": spec.descriptions.digest} if spec.descriptions else {}),
             "config": spec.config,
             "worlds": spec.tuning_worlds,
             "rules": list(spec.rules),

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from zslbench.data.descriptions import ATTRIBUTES
 from zslbench.data.load import DataRequest
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.registry import load_learner
@@ -40,7 +39,7 @@ class SequenceSuite(Part):
     about: str = ""
     datasets: list[str] = Field(min_length=1)
     backbone: str | None = None
-    descriptions: str = ATTRIBUTES
+    descriptions: str | None = None
     base: int = 0
     increment: int
     seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 2], min_length=1)
@@ -76,11 +75,12 @@ class SequenceSuite(Part):
 
     def requests(self, root: Path, **data: Any) -> list[SequenceRequest]:
         """Return the sequences; `data` are other fields of `DataRequest`."""
-        data["backbone"] = data.get("backbone") or self.backbone
+        data |= {
+            "backbone": data.get("backbone") or self.backbone,
+            "descriptions": data.get("descriptions") or self.descriptions,
+        }
         return [
-            SequenceRequest(
-                DataRequest(each, root, **data), self.base, self.increment, self.descriptions
-            )
+            SequenceRequest(DataRequest(each, root, **data), self.base, self.increment)
             for each in self.datasets
         ]
 

@@ -11,39 +11,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench import artifacts
-from zslbench.data.descriptions import ATTRIBUTES, Descriptions, load_descriptions
-from zslbench.data.load import DataRequest, is_embedded
+from zslbench.data.load import DataRequest
 from zslbench.data.types import Dataset
 from zslbench.engines import Call, Engine, dealt
-from zslbench.errors import ZslbenchError
+from zslbench.errors import DataError, ZslbenchError
 from zslbench.execute import Report, failure_of, slots_of
 from zslbench.incremental import Course, follow_sequence
 from zslbench.learner import Learner
 from zslbench.method import Settings
 from zslbench.protocol.tasks import task_sizes
-from zslbench.records import Failure, SequenceSpec, WordVectors
+from zslbench.records import Failure, SequenceSpec
 from zslbench.registry import load_learner
 from zslbench.run import Tick
-from zslbench.serving import Datasets, Progress
+from zslbench.serving import Datasets
 from zslbench.tracking import Store
-
-SUBJECT = "bird"  # plumage's classes have no names that its text tower knows
 
 
 @dataclass(frozen=True)
 class SequenceRequest:
-    """Which data, cut how, described by what.
+    """Which data, cut how.
 
     Attributes:
         base: Classes of the first task; 0: as every other.
         increment: Classes of every other task.
-        descriptions: `attributes`, `names`, or a JSON file.
     """
 
     data: DataRequest
     base: int
     increment: int
-    descriptions: str = ATTRIBUTES
 
 
 @dataclass(frozen=True)
@@ -63,29 +58,11 @@ class SequenceJob:
     request: SequenceRequest
     label: str = ""
 
-    @property
-    def served(self) -> "Served":
-        """Its data."""
-        return serve(self.request)
-
-
-@dataclass(frozen=True)
-class Served:
-    """Data as learners need them."""
-
-    dataset: Dataset
-    request: SequenceRequest
-
-    def described(self) -> Descriptions:
-        """Return the classes' descriptions."""
-        subject = SUBJECT if is_embedded(self.request.data.name) else None
-        return load_descriptions(self.request.descriptions, self.dataset.classes, subject)
-
 
 @cache
-def serve(request: SequenceRequest, on_progress: Progress = lambda done, total: None) -> Served:
+def served_images(request: DataRequest) -> Dataset:
     """Return the data of a request as images with a backbone; each is loaded once."""
-    return Served(Datasets(request.data, on_progress).images, request)
+    return Datasets(request).images
 
 
 def plan_sequences(
@@ -99,25 +76,23 @@ def plan_sequences(
     """
     jobs = []
     for request in requests:
-        served = serve(request)
-        dataset = served.dataset
+        dataset = served_images(request.data)
         task_sizes(len(dataset.seen), request.base, request.increment, request.data.name)
         for entry in entries:
             cls = load_learner(entry.learner)
-            template = _spec(entry, cls, served)
+            template = _spec(entry, cls, dataset, request)
             for seed in seeds:
                 spec = template.model_copy(update={"seed": seed})
                 jobs.append(SequenceJob(spec, request, entry.label))
     return jobs
 
 
-def _spec(entry: SequenceEntry, cls: type[Learner], served: Served) -> SequenceSpec:
-    dataset, request = served.dataset, served.request
-    described = None
-    if "descriptions" in cls.needs:
+def _spec(
+    entry: SequenceEntry, cls: type[Learner], dataset: Dataset, request: SequenceRequest
+) -> SequenceSpec:
+    reads = "descriptions" in cls.needs
+    if reads:
         _check_reads_text(entry.learner, dataset)
-        found = served.described()
-        described = WordVectors(digest=found.digest, description=found.description)
     values, defaults = entry.config.model_dump(mode="json"), cls.Config().model_dump(mode="json")
     return SequenceSpec(
         method=entry.learner,
@@ -131,7 +106,7 @@ def _spec(entry: SequenceEntry, cls: type[Learner], served: Served) -> SequenceS
         precision=cls.precision,
         base=request.base,
         increment=request.increment,
-        descriptions=described,
+        descriptions=dataset.descriptions if reads else None,
     )
 
 
@@ -201,9 +176,8 @@ def do_sequence(job: SequenceJob, store: Store, *, tick: Tick) -> Failure | bool
         return False
     try:
         slot = slots_of(store, job.spec.key)("sequence")
-        sentences = job.served.described().sentences if job.spec.descriptions else None
-        data = job.served.dataset
-        course = follow_sequence(job.spec, data, store.commit, tick, slot, sentences)
+        dataset = _same(served_images(job.request.data), job)
+        course = follow_sequence(job.spec, dataset, store.commit, tick, slot)
         store.commit(course.record, lambda folder: write_course(folder, course))
         slot.clear()
         store.sync()
@@ -212,6 +186,18 @@ def do_sequence(job: SequenceJob, store: Store, *, tick: Tick) -> Failure | bool
     except Exception as error:
         return failure_of(job.spec, error)
     return True
+
+
+def _same(dataset: Dataset, job: SequenceJob) -> Dataset:
+    """Return the data if they are those that the run was planned on."""
+    if dataset.digest != job.spec.data_digest:
+        raise DataError(
+            job.request.data.name,
+            f"has the digest {dataset.digest[:12]} here and {job.spec.data_digest[:12]} where the "
+            "run was planned",
+            "Give every process and machine the same files.",
+        )
+    return dataset
 
 
 def write_course(folder: Path, course: Course) -> None:

@@ -1,0 +1,96 @@
+"""CLIP zero-shot: "Learning Transferable Visual Models From Natural Language Supervision",
+Radford et al., ICML 2021 (arXiv 2103.00020); code openai/CLIP. A row of SVIP's Table 1.
+
+| point | paper | released code | here |
+|---|---|---|---|
+| prompt | "a photo of a {label}." | the same; 80 for ImageNet | `template` around each sentence |
+| birds | "..., a type of bird." | the same | write it in `template` |
+| several prompts | mean of embeddings | unit vectors, mean, unit | as the code |
+| what names a class | its name | curated names | `--descriptions`: names, attributes, a file |
+| logits | exp(t) cosine | the same | the same, t as pretrained |
+| training | none | none | none: one epoch, no loss |
+| calibration | none | none | chosen in the tuning worlds |
+| too long a prompt | cut | refused, cut on demand | refused |
+
+It learns nothing here, but its pretraining may have seen unseen classes, images and names alike:
+the backbone's pretraining is a column of every table, and `web` is marked.
+"""  # noqa: D205
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from zslbench.backbones.image_text import ImageText
+from zslbench.method import Epoch, Method, MethodConfig, Need, PublishedRule, TrainSet
+from zslbench.training import autocast, device, normalise
+
+from ._prompts import cosine_logits, ensemble, sentences_of
+
+BATCH = 128
+
+
+class Config(MethodConfig):
+    """Config of CLIP zero-shot."""
+
+    class_attributes: Literal["sentences"] = Field(  # type: ignore[assignment]
+        default="sentences", description="classes are told by their descriptions"
+    )
+    template: str = Field(
+        default="a photo of a {}.", pattern=r"^[^{}]*\{\}[^{}]*$",
+        description="prompt around each sentence, which takes the place of {}",
+    )  # fmt: skip
+
+
+class ClipZeroShot(Method):
+    """Scaled cosines of an image and the prompts of each class."""
+
+    Config = Config
+    needs: ClassVar[frozenset[Need]] = frozenset({"images", "descriptions"})
+    deterministic = True
+    precision: ClassVar[str] = "bfloat16" if torch.cuda.is_available() else "float32"
+    published = PublishedRule(source="SVIP, Table 1: nothing to choose, no calibration")
+    pair: ImageText
+
+    def setup(self, train: TrainSet) -> None:
+        """Build the pair, as pretrained."""
+        if train.backbone is None:
+            raise ValueError("CLIP needs a backbone")
+        self.source = train.backbone
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.pair = self.source.build().to(device()).eval()
+
+    def fit(self, prepared: TrainSet, after: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
+        """Learn nothing."""
+        self.setup(prepared)
+        yield Epoch(1)
+
+    def scores(self, batch: NDArray[Any], class_attributes: NDArray[Any]) -> NDArray[np.floating]:
+        """Return `[b, C]` logits for the classes whose sentences `[C, S]` are given."""
+        texts, owners = sentences_of(class_attributes)
+        found = []
+        with torch.inference_mode(), autocast():
+            prompts = [self.config.template.format(text) for text in texts]
+            pooled = torch.cat(
+                [
+                    self.pair.text_features(prompts[first : first + BATCH]).pooled
+                    for first in range(0, len(prompts), BATCH)
+                ]
+            )
+            classes = ensemble(pooled, owners.to(pooled.device), len(class_attributes))
+            for first in range(0, len(batch), BATCH):
+                images = normalise(batch[first : first + BATCH], self.source)
+                features = self.pair.image_features(images).pooled
+                found.append(cosine_logits(features, classes, self.pair.logit_scale).cpu().numpy())
+        return np.concatenate(found)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return nothing: nothing is learnt."""
+        return {}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take nothing back."""

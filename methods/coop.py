@@ -1,0 +1,123 @@
+"""CoOp: "Learning to Prompt for Vision-Language Models", Zhou et al., IJCV 2022 (arXiv 2109.01134);
+code KaiyangZhou/CoOp. A row of SVIP's Table 1, which says nothing of how it was trained.
+
+| point | paper | released code | here |
+|---|---|---|---|
+| prompt | [V]1 ... [V]M [CLASS] | the same and "." | [V]1 ... [V]M, a sentence of the class |
+| context | M = 16, shared by all classes | the same; by class on demand | M = 16, shared |
+| place of the class name | end, or middle | the same | end |
+| first context | N(0, .02), or words | the same | N(0, .02) |
+| what names a class | its name | its name | `--descriptions`: names, attributes, a file |
+| several sentences | - | - | unit vectors, mean, unit |
+| frozen | both towers, scale | the same | the same |
+| images | 1 to 16 a class | the same | all training images |
+| loss | cross-entropy | the same | the same, over the seen classes |
+| optimiser | SGD .002, cosine, a warm-up epoch | the same | AdamW, the shared schedule, `lr` |
+| epochs, batch | 50 to 200, 32 | the same | `epochs`, `batch_size` |
+| augmentation | crops of .08 to 1, flips | the same | the shared one; `augment=False`: none |
+| calibration | none | none | chosen in the tuning worlds |
+
+The columns *paper* and *released code* are from memory of both. With `--descriptions names` the
+prompt is the paper's. Context is learnt on seen classes and is known to serve them alone (CoCoOp,
+CVPR 2022); gamma may give back part of what unseen classes lose.
+"""  # noqa: D205
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from zslbench.backbones.image_text import ImageText
+from zslbench.method import Method, Need, PublishedRule, TrainSet, hyper
+from zslbench.training import TrainedConfig, TrainedMethod
+
+from ._prompts import cosine_logits, ensemble, sentences_of
+
+DEVIATION = 0.02
+
+
+class Config(TrainedConfig):
+    """Config of CoOp."""
+
+    class_attributes: Literal["sentences"] = Field(  # type: ignore[assignment]
+        default="sentences", description="classes are told by their descriptions"
+    )
+    M: int = hyper(16, low=1, high=64, symbol="M", doc="context tokens")
+    lr: float = hyper(2e-3, low=1e-6, high=1.0, log=True, symbol="eta", doc="learning rate")
+    weight_decay: float = hyper(5e-4, low=0.0, high=1.0, log=True, symbol="wd", doc="AdamW's")
+    backbone_lr: float = hyper(0.0, low=0.0, high=0.0, symbol="eta_b", doc="0: it stays frozen")
+    logits: Literal["cosine"] = "cosine"
+    scale: Literal["pretrained"] = Field(  # type: ignore[assignment]
+        default="pretrained", description="scale of the logits: the pair's own"
+    )
+
+
+class Network(nn.Module):
+    """A frozen image-text pair, and a context in front of every sentence."""
+
+    def __init__(self, backbone: ImageText, tokens: int) -> None:
+        super().__init__()
+        self.backbone = backbone.requires_grad_(False)
+        self.context = nn.Parameter(DEVIATION * torch.randn(tokens, backbone.text_width))
+
+    def classes(self, table: Tensor) -> Tensor:
+        """Return unit vectors `[C, D]` of the token ids `[C, S, L]` of all sentences."""
+        pair, present = self.backbone, table.any(dim=-1)
+        ids, owners = table[present], torch.nonzero(present)[:, 0]
+        ends = pair.ends(ids)
+        words = pair.embed(ids[:, : int(ends.max()) + 1])
+        context = self.context.expand(len(ids), -1, -1).to(words.dtype)
+        prompts = torch.cat([words[:, :1], context, words[:, 1:]], dim=1)
+        pooled, _ = pair.encode(prompts, ends + len(self.context))
+        return ensemble(pooled, owners, len(table))
+
+
+class CoOp(TrainedMethod):
+    """The words in front of a class's name are learnt, as vectors, on the seen classes."""
+
+    Config = Config
+    network: Network
+    needs: ClassVar[frozenset[Need]] = frozenset({"images", "descriptions"})
+    published = PublishedRule(source="SVIP, Table 1: how its epoch was chosen is not said")
+    view = Method.view  # type: ignore[assignment]  # it compares whole images
+
+    def build(self, train: TrainSet) -> nn.Module:
+        """Return the network around the frozen pair."""
+        return Network(self.source.build(), self.config.M)
+
+    def table(self, class_attributes: NDArray[Any]) -> Tensor:
+        """Return the token ids `[C, S, L]` of sentences `[C, S]`; zeros where there is none.
+
+        Raises:
+            ZslbenchError: If a sentence and the context are longer than the text tower reads.
+        """
+        pair = self.network.backbone
+        texts, owners = sentences_of(class_attributes)
+        ids = pair.tokenise(texts, spare=self.config.M)
+        places = torch.from_numpy(np.nonzero(class_attributes != "")[1])
+        table = ids.new_zeros(*class_attributes.shape, ids.shape[1])
+        table[owners, places] = ids
+        return table.to(self.network.context.device)
+
+    def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
+        """Return the cross-entropy over the seen classes."""
+        return {"classes": cross_entropy(self.logits(images, class_attributes), labels)}
+
+    def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
+        """Return logits of images for classes by their token ids `[C, S, L]`."""
+        return self._compare(images, self.network.classes(class_attributes))
+
+    def _compare(self, images: Tensor, classes: Tensor) -> Tensor:
+        pair = self.network.backbone
+        return cosine_logits(pair.image_features(images).pooled, classes, pair.logit_scale)
+
+    def scores(self, batch: NDArray[Any], class_attributes: NDArray[Any]) -> NDArray[np.floating]:
+        """Return logits `[b, C]`; the sentences `[C, S]` are read once."""
+        with torch.inference_mode():
+            classes = self.network.classes(self.table(class_attributes))
+        (found,) = self.piecewise(batch, lambda images: (self._compare(images, classes),))
+        return found

@@ -1,0 +1,151 @@
+"""Class descriptions: sentences made from names or attributes, or read from a JSON file."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.data.types import ClassTable, Float, content_digest
+from zslbench.errors import DataError
+
+Sentences = NDArray[np.str_]
+NAMES, ATTRIBUTES = "names", "attributes"
+PHRASES, MAJORITY = 6, 0.5
+_MEND = 'Write an object of lists: {"Painted Bunting": ["a small finch with a blue head", ...]}.'
+
+
+@dataclass(frozen=True)
+class Descriptions:
+    """The sentences that describe the classes of a dataset.
+
+    Attributes:
+        sentences: `[C, S]`, filled up with empty ones where a class has fewer than others.
+        digest: SHA-256 of the sentences.
+        description: Where they come from.
+    """
+
+    sentences: Sentences
+    digest: str
+    description: str
+
+
+def load_descriptions(source: str, table: ClassTable, subject: str | None = None) -> Descriptions:
+    """Return the descriptions of all classes of a table.
+
+    Args:
+        source: `names`, `attributes`, or a JSON file `{class: [sentences]}`.
+        table: The classes.
+        subject: What stands for every class's name in sentences made from attributes.
+
+    Raises:
+        DataError: Where the source cannot be read, lacks a class, or the attributes have no names.
+    """
+    names = [plain_name(name) for name in table.names]
+    if source == NAMES:
+        found, label = [[name] for name in names], NAMES
+    elif source == ATTRIBUTES:
+        subjects = [subject or name for name in names]
+        found, label = _from_attributes(subjects, table), ATTRIBUTES
+    else:
+        path = Path(source).expanduser()
+        found, label = _from_file(path, table.names), path.name
+    sentences = np.full((len(found), max(map(len, found))), "", dtype=f"U{_longest(found)}")
+    for row, described in zip(sentences, found, strict=True):
+        row[: len(described)] = described
+    return Descriptions(sentences, content_digest(sentences), label)
+
+
+def plain_name(name: str) -> str:
+    """Return a class's name in words: without a leading number, `_` and `+` as blanks."""
+    words = re.sub(r"^\d+\.", "", name)
+    return re.sub(r"[_+\s]+", " ", words).strip()
+
+
+def describe_attributes(subject: str, shares: Float, names: Sequence[str]) -> list[str]:
+    """Return sentences such as "bird with red crown color, striped wing pattern".
+
+    Of attributes in families (`has_bill_shape::hooked`) the strongest of each family is told where
+    it holds for the majority; of others all that do, or the strongest. A sentence tells six at
+    most, so that a text tower of 77 tokens reads it whole.
+
+    Args:
+        subject: What is described.
+        shares: `[K]` how strongly each attribute holds, in [0, 1].
+        names: K.
+    """
+    families: dict[str, int] = {}
+    for index in np.argsort(-shares, kind="stable").tolist():
+        families.setdefault(names[index].rpartition("::")[0] or names[index], index)
+    told = sorted(i for i in families.values() if shares[i] >= MAJORITY) or [int(shares.argmax())]
+    phrases = [_phrase(names[index]) for index in told]
+    parts = np.array_split(np.array(phrases), -(-len(phrases) // PHRASES))
+    return [f"{subject} with {', '.join(part)}" for part in parts]
+
+
+def _phrase(name: str) -> str:
+    """Return `has_wing_pattern::striped` as "striped wing pattern"."""
+    family, _, value = name.split("(", maxsplit=1)[0].rpartition("::")
+    words = re.sub(r"[_\-+\s]+", " ", f"{value} {family.removeprefix('has_')}")
+    return words.strip()
+
+
+def _from_attributes(subjects: Sequence[str], table: ClassTable) -> list[list[str]]:
+    if not table.attribute_names:
+        raise DataError(
+            f"descriptions {ATTRIBUTES!r}",
+            "the dataset does not name its attributes",
+            "Put their names, one a line, into attributes.txt beside att_splits.mat, or give a "
+            "JSON file of sentences with --descriptions.",
+        )
+    shares = np.clip(table.raw_attributes / table.raw_attributes.max(), 0.0, 1.0)
+    return [
+        describe_attributes(subject, row, table.attribute_names)
+        for subject, row in zip(subjects, shares, strict=True)
+    ]
+
+
+def _from_file(path: Path, classes: Sequence[str]) -> list[list[str]]:
+    told = {_key(name): value for name, value in _read(path).items()}
+    missing = [name for name in classes if _key(name) not in told]
+    if missing:
+        listing = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        message = (
+            f"describes {len(classes) - len(missing)} of {len(classes)} classes, not {listing}"
+        )
+        raise DataError(path, message, "Add a list of sentences for each of them.")
+    return [_checked(path, name, told[_key(name)]) for name in classes]
+
+
+def _key(name: str) -> str:
+    return plain_name(name).casefold()
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        mend = f"Check the path of --descriptions, or say {NAMES} or {ATTRIBUTES}."
+        raise DataError(path, "there is no such file", mend) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(path, f"is no readable JSON ({str(error)[:120]})", _MEND) from error
+    if not isinstance(content, dict):
+        raise DataError(path, f"holds a {type(content).__name__}, not an object", _MEND)
+    return content
+
+
+def _checked(path: Path, name: str, value: Any) -> list[str]:
+    if not isinstance(value, list) or not value:
+        raise DataError(path, f"class {name}: {str(value)[:60]!r} is no list of sentences", _MEND)
+    for sentence in value:
+        if not isinstance(sentence, str) or not sentence.strip("\0 \t\r\n"):
+            raise DataError(path, f"class {name}: {sentence!r} is no sentence", _MEND)
+    return [" ".join(sentence.replace("\0", " ").split()) for sentence in value]
+
+
+def _longest(found: Sequence[Sequence[str]]) -> int:
+    return max(len(sentence) for sentences in found for sentence in sentences)
