@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from zslbench.backbones.features import Frozen
 from zslbench.backbones.image_text import ImageText
 from zslbench.method import TrainSet
 from zslbench.nn.transport import even, plans
@@ -76,7 +77,7 @@ class Aligner(TrainedMethod):
 
     def build(self, train: TrainSet) -> nn.Module:
         """Return the pair with a projector for each task of the memory."""
-        network = Network(self.source.build(), len(self.memory.spans) - 1)
+        network = Network(Frozen(self.source).network, len(self.memory.spans) - 1)
         for projector, weight in zip(network.projectors, self.memory.projectors, strict=False):
             assert isinstance(projector, nn.Linear)
             projector.weight.data.copy_(weight)

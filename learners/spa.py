@@ -30,6 +30,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from zslbench.backbones.features import Frozen
 from zslbench.learner import Learner, Task
 from zslbench.method import Epoch, TrainSet, hyper
 from zslbench.seeding import derive_seed
@@ -72,7 +73,7 @@ class SPA(Learner):
     def learn(self, task: Task) -> Iterator[Epoch]:
         """Read the descriptions, train the task's projector, remember the classes."""
         assert task.descriptions is not None
-        pair = self.source.build().to(device()).eval()
+        pair = Frozen(self.source).network
         known = self.memory if task.old else Memory()
         known.spans = torch.cat([known.spans.cpu(), torch.tensor([task.known])])
         known.heads = heads(pair, task.descriptions)

@@ -42,7 +42,9 @@ def test_every_folder_of_the_package_is_in_the_wheel():
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     folders = [path.parent for path in (ROOT / "zslbench").rglob("__init__.py")]
     names = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
-    assert set(listed) == names | {"zslbench_methods", "zslbench.published", "zslbench.suites"}
+    assert set(listed) == names | {
+        "zslbench_learners", "zslbench_methods", "zslbench.published", "zslbench.suites",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("place", "others"), FORBIDDEN.items())
@@ -66,4 +68,10 @@ def test_heavy_packages_are_imported_where_they_are_used():
 @pytest.mark.parametrize("path", sorted((ROOT / "methods").glob("*.py")), ids=lambda p: p.stem)
 def test_methods_import_the_method_api_and_nothing_else_of_the_harness(path):
     allowed = {"method", "backbones", "nn", "training", "seeding"}
+    assert {m.split(".")[1] for m in imported(path) if m.startswith("zslbench.")} <= allowed
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "learners").glob("*.py")), ids=lambda p: p.stem)
+def test_learners_import_the_learner_api_and_nothing_else_of_the_harness(path):
+    allowed = {"learner", "method", "backbones", "nn", "training", "seeding"}
     assert {m.split(".")[1] for m in imported(path) if m.startswith("zslbench.")} <= allowed

@@ -61,6 +61,10 @@ class SequenceSuite(Part):
                 raise ZslbenchError(f"{self.name}: two rows are called {title!r}: rename one.")
         if self.reference and self.reference not in titles:
             raise unknown("row", self.reference, titles, where=f" in {self.name} to be reference")
+        keys = {key for entry in found for key in type(entry.config).model_fields}
+        for key in self.settings:
+            if key not in keys:
+                raise unknown("setting of any learner", key, keys, where=f" in {self.name}")
         return found
 
     def _entry(self, row: LearnerRow) -> SequenceEntry:

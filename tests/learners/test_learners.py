@@ -1,0 +1,160 @@
+"""The learners: floor and ceiling, states, batches, and SPA against its equations."""
+
+import numpy as np
+import pytest
+import torch
+
+from zslbench.backbones.create import find_backbone
+from zslbench.data.cache import default_cache_dir
+from zslbench.data.load import DataRequest
+from zslbench.incremental import follow_sequence
+from zslbench.nn.transport import even, plans
+from zslbench.protocol.tasks import TaskSequence
+from zslbench.records import SequenceSpec
+from zslbench.registry import learner_modules, load_learner
+from zslbench.serving import Datasets
+from zslbench_learners._aligner import select
+from zslbench_learners._described import tokens
+
+BIRDS = "plumage:classes=10,unseen=2,images_per_class=10,clutter=0,spurious=0,seed=5"
+LEARNERS = sorted(learner_modules())
+SETTINGS = {
+    "spa": {"epochs": 1, "batch_size": 16, "patches": 8, "tokens": 4, "iterations": 10},
+    "joint": {"epochs": 1, "batch_size": 16},
+    "fine_tuning": {"epochs": 1, "batch_size": 16},
+}
+
+
+@pytest.fixture(scope="module")
+def birds():
+    """Small birds with an image-text pair that nothing has trained."""
+    request = DataRequest(BIRDS, default_cache_dir(), backbone="random:plumage_clip")
+    return Datasets(request).images
+
+
+def learnt(name, birds, tasks=2):
+    """A learner after its first tasks."""
+    cls = load_learner(name)
+    learner = cls(cls.Config(**SETTINGS.get(name, {})), 0, birds.source)
+    sequence = TaskSequence.of(birds, 0, 4, 0)
+    for number in range(1, tasks + 1):
+        list(learner.learn(sequence.task(number, cls.needs)))
+    return learner, sequence
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_learner_made_anew_from_its_state_scores_the_same(name, birds):
+    learner, sequence = learnt(name, birds)
+    twin = type(learner)(learner.config, 0, birds.source)
+    twin.load_state({key: array.copy() for key, array in learner.state().items()})
+    images = sequence.test[np.arange(6)]
+    expected = learner.scores(images)
+    assert expected.shape == (6, 8)
+    np.testing.assert_allclose(twin.scores(images), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_scores_do_not_depend_on_the_rest_of_the_batch(name, birds):
+    learner, sequence = learnt(name, birds, tasks=1)
+    images = sequence.test[np.arange(7)]
+    together = learner.scores(images)
+    alone = np.concatenate([learner.scores(images[n : n + 1]) for n in range(7)])
+    np.testing.assert_allclose(together, alone, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("epsilon", [0.05, 0.1, 1.0])
+def test_plans_have_uniform_marginals(epsilon):
+    generator = torch.Generator().manual_seed(0)
+    cosines = torch.rand(6, 32, 8, generator=generator) * 2 - 1
+    found = plans(cosines, epsilon, 500)
+    assert (found >= 0).all()
+    torch.testing.assert_close(found.sum(1), torch.full((6, 8), 1 / 8), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.sum(2), torch.full((6, 32), 1 / 32), atol=1e-4, rtol=0)
+
+
+def test_plans_are_those_of_an_independent_solver_and_align_unlike_even_ones():
+    import ot
+
+    generator = torch.Generator().manual_seed(1)
+    cosines = torch.rand(3, 6, 4, generator=generator)
+    found = plans(cosines, 0.1, 500)
+    uniform = [np.full(size, 1 / size) for size in (6, 4)]
+    for plan, similarity in zip(found, cosines, strict=True):
+        expected = ot.sinkhorn(*uniform, 1 - similarity.double().numpy(), 0.1)
+        np.testing.assert_allclose(plan.numpy(), expected, atol=1e-5)
+    assert ((found * cosines).sum((1, 2)) > (even(cosines) * cosines).sum((1, 2))).all()
+    torch.testing.assert_close(plans(cosines, 100.0, 500), even(cosines), atol=1e-3, rtol=0)
+
+
+def test_the_gradient_of_the_patch_score_is_the_plan():
+    cosines = torch.rand(2, 5, 3, requires_grad=True)
+    plan = plans(cosines, 0.1, 100)
+    (plan * cosines).sum().backward()
+    torch.testing.assert_close(cosines.grad, plan)
+
+
+def test_selected_patches_are_those_nearest_to_any_phrase():
+    patches = torch.nn.functional.normalize(torch.randn(3, 10, 6), dim=-1)
+    phrases = torch.nn.functional.normalize(torch.randn(2, 4, 6), dim=-1)
+    chosen = select(patches, phrases, 3)
+    for image, kept in zip(patches, chosen, strict=True):
+        relevance = [max(float(p @ t) for t in phrases.flatten(0, 1)) for p in image]
+        best = sorted(range(10), key=lambda n: -relevance[n])[:3]
+        torch.testing.assert_close(kept, image[best])
+    assert select(patches, phrases, 10) is patches
+
+
+def test_a_class_with_few_phrases_repeats_them_in_turn():
+    pair = find_backbone("random:plumage_clip").build()
+    rows = tokens(pair, [["bird with red crown color, striped wing pattern"]], 5)
+    torch.testing.assert_close(rows[0, 0], rows[0, 2])
+    torch.testing.assert_close(rows[0, 1], rows[0, 3])
+    assert not torch.allclose(rows[0, 0], rows[0, 1])
+    torch.testing.assert_close(rows.norm(dim=-1), torch.ones(1, 5))
+
+
+def test_spa_keeps_old_projectors_and_old_scores_and_carries_no_image(birds):
+    learner, sequence = learnt("spa", birds, tasks=1)
+    images = sequence.test[np.arange(4)]
+    before, first = learner.scores(images), learner.state()
+    list(learner.learn(sequence.task(2, learner.needs)))
+    second = learner.state()
+    np.testing.assert_array_equal(second["projectors"][0], first["projectors"][0])
+    assert np.abs(second["projectors"][1]).max() > 0
+    np.testing.assert_allclose(learner.scores(images)[:, :4], before, rtol=1e-4, atol=1e-4)
+    assert set(second) == {"spans", "heads", "tokens", "projectors", "means", "deviations"}
+    assert second["means"].shape == second["deviations"].shape == (8, 5, 128)
+
+
+def test_calibration_adds_a_loss_from_the_second_task_on(birds):
+    cls = load_learner("spa")
+    sequence = TaskSequence.of(birds, 0, 4, 0)
+    for calibration, expected in ((True, {"calibration"}), (False, set())):
+        settings = {**SETTINGS["spa"], "calibration": calibration}
+        learner = cls(cls.Config(**settings), 0, birds.source)
+        losses = [
+            set(epoch.losses) - {"classes", "total"}
+            for number in (1, 2)
+            for epoch in learner.learn(sequence.task(number, cls.needs))
+        ]
+        assert losses == [set(), expected]
+
+
+@pytest.mark.slow
+def test_the_ceiling_is_above_the_floor_on_small_birds():
+    name = "plumage:classes=16,unseen=4,images_per_class=20,clutter=0,spurious=0,seed=5"
+    birds = Datasets(DataRequest(name, default_cache_dir(), backbone="plumage_vit")).images
+    found = {}
+    for learner in ("joint", "fine_tuning", "nearest_mean"):
+        cls = load_learner(learner)
+        shared = {} if learner == "nearest_mean" else {"epochs": 6, "batch_size": 16}
+        spec = SequenceSpec(
+            method=learner, method_version=1, config=cls.Config(**shared).model_dump(),
+            dataset=name, data_digest=birds.digest, backbone=birds.backbone, seed=0,
+            precision="float32", base=0, increment=4,
+        )  # fmt: skip
+        found[learner] = follow_sequence(spec, birds, lambda opening: None).record
+    assert found["joint"].last > found["fine_tuning"].last + 15
+    assert found["joint"].forgetting < found["fine_tuning"].forgetting
+    assert found["nearest_mean"].last > found["fine_tuning"].last
+    assert found["joint"].keeps_images
