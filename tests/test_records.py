@@ -103,6 +103,15 @@ def test_key_follows_the_word_vectors_but_not_their_description():
     assert specs[0].choice_key == specs[1].choice_key != specs[2].choice_key
 
 
+def test_key_follows_the_class_descriptions_but_not_where_they_are_from():
+    specs = [
+        changed("descriptions", WordVectors(digest=digest, description=description))
+        for digest, description in [("beef", "names"), ("beef", "a.json"), ("bee", "names")]
+    ]
+    assert specs[0].key == specs[1].key != specs[2].key
+    assert len({SPEC.choice_key, *(spec.choice_key for spec in specs)}) == 3
+
+
 def test_key_is_the_sha256_of_what_is_documented():
     """Spelt out, so that a new release of pydantic cannot move every key unseen."""
     text = (
