@@ -53,6 +53,7 @@ CHANGES = {
     "data_digest": ("cafd", True, True),
     "backbone": (BACKBONE.model_copy(update={"weights_digest": "food"}), True, True),
     "words": (WordVectors(digest="beef", description="GloVe"), True, True),
+    "descriptions": (WordVectors(digest="beef", description="names"), True, True),
     "seed": (1, True, False),
     "precision": ("bfloat16", True, True),
     "tuning_worlds": (1, True, True),
