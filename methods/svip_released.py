@@ -22,7 +22,7 @@ is `svip`.
 
 On a grid of 7 x 7 nothing is merged, and the two defects of merging vanish. Order as filed does
 little harm where a dataset's own list is mixed: 64 images in a row are of 52 classes in CUB and 30
-in AwA2, but of 4 in SUN and 3 in plumage, where it is what costs most.
+in AwA2, but of 4 in SUN and 3 in plumage.
 """  # noqa: D205
 
 import argparse
