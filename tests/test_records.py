@@ -53,6 +53,7 @@ CHANGES = {
     "data_digest": ("cafd", True, True),
     "backbone": (BACKBONE.model_copy(update={"weights_digest": "food"}), True, True),
     "words": (WordVectors(digest="beef", description="GloVe"), True, True),
+    "descriptions": (WordVectors(digest="beef", description="names"), True, True),
     "seed": (1, True, False),
     "precision": ("bfloat16", True, True),
     "tuning_worlds": (1, True, True),
@@ -101,6 +102,15 @@ def test_key_follows_the_word_vectors_but_not_their_description():
     ]
     assert specs[0].key == specs[1].key != specs[2].key
     assert specs[0].choice_key == specs[1].choice_key != specs[2].choice_key
+
+
+def test_key_follows_the_class_descriptions_but_not_where_they_are_from():
+    specs = [
+        changed("descriptions", WordVectors(digest=digest, description=description))
+        for digest, description in [("beef", "names"), ("beef", "a.json"), ("bee", "names")]
+    ]
+    assert specs[0].key == specs[1].key != specs[2].key
+    assert len({SPEC.choice_key, *(spec.choice_key for spec in specs)}) == 3
 
 
 def test_key_is_the_sha256_of_what_is_documented():

@@ -66,6 +66,11 @@ class Datasets:
         """Return the image-text pair: the one asked for, or plumage's own."""
         from zslbench.backbones.create import PAIR, find_backbone
 
+        if self.request.pair is not None:
+            try:
+                return find_backbone(self.request.pair)
+            except ZslbenchError as refusal:  # a suite's other rows can do without it
+                raise UnservedError(str(refusal)) from None
         mend = "name one of open_clip's with --backbone, such as clip:ViT-B-16.laion400m_e32."
         if self.request.backbone is None and is_embedded(self.request.name):
             return find_backbone(PAIR)

@@ -204,6 +204,7 @@ def difference(
     """
     parts = _sources(values, placed, outcome, population)
     mean, half = float(np.mean(values)), _together(parts, LEVEL)
+    mean = 0.0 if np.isclose(mean, 0.0) else mean  # sums in another order differ in their last bits
     return Difference(mean, mean - half, mean + half, _p_value(abs(mean), parts))
 
 

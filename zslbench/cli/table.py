@@ -60,6 +60,7 @@ def suite_table(
         "features": features or suite.features,
         "backbone": backbone or suite.backbone,
         "words": words or suite.words,
+        "pair": suite.pair,
     }
     return Table(
         name=suite.name,

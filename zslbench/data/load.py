@@ -48,6 +48,7 @@ class DataRequest:
         image_size: Side in pixels of the decoded images to hand to methods instead.
         images: Folder of the images, where it is not the dataset's own.
         backbone: Name of the pretrained network for the images.
+        pair: Name of the image-text pair for methods that read, where it is not the backbone.
         weights: A local file with its weights.
         words: Source of attribute word vectors (a file, or `random`).
         descriptions: Source of class descriptions: `names`, `attributes`, or a JSON file.
@@ -61,6 +62,7 @@ class DataRequest:
     image_size: int | None = None
     images: Path | None = None
     backbone: str | None = None
+    pair: str | None = None
     weights: Path | None = None
     words: str | None = None
     descriptions: str | None = None

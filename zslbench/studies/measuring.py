@@ -53,7 +53,12 @@ def subjects_of(name: str, root: Path) -> list[Subject]:
     found = []
     for dataset in suite.datasets:
         data = DataRequest(
-            dataset, root, features=suite.features, backbone=suite.backbone, words=suite.words
+            dataset,
+            root,
+            features=suite.features,
+            backbone=suite.backbone,
+            pair=suite.pair,
+            words=suite.words,
         )
         for row in suite.entries():
             values, usual = row.config.model_dump(mode="json"), type(row.config)()

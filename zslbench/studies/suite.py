@@ -59,6 +59,7 @@ class Suite(Part):
         about: What a reader must know: what differs from the published one.
         datasets: As `--dataset` names them, one each.
         features: As `--features`; so are `backbone` and `words`.
+        pair: The image-text pair of rows that read class descriptions; by default plumage's own.
         seeds: By default 0, 1, 2. A method without chance gets the first.
         worlds: Tuning worlds.
         rules: Rules to show.
@@ -75,6 +76,7 @@ class Suite(Part):
     datasets: list[str] = Field(min_length=1)
     features: str | None = None
     backbone: str | None = None
+    pair: str | None = None
     words: str | None = None
     seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 2], min_length=1)
     worlds: int = Field(default=3, ge=1, le=20)
