@@ -161,9 +161,10 @@ def _build(name: str, model: str, tag: str | None, weights: Path | None) -> Clip
         quick = bool(tag and open_clip.get_pretrained_cfg(model, tag).get("quick_gelu"))
         clip: Any = open_clip.create_model(model, pretrained=source, force_quick_gelu=quick)
     except Exception as error:  # hubs fail in many ways, and files too
+        said = " ".join(str(error).split())[:150]
         raise ZslbenchError(
-            f"--backbone {name}: its weights could not be had ({type(error).__name__}: "
-            f"{str(error)[:150]}). Name a local file with --weights, or ask for a random start "
+            f"--backbone {name}: its weights could not be had ({type(error).__name__}: {said}). "
+            "Name a local file with --weights, or ask for a random start "
             f"with --backbone {RANDOM}{OPEN_CLIP}{model}."
         ) from error
     try:
