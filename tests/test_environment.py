@@ -7,7 +7,6 @@ import pytest
 
 from zslbench.environment import device_name
 
-
 # In a process of its own: a large one's resident size moves by itself.
 PEAKS = """
 import numpy as np
