@@ -64,7 +64,6 @@ class ClassifierLearner(Learner):
 
     anew = False
     model: Classifier | None = None
-    carried: Mapping[str, NDArray[Any]] = {}
 
     @classmethod
     def epochs(cls, config: Any) -> int:
@@ -73,8 +72,9 @@ class ClassifierLearner(Learner):
 
     def learn(self, task: Task) -> Iterator[Epoch]:
         """Train on the task's images."""
+        known = {} if self.anew or self.model is None else self.state()
         self.model = Classifier(self.config, derive_seed(self.seed, "task", task.number))
-        self.model.carried = {} if self.anew else self.carried
+        self.model.carried = known
         yield from self.model.fit(self._train_set(task.known, task))
 
     def _train_set(self, classes: int, task: Task | None = None) -> TrainSet:
@@ -100,7 +100,6 @@ class ClassifierLearner(Learner):
 
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take the network back."""
-        self.carried = state
         self.model = Classifier(self.config, self.seed)
         self.model.carried = state
         self.model.setup(self._train_set(len(state[HEAD])))

@@ -20,6 +20,7 @@ DOCUMENTS = (
     "docs/explain_and_submit.md",
     "docs/sensitivity.md",
     "docs/regression.md",
+    "docs/task_sequences.md",
 )
 
 

@@ -162,6 +162,16 @@ def test_methods_shows_bounds_and_what_is_chosen(zslbench):
     assert len(setting["grid"]) == 7
 
 
+def test_methods_lists_and_shows_learners_too(zslbench):
+    status, out, _ = zslbench("methods")
+    assert status == 0
+    assert "Sequential fine-tuning" in out
+    _, out, _ = zslbench("methods", "spa", "--json")
+    about = json.loads(out)["spa"]
+    assert about["kind"] == "learner"
+    assert about["settings"]["epsilon"]["default"] == 0.1
+
+
 def test_doctor_finds_nothing_wrong(zslbench, tiny_root, results):
     status, out, _ = zslbench("doctor", "--data-root", tiny_root, "--results", results)
     assert "ATTENTION" not in out

@@ -5,10 +5,12 @@ import copy
 import pytest
 
 from zslbench.errors import ZslbenchError
-from zslbench.registry import method_modules
+from zslbench.registry import learner_modules, method_modules
 from zslbench.studies.baseline import load
 from zslbench.studies.pinned import check_exact, check_update, said
 from zslbench.studies.sides import ask
+
+LEARN_NOTHING = {"clip_zero_shot"}
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +23,7 @@ def test_numbers_are_the_stored_ones(stored):
     (found,) = ask(None, {"exact": True})
     print(said(stored, found))
     assert found["methods"].keys() == method_modules().keys()
+    assert found["learners"].keys() == learner_modules().keys()
     assert check_exact(stored, found) == {}
 
 
@@ -29,9 +32,18 @@ def test_no_number_stands_near_a_jump(stored):
     for name, method in stored["methods"].items():
         if method["closed_form"]:
             assert {"t1", "u", "s", "h", "ausuc", "gamma", "scale"} <= method["values"].keys(), name
-        else:
+        elif name not in LEARN_NOTHING:
             losses = [values for key, values in method["values"].items() if key.startswith("loss")]
             assert losses, name
+
+
+def test_a_learner_s_numbers_are_held_too(stored):
+    found = copy.deepcopy(stored)
+    found["learners"]["spa"]["values"]["loss total"][-1] *= 1.01
+    found["learners"]["new"] = found["learners"].pop("joint")
+    problems = check_exact(stored, found)
+    assert problems.keys() == {"learner spa", "learner new", "learner joint"}
+    assert "no version did" in problems["learner spa"]
 
 
 def altered(stored, method="eszsl", key="scale", factor=1.0, **changes):

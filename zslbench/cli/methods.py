@@ -1,4 +1,4 @@
-"""`zslbench methods`: what there is, and what each may be set to."""
+"""`zslbench methods`: what methods and learners there are, and what each may be set to."""
 
 from typing import Annotated, Any
 
@@ -8,37 +8,49 @@ from zslbench.cli import options as opt
 
 
 def methods(
-    name: Annotated[str | None, typer.Argument(help="One method, with its settings.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="One method or learner, with its settings.")
+    ] = None,
     json: opt.Json = False,
 ) -> None:
-    """List the methods, or one method's source, needs and settings.
+    """List the methods, and the learners of task sequences; or one's source, needs and settings.
 
     Examples:
       zslbench methods
 
       zslbench methods eszsl
+
+      zslbench methods spa
     """
     from zslbench.cli.output import print_json, print_parts
-    from zslbench.registry import method_modules
+    from zslbench.registry import learner_modules, method_modules
 
-    names = [name] if name else sorted(method_modules())
+    names = [name] if name else [*sorted(method_modules()), *sorted(learner_modules())]
     found = {each: describe(each) for each in names}
     if json:
         print_json(found)
     elif name:
         print_parts(_page(found[name]))
     else:
-        print_parts([_list(found)])
+        kinds = ("method", "learner")
+        print_parts([_list(k, {n: f for n, f in found.items() if f["kind"] == k}) for k in kinds])
 
 
 def describe(name: str) -> dict[str, Any]:
-    """Return what a method is, from its file."""
+    """Return what a method or a learner is, from its file.
+
+    Raises:
+        ZslbenchError: If there is neither, with the nearest name.
+    """
     import inspect
 
-    from zslbench.method import bounds
-    from zslbench.registry import load_method
+    from zslbench.errors import unknown
+    from zslbench.method import Method, bounds
+    from zslbench.registry import learner_modules, load_learner, load_method, method_modules
 
-    cls = load_method(name)
+    if name not in {**method_modules(), **learner_modules()}:
+        raise unknown("method", name, [*method_modules(), *learner_modules()])
+    cls = load_method(name) if name in method_modules() else load_learner(name)
     module = inspect.getmodule(cls)
     settings = {}
     for key, info in cls.Config.model_fields.items():
@@ -52,22 +64,25 @@ def describe(name: str) -> dict[str, Any]:
             "high": high,
             **extra,
         }
-    return {
+    about = {
         "name": name,
+        "kind": "learner",
         "about": inspect.cleandoc((module and module.__doc__) or ""),
         "needs": sorted(cls.needs),
         "version": cls.version,
-        "deterministic": cls.deterministic,
-        "published_rule": cls.published.source,
         "settings": settings,
     }
+    if not issubclass(cls, Method):
+        return about
+    rules = {"deterministic": cls.deterministic, "published_rule": cls.published.source}
+    return {**about, "kind": "method", **rules}
 
 
-def _list(found: dict[str, dict[str, Any]]) -> Any:
+def _list(kind: str, found: dict[str, dict[str, Any]]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("method", "source", "needs", "settings")
+    table = Table(kind, "source", "needs", "settings")
     for name, about in found.items():
         source = " ".join(about["about"].split("\n\n")[0].split())
         texts = (name, source, ", ".join(about["needs"]), ", ".join(about["settings"]))

@@ -123,8 +123,8 @@ def _exact(root: Path, *, json: bool) -> int:
     print(said(stored, found))
     for name, problem in problems.items():
         print(f"{name} {problem}")
-    count = len(found["methods"])
-    print(f"FAIL: {len(problems)} of {count} methods" if problems else f"PASS: {count} methods")
+    count = f"{len(found['methods'])} methods, {len(found['learners'])} learners"
+    print(f"FAIL: {len(problems)} of {count}" if problems else f"PASS: {count}")
     return 1 if problems else 0
 
 

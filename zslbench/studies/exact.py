@@ -3,6 +3,7 @@
 Every method is fitted on a tiny plumage, one seed, one thread, deterministic algorithms. What is
 kept is chosen so that another processor gives it too: closed-form methods, in float64, see features
 that are sums of pixels, hence the same bits everywhere; networks take five steps, one an epoch.
+Every learner learns the same in two tasks, with as many steps in each.
 """
 
 import platform
@@ -16,8 +17,9 @@ import numpy as np
 from zslbench.data.types import Dataset, Splits
 from zslbench.method import ClosedFormMethod, Method
 from zslbench.protocol import World, fresh_worlds
+from zslbench.protocol.tasks import TaskSequence
 from zslbench.records import PROTOCOL_VERSION, Backbone
-from zslbench.registry import load_method, method_modules
+from zslbench.registry import learner_modules, load_learner, load_method, method_modules
 from zslbench.run import score, select
 from zslbench.seeding import generator
 from zslbench.studies.plan import spec_of
@@ -47,10 +49,12 @@ def measure_exact(names: Sequence[str] | None = None) -> dict[str, Any]:
     """
     with _deterministic():
         methods = {name: _measure(name) for name in names or sorted(method_modules())}
+        learners = {name: _learn(name) for name in ([] if names else sorted(learner_modules()))}
     return {
         "protocol_version": PROTOCOL_VERSION,
         "fingerprint": fingerprint(),
         "methods": methods,
+        "learners": learners,
     }
 
 
@@ -75,6 +79,25 @@ def _measure(name: str) -> dict[str, Any]:
     (world,) = fresh_worlds(dataset, 1)
     found = _closed_form(name, cls, world) if closed else _steps(cls, world)
     return {"version": cls.version, "closed_form": closed, "values": found}
+
+
+def _learn(name: str) -> dict[str, Any]:
+    """Return the losses of every step along two tasks, and scores of some test items."""
+    cls, dataset = load_learner(name), _with_pair(_tiny_images())
+    assert dataset.source is not None
+    sequence = TaskSequence.of(dataset, 0, len(dataset.seen) // 2, 0)
+    most = len(sequence.task(2, frozenset({"old_images"})).labels)
+    steps = {"epochs": STEPS, "batch_size": most}
+    known = {key: value for key, value in steps.items() if key in cls.Config.model_fields}
+    learner = cls(cls.Config.model_validate(known), 0, dataset.source)
+    values: Values = {}
+    for number in (1, 2):
+        for epoch in learner.learn(sequence.task(number, cls.needs)):
+            for term, value in epoch.losses.items():
+                values.setdefault(f"loss {term}", []).append(float(value))
+    scores = learner.scores(sequence.test[np.arange(SHOWN)])
+    values["scores"] = [float(value) for value in np.ravel(scores)]
+    return {"version": cls.version, "closed_form": False, "values": values}
 
 
 def _tiny_images() -> Dataset:

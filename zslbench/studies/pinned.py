@@ -52,11 +52,12 @@ def moved(stored: Mapping[str, Any], found: Mapping[str, Any], *, same: bool) ->
 
 
 def check_exact(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, str]:
-    """Return, for each method whose numbers are not the stored ones, what is wrong."""
+    """Return, for each method and learner whose numbers are not the stored ones, what is wrong."""
     same = stored["fingerprint"] == found["fingerprint"]
+    before, now = _measured(stored), _measured(found)
     problems = {}
-    for name in sorted(stored["methods"].keys() | found["methods"].keys()):
-        was, is_ = stored["methods"].get(name), found["methods"].get(name)
+    for name in sorted(before.keys() | now):
+        was, is_ = before.get(name), now.get(name)
         if was is None or is_ is None:
             problems[name] = "has no stored numbers" if was is None else "is no method any more"
         elif (was["version"], stored["protocol_version"]) != (
@@ -66,6 +67,12 @@ def check_exact(stored: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str
         elif words := moved(was, is_, same=same):
             problems[name] = f"moved and no version did: {'; '.join(words)}"
     return problems
+
+
+def _measured(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was measured by name; a learner's says that it is one."""
+    learners = {f"learner {name}": found for name, found in content.get("learners", {}).items()}
+    return {**content["methods"], **learners}
 
 
 def check_update(stored: Mapping[str, Any], found: Mapping[str, Any]) -> None:

@@ -1,0 +1,99 @@
+"""Every registered learner passes every check; each planted cheat is caught by the one for it."""
+
+import numpy as np
+import pytest
+
+from zslbench.conformance import ConformanceError
+from zslbench.learner_conformance import LEARNER_CHECKS
+from zslbench.registry import learner_modules, load_learner
+from zslbench_learners.nearest_mean import NearestMean
+
+COSTLY = {"learns", "shuffled"}  # many fits
+NETWORKS = {"fine_tuning", "joint", "spa"}
+
+
+def cases():
+    for name in sorted(learner_modules()):
+        for check in LEARNER_CHECKS:
+            marks = [pytest.mark.slow] if name in NETWORKS and check in COSTLY else []
+            yield pytest.param(name, check, marks=marks, id=f"{name}-{check}")
+
+
+@pytest.mark.parametrize(("name", "check"), list(cases()))
+def test_learner_conforms(name, check):
+    LEARNER_CHECKS[check](load_learner(name))
+
+
+class AveragesOverTheBatch(NearestMean):
+    """Lets each image see the mean of its batch."""
+
+    def scores(self, batch):
+        honest = super().scores(batch)
+        return honest - honest.mean(axis=0)
+
+
+class Hides(NearestMean):
+    """Carries more than its state says."""
+
+    def state(self):
+        return {"means": np.round(super().state()["means"], 1)}
+
+    def scores(self, batch):
+        means, self.state = self.state, super().state
+        try:
+            return super().scores(batch)
+        finally:
+            self.state = means
+
+
+class Draws(NearestMean):
+    """Takes random numbers from nowhere."""
+
+    def scores(self, batch):
+        return super().scores(batch) + np.random.default_rng().normal(size=(len(batch), 1))
+
+
+class ForgetsNewClasses(NearestMean):
+    """Scores the classes of the first task alone."""
+
+    def scores(self, batch):
+        return super().scores(batch)[:, :4]
+
+
+CHEATS = {
+    "batches": AveragesOverTheBatch,
+    "state": Hides,
+    "seed": Draws,
+    "scores": ForgetsNewClasses,
+}
+
+
+@pytest.mark.parametrize("check", CHEATS)
+def test_cheat_is_caught(check):
+    with pytest.raises(ConformanceError):
+        LEARNER_CHECKS[check](CHEATS[check])
+
+
+def test_who_knows_the_labels_of_test_images_is_caught(monkeypatch):
+    from zslbench import learner_conformance
+
+    known = {}
+    honest = learner_conformance._sequence
+
+    def told(seed=0, *, shuffled=False):
+        sequence = honest(seed, shuffled=shuffled)
+        labels = honest(seed, shuffled=shuffled).open_labels(lambda: None)
+        images = sequence.test[np.arange(len(labels))]
+        known.update({im.tobytes(): c for im, c in zip(images, labels.tolist(), strict=True)})
+        return sequence
+
+    class KnowsLabels(NearestMean):
+        def scores(self, batch):
+            found = super().scores(batch)
+            for row, image in enumerate(batch):
+                found[row, known[image.tobytes()]] += 10
+            return found
+
+    monkeypatch.setattr(learner_conformance, "_sequence", told)
+    with pytest.raises(ConformanceError, match="mean nothing"):
+        LEARNER_CHECKS["shuffled"](KnowsLabels)
