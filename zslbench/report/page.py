@@ -16,7 +16,7 @@ from zslbench.report.grid import Grid
 from zslbench.report.leaderboard import Leaderboard, Row
 from zslbench.report.ledger import ledger
 from zslbench.report.page_runs import run_details
-from zslbench.report.page_table import table
+from zslbench.report.page_table import breakable, table
 from zslbench.report.sequence_figures import after_each_task, key
 from zslbench.report.sequences import SequenceRow
 from zslbench.report.svg import escape
@@ -166,9 +166,10 @@ def _sequences(rows: list[SequenceRow]) -> list[list[SequenceRow]]:
 
 def _paths(rows: list[SequenceRow]) -> str:
     named = "".join(
-        f'<li><svg class="sign" viewBox="-7 -7 14 14" aria-hidden="true">'
-        f'<path class="solid" d="{shape}"/></svg> {escape(title)}</li>'
-        for shape, title in key(rows)
+        f'<li><svg class="sign" viewBox="-16 -7 32 14" aria-hidden="true">'
+        f'<path class="{line}" d="M-16 0H16"/><path class="solid" d="{shape}"/></svg> '
+        f"{escape(title)}</li>"
+        for line, shape, title in key(rows)
     )
     drawn = f'<div class="paths">{after_each_task(rows)}<ul class="signs">{named}</ul></div>'
     note = "Over all classes known by then; the table below has the numbers and intervals."
@@ -188,7 +189,8 @@ def _grid(grid: Grid) -> str:
     )
     tabular = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     box = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(grid.title)}">'
-    return _section(grid.title.capitalize(), f"{box}{tabular}</div>", grid.note)
+    title = grid.title[0].upper() + grid.title[1:]  # names in it stay as they are
+    return _section(title, f"{box}{tabular}</div>", grid.note)
 
 
 def _lines(cell: str) -> str:
@@ -197,4 +199,5 @@ def _lines(cell: str) -> str:
 
 
 def _section(title: str, content: str, note: str) -> str:
-    return f'<section><h2>{escape(title)}</h2><p class="note">{_prose(note)}</p>{content}</section>'
+    head = f'<h2>{breakable(title)}</h2><p class="note">{_prose(note)}</p>'
+    return f"<section>{head}{content}</section>"

@@ -64,8 +64,8 @@ def _row(position: int, row: Row, places: Podium) -> str:
         f'{" class=test" if row.set_apart else ""}>',
         f'<th scope="row"><a href="#run-{position}">{escape(row.name)}</a>{under}</th>',
         f'<td class="marks">{marks}</td>',
-        f'<td class="dataset">{_breakable(row.table)}</td>',
-        f'<td class="backbone">{_breakable(row.backbone)}'
+        f'<td class="dataset">{breakable(row.table)}</td>',
+        f'<td class="backbone">{breakable(row.backbone)}'
         f"<small>pretraining: {escape(row.exposure)}</small></td>",
         f'<td class="rule">{row.rule}</td>',
         *(_cell(row, metric, places.get((position, metric), "")) for metric in METRICS),
@@ -73,7 +73,7 @@ def _row(position: int, row: Row, places: Podium) -> str:
     ])  # fmt: skip
 
 
-def _breakable(name: str) -> str:
+def breakable(name: str) -> str:
     """Return a name that may be broken behind its commas and colons."""
     return re.sub("([,:])", r"\1<wbr>", escape(name))
 

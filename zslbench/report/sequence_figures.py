@@ -22,14 +22,18 @@ def after_each_task(rows: Sequence[SequenceRow]) -> str:
     parts = []
     for number, row in enumerate(rows):
         x, y = frame.points(known, np.array([found.mean for found in row.accuracy]))
-        parts.append(line(x, y, f"curve path{number % len(STYLES)}"))
+        parts.append(line(x, y, _style(number)))
         parts += [marker(float(a), float(b), number, "solid") for a, b in zip(x, y, strict=True)]
     return frame.figure(f"Accuracy after each task, {rows[0].table}", parts)
 
 
-def key(rows: Sequence[SequenceRow]) -> list[tuple[str, str]]:
-    """Return the shape that stands for each row of such a figure, and the row's title."""
-    return [(SHAPES[number % len(SHAPES)], row.title) for number, row in enumerate(rows)]
+def key(rows: Sequence[SequenceRow]) -> list[tuple[str, str, str]]:
+    """Return each row's line in such a figure, as a class, its shape, and its title."""
+    return [(_style(n), SHAPES[n % len(SHAPES)], row.title) for n, row in enumerate(rows)]
+
+
+def _style(number: int) -> str:
+    return f"curve path{number % len(STYLES)}"
 
 
 def write_paths(folder: Path, name: str, rows: Sequence[SequenceRow]) -> list[Path]:
