@@ -57,7 +57,7 @@ class ForgetsNewClasses(NearestMean):
     """Scores the classes of the first task alone."""
 
     def scores(self, batch):
-        return super().scores(batch)[:, :4]
+        return super().scores(batch)[:, :10]
 
 
 CHEATS = {
