@@ -1,4 +1,8 @@
-"""A backbone with a row of weights for each class, trained by the project's one loop."""
+"""A backbone with a row of weights for each class, trained by the project's one loop.
+
+The rows of new classes begin as the means of their images' features (imprinted weights, Qi et al.,
+CVPR 2018): from the first step on the network knows what nearest class means do.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from zslbench.learner import Learner, Task
 from zslbench.method import Epoch, TrainSet
 from zslbench.seeding import derive_seed
-from zslbench.training import TrainedMethod, TrainedSettings, class_logits
+from zslbench.training import TrainedMethod, TrainedSettings, class_logits, device
 
 HEAD = "head.weight"
 
@@ -29,15 +34,27 @@ class Classifier(TrainedMethod):
     """Cross-entropy over the classes of the class table, whose attributes it does not use."""
 
     carried: Mapping[str, NDArray[Any]] = {}
+    network: Network
 
     def build(self, train: TrainSet) -> nn.Module:
-        """Return a network with what is carried in it; rows of new classes are fresh."""
+        """Return a network with what is carried in it; new rows begin as their classes' means."""
         network = Network(self.source.build(), len(train.class_attributes))
         state = {name: torch.from_numpy(array) for name, array in self.carried.items()}
+        old = len(state.get(HEAD, ()))
         if state:
-            fresh = network.head.weight.detach()[len(state[HEAD]) :]
+            fresh = network.head.weight.detach()[old:]
             network.load_state_dict({**state, HEAD: torch.cat([state[HEAD], fresh])})
+        self.network = network.to(device())
+        for c in range(old, len(train.class_attributes) if len(train.labels) else 0):
+            network.head.weight.data[c] = self._mean(train.inputs[train.labels == c])
         return network
+
+    def _mean(self, inputs: NDArray[Any]) -> Tensor:
+        """Return the mean `[D]` of the pooled tokens of images, of length 1 each."""
+        (pooled,) = self.piecewise(
+            inputs, lambda images: (normalize(self.network.backbone(images)[:, 0], dim=-1),)
+        )
+        return torch.from_numpy(pooled.mean(axis=0)).to(self.network.head.weight)
 
     def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
         """Return the cross-entropy over all classes known."""
@@ -47,7 +64,6 @@ class Classifier(TrainedMethod):
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Return scaled similarities of pooled tokens and class weights."""
         config, network = self.config, self.network
-        assert isinstance(network, Network)
         pooled = network.backbone(images)[:, 0]
         return class_logits(pooled, network.head.weight, config.logits, config.scale)
 

@@ -3,6 +3,7 @@
 | point | usual | here |
 |---|---|---|
 | network | all of it is trained | the same; class weights in rows, cosine logits |
+| new rows | drawn at random | means of the classes' features (Qi et al., CVPR 2018) |
 | loss | cross-entropy over all classes known | the same |
 | schedule | SGD, of each paper's own | AdamW with warm-up and cosine, anew for each task |
 """

@@ -3,7 +3,7 @@
 | point | usual | here |
 |---|---|---|
 | images | all of them, once, for the last accuracy | those of all tasks so far, after each task |
-| network, loss, schedule | those of sequential fine-tuning | the same |
+| network, rows, loss, schedule | those of sequential fine-tuning | the same |
 """
 
 from ._classifier import ClassifierLearner

@@ -19,7 +19,8 @@ those of our reading, not of the paper's method.
 | | | phrase; before projection; `shrink` towards the mean variance |
 | calibration | of old classes by | cross-entropy over all classes known, as many pseudo-features |
 | | pseudo-features | as images a step, their classes drawn evenly |
-| optimiser | not said | AdamW with warm-up and cosine, anew for each task |
+| optimiser | not said | AdamW with warm-up and cosine, anew for each task; `lr` as served |
+| | | on birds of another seed |
 """
 
 from collections.abc import Iterator, Mapping
@@ -47,6 +48,9 @@ class SPA(Learner):
         """Config of SPA."""
 
         epochs: int = hyper(10, low=1, high=1000, symbol="epochs", doc="schedule of a task")
+        lr: float = hyper(
+            1e-2, low=1e-6, high=1.0, log=True, symbol="eta", doc="learning rate of the projector"
+        )
         backbone_lr: float = hyper(
             0.0, low=0.0, high=0.0, symbol="eta_b", doc="the pair stays frozen: Gaussians hold"
         )
