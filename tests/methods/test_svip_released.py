@@ -318,8 +318,8 @@ def released_layout(width=64):
     state = {k: v for k, v in vit().state_dict().items() if not k.startswith("head")}
     torch.manual_seed(2)
     for name, shape in {
-        "head": (K, width), "head_1": (K, 4 * width), "token_cls.0": (512, 4 * width), "token_cls.2": (1, 512),
-        "v2p": (width, E), "p2t": (4, K),
+        "head": (K, width), "head_1": (K, 4 * width), "token_cls.0": (512, 4 * width),
+        "token_cls.2": (1, 512), "v2p": (width, E), "p2t": (4, K),
     }.items():  # fmt: skip
         state |= {f"{name}.weight": torch.randn(shape), f"{name}.bias": torch.randn(shape[0])}
     return state
@@ -392,12 +392,13 @@ def test_a_checkpoint_that_does_not_fit_is_refused_with_what_differs(
         SVIPReleased.from_checkpoint(tmp_path / "other.pth", words, M=30)
 
 
-def test_added_parameters_are_as_many_as_released():
-    """2,765,085 for CUB's K = 312 and ViT-B, words of 300."""
+@pytest.mark.parametrize(("k", "added"), [(312, 2_765_085), (102, 2_118_915), (85, 2_066_606)])
+def test_added_parameters_are_as_many_as_released(k, added):
+    """For CUB, SUN and AwA2, with ViT-B and words of 300."""
     from zslbench_methods.svip_released import ReleasedNetwork
 
     with torch.device("meta"):
         big = OpenViT(VisionTransformer(num_classes=0, depth=1))
-        net = ReleasedNetwork(big, torch.zeros(312, 300), "output", "words", "mean")
+        net = ReleasedNetwork(big, torch.zeros(k, 300), "output", "words", "mean")
     backbone = sum(p.numel() for p in net.backbone.parameters())
-    assert sum(p.numel() for p in net.parameters()) - backbone == 2_765_085
+    assert sum(p.numel() for p in net.parameters()) - backbone == added
