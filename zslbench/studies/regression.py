@@ -11,7 +11,7 @@ from zslbench.records import Measurement
 from zslbench.report.regression import ComparedCell, Comparison
 from zslbench.run import Tick, no_tick
 from zslbench.stats import METRICS
-from zslbench.studies.baseline import FOLDER, load, measured_of, spreads_of
+from zslbench.studies.baseline import load, measured_of, place_of, spreads_of
 from zslbench.studies.measuring import Measured, Spreads, Subject, measure, points
 from zslbench.studies.sides import install
 from zslbench.tracking import Store
@@ -42,7 +42,7 @@ def regress(
     Raises:
         ZslbenchError: Where the two do not compare, or the user can mend something else.
     """
-    usual = project / FOLDER / f"{suite}.toml"
+    usual = place_of(project, suite)
     stored = Path(against) if against.endswith(".toml") else usual
     content = load(stored) if against.endswith(".toml") or usual.exists() else {"cells": []}
     wanted = range(seeds)
