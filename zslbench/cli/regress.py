@@ -120,11 +120,11 @@ def regress(
 def _exact(root: Path, packages: Path, *, json: bool) -> int:
     from zslbench.cli.output import print_json
     from zslbench.report.regression import STATUS
-    from zslbench.studies.baseline import FOLDER, load
+    from zslbench.studies.baseline import load, place_of
     from zslbench.studies.pinned import check_exact, said, verdict_of
     from zslbench.studies.sides import ask, code_of
 
-    stored = load(root / FOLDER / "exact.toml")
+    stored = load(place_of(root, "exact"))
     (found,) = ask(code_of(root, packages), {"exact": True})
     problems, verdict = check_exact(stored, found), verdict_of(stored, found)
     others = found.get("passed_over", [])
@@ -184,10 +184,10 @@ def _trend(root: Path, store: "Store", *, json: bool) -> int:
 def _power(root: Path, suite: str, margin: float, *, json: bool) -> int:
     from zslbench.cli.output import print_json, print_parts
     from zslbench.report.regression import power_rows, power_table
-    from zslbench.studies.baseline import FOLDER, load, spreads_of
+    from zslbench.studies.baseline import load, place_of, spreads_of
 
-    spreads = [s for cell in spreads_of(load(root / FOLDER / f"{suite}.toml")).values()
-               for s in cell.values()]  # fmt: skip
+    cells = spreads_of(load(place_of(root, suite))).values()
+    spreads = [spread for cell in cells for spread in cell.values()]
     rows = power_rows(spreads, margin)
     if json:
         print_json({"schema_version": 1, "rows": rows})

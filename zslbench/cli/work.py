@@ -68,7 +68,7 @@ def work(
             raise unknown("reference among these runs", reference, known_by)
         untuned: list[Failure] = []
         if tune:
-            planned, untuned = tuned(planned, tune, store, display.tick, opened)
+            planned, untuned = tuned(planned, tune, store, opened)
         known = {} if retry else status_of(planned, store).failed
         report = execute([j for j in planned if j.spec.key not in known], store, engine=opened)
     report.failures[:0] = [*known.values(), *untuned]
