@@ -20,7 +20,9 @@ is `svip`.
 | decorrelation groups | - | listed for CUB, AwA2, SUN | from names `group::value`; else off |
 | input statistics | not said | ImageNet's | the backbone's; ImageNet's with a checkpoint |
 
-On a grid of 7 x 7 nothing is merged, and the two defects of merging vanish.
+On a grid of 7 x 7 nothing is merged, and the two defects of merging vanish. Order as filed does
+little harm where a dataset's own list is mixed: 64 images in a row are of 52 classes in CUB and 30
+in AwA2, but of 4 in SUN and 3 in plumage.
 """  # noqa: D205
 
 import argparse

@@ -1,13 +1,16 @@
 """Many runs: reuse, one choice for all seeds, failures kept, the ledger before the labels."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from fakes import new_store, softmax_job, use_softmax
+from fakes import commit_run, new_store, softmax_job, use_softmax
 
 from zslbench import execute as module
 from zslbench.conformance import toy_dataset
 from zslbench.data.types import SealedLabels
 from zslbench.errors import ZslbenchError
 from zslbench.execute import execute
+from zslbench.run import no_tick
 from zslbench.tracking import Store
 
 
@@ -174,3 +177,14 @@ def test_progress_goes_from_the_tuning_worlds_to_the_final_one(store, dataset):
         "softmax: final world, seed 0",
     ]
     assert stages.count("softmax: final world, seed 0") == 4
+
+
+def test_run_that_another_process_does_is_waited_for_and_not_done_again(store, dataset, calls):
+    """Two on one disk would write to one checkpoint, and one of them would fail."""
+    job = softmax_job(dataset)
+    with ThreadPoolExecutor() as pool:
+        with store.lock(f"run-{job.spec.key[:16]}"):
+            second = pool.submit(module.do_run, job, store, tick=no_tick)
+            commit_run(store, job)
+        assert second.result() is False
+    assert calls == []

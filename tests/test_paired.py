@@ -47,6 +47,22 @@ def test_a_run_does_not_differ_from_itself(metric, population):
     assert (found.mean, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
+@pytest.mark.parametrize("population", POPULATIONS)
+@pytest.mark.parametrize("metric", ["u", "s", "h"])
+def test_same_answers_by_other_ways_are_no_difference(metric, population):
+    """What the other side takes is right on its own side in one, wrong in the other.
+
+    So sums run over other images, and differ in their last bits, which no test may take up.
+    """
+    rng, labels = generator(3, "paired rounding"), np.repeat(np.arange(24), 3)
+    for _ in range(20):
+        right, margin = rng.random(72) < 0.6, rng.normal(size=72)
+        kept = right & (np.where(labels < 18, 1, -1) * margin > 0)
+        ours, theirs = ([(outcome_of(labels, 18, hits, margin), 0.0)] for hits in (right, kept))
+        found = paired(ours, theirs, metric, population)
+        assert (found.mean, found.p) == (0, 1)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 @given(seed=st.integers(0, 10_000))
 def test_difference_turns_its_sign_with_its_sides_and_p_tells_whether_0_is_inside(metric, seed):

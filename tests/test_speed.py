@@ -53,3 +53,5 @@ def test_what_is_saved_has_its_reference(comparing, tmp_path):
     before["benchmarks"][0]["stats"]["min"] /= 2
     (tmp_path / "before.json").write_text(json.dumps(before))
     assert comparing.main([now, tmp_path / "before.json"]) == 1
+    (tmp_path / "other.json").write_text(json.dumps({"benchmarks": []}))
+    assert comparing.main([now, tmp_path / "other.json"]) == 2

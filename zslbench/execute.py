@@ -160,15 +160,19 @@ def make_choice(job: Job, store: Store, cut: int = 0, *, tick: Tick) -> Failure 
 
 
 def do_run(job: Job, store: Store, *, tick: Tick) -> Failure | bool:
-    """Do a run and commit it; return what went wrong, or whether it was still to be done."""
-    if store.has("run", job.spec.key):
-        return False
-    try:
-        _run(job, store, tick)
-    except ZslbenchError:
-        raise
-    except Exception as error:
-        return failure_of(job.spec, error)
+    """Do a run and commit it; return what went wrong, or whether it was still to be done.
+
+    Of two processes on one disk the second waits: they would write to one checkpoint.
+    """
+    with store.lock(f"run-{job.spec.key[:16]}"):
+        if store.has("run", job.spec.key):
+            return False
+        try:
+            _run(job, store, tick)
+        except ZslbenchError:
+            raise
+        except Exception as error:
+            return failure_of(job.spec, error)
     return True
 
 

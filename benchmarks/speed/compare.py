@@ -54,6 +54,9 @@ def main(words):
         print(f"nothing was saved on this machine ({storage()}): make bench-save", file=sys.stderr)
         return 2
     rows = compare(*(json.loads(path.read_text()) for path in (saved[-1], Path(words[0]))))
+    if not rows:
+        print(f"{saved[-1]} has none of these benchmarks: make bench-save", file=sys.stderr)
+        return 2
     for name, was, is_, slower in rows:
         print(f"{was:10.3f} {is_:10.3f}  x {is_ / was:.2f}  {name}{'  SLOWER' if slower else ''}")
     count = sum(row[-1] for row in rows)

@@ -123,6 +123,14 @@ def test_leaderboard_without_a_dataset_shows_everything_tracked(zslbench, result
     assert {row["dataset"] for row in json.loads(out)["rows"]} == {"tiny"}
 
 
+def test_leaderboard_tells_of_a_rule_that_runs_lack(zslbench, results):
+    rules = ("--rules", "validation,published")
+    status, _, err = zslbench("leaderboard", "--results", results, *rules)
+    assert status == 0
+    assert "were not read by the rule published" in err
+    assert "were not read by the rule validation" not in err
+
+
 def test_leaderboard_is_rendered_from_the_store_to_the_same_bytes(zslbench, results):
     zslbench("leaderboard", "--results", results)
     before = {path.name: path.read_bytes() for path in results.glob("leaderboard.*")}

@@ -17,6 +17,7 @@ from zslbench.tracking.payload import payload
         ([], "--against REF, --exact"),
         (["--exact", "--power"], "--against REF, --exact"),
         (["--against", "no-such-ref"], "no-such-ref"),
+        (["--against", ""], "git rev-parse"),
         (["--against", "none.toml"], "is no baseline"),
         (["--against", "main", "--suite", "svip_tabel1"], "svip_table1"),
         (["--trend"], "no two commits"),

@@ -16,6 +16,7 @@ from zslbench.artifacts import read_class_names, read_test
 from zslbench.errors import ZslbenchError
 from zslbench.method import PublishedRule
 from zslbench.metrics import harmonic_mean
+from zslbench.report.cells import other_grids
 from zslbench.report.evidence import POINTS, mean_curve
 from zslbench.report.leaderboard import Leaderboard, build_leaderboard
 from zslbench.report.render import as_csv, as_json, as_markdown, as_terminal
@@ -241,3 +242,37 @@ def test_unbounded_interval_is_null_in_json(stored):
     assert document["rows"][0]["intervals"]["h"]["these_classes"] == {
         "mean": 1.0, "low": None, "high": None,
     }  # fmt: skip
+
+
+def test_markdown_prints_the_best_bold_and_the_second_underlined(stored):
+    first, second = (line.split(" | ") for line in as_markdown(board_of(stored)).splitlines()
+                     if line.startswith("| eszsl") and "<br>(" in line)  # fmt: skip
+    assert first[4].startswith("**")
+    assert second[4].startswith("<u>")
+
+
+def test_other_tables_tell_who_trains_on_unseen_attributes(stored):
+    update = {"transductive": True, "deterministic": False}
+    runs = [replace(run, record=run.record.model_copy(update=update)) for run in stored]
+    title = raw_title(stored)
+    board = build_leaderboard(runs, Counter(), RULES, title)
+    grids = {grid.title: grid for grid in other_grids(board)}
+    for name in ("paired differences", "win rates and ranks", "inflation"):
+        assert all("TRAINS ON UNSEEN ATTRIBUTES" in line[0] for line in grids[name].rows), name
+
+
+def test_where_methods_look_is_told_once_and_without_an_interval_of_one_seed(stored):
+    looks = {"patch_auc": 60.0}
+    runs = [replace(run, record=run.record.model_copy(update={"localisation": looks}))
+            for run in stored]  # fmt: skip
+    (grid,) = (g for g in other_grids(board_of(runs, RULES)) if g.title == "where methods look")
+    assert len(grid.rows) == 2
+    assert {line[1] for line in grid.rows} == {"60.0\n"}
+
+
+@pytest.mark.parametrize(("deterministic", "told"), [(True, "0.0"), (False, "-")])
+def test_one_seed_has_no_spread_where_seeds_matter(stored, deterministic, told):
+    update = {"deterministic": deterministic}
+    one = replace(stored[0], record=stored[0].record.model_copy(update=update))
+    (grid,) = (g for g in other_grids(board_of([one], RULES)) if g.title == "inflation")
+    assert grid.rows[0][-1] == told

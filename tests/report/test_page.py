@@ -150,7 +150,7 @@ def column(window, selector, attribute="dataset.value"):
 
 
 def test_sorts_by_click_and_by_keyboard(opened):
-    head = "#board thead th:nth-child(8)"
+    head = "#board thead th:nth-child(9)"
     opened.click(f"{head} button")
     values = [float(value) for value in column(opened, ".h")]
     assert values == sorted(values, reverse=True)
@@ -171,7 +171,7 @@ def test_sorts_by_click_and_by_keyboard(opened):
 
 def test_what_was_selected_on_test_stays_below(opened):
     for _ in range(2):
-        opened.click("#board thead th:nth-child(8) button")
+        opened.click("#board thead th:nth-child(9) button")
         assert opened.run(f"return {VISIBLE}.at(-1).matches('.test')")
 
 

@@ -231,6 +231,20 @@ def test_what_the_user_can_mend_stops_the_sweep(store, dataset, monkeypatch):
     assert [t.state for t in sweep(rate_plan(dataset), store, 1).trials] == ["complete"]
 
 
+def test_trials_of_one_point_keep_checkpoints_apart(store, dataset, monkeypatch):
+    places, real = [], module.select
+
+    def noted(spec, dataset, tick, slots, *more):
+        places.append(slots("").folder)
+        return real(spec, dataset, tick, slots, *more)
+
+    monkeypatch.setattr(module, "select", noted)
+    plan = rate_plan(dataset)
+    for number in (0, 1):
+        run_trial(plan, store, number, {"rate": 1.0})
+    assert len(set(places)) == 2
+
+
 # -- pruning -------------------------------------------------------------------------------------
 
 

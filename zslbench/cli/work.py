@@ -14,7 +14,7 @@ from zslbench.protocol import RULES
 from zslbench.records import Failure, RuleName, RunSpec
 from zslbench.registry import method_modules
 from zslbench.report.files import write_text
-from zslbench.report.groups import title_of
+from zslbench.report.groups import SUBMITTED, title_of
 from zslbench.report.latex import as_latex
 from zslbench.report.leaderboard import Failed, Leaderboard, build_leaderboard
 from zslbench.report.page import as_page
@@ -153,12 +153,20 @@ def tracked(results: Path, rules: Sequence[str], reference: str | None = None) -
             f"MLflow at {store.uri} could not be reached ({store.error}). Try again when it is "
             "back; nothing was written."
         )
-    board = build_leaderboard(store.runs(), store.ledger(), checked, reference)
+    stored = store.runs()
+    board = build_leaderboard(stored, store.ledger(), checked, reference)
     if not board.rows:
         raise ZslbenchError(
             f"{store.uri} holds no finished runs with the rules {', '.join(rules)}. "
             "Start one: zslbench run eszsl --dataset NAME --data-root DIR."
         )
+    for rule in checked:
+        without = sum(not {rule, SUBMITTED} & run.record.rules.keys() for run in stored)
+        if without:
+            say(
+                f"{without} of {len(stored)} runs were not read by the rule {rule} and have no row "
+                f"of it: `zslbench leaderboard --dataset NAME --rules {rule}` runs them"
+            )
     return board
 
 

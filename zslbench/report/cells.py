@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zslbench.inflation import CHOSEN
-from zslbench.report.inflated import Inflated
 from zslbench.report.leaderboard import Failed, Leaderboard, Row
 from zslbench.report.paired import Comparison
-from zslbench.report.published import PRINTED, Printed
+from zslbench.report.published import PRINTED, TRANSDUCTIVE, Printed
 from zslbench.report.standings import Standing
 from zslbench.report.verdicts import Verdict, verdicts
 from zslbench.stats import METRICS, Interval, Metric, Population
@@ -112,16 +111,30 @@ def control(row: Row) -> str:
 
 def other_grids(board: Leaderboard) -> list[Grid]:
     """Return the tables that answer other questions than the leaderboard's, where asked."""
-    located = [row for row in board.rows if row.localisation]
+    located = _once([row for row in board.rows if row.localisation])
     judged = [(row, found) for row in board.rows for found in verdicts(row)]
     return [
         *([failed_grid(board.failures)] if board.failures else []),
-        *([paired_grid(board.comparisons)] if board.comparisons else []),
-        *([_standings_grid(board.standings)] if board.standings else []),
-        *([_inflation_grid(board.inflations)] if board.inflations else []),
+        *([paired_grid(board)] if board.comparisons else []),
+        *([_standings_grid(board)] if board.standings else []),
+        *([_inflation_grid(board)] if board.inflations else []),
         *([_localisation_grid(located)] if located else []),
         *([_paper_grid(judged)] if judged else []),
     ]
+
+
+def _once(rows: Sequence[Row]) -> list[Row]:
+    """Return one row of those that several rules read off the same runs."""
+    found: dict[tuple[str, ...], Row] = {}
+    for row in rows:
+        found.setdefault(tuple(row.evidence.provenance["runs"].values()), row)
+    return list(found.values())
+
+
+def _transductive(board: Leaderboard) -> dict[str, str]:
+    """Return what stands before the facts of a method that trains on unseen attributes."""
+    mark = f"{TRANSDUCTIVE.upper()}; "
+    return {row.title: mark for row in board.rows if TRANSDUCTIVE in row.marks}
 
 
 def failed_grid(failures: Sequence[Failed]) -> Grid:
@@ -130,11 +143,12 @@ def failed_grid(failures: Sequence[Failed]) -> Grid:
     return Grid("failed runs", ("run", "error"), rows, FAILED_NOTE)
 
 
-def paired_grid(comparisons: Sequence[Comparison]) -> Grid:
+def paired_grid(board: Leaderboard) -> Grid:
     """Return the differences from a reference as a table."""
-    rows = []
-    for c in comparisons:
-        about = f"{c.dataset}; rule {c.rule}; seeds {', '.join(map(str, c.seeds))}"
+    rows, marks = [], _transductive(board)
+    for c in board.comparisons:
+        seeds = ", ".join(map(str, c.seeds))
+        about = f"{marks.get(c.method, '')}{c.dataset}; rule {c.rule}; seeds {seeds}"
         cells = [_difference(c, metric) for metric in METRICS]
         rows.append([f"{c.method}\nminus {c.reference}\n{about}", *cells])
     return Grid("paired differences", ("difference", *NAMES.values()), rows, PAIRED_NOTE)
@@ -150,14 +164,15 @@ def _difference(comparison: Comparison, metric: Metric) -> str:
     ])  # fmt: skip
 
 
-def _standings_grid(found: Sequence[Standing]) -> Grid:
+def _standings_grid(board: Leaderboard) -> Grid:
+    marks = _transductive(board)
     rows = [
         [
-            f"{s.method}\nrule {s.rule}; datasets: {s.datasets}",
+            f"{s.method}\n{marks.get(s.method, '')}rule {s.rule}; datasets: {s.datasets}",
             "-" if s.mean_rank is None else f"{s.mean_rank:.2f}",
             "\n".join([f"{s.win_rate:.0f}", *([_beaten(s)] if s.wins else [])]),
         ]
-        for s in found
+        for s in board.standings
     ]
     return Grid("win rates and ranks", ("method", "mean rank", "win rate"), rows, STANDING_NOTE)
 
@@ -166,21 +181,22 @@ def _beaten(standing: Standing) -> str:
     return ", ".join(f"{name} {win:.0f}" for name, win in standing.wins.items())
 
 
-def _inflation_grid(rows: Sequence[Inflated]) -> Grid:
+def _inflation_grid(board: Leaderboard) -> Grid:
+    marks = _transductive(board)
     rules = ("validation", "last", "published")
     columns = (*(f"H, {rule}" for rule in rules), *(f"{c} on test" for c in CHOSEN), "sd of seeds")
     cells = [
         [
-            f"{row.method}\n{row.dataset}",
+            f"{row.method}\n{marks.get(row.method, '')}{row.dataset}",
             *(f"{row.h[rule].mean:.1f}" for rule in rules),
             *(
                 f"{_points(row.optimism[c].mean + row.regret[c].mean)}\n"
                 f"= {_points(row.optimism[c].mean)} {_points(row.regret[c].mean)}"
                 for c in CHOSEN
             ),
-            f"{row.spread:.1f}",
+            "-" if row.spread is None else f"{row.spread:.1f}",
         ]
-        for row in rows
+        for row in board.inflations
     ]
     return Grid("inflation", ("method", *columns), cells, INFLATION_NOTE)
 
@@ -205,7 +221,8 @@ def _found(localisation: dict[str, Interval]) -> list[str]:
             continue
         known = {base: localisation.get(f"{name}_{base}") for base in ("random", "centre", "best")}
         beside = [f"{base} {k.mean:.1f}" for base, k in known.items() if k is not None]
-        lines = [f"{share.mean:.1f}", f"[{share.low:.1f}, {share.high:.1f}]", ", ".join(beside)]
+        known_to = [f"[{share.low:.1f}, {share.high:.1f}]"] if share.low < share.high else []
+        lines = [f"{share.mean:.1f}", *known_to, ", ".join(beside)]
         found.append("\n".join(lines))
     return found
 

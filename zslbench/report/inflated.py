@@ -16,7 +16,8 @@ class Inflated:
 
     Attributes:
         h: H by rule.
-        spread: Standard deviation over seeds of H by the validation rule; 0 for one seed.
+        spread: Standard deviation over seeds of H by the validation rule; None for one
+            seed of a method that has use for several.
         optimism: By what is chosen on test.
         regret: Likewise.
     """
@@ -24,7 +25,7 @@ class Inflated:
     dataset: str
     method: str
     h: dict[str, Interval]
-    spread: float
+    spread: float | None
     optimism: dict[Chosen, Interval]
     regret: dict[Chosen, Interval]
 
@@ -51,7 +52,13 @@ def _inflated(group: Group) -> Inflated:
         group.records[0].spec.dataset,
         group.title,
         {rule: over_seeds(values) for rule, values in h.items()},
-        float(np.std(h["validation"], ddof=1)) if len(found) > 1 else 0.0,
+        _spread(h["validation"], deterministic=group.records[0].deterministic),
         {c: over_seeds([one[c].optimism for one in found]) for c in CHOSEN},
         {c: over_seeds([one[c].regret for one in found]) for c in CHOSEN},
     )
+
+
+def _spread(values: Sequence[float], *, deterministic: bool) -> float | None:
+    if len(values) == 1:
+        return 0.0 if deterministic else None
+    return float(np.std(values, ddof=1))

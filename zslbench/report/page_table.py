@@ -9,7 +9,7 @@ from zslbench.report.podium import Podium, podium
 from zslbench.report.svg import escape
 from zslbench.stats import METRICS, Metric, Population
 
-COLUMNS = ("Method", "Dataset", "Backbone", "Rule", *NAMES.values(), "Openings", "Marks")
+COLUMNS = ("Method", "Marks", "Dataset", "Backbone", "Rule", *NAMES.values(), "Openings")
 APART = {EXTERNAL, SELECTED_ON_TEST}
 NUMERIC = {*NAMES.values(), "Openings"}
 
@@ -63,13 +63,13 @@ def _row(position: int, row: Row, places: Podium) -> str:
         f'<tr data-row="{position}" data-dataset="{escape(row.table)}" data-rule="{row.rule}"'
         f'{" class=test" if row.set_apart else ""}>',
         f'<th scope="row"><a href="#run-{position}">{escape(row.name)}</a>{under}</th>',
+        f'<td class="marks">{marks}</td>',
         f'<td class="dataset">{_breakable(row.table)}</td>',
-        f'<td class="backbone">{escape(row.backbone)}'
+        f'<td class="backbone">{_breakable(row.backbone)}'
         f"<small>pretraining: {escape(row.exposure)}</small></td>",
         f'<td class="rule">{row.rule}</td>',
         *(_cell(row, metric, places.get((position, metric), "")) for metric in METRICS),
-        f'<td class="n" data-value="{row.openings}" data-name="Openings">{row.openings}</td>',
-        f'<td class="marks">{marks}</td></tr>',
+        f'<td class="n" data-value="{row.openings}" data-name="Openings">{row.openings}</td></tr>',
     ])  # fmt: skip
 
 

@@ -22,6 +22,8 @@ TRANSDUCTIVE = "trains on unseen attributes"
 PER_IMAGE = "per-image accuracy for U, S and H"
 UNCALIBRATED = "no calibration"
 REIMPLEMENTED = "independent re-implementation"
+FINER = "448 px in training and 224 px in test"
+FEWER_CLASSES = "trained without the validation classes"
 
 H_TOLERANCE = 0.1
 ROUNDING = 0.05

@@ -21,10 +21,13 @@ from zslbench.report.cells import (
 )
 from zslbench.report.files import csv_text
 from zslbench.report.leaderboard import Leaderboard, Row
+from zslbench.report.podium import podium
 from zslbench.stats import METRICS
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+PLACED = {"best": "**%s**", "second": "<u>%s</u>", "": "%s"}
 
 
 def as_terminal(board: Leaderboard) -> "list[RenderableType]":
@@ -57,7 +60,7 @@ def differences(board: Leaderboard) -> "list[RenderableType]":
     head = "\n".join(filter(None, (board.heading, board.about)))
     grids = [
         *([failed_grid(board.failures)] if board.failures else []),
-        *([paired_grid(board.comparisons)] if board.comparisons else []),
+        *([paired_grid(board)] if board.comparisons else []),
     ]
     return [_plain(head), *(part for grid in grids for part in grid_parts(grid))]
 
@@ -83,20 +86,23 @@ def _plain(text: str) -> Any:
 def as_markdown(board: Leaderboard) -> str:
     """Return one table a dataset, and one for each other question."""
     lines = [f"# {_cell(board.heading)}", "", *([_cell(board.about), ""] if board.about else [])]
-    for dataset, group in groupby(board.rows, key=lambda row: row.table):
+    places = podium(board.rows)
+    for dataset, group in groupby(enumerate(board.rows), key=lambda item: item[1].table):
         lines += [f"## {_cell(dataset)}", "", _line(["method", *NAMES.values(), "control of T1"])]
         lines.append(_line(["---", *["---:"] * len(NAMES), "---"]))
         members = list(group)
-        for row in members:
+        for position, row in members:
+            values = [
+                PLACED[places.get((position, m), "")] % number(m, row.value(m)) for m in METRICS
+            ]
             cells = [
-                f"**{number(m, row.value(m))}**<br>[{span(row, m, 'these_classes')}]<br>"
-                f"({span(row, m, 'new_classes')})"
-                for m in METRICS
+                f"{value}<br>[{span(row, m, 'these_classes')}]<br>({span(row, m, 'new_classes')})"
+                for m, value in zip(METRICS, values, strict=True)
             ]
             names = _lines((row.title, f"rule {row.rule}", *map(str.upper, row.marks)))
             lines.append(_line([names, *cells, control(row)]))
         lines.append("")
-        lines += [f"* {_cell(row.title)}: {_cell('; '.join(details(row)))}" for row in members]
+        lines += [f"* {_cell(row.title)}: {_cell('; '.join(details(row)))}" for _, row in members]
         lines.append("")
     for grid in other_grids(board):
         lines += [f"## {_cell(grid.title)}", "", _line(grid.columns)]

@@ -7,6 +7,8 @@ from typing import Literal
 from zslbench.report.leaderboard import Row
 from zslbench.report.published import (
     CROPS,
+    FEWER_CLASSES,
+    FINER,
     PER_IMAGE,
     ROUNDING,
     TRANSDUCTIVE,
@@ -111,6 +113,8 @@ def _reasons(row: Row, published: Published, metric: Printed) -> tuple[str, ...]
         ),
         "our value selected on test": (published.selected_on_test == "no" and row.selected_on_test),
         "published value possibly on crops": CROPS in published.notes,
+        "published value trained at 448 pixels": FINER in published.notes,
+        f"published value {FEWER_CLASSES}": FEWER_CLASSES in published.notes,
         f"published value transductive ({TRANSDUCTIVE})": transductive == (True, False),
         f"our value transductive ({TRANSDUCTIVE})": transductive == (False, True),
         "published value is per-image accuracy": per_image == (True, False),

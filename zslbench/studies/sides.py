@@ -96,7 +96,8 @@ def install(project: Path, ref: str | None, packages: Path) -> Side:
         ZslbenchError: If there is no such commit.
         SideError: If it cannot be installed.
     """
-    commit = git(project, "rev-parse", "--verify", f"{ref or 'HEAD'}^{{commit}}")
+    name = "HEAD" if ref is None else ref
+    commit = git(project, "rev-parse", "--verify", f"{name}^{{commit}}")
     dirty = ref is None and bool(git(project, "status", "--porcelain"))
     tree = _snapshot(project) if dirty else git(project, "rev-parse", f"{commit}^{{tree}}")
     folder = packages.resolve() / tree[:16]

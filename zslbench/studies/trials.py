@@ -14,8 +14,8 @@ import numpy as np
 from zslbench.errors import ZslbenchError
 from zslbench.execute import execute, slots_of
 from zslbench.protocol import World, fresh_worlds
-from zslbench.records import Choice, Failure, RunRecord, Trial, digest
-from zslbench.run import StoppedError, Tick, no_tick, select
+from zslbench.records import Choice, Failure, RunRecord, RunSpec, Trial, digest
+from zslbench.run import Slots, StoppedError, Tick, no_tick, select
 from zslbench.studies.search import SweepPlan
 from zslbench.tracking import Store
 
@@ -81,7 +81,7 @@ def run_trial(
         ZslbenchError: Where the user can mend something; whatever else is raised fails the trial.
     """
     began, job = perf_counter(), plan.job(params)
-    slots = slots_of(store, digest([plan.key, job.spec.choice_key]))
+    slots = _slots(plan, store, number, job.spec)
     watch = Watch(job.spec.tuning_worlds, plan.length(params), ask)
     found: dict[str, Any] = {"state": "complete", "value": None}
     trace = ""
@@ -116,8 +116,13 @@ def lost_trial(
         params=dict(params), spec=spec, value=None, steps=0, error=error, seconds=0.0,
     )  # fmt: skip
     store.commit(record)
-    slots_of(store, digest([plan.key, spec.choice_key]))("").clear()
+    _slots(plan, store, number, spec)("").clear()
     return record
+
+
+def _slots(plan: SweepPlan, store: Store, number: int, spec: RunSpec) -> Slots:
+    """Return a trial's own checkpoints: two trials may try one point at the same time."""
+    return slots_of(store, digest([plan.key, number, spec.choice_key]))
 
 
 def _write_trace(folder: Path, trace: str) -> None:
