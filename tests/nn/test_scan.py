@@ -57,11 +57,19 @@ def wide(request, monkeypatch):
     monkeypatch.setattr(scan, "WIDE", request.param)
 
 
+def backwards_by_autograd(decay, gradient):
+    """The gradient of the loop's inputs."""
+    inputs = torch.zeros_like(gradient).requires_grad_()
+    plain_recurrence(decay, inputs).backward(gradient)
+    return inputs.grad
+
+
 @pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 49, 100, 196])
-def test_recurrence_and_its_gradients_equal_the_loop(length):
+def test_recurrence_equals_the_loop_either_way(length):
     decay, inputs = drawn(2, length, 3).sigmoid(), drawn(2, length, 3, seed=1)
-    same(results(recurrence, [decay, inputs]), results(plain_recurrence, [decay, inputs]))
+    found = recurrence(decay, inputs.clone()), recurrence(decay, inputs.clone(), backwards=True)
+    same(found, [plain_recurrence(decay, inputs), backwards_by_autograd(decay, inputs)])
 
 
 @given(
@@ -74,13 +82,17 @@ def test_recurrence_equals_the_loop_whatever_the_shape_and_the_decay(g, length, 
     inputs = drawn(g, length, m, seed=seed + 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scan, "WIDE", wide)
-        same(results(recurrence, [decay, inputs]), results(plain_recurrence, [decay, inputs]))
+        same([recurrence(decay, inputs.clone())], [plain_recurrence(decay, inputs)])
+        backwards = recurrence(decay, inputs.clone(), backwards=True)
+    same([backwards], [backwards_by_autograd(decay, inputs)])
 
 
-@pytest.mark.usefixtures("wide")
-def test_gradients_are_those_of_finite_differences():
-    decay = drawn(2, 9, 2).sigmoid().requires_grad_()
-    assert torch.autograd.gradcheck(recurrence, (decay, drawn(2, 9, 2).requires_grad_()))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_softplus_is_exact_to_some_roundings(dtype):
+    x = torch.linspace(-90, 90, 20001, dtype=dtype)
+    expected = torch.nn.functional.softplus(x.double(), threshold=100)
+    allowed = 8 * torch.finfo(dtype).eps
+    torch.testing.assert_close(scan.softplus(x).double(), expected, rtol=allowed, atol=1e-38)
 
 
 def arguments(groups=4, length=49, batch=2, width=5):
@@ -92,9 +104,17 @@ def arguments(groups=4, length=49, batch=2, width=5):
 
 
 @pytest.mark.usefixtures("wide")
-def test_selective_scan_and_its_gradients_equal_the_loop():
-    parts = arguments()
+@pytest.mark.parametrize("length", [1, 2, 49])
+def test_selective_scan_and_its_gradients_equal_the_loop(length):
+    parts = arguments(length=length)
     same(results(selective_scan, parts), results(plain_selective_scan, parts))
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("length", [1, 2, 9])
+def test_gradients_are_those_of_finite_differences(length):
+    parts = [part.requires_grad_() for part in arguments(2, length, 2, 2)]
+    assert torch.autograd.gradcheck(selective_scan, parts)
 
 
 def test_steps_far_from_zero_stay_finite():

@@ -25,7 +25,7 @@ from zslbench.training import augment
 
 SEED, RATE, DECAY = 0, 1e-3, 0.05
 CLASSES, PER_CLASS = 600, 60
-SCHEDULES = {"plumage_vit": (20, 128), "plumage_vmamba": (3, 64)}  # epochs, images a step
+SCHEDULES = {"plumage_vit": (20, 128), "plumage_vmamba": (3, 32)}  # epochs, images a step
 
 
 def pretrain(out: Path, name: str = EMBEDDED) -> None:

@@ -6,28 +6,15 @@ places is done to whole rows of memory.
 """
 
 import importlib
-from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 WIDE = 8192  # numbers a place from which one operation is dearer than starting it
 KERNEL = "mamba_ssm.ops.selective_scan_interface"
-
-
-def recurrence(decay: Tensor, inputs: Tensor) -> Tensor:
-    """Return all h_t = decay_t h_{t-1} + inputs_t, h_{-1} = 0, along the second dimension.
-
-    Args:
-        decay: `[G, L, ...]`.
-        inputs: Likewise.
-    """
-    states: Tensor = _Recurrence.apply(decay, inputs)  # type: ignore[no-untyped-call]
-    return states
 
 
 def selective_scan(
@@ -49,9 +36,9 @@ def selective_scan(
         )
         if x.is_cuda and has_kernel():
             return scan_by_kernel(x, step, log_rate, entry, leave)
-        delta = -logsigmoid(-step)  # softplus; that of torch is ten times slower on a CPU
-        decay = torch.exp(delta * -log_rate.exp()[:, None, None])
-        return recurrence(decay, delta * (entry * x)) * leave
+        rate = -log_rate.exp()[:, None, None]
+        y: Tensor = _SelectiveScan.apply(x, step, rate, entry, leave)  # type: ignore[no-untyped-call]
+        return y
 
 
 @cache
@@ -80,49 +67,74 @@ def scan_by_kernel(
     return y.reshape(batch, groups, width, length).permute(1, 3, 0, 2)
 
 
-class _Recurrence(torch.autograd.Function):
-    """The recurrence; its gradient is one too, that runs backwards."""
+class _SelectiveScan(torch.autograd.Function):
+    """The scan with its gradient written out: half the passes over memory of autograd's."""
 
     @staticmethod
-    def forward(ctx: Any, decay: Tensor, inputs: Tensor) -> Tensor:
-        """Return all states."""
-        states = _walk(decay, inputs) if _is_wide(inputs) else _pair(decay, inputs)
-        ctx.save_for_backward(decay, states)
-        return states
+    def forward(
+        ctx: Any, x: Tensor, step: Tensor, rate: Tensor, entry: Tensor, leave: Tensor
+    ) -> Tensor:
+        """Return y; rate, the A of Mamba, is `[G, 1, 1, D]`."""
+        delta = softplus(step)
+        decay = (delta * rate).exp_()
+        states = recurrence(decay, (x * entry).mul_(delta))
+        ctx.save_for_backward(x, step, rate, entry, leave, delta, decay, states)
+        return states * leave
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradients of decay and inputs: g_t = gradient_t + decay_{t+1} g_{t+1}."""
-        decay, states = ctx.saved_tensors
-        if _is_wide(gradient):
-            reached = _walk(decay, gradient, backwards=True)
-        else:
-            reached = _pair(decay.flip(1).roll(1, dims=1), gradient.flip(1)).flip(1)
-        of_decay = torch.zeros_like(decay)
-        torch.mul(reached[:, 1:], states[:, :-1], out=of_decay[:, 1:])
-        return of_decay, reached
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        """Return the gradients of all five; that of inputs is a recurrence from the end."""
+        x, step, rate, entry, leave, delta, decay, states = ctx.saved_tensors
+        of_leave = (gradient * states).sum(dim=-1, keepdim=True)
+        of_input = recurrence(decay, gradient * leave, backwards=True)
+        of_exponent = torch.empty_like(decay)  # of delta rate, whose exponential is the decay
+        of_exponent[:, 0] = 0
+        torch.mul(of_input[:, 1:], states[:, :-1], out=of_exponent[:, 1:]).mul_(decay[:, 1:])
+        of_rate = (of_exponent * delta).sum(dim=(1, 2), keepdim=True)
+        of_step = of_exponent.mul_(rate).addcmul_(of_input, x * entry).mul_(step.sigmoid())
+        of_entered = of_input.mul_(delta)
+        of_entry = (of_entered * x).sum(dim=-1, keepdim=True)
+        return of_entered.mul_(entry), of_step, of_rate, of_entry, of_leave
 
 
-def _is_wide(inputs: Tensor) -> bool:
-    """Return whether to go place by place: on a CPU, where places are large."""
-    return not inputs.is_cuda and inputs.numel() >= WIDE * inputs.shape[1]
+def softplus(x: Tensor) -> Tensor:
+    """Return log(1 + e^x), without gradient; on a CPU torch's takes four times as long.
+
+    That is for its log1p. Here log(1 + u) regains what rounding 1 + u to w lost, (u - (w - 1)) / w.
+    """
+    if x.is_cuda:
+        return torch.nn.functional.softplus(x)
+    small = x.abs().neg_().exp_()
+    whole = small + 1
+    lost = small.sub_(whole - 1).div_(whole)
+    return whole.log_().add_(lost).add_(x.clamp_min(0))
 
 
-def _walk(decay: Tensor, inputs: Tensor, *, backwards: bool = False) -> Tensor:
-    """Go from place to place, with one pass over memory."""
-    states = torch.empty_like(inputs, memory_format=torch.contiguous_format)
-    decays, given, found = (_places(part) for part in (decay, inputs, states))
+def recurrence(decay: Tensor, inputs: Tensor, *, backwards: bool = False) -> Tensor:
+    """Return all h_t = decay_t h_{t-1} + inputs_t, h_{-1} = 0, along the second dimension.
+
+    Args:
+        decay: `[G, L, ...]`.
+        inputs: Likewise; it may be overwritten by the result.
+        backwards: Return the gradient of inputs if they are that of states: all
+            g_t = decay_{t+1} g_{t+1} + inputs_t.
+    """
+    if not inputs.is_cuda and inputs.numel() >= WIDE * inputs.shape[1]:
+        return _walk(decay, inputs, backwards=backwards)
     if backwards:
-        decays, given, found = [decays[0], *decays[:0:-1]], given[::-1], found[::-1]
-    found[0].copy_(given[0])
+        return _pair(decay.flip(1).roll(1, dims=1), inputs.flip(1)).flip(1)
+    return _pair(decay, inputs)
+
+
+def _walk(decay: Tensor, states: Tensor, *, backwards: bool) -> Tensor:
+    """Go from place to place, in place, with one pass over memory."""
+    decays, found = decay.unbind(1), states.unbind(1)
+    if backwards:
+        decays, found = (decays[0], *decays[:0:-1]), found[::-1]
     for t in range(1, len(found)):
-        torch.addcmul(given[t], decays[t], found[t - 1], out=found[t])
+        found[t].addcmul_(decays[t], found[t - 1])
     return states
-
-
-def _places(part: Tensor) -> Sequence[Tensor]:
-    return list(part.unbind(1))
 
 
 def _pair(decay: Tensor, inputs: Tensor) -> Tensor:
