@@ -14,6 +14,10 @@ from zslbench.records import RunSpec
 from zslbench.registry import load_method
 
 Progress = Callable[[int, int], None]
+USUAL: dict[Ending, str] = {
+    "tokens": "a ViT of timm's, such as deit_base_patch16_224.fb_in1k",
+    "map": "a network that ends in a map, such as vmamba_small_448.in1k or efficientvim_m1",
+}
 
 
 class UnservedError(ZslbenchError):
@@ -60,8 +64,8 @@ class Datasets:
         if name is None:
             if not is_embedded(self.request.name):
                 raise UnservedError(
-                    f"{self.request.name} needs a backbone for its images: name a ViT of timm's "
-                    "with --backbone, such as deit_base_patch16_224.fb_in1k."
+                    f"{self.request.name} needs a backbone for its images: with "
+                    f"--backbone, name {USUAL[ending or 'tokens']}."
                 )
             name = EMBEDDED_ENDING[ending or "tokens"]
         return find_backbone(name, self.request.weights)
@@ -69,13 +73,9 @@ class Datasets:
     def _images(self, name: str, cls: type[Method]) -> Dataset:
         source = self._source(cls.ending)
         if source.ending != cls.ending:
-            mends = {
-                "tokens": "a ViT, such as deit_base_patch16_224.fb_in1k",
-                "map": "a network that ends in a map, such as vmamba_small_448 or efficientvim_m1",
-            }
             raise UnservedError(
                 f"{name} cannot run on {source.record.name}: with --backbone, name "
-                f"{mends[cls.ending]}."
+                f"{USUAL[cls.ending]}."
             )
         return self._images_once(source)
 

@@ -181,7 +181,10 @@ def test_a_pickle_in_a_checkpoint_is_not_executed(tmp_path):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("vmamba_small_224", "name it with --weights.*random:vmamba_small_224"),
+        (
+            "vmamba_small_224",
+            "Download vssm_small_0229.*name it with --weights.*random:vmamba_small_224",
+        ),
         ("vmamba_smal_224", "Did you mean 'vmamba_small_224'"),
         ("vmamba_small_224.in22k", "weights of vmamba_small_224 called"),
     ],
@@ -227,6 +230,12 @@ def test_a_method_on_the_other_kind_of_backbone_is_refused(method, backbone, sai
     cls = load_method(method)
     with pytest.raises(UnservedError, match=said):
         Datasets(request).serving(method, cls, cls.Config())
+
+
+def test_images_without_a_backbone_ask_for_one_of_the_methods_kind():
+    cls = load_method("zeromamba")
+    with pytest.raises(UnservedError, match="name a network that ends in a map, such as vmamba"):
+        Datasets(DataRequest("CUB", Path())).serving("zeromamba", cls, cls.Config())
 
 
 def test_on_plumage_each_method_gets_the_embedded_backbone_of_its_kind():

@@ -28,6 +28,11 @@ ARCHITECTURE: dict[str, Any] = {
 }
 HALF = (0.5, 0.5, 0.5)
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+RELEASED = {
+    "vmamba_tiny": "vssm1_tiny_0230s_ckpt_epoch_264.pth",
+    "vmamba_small": "vssm_small_0229_ckpt_epoch_222.pth",
+    "vmamba_base": "vssm_base_0229_ckpt_epoch_237.pth",
+}
 VMAMBAS = {f"{name}_{size}": (name, size) for name in SIZES for size in (224, 448)}
 USUAL = re.compile(r"(deit|vit)_\w+_patch\d+_\d+|efficientvim_m\d")
 WEB = ("laion", "openai", "webli", "metaclip", "datacomp", "dfn", "lvd", "pali", "yfcc", "bamboo")
@@ -131,14 +136,14 @@ def _vmamba(name: str, weights: Path | None) -> Source:
         raise unknown("VMamba", architecture, VMAMBAS)
     if tag not in ("", "in1k"):
         raise unknown(f"weights of {architecture} called", tag, ["in1k"])
+    kind, size = VMAMBAS[architecture]
     untrained = name.startswith(RANDOM)
     if weights is None and not untrained:
         raise ZslbenchError(
-            f"--backbone {name}: its weights are in no hub. Download a checkpoint from the "
+            f"--backbone {name}: its weights are in no hub. Download {RELEASED[kind]} from the "
             "releases of MzeroMiko/VMamba on GitHub and name it with --weights, or ask for a "
             f"random start with --backbone {RANDOM}{name}."
         )
-    kind, size = VMAMBAS[architecture]
     digest = _digest(weights) if weights else ""
     exposure: Exposure = "none" if untrained else "1k" if tag else "unknown"
     record = Backbone(name=name, weights_digest=digest, exposure=exposure)
@@ -152,8 +157,8 @@ def _build_vmamba(kind: str, weights: Path | None) -> VMamba:
             network.take(_released(weights))
         except ValueError as error:
             raise ZslbenchError(
-                f"{weights}: it does not fit {kind}: {error}. Name the checkpoint of that size "
-                "whose name has 0229 or 0230 in it."
+                f"{weights}: it does not fit {kind}: {error}. Name the public release's "
+                f"{RELEASED[kind]}, or the --backbone that this one belongs to."
             ) from None
     return network
 
