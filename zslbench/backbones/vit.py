@@ -78,7 +78,8 @@ class OpenViT(nn.Module):
 
     def feature(self, images: Tensor) -> Tensor:
         """Return what stands for the whole image: the normed class token, `[B, D]`."""
-        return self(images)[:, 0]
+        class_token: Tensor = self(images)[:, 0]
+        return class_token
 
 
 def _is_plain(vit: Any) -> bool:

@@ -66,7 +66,8 @@ class SS2D(nn.Module):
         ways = cross_scan(x)
         groups, length, batch, inner = ways.shape
         flat = ways.reshape(groups, length * batch, inner)
-        step, *both = (flat @ self.x_proj_weight.mT).split([self.rank, STATES, STATES], dim=-1)
+        projected = flat @ self.x_proj_weight.mT
+        step, *both = torch.split(projected, [self.rank, STATES, STATES], dim=-1)
         step = torch.baddbmm(self.dt_projs_bias[:, None], step, self.dt_projs_weight.mT)
         entry, leave = (part.reshape(groups, length, batch, STATES) for part in both)
         log_rate = self.A_logs.reshape(groups, inner)
@@ -84,8 +85,10 @@ def cross_scan(x: Tensor) -> Tensor:
 def cross_merge(y: Tensor, height: int) -> Tensor:
     """Put four sequences `[4, H W, B, D]` back in place and add them up: `[B, H, W, D]`."""
     rows, columns = (y[:2] + y[2:].flip(1)).unbind(0)
-    merged = rows.unflatten(0, (height, -1)) + columns.unflatten(0, (-1, height)).transpose(0, 1)
-    return merged.permute(2, 0, 1, 3)
+    size, (batch, width) = len(rows) // height, rows.shape[1:]
+    by_rows = rows.reshape(height, size, batch, width)
+    by_columns = columns.reshape(size, height, batch, width)
+    return (by_rows + by_columns.transpose(0, 1)).permute(2, 0, 1, 3)
 
 
 class Mlp(nn.Module):

@@ -37,7 +37,7 @@ def selective_scan(
         if x.is_cuda and has_kernel():
             return scan_by_kernel(x, step, log_rate, entry, leave)
         rate = -log_rate.exp()[:, None, None]
-        y: Tensor = _SelectiveScan.apply(x, step, rate, entry, leave)  # type: ignore[no-untyped-call]
+        y: Tensor = _SelectiveScan.apply(x, step, rate, entry, leave)
         return y
 
 
