@@ -52,7 +52,7 @@ class Classifier(TrainedMethod):
     def _mean(self, inputs: NDArray[Any]) -> Tensor:
         """Return the mean `[D]` of the pooled tokens of images, of length 1 each."""
         (pooled,) = self.piecewise(
-            inputs, lambda images: (normalize(self.network.backbone(images)[:, 0], dim=-1),)
+            inputs, lambda images: (normalize(self.network.backbone.feature(images), dim=-1),)
         )
         return torch.from_numpy(pooled.mean(axis=0)).to(self.network.head.weight)
 
@@ -64,7 +64,7 @@ class Classifier(TrainedMethod):
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Return scaled similarities of pooled tokens and class weights."""
         config, network = self.config, self.network
-        pooled = network.backbone(images)[:, 0]
+        pooled = network.backbone.feature(images)
         return class_logits(pooled, network.head.weight, config.logits, config.scale)
 
 

@@ -50,6 +50,7 @@ class ClipZeroShot(Method):
 
     Config = Config
     needs: ClassVar[frozenset[Need]] = frozenset({"images", "descriptions"})
+    ending = "pair"
     deterministic = True
     precision: ClassVar[str] = "bfloat16" if torch.cuda.is_available() else "float32"
     published = PublishedRule(source="SVIP, Table 1: nothing to choose, no calibration")

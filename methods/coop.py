@@ -82,8 +82,9 @@ class CoOp(TrainedMethod):
     Config = Config
     network: Network
     needs: ClassVar[frozenset[Need]] = frozenset({"images", "descriptions"})
+    ending = "pair"
     published = PublishedRule(source="SVIP, Table 1: how its epoch was chosen is not said")
-    view = Method.view  # type: ignore[assignment]  # it compares whole images
+    view = Method.view  # it compares whole images
 
     def build(self, train: TrainSet) -> nn.Module:
         """Return the network around the frozen pair."""

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.conformance import TOLERANCE, ConformanceError, toy_pairs
+from zslbench.conformance import TOLERANCE, ConformanceError, toy_images
 from zslbench.learner import Learner
 from zslbench.metrics import Float, per_class_accuracy
 from zslbench.protocol.tasks import TaskSequence
@@ -26,7 +26,7 @@ Check = Callable[[type[Learner]], None]
 
 def _sequence(seed: int = 0, *, shuffled: bool = False) -> TaskSequence:
     """Return birds in three tasks; shuffled, their labels and descriptions mean nothing."""
-    data = toy_pairs(seed, shuffled=seed if shuffled else None)
+    data = toy_images(seed, shuffled=seed if shuffled else None, ending="pair")
     if shuffled:
         labels = generator(seed, "shuffled labels").permutation(data.train_labels)
         data = replace(data, train_labels=labels)

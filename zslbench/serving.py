@@ -3,21 +3,22 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zslbench.data.load import DataRequest, is_embedded, load_dataset
-from zslbench.data.types import BackboneSource, Dataset
+from zslbench.data.types import BackboneSource, Dataset, Ending
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.method import Method, MethodConfig
 from zslbench.records import RunSpec
 from zslbench.registry import load_method
 
-if TYPE_CHECKING:
-    from zslbench.backbones.create import Source
-
 Progress = Callable[[int, int], None]
+USUAL: dict[Ending, str] = {
+    "tokens": "a ViT of timm's, such as deit_base_patch16_224.fb_in1k",
+    "pair": "an image-text pair, such as clip:ViT-B-16.laion400m_e32",
+    "map": "a network that ends in a map, such as vmamba_small_448.in1k or efficientvim_m1",
+}
 
 
 class UnservedError(ZslbenchError):
@@ -36,6 +37,7 @@ class Datasets:
         self, request: DataRequest, on_progress: Progress = lambda done, total: None
     ) -> None:
         self.request, self.on_progress = request, on_progress
+        self._kept: dict[str, Dataset] = {}
 
     def serving(self, name: str, cls: type[Method], config: MethodConfig) -> Dataset:
         """Return the form that a method needs.
@@ -46,54 +48,14 @@ class Datasets:
         own = cls.source_of(config)
         if own is not None:
             dataset = self._images_for(own)
-        elif "descriptions" in cls.needs:
-            dataset = self._images_for(self._pair(name))
-        elif "images" in cls.needs and self._source.reads_text:
-            raise UnservedError(
-                f"{name} opens up a ViT, and {self._source.record.name} is an image-text pair: "
-                "name a ViT of timm's with --backbone."
-            )
         else:
-            dataset = self.images if "images" in cls.needs else self._features
+            dataset = self._images(name, cls) if "images" in cls.needs else self._features
         if "word_vectors" in cls.needs and dataset.word_vectors is None:
             raise UnservedError(
                 f"{name} needs word vectors of the attribute names: name a GloVe file or a table "
                 "with --words FILE, or say --words random."
             )
         return dataset
-
-    def _pair(self, method: str) -> "Source":
-        """Return the image-text pair: the one asked for, or plumage's own."""
-        from zslbench.backbones.create import PAIR, find_backbone
-
-        if self.request.pair is not None:
-            try:
-                return find_backbone(self.request.pair)
-            except ZslbenchError as refusal:  # a suite's other rows can do without it
-                raise UnservedError(str(refusal)) from None
-        mend = "name one of open_clip's with --backbone, such as clip:ViT-B-16.laion400m_e32."
-        if self.request.backbone is None and is_embedded(self.request.name):
-            return find_backbone(PAIR)
-        if self.request.backbone is None:
-            raise UnservedError(f"{method} needs an image-text pair: {mend}")
-        if not self._source.reads_text:
-            name = self._source.record.name
-            raise UnservedError(f"{method} needs an image-text pair, and {name} is none: {mend}")
-        return self._source
-
-    @cached_property
-    def _source(self) -> "Source":
-        from zslbench.backbones.create import EMBEDDED, find_backbone
-
-        name = self.request.backbone
-        if name is None:
-            if not is_embedded(self.request.name):
-                raise UnservedError(
-                    f"{self.request.name} needs a backbone for its images: name a ViT of timm's "
-                    "with --backbone, such as deit_base_patch16_224.fb_in1k."
-                )
-            name = EMBEDDED
-        return find_backbone(name, self.request.weights)
 
     @cached_property
     def images(self) -> Dataset:
@@ -102,7 +64,42 @@ class Datasets:
         Raises:
             UnservedError: If there is no such backbone, or it takes images of another size.
         """
-        return self._images_for(self._source)
+        return self._images_once(self._source())
+
+    def _source(self, ending: Ending | None = None) -> BackboneSource:
+        """Return the backbone asked for; on the embedded data, by default the one of an ending."""
+        from zslbench.backbones.create import EMBEDDED_ENDING, find_backbone
+
+        if ending == "pair" and self.request.pair is not None:
+            try:
+                return find_backbone(self.request.pair)
+            except ZslbenchError as refusal:  # a suite's other rows can do without it
+                raise UnservedError(str(refusal)) from None
+
+        name = self.request.backbone
+        if name is None:
+            if not is_embedded(self.request.name):
+                raise UnservedError(
+                    f"{self.request.name} needs a backbone for its images: with "
+                    f"--backbone, name {USUAL[ending or 'tokens']}."
+                )
+            name = EMBEDDED_ENDING[ending or "tokens"]
+        return find_backbone(name, self.request.weights)
+
+    def _images(self, name: str, cls: type[Method]) -> Dataset:
+        source = self._source(cls.ending)
+        if source.ending != cls.ending:
+            raise UnservedError(
+                f"{name} cannot run on {source.record.name}: with --backbone, name "
+                f"{USUAL[cls.ending]}."
+            )
+        return self._images_once(source)
+
+    def _images_once(self, source: BackboneSource) -> Dataset:
+        name = source.record.name
+        if name not in self._kept:
+            self._kept[name] = self._images_for(source)
+        return self._kept[name]
 
     def _images_for(self, source: BackboneSource) -> Dataset:
         request = replace(self.request, features=None, image_size=source.size)
@@ -122,7 +119,9 @@ class Datasets:
         from zslbench.backbones.features import with_features
         from zslbench.data.cache import default_cache_dir
 
-        return with_features(self.images, self._source, default_cache_dir(), self.on_progress)
+        source = self._source()
+        dataset = self._images_once(source)
+        return with_features(dataset, source, default_cache_dir(), self.on_progress)
 
 
 def served(request: DataRequest, spec: RunSpec) -> Dataset:

@@ -149,7 +149,7 @@ def find_clip(name: str, weights: Path | None) -> Source:
         tuple(told.get("std", OPENAI_DATASET_STD)),
         side,
         build,
-        reads_text=True,
+        ending="pair",
     )
 
 

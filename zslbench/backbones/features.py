@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.backbones.create import Source
 from zslbench.data.types import BackboneSource, Dataset, content_digest
 from zslbench.seeding import derive_seed
 
@@ -18,11 +17,11 @@ FEATURES_VERSION = 2
 
 def with_features(
     dataset: Dataset,
-    source: Source,
+    source: BackboneSource,
     cache: Path,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Dataset:
-    """Return the dataset with the backbone's class tokens `[n, D]` in place of its images."""
+    """Return the dataset with the backbone's features `[n, D]` in place of its images."""
     record = source.record
     key = content_digest(FEATURES_VERSION, dataset.digest, record.name, record.weights_digest)
     path = cache / f"features-{key}.npy"
@@ -39,9 +38,9 @@ def with_features(
 
 
 def extract(
-    dataset: Dataset, source: Source, on_progress: Callable[[int, int], None]
+    dataset: Dataset, source: BackboneSource, on_progress: Callable[[int, int], None]
 ) -> NDArray[np.float32]:
-    """Return the normed class token `[n, D]` of every image, in item order."""
+    """Return the class token, or the mean of the map, `[n, D]` of every image, in item order."""
     pooled, found, n = Frozen(source), [], len(dataset.inputs)
     for first in range(0, n, BATCH):
         items = np.arange(first, min(first + BATCH, n))
@@ -51,7 +50,7 @@ def extract(
 
 
 class Frozen:
-    """A backbone as pretrained; called with images of any number, it returns their class tokens.
+    """A backbone as pretrained; called with images of any number, it returns their features.
 
     Args:
         source: Builds it. A random start is the same one wherever it is built.
@@ -68,14 +67,14 @@ class Frozen:
             self.network = source.build().to(device()).eval()
 
     def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the normed class token `[b, D]` of images `[b, h, w, 3]`."""
+        """Return the class token, or the mean of the map, `[b, D]` of images `[b, h, w, 3]`."""
         import torch
 
         from zslbench.training import normalise
 
         with torch.inference_mode():
             parts = [
-                self.network(normalise(batch[first : first + BATCH], self.source))[:, 0]
+                self.network.feature(normalise(batch[first : first + BATCH], self.source))
                 for first in range(0, len(batch), BATCH)
             ]
             return torch.cat(parts).float().cpu().numpy()

@@ -110,3 +110,7 @@ class ImageText(nn.Module, ABC):
         """Return `[B, 1 + N, D]`: pooled, then patches, as a ViT's class token and patches."""
         found = self.image_features(images)
         return torch.cat([found.pooled[:, None], found.patches], dim=1)
+
+    def feature(self, images: Tensor) -> Tensor:
+        """Return what stands for the whole image: its pooled feature, `[B, D]`."""
+        return self.image_features(images).pooled

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from zslbench.backbones.create import ARCHITECTURE, embedded_architecture
 from zslbench.backbones.image_text import ImageFeatures, ImageText
+from zslbench.backbones.vit import OpenViT
 from zslbench.data.plumage import GROUPS
 from zslbench.errors import ZslbenchError
 
@@ -32,7 +33,9 @@ class MicroPair(ImageText):
     def __init__(self) -> None:
         super().__init__()
         self.words = {word: number for number, word in enumerate(vocabulary(), start=END + 1)}
-        self.vit = embedded_architecture()
+        vit = embedded_architecture()
+        assert isinstance(vit, OpenViT)
+        self.vit = vit
         self.width = self.text_width = WIDTH
         self.grid, self.context = self.vit.grid, CONTEXT
         self.project_image = nn.Linear(self.vit.width, WIDTH, bias=False)

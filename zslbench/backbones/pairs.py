@@ -38,7 +38,7 @@ def find_pair(name: str, weights: Path | None = None) -> Source:
         weights_digest=file_sha256(path) if path else "",
         exposure="plumage" if path else "none",
     )
-    return Source(record, HALF, HALF, MicroPair.size, partial(_micro, path), reads_text=True)
+    return Source(record, HALF, HALF, MicroPair.size, partial(_micro, path), ending="pair")
 
 
 def _micro(path: Path | None) -> ImageText:

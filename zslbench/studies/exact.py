@@ -7,14 +7,14 @@ Every learner learns the same in two tasks, with as many steps in each.
 """
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from zslbench.data.types import Dataset, Splits
+from zslbench.data.types import Dataset, Ending, Splits
 from zslbench.method import ClosedFormMethod, Method
 from zslbench.protocol import World, fresh_worlds
 from zslbench.protocol.tasks import TaskSequence
@@ -43,19 +43,36 @@ def fingerprint() -> dict[str, str]:
 
 
 def measure_exact(names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return the numbers of every method, or of those named, with versions and the fingerprint.
+    """Return the numbers of this project's methods, or of those named, and the fingerprint.
 
+    Methods of other packages have no numbers in this project; they are named as passed over.
     To be called in a process with one thread and no GPU, which `zslbench.studies.sides` starts.
     """
+    wanted = own_methods() if names is None else names
     with _deterministic():
-        methods = {name: _measure(name) for name in names or sorted(method_modules())}
-        learners = {name: _learn(name) for name in ([] if names else sorted(learner_modules()))}
+        methods = {name: _measure(name) for name in wanted}
+        learners = {name: _learn(name) for name in own_learners()} if names is None else {}
     return {
         "protocol_version": PROTOCOL_VERSION,
         "fingerprint": fingerprint(),
         "methods": methods,
         "learners": learners,
+        "passed_over": sorted(method_modules().keys() - own_methods()),
     }
+
+
+def own_methods() -> list[str]:
+    """Return the names of the methods that come with this project."""
+    return _own(method_modules(), "zslbench_methods.")
+
+
+def own_learners() -> list[str]:
+    """Return the names of the learners that come with this project."""
+    return _own(learner_modules(), "zslbench_learners.")
+
+
+def _own(modules: Mapping[str, str], package: str) -> list[str]:
+    return sorted(name for name, module in modules.items() if module.startswith(package))
 
 
 @contextmanager
@@ -73,9 +90,7 @@ def _deterministic() -> Iterator[None]:
 def _measure(name: str) -> dict[str, Any]:
     cls = load_method(name)
     closed = issubclass(cls, ClosedFormMethod)
-    dataset = _tiny_images() if "images" in cls.needs else _tiny_features()
-    if "descriptions" in cls.needs:
-        dataset = _with_pair(dataset)
+    dataset = _tiny_images(cls.ending) if "images" in cls.needs else _tiny_features()
     (world,) = fresh_worlds(dataset, 1)
     found = _closed_form(name, cls, world) if closed else _steps(cls, world)
     return {"version": cls.version, "closed_form": closed, "values": found}
@@ -83,7 +98,7 @@ def _measure(name: str) -> dict[str, Any]:
 
 def _learn(name: str) -> dict[str, Any]:
     """Return the losses of every step along two tasks, and scores of some test items."""
-    cls, dataset = load_learner(name), _with_pair(_tiny_images())
+    cls, dataset = load_learner(name), _tiny_images("pair")
     assert dataset.source is not None
     sequence = TaskSequence.of(dataset, 0, len(dataset.seen) // 2, 0)
     most = len(sequence.task(2, frozenset({"old_images"})).labels)
@@ -100,14 +115,18 @@ def _learn(name: str) -> dict[str, Any]:
     return {"version": cls.version, "closed_form": False, "values": values}
 
 
-def _tiny_images() -> Dataset:
-    """Return a small plumage whose classes have 4 to 8 training images, with word vectors."""
-    from zslbench.backbones.create import EMBEDDED, find_backbone
+def _tiny_images(ending: Ending = "tokens") -> Dataset:
+    """Return a small plumage with 4 to 8 training images a class, word vectors and sentences."""
+    from zslbench.backbones.create import EMBEDDED_ENDING, find_backbone
     from zslbench.data.cache import default_cache_dir
+    from zslbench.data.descriptions import ATTRIBUTES, load_descriptions
     from zslbench.data.plumage import PlumageConfig, load_plumage
 
     config = PlumageConfig(classes=12, unseen=2, images_per_class=10, clutter=0, spurious=0)
-    whole, source = load_plumage(config, default_cache_dir()), find_backbone(EMBEDDED)
+    whole, source = (
+        load_plumage(config, default_cache_dir()),
+        find_backbone(EMBEDDED_ENDING[ending]),
+    )
     trained = whole.splits.trainval
     wanted = 4 + whole.train_labels % 5
     place = np.array(
@@ -119,16 +138,8 @@ def _tiny_images() -> Dataset:
     return replace(
         whole, splits=splits, train_labels=whole.train_labels[kept],
         backbone=source.record, source=source, word_vectors=words,
+        sentences=load_descriptions(ATTRIBUTES, whole.classes, "bird").sentences,
     )  # fmt: skip
-
-
-def _with_pair(dataset: Dataset) -> Dataset:
-    """Return the same with an image-text pair and the sentences that attributes give."""
-    from zslbench.backbones.create import PAIR, find_backbone
-    from zslbench.data.descriptions import ATTRIBUTES, load_descriptions
-
-    source, told = find_backbone(PAIR), load_descriptions(ATTRIBUTES, dataset.classes, "bird")
-    return replace(dataset, backbone=source.record, source=source, sentences=told.sentences)
 
 
 def _tiny_features() -> Dataset:
@@ -162,15 +173,37 @@ def _closed_form(name: str, cls: type[Method], world: World) -> Values:
 def _steps(cls: type[Method], world: World) -> Values:
     """Return the losses of five steps, one an epoch, and scores of some test items after them.
 
-    A method that yields once, at the end of its fit, shows the losses of its last step alone.
+    A method that yields once, at the end of its fit, tells the losses of its last step alone: there
+    what the first five steps descended from is added.
     """
     config = _config(cls, epochs=STEPS, batch_size=len(world.train), classifier_epochs=1)
     model = cls(config, 0)
     losses: Values = {}
-    for epoch in _fit(cls, model, world):
-        for term, value in epoch.losses.items():
-            losses.setdefault(f"loss {term}", []).append(float(value))
+    with _descended() as totals:
+        for epoch in _fit(cls, model, world):
+            for term, value in epoch.losses.items():
+                losses.setdefault(f"loss {term}", []).append(float(value))
+    if min(map(len, losses.values())) < STEPS:
+        losses["loss descended"] = totals[:STEPS]
     return losses | _scores(model, world)
+
+
+@contextmanager
+def _descended() -> Iterator[list[float]]:
+    """Collect the loss of every backward pass, whatever a method tells of it."""
+    from torch import Tensor
+
+    usual, found = Tensor.backward, []
+
+    def backward(loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        found.append(float(loss.detach()))
+        usual(loss, *args, **kwargs)  # type: ignore[no-untyped-call]
+
+    Tensor.backward = backward  # type: ignore[method-assign, assignment]
+    try:
+        yield found
+    finally:
+        Tensor.backward = usual  # type: ignore[method-assign]
 
 
 def _fit(cls: type[Method], model: Method, world: World) -> Any:

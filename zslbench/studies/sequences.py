@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from zslbench import artifacts
 from zslbench.data.load import DataRequest
 from zslbench.data.types import Dataset
-from zslbench.engines import Call, Engine, dealt
+from zslbench.engines import Call, Engine, dealt_twice
 from zslbench.errors import DataError, ZslbenchError
-from zslbench.execute import Report, failure_of, slots_of
+from zslbench.execute import Report, failure_of, outcome_of, slots_of
 from zslbench.incremental import Course, follow_sequence
 from zslbench.learner import Learner
 from zslbench.method import Settings
@@ -92,7 +92,7 @@ def _spec(
 ) -> SequenceSpec:
     reads = "descriptions" in cls.needs
     if reads:
-        _check_reads_text(entry.learner, dataset)
+        _check_reads(entry.learner, dataset)
     values, defaults = entry.config.model_dump(mode="json"), cls.Config().model_dump(mode="json")
     return SequenceSpec(
         method=entry.learner,
@@ -110,8 +110,8 @@ def _spec(
     )
 
 
-def _check_reads_text(name: str, dataset: Dataset) -> None:
-    if not getattr(dataset.source, "reads_text", False):
+def _check_reads(name: str, dataset: Dataset) -> None:
+    if dataset.source is None or dataset.source.ending != "pair":
         raise ZslbenchError(
             f"{name} reads descriptions, and the backbone {dataset.backbone.name} has no text "
             "tower: name an image-text pair with --backbone, plumage_clip or clip:MODEL.TAG."
@@ -146,17 +146,11 @@ def execute_sequences(
         Call(do_sequence, (job, store), f"run {n} of {len(wanted)}, " if len(wanted) > 1 else "")
         for n, job in enumerate(wanted, start=1)
     )
-    for end in dealt(engine, calls):
-        job: SequenceJob = end.call.arguments[0]
-        outcome = end.value
-        if end.died:
-            outcome = failure_of(job.spec, RuntimeError(f"its process was lost ({end.died})"))
-            if not end.call.again:
-                calls.appendleft(replace(end.call, again=True))
+    for end in dealt_twice(engine, calls):
+        outcome = outcome_of(end)
         if isinstance(outcome, Failure):
             store.commit(outcome)
-        if not end.died or end.call.again:
-            _take(report, outcome)
+        _take(report, outcome)
     store.sync(again=True)
     return report
 
