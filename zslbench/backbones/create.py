@@ -170,10 +170,12 @@ def read_state(path: Path, allowed: Sequence[type] = ()) -> dict[str, Any]:
         allowed: Types that may be in it beside tensors and plain containers.
 
     Raises:
-        ZslbenchError: If it cannot be read that way.
+        ZslbenchError: If there is none, or it cannot be read that way.
     """
     import torch
 
+    if not path.is_file():
+        raise ZslbenchError(f"{path}: there is no such file. Name a file of weights.")
     try:
         with torch.serialization.safe_globals(list(allowed)):
             state = torch.load(path, map_location="cpu", weights_only=True)
