@@ -386,7 +386,7 @@ def test_a_checkpoint_that_is_not_there_is_said_so(tmp_path):
 
 @pytest.mark.parametrize(
     ("lacking", "words", "said"),
-    [("v2p", WORDS, "word_to_width.weight"), ("none", WORDS[:40], "for 40 attributes")],
+    [("v2p", WORDS, "word_to_width.weight"), ("none", WORDS[:40], "these have 40 attributes")],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused_with_what_differs(
     tmp_path, lacking, words, said

@@ -256,6 +256,25 @@ def read_state(path: Path, allowed: Sequence[type] = ()) -> dict[str, Any]:
         ) from error
 
 
+def load_state(network: Any, state: Mapping[str, Any], path: Path, mend: str) -> None:
+    """Load every parameter of a network.
+
+    Args:
+        network: A module.
+        state: Its state dict, read from `path`.
+        path: For the error.
+        mend: What to do where they do not fit.
+
+    Raises:
+        ZslbenchError: If a parameter is missing, unknown, or of another shape.
+    """
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        differs = " ".join(str(error).split())[:300]
+        raise ZslbenchError(f"{path}: its parameters do not fit ({differs}). {mend}") from None
+
+
 def _exposure(tag: str) -> Exposure:
     """Return what weights have seen, as far as timm's tag tells: the widest data of any stage."""
     if any(word in tag for word in WEB):
