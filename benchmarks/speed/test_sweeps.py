@@ -92,27 +92,35 @@ def unshared(engine):
 # -- pruning -------------------------------------------------------------------------------------
 
 
-def test_pruned_sweeps_come_within_a_point_of_whole_ones_in_60_percent_of_the_epochs(tmp_path):
-    """Epochs of all trials, from defaults that are far off; the mean over the sampler's seeds."""
+def test_pruned_sweep_comes_within_a_point_of_the_whole_one_in_60_percent_of_its_epochs(tmp_path):
+    """From defaults that are far off, for each seed of the sampler; no clock is read."""
     write_tiny(tmp_path / "tiny", classes=40, unseen=10, per_class=20)
-    shares, behind = [], []
-    for seed in range(3):
-        whole, pruned = (ale_epochs(tmp_path, pruner, seed) for pruner in ("none", "median"))
-        shares.append(pruned[0] / whole[0])
-        behind.append(whole[1] - pruned[1])
-        print(f"\nseed {seed}: {whole[0]} epochs to H {whole[1]:.1f} from {whole[2]:.1f}, "
-              f"pruned {pruned[0]} ({shares[-1]:.0%}) to {pruned[1]:.1f}", end="")  # fmt: skip
-        assert whole[2] < whole[1] - 1
-    assert max(behind) <= 1
-    assert np.mean(shares) <= 0.6
+    shares = []
+    for seed in range(5):
+        whole, pruned = (ale_trials(tmp_path, pruner, seed) for pruner in ("none", "median"))
+        first, best, every = whole[0][1], max(h for _, h in whole), epochs_to(whole)
+        assert first < best - 1
+        reached = epochs_to(pruned, best - 1) / every
+        shares.append(epochs_to(pruned) / every)
+        print(f"\nseed {seed}: from H {first:.1f} to {best:.1f} in {every} epochs; pruned it is "
+              f"there after {reached:.0%} of them and ends after {shares[-1]:.0%}")  # fmt: skip
+        assert reached <= 0.6
+    assert np.mean(shares) <= 0.75
 
 
-def ale_epochs(root, pruner, seed):
-    """Return the epochs of all trials of a sweep, its best H, and that of its first trial."""
-    store, settings = Store(root / f"{pruner}-{seed}"), {"lr": 0.01, "epochs": 10}
-    searching = searched(
-        "ale", DataRequest("tiny", root), ALE, settings, pruner=pruner, seed=seed
-    )  # fmt: skip
+def ale_trials(root, pruner, seed):
+    """Return epochs and H of each trial of a sweep, the H of a pruned one being nothing."""
+    settings, request = {"lr": 0.01, "epochs": 10}, DataRequest("tiny", root)
+    searching = searched("ale", request, ALE, settings, pruner=pruner, seed=seed)
+    store = Store(root / f"{pruner}-{seed}")
     found = sweep(searching, store, 30)
     kept = [store.get("trial", searching.trial_key(trial.number)) for trial in found.trials]
-    return sum(trial.steps for trial in kept), found.best()[0].value, found.trials[0].value
+    return [(t.steps, t.value if t.state == "complete" else 0.0) for t in kept]
+
+
+def epochs_to(trials, h=None):
+    """Return the epochs of the trials up to the first that reaches an H, or of all."""
+    reaching = [n for n, (_, value) in enumerate(trials, start=1) if h is not None and value >= h]
+    if h is not None and not reaching:
+        return np.inf
+    return sum(steps for steps, _ in trials[: min(reaching, default=len(trials))])
