@@ -49,19 +49,21 @@ def update(
     from zslbench.studies.baseline import content_of, load, place_of, save
     from zslbench.studies.measuring import measure, subjects_of
     from zslbench.studies.pinned import check_update
-    from zslbench.studies.sides import ask, find_project, git, install
+    from zslbench.studies.sides import ask, code_of, find_project, git, install
     from zslbench.tracking import Store
 
     if not reason.strip():
         raise ZslbenchError('--reason: say why the numbers move, such as --reason "new schedule".')
     root = find_project(project)
     path = place_of(root, name)
+    check_writable(results)
     if name == "exact":
-        (content,) = ask(None, {"exact": True})
+        (content,) = ask(code_of(root, results / "packages"), {"exact": True})
+        del content["passed_over"]
         if path.exists():
-            check_update(load(path), content)
+            for method, problem in check_update(load(path), content).items():
+                say(f"on another torch, BLAS or processor, {method} {problem}")
     else:
-        check_writable(results)
         subjects, store = subjects_of(name, data_root), Store(results)
         side = install(root, None, store.results / "packages")
         with Display() as display:
