@@ -95,7 +95,7 @@ def regress(
             check_writable(results)
             status = _exact(root, results / "packages", json=json)
         elif power:
-            status = _power(root, suite, margin, json=json)
+            status = _power(root, suite, margin, seeds, json=json)
         else:
             check_writable(results)
             store = Store(results)
@@ -181,16 +181,16 @@ def _trend(root: Path, store: "Store", *, json: bool) -> int:
     return 0
 
 
-def _power(root: Path, suite: str, margin: float, *, json: bool) -> int:
+def _power(root: Path, suite: str, margin: float, seeds: int, *, json: bool) -> int:
     from zslbench.cli.output import print_json, print_parts
-    from zslbench.report.regression import power_rows, power_table
+    from zslbench.report.regression import power_rows, power_table, sight_rows, sight_table
     from zslbench.studies.baseline import FOLDER, load, spreads_of
 
-    spreads = [s for cell in spreads_of(load(root / FOLDER / f"{suite}.toml")).values()
-               for s in cell.values()]  # fmt: skip
-    rows = power_rows(spreads, margin)
+    spreads = spreads_of(load(root / FOLDER / f"{suite}.toml"))
+    rows = power_rows([s for cell in spreads.values() for s in cell.values()], margin)
+    cells = sight_rows(spreads, margin, seeds)
     if json:
-        print_json({"schema_version": 1, "rows": rows})
+        print_json({"schema_version": 1, "rows": rows, "cells": cells})
     else:
-        print_parts(power_table(rows, len(spreads)))
+        print_parts([*power_table(rows, len(cells)), *sight_table(cells)])
     return 0
