@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+import numpy as np
 import pytest
 
 from zslbench.cli.regress import HERE
@@ -84,7 +85,7 @@ def test_power_says_how_many_seeds_tell_what(zslbench):
         assert row["PASS"] + row["FAIL"] + row["INCONCLUSIVE"] == pytest.approx(1)
     for same in ("PASS", 0.0), ("FAIL", max(row["drop"] for row in rows)):
         rates = [row[same[0]] for row in rows if row["drop"] == same[1]]
-        assert rates[:5] == sorted(rates[:5])
+        assert np.diff(rates[:5]).min() > -0.01
     assert "10 seeds" in zslbench("regress", "--power")[1]
 
 
