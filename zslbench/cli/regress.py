@@ -122,10 +122,11 @@ def _exact(root: Path, packages: Path, *, json: bool) -> int:
     from zslbench.report.regression import STATUS
     from zslbench.studies.baseline import FOLDER, load
     from zslbench.studies.pinned import check_exact, said, verdict_of
-    from zslbench.studies.sides import ask, code_of
+    from zslbench.studies.sides import SideError, ask, blamed, code_of
 
-    stored = load(root / FOLDER / "exact.toml")
-    (found,) = ask(code_of(root, packages), {"exact": True})
+    with blamed(SideError):
+        stored = load(root / FOLDER / "exact.toml")
+        (found,) = ask(code_of(root, packages), {"exact": True})
     problems, verdict = check_exact(stored, found), verdict_of(stored, found)
     others = found.get("passed_over", [])
     if json:
@@ -137,8 +138,8 @@ def _exact(root: Path, packages: Path, *, json: bool) -> int:
         print(f"passed over: {', '.join(others)} (of other packages, with no numbers here)")
     for name, problem in problems.items():
         print(f"{name} {problem}")
-    count = len(found["methods"])
-    print(f"{verdict}: {len(problems)} of {count} methods moved or have no numbers")
+    alike = len(found["methods"].keys() - problems)
+    print(f"{verdict}: {alike} of {len(found['methods'])} methods have the stored numbers")
     return STATUS[verdict]
 
 
