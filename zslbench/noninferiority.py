@@ -13,7 +13,7 @@ intersection-union test (Berger, Technometrics 24, 1982), which needs no correct
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, sqrt
 from typing import Literal
 
 import numpy as np
@@ -56,7 +56,7 @@ def margin_of(least: float, spread: float, seeds: int = USUAL_SEEDS) -> float:
         spread: Standard deviation over seeds of the difference that chance alone makes.
         seeds: Number of them.
     """
-    return max(least, SPREADS * spread * min(1.0, (USUAL_SEEDS / seeds) ** 0.5))
+    return max(least, SPREADS * spread * min(1.0, sqrt(USUAL_SEEDS / seeds)))
 
 
 def seeds_for(margin: float, spread: float) -> int:
