@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.data.types import ClassTable, Dataset, SealedLabels, Splits
+from zslbench.data.types import ClassTable, Dataset, Ending, SealedLabels, Splits
 from zslbench.method import Method, MethodConfig
 from zslbench.metrics import Float, per_class_accuracy
 from zslbench.protocol.worlds import World, final_world
@@ -69,16 +69,19 @@ def toy_dataset(seed: int = 0, *, shuffled: int | None = None) -> Dataset:
     )
 
 
-def toy_images(seed: int = 0, *, shuffled: int | None = None) -> Dataset:
+def toy_images(seed: int = 0, *, shuffled: int | None = None, ending: Ending = "tokens") -> Dataset:
     """Return a small plumage for methods that need images; see `toy_dataset`."""
-    from zslbench.backbones.create import EMBEDDED, find_backbone
+    from zslbench.backbones.create import EMBEDDED_ENDING, find_backbone
     from zslbench.data.cache import default_cache_dir
     from zslbench.data.plumage import PlumageConfig, load_plumage
 
     config = PlumageConfig(
         classes=34, unseen=UNSEEN, images_per_class=12, clutter=0, spurious=0, seed=seed,
     )  # fmt: skip
-    dataset, source = load_plumage(config, default_cache_dir()), find_backbone(EMBEDDED)
+    dataset, source = (
+        load_plumage(config, default_cache_dir()),
+        find_backbone(EMBEDDED_ENDING[ending]),
+    )
     table = dataset.classes
     if shuffled is not None:
         order = generator(shuffled, "shuffled attributes").permutation(len(table.names))
@@ -93,8 +96,9 @@ def toy_images(seed: int = 0, *, shuffled: int | None = None) -> Dataset:
 
 def toy_for(method: type[Method], seed: int = 0, *, shuffled: int | None = None) -> World:
     """Return the final world of the toy data that a method needs."""
-    toy = toy_images if "images" in method.needs else toy_dataset
-    return final_world(toy(seed, shuffled=shuffled))
+    if "images" in method.needs:
+        return final_world(toy_images(seed, shuffled=shuffled, ending=method.ending))
+    return final_world(toy_dataset(seed, shuffled=shuffled))
 
 
 def _config(method: type[Method], epochs: int) -> MethodConfig:

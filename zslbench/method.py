@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from zslbench.data.types import BackboneSource, Inputs
+from zslbench.data.types import BackboneSource, Ending, Inputs
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.metrics import Average, Space
 
@@ -186,6 +186,7 @@ class Method(ABC):
         Config: Its config class.
         version: Raised by whoever changes its numbers.
         needs: What it must be handed beyond labels and seen class attributes.
+        ending: What a backbone under it must end in, where it gets images: tokens or a map.
         deterministic: Whether the seed has no part in it.
         precision: The arithmetic of its fit.
         published: What its paper or code did to pick epoch and gamma.
@@ -197,6 +198,7 @@ class Method(ABC):
     Config: ClassVar[type[MethodConfig]]
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[Need]]
+    ending: ClassVar[Ending] = "tokens"
     deterministic: ClassVar[bool] = False
     precision: ClassVar[str] = "float32"
     published: ClassVar[PublishedRule] = PublishedRule()

@@ -3,21 +3,21 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zslbench.data.load import DataRequest, is_embedded, load_dataset
-from zslbench.data.types import BackboneSource, Dataset
+from zslbench.data.types import BackboneSource, Dataset, Ending
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.method import Method, MethodConfig
 from zslbench.records import RunSpec
 from zslbench.registry import load_method
 
-if TYPE_CHECKING:
-    from zslbench.backbones.create import Source
-
 Progress = Callable[[int, int], None]
+USUAL: dict[Ending, str] = {
+    "tokens": "a ViT of timm's, such as deit_base_patch16_224.fb_in1k",
+    "map": "a network that ends in a map, such as vmamba_small_448.in1k or efficientvim_m1",
+}
 
 
 class UnservedError(ZslbenchError):
@@ -36,6 +36,7 @@ class Datasets:
         self, request: DataRequest, on_progress: Progress = lambda done, total: None
     ) -> None:
         self.request, self.on_progress = request, on_progress
+        self._kept: dict[str, Dataset] = {}
 
     def serving(self, name: str, cls: type[Method], config: MethodConfig) -> Dataset:
         """Return the form that a method needs.
@@ -47,7 +48,7 @@ class Datasets:
         if own is not None:
             dataset = self._images_for(own)
         else:
-            dataset = self._images if "images" in cls.needs else self._features
+            dataset = self._images(name, cls) if "images" in cls.needs else self._features
         if "word_vectors" in cls.needs and dataset.word_vectors is None:
             raise UnservedError(
                 f"{name} needs word vectors of the attribute names: name a GloVe file or a table "
@@ -55,23 +56,34 @@ class Datasets:
             )
         return dataset
 
-    @cached_property
-    def _source(self) -> "Source":
-        from zslbench.backbones.create import EMBEDDED, find_backbone
+    def _source(self, ending: Ending | None = None) -> BackboneSource:
+        """Return the backbone asked for; on the embedded data, by default the one of an ending."""
+        from zslbench.backbones.create import EMBEDDED_ENDING, find_backbone
 
         name = self.request.backbone
         if name is None:
             if not is_embedded(self.request.name):
                 raise UnservedError(
-                    f"{self.request.name} needs a backbone for its images: name a ViT of timm's "
-                    "with --backbone, such as deit_base_patch16_224.fb_in1k."
+                    f"{self.request.name} needs a backbone for its images: with "
+                    f"--backbone, name {USUAL[ending or 'tokens']}."
                 )
-            name = EMBEDDED
+            name = EMBEDDED_ENDING[ending or "tokens"]
         return find_backbone(name, self.request.weights)
 
-    @cached_property
-    def _images(self) -> Dataset:
-        return self._images_for(self._source)
+    def _images(self, name: str, cls: type[Method]) -> Dataset:
+        source = self._source(cls.ending)
+        if source.ending != cls.ending:
+            raise UnservedError(
+                f"{name} cannot run on {source.record.name}: with --backbone, name "
+                f"{USUAL[cls.ending]}."
+            )
+        return self._images_once(source)
+
+    def _images_once(self, source: BackboneSource) -> Dataset:
+        name = source.record.name
+        if name not in self._kept:
+            self._kept[name] = self._images_for(source)
+        return self._kept[name]
 
     def _images_for(self, source: BackboneSource) -> Dataset:
         request = replace(self.request, features=None, image_size=source.size)
@@ -91,7 +103,9 @@ class Datasets:
         from zslbench.backbones.features import with_features
         from zslbench.data.cache import default_cache_dir
 
-        return with_features(self._images, self._source, default_cache_dir(), self.on_progress)
+        source = self._source()
+        dataset = self._images_once(source)
+        return with_features(dataset, source, default_cache_dir(), self.on_progress)
 
 
 def served(request: DataRequest, spec: RunSpec) -> Dataset:

@@ -172,7 +172,7 @@ class TrainedMethod(Method):
         (found,) = self.piecewise(batch, lambda images: (self.logits(images, table),))
         return found
 
-    def view(self, batch: NDArray[Any]) -> View:
+    def view(self, batch: NDArray[Any]) -> View | None:
         """Return the attention of the backbone's class token, rolled out over its layers."""
         backbone: OpenViT = self.network.backbone  # type: ignore[assignment]
 

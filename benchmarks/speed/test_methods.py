@@ -26,7 +26,7 @@ BATCHES = {"plumage_vit": 64, "random:vit_tiny_patch16_224": 16, "random:vit_bas
 
 def prepared(name, backbone, **settings):
     """A method set up on random images, with its optimiser, and a batch as `fit` makes them."""
-    source, count = find_backbone(backbone), BATCHES[backbone]
+    source, count = find_backbone(backbone), BATCHES.get(backbone, 64)
     rng = np.random.default_rng(0)
     train = TrainSet(
         inputs=rng.integers(0, 256, (count, source.size, source.size, 3), dtype=np.uint8),

@@ -174,6 +174,14 @@ def test_what_cannot_be_drawn_is_said(call, method, words, said):
     assert said in str(done.exception)
 
 
+@pytest.mark.usefixtures("svip")
+def test_settings_that_look_nowhere_are_told(call, monkeypatch):
+    monkeypatch.setattr(SVIP, "view", lambda *_: None)
+    done = call("explain", call.runs["svip"].record.key, "--images", 3)
+    assert isinstance(done.exception, ZslbenchError)
+    assert "has no view: with these settings" in str(done.exception)
+
+
 def test_a_run_that_is_not_there_is_told_with_those_that_are(call):
     done = call("explain", "nothing")
     assert isinstance(done.exception, ZslbenchError)

@@ -1,4 +1,4 @@
-"""Backbones by name: the embedded one, or any ViT of timm's with weights, or an error."""
+"""Backbones by name: the embedded ones, ViTs and EfficientViMs of timm's, VMambas; or an error."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,11 +9,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from zslbench.backbones.maps import MapBackbone, OpenEfficientViM
 from zslbench.backbones.vit import OpenViT
+from zslbench.backbones.vmamba import MICRO, SIZES, VMamba
+from zslbench.data.types import Ending
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.records import Backbone, Exposure
 
 EMBEDDED = "plumage_vit"
+EMBEDDED_ENDING: dict[Ending, str] = {"tokens": EMBEDDED, "map": "plumage_vmamba"}
 RANDOM = "random:"
 ARCHITECTURE: dict[str, Any] = {
     "img_size": 56,
@@ -24,7 +28,13 @@ ARCHITECTURE: dict[str, Any] = {
 }
 HALF = (0.5, 0.5, 0.5)
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-USUAL = re.compile(r"(deit|vit)_\w+_patch\d+_\d+")
+RELEASED = {
+    "vmamba_tiny": "vssm1_tiny_0230s_ckpt_epoch_264.pth",
+    "vmamba_small": "vssm_small_0229_ckpt_epoch_222.pth",
+    "vmamba_base": "vssm_base_0229_ckpt_epoch_237.pth",
+}
+VMAMBAS = {f"{name}_{size}": (name, size) for name in SIZES for size in (224, 448)}
+USUAL = re.compile(r"(deit|vit)_\w+_patch\d+_\d+|efficientvim_m\d")
 WEB = ("laion", "openai", "webli", "metaclip", "datacomp", "dfn", "lvd", "pali", "yfcc", "bamboo")
 
 
@@ -37,40 +47,47 @@ class Source:
         mean: Of its input, `(r, g, b)` in [0, 1].
         deviation: Likewise.
         size: Side of its images in pixels.
-        build: Returns a new `OpenViT` with the weights in it.
+        build: Returns a new network with the weights in it.
+        ending: What the network ends in: an `OpenViT` in tokens, a `MapBackbone` in a map.
     """
 
     record: Backbone
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     size: int
-    build: Callable[[], OpenViT]
+    build: Callable[[], OpenViT | MapBackbone]
+    ending: Ending = "tokens"
 
 
 def find_backbone(name: str, weights: Path | None = None) -> Source:
     """Return a backbone by name.
 
     Args:
-        name: `plumage_vit`, a ViT of timm's, or `random:NAME` for an untrained one.
+        name: `plumage_vit`, `plumage_vmamba`, a ViT or an EfficientViM of timm's, a VMamba such as
+            `vmamba_small_224`, or `random:NAME` for an untrained one.
         weights: A local file of weights: safetensors, or a state dict that loads without pickle.
 
     Raises:
-        ZslbenchError: Where there is no such ViT, or its weights can be had neither way.
+        ZslbenchError: Where there is no such network, or its weights can be had neither way.
     """
-    if weights and (name == EMBEDDED or name.startswith(RANDOM)):
+    if weights and (name in EMBEDDED_ENDING.values() or name.startswith(RANDOM)):
         raise ZslbenchError(
             f"--weights {weights}: --backbone {name} takes none. Name a ViT of timm's with it."
         )
-    if name == EMBEDDED:
-        path = Path(str(files("zslbench.backbones") / f"{EMBEDDED}.safetensors"))
-        record = Backbone(name=EMBEDDED, weights_digest=_digest(path), exposure="plumage")
-        return Source(record, HALF, HALF, ARCHITECTURE["img_size"], partial(_embedded, path))
+    for ending, embedded in EMBEDDED_ENDING.items():
+        if name == embedded:
+            path = Path(str(files("zslbench.backbones") / f"{name}.safetensors"))
+            record = Backbone(name=name, weights_digest=_digest(path), exposure="plumage")
+            build = partial(_embedded, name, path)
+            return Source(record, HALF, HALF, ARCHITECTURE["img_size"], build, ending)
+    if name.removeprefix(RANDOM).partition("_")[0] == "vmamba":
+        return _vmamba(name, weights)
     return _timm(name, weights)
 
 
-def embedded_architecture() -> OpenViT:
-    """Return the embedded ViT with fresh parameters: 7 x 7 tokens of 56 px images."""
-    return _plain_vit(ARCHITECTURE)
+def embedded_architecture(name: str = EMBEDDED) -> OpenViT | MapBackbone:
+    """Return an embedded network with fresh parameters: 7 x 7 tokens or places of 56 px images."""
+    return _plain_vit(ARCHITECTURE) if name == EMBEDDED else VMamba(**MICRO)
 
 
 def shaped_like(state: Mapping[str, Any], path: Path) -> Source:
@@ -103,12 +120,57 @@ def _plain_vit(shape: Mapping[str, Any]) -> OpenViT:
     return OpenViT(VisionTransformer(**shape, num_classes=0, global_pool="token"))
 
 
-def _embedded(path: Path) -> OpenViT:
+def _embedded(name: str, path: Path) -> OpenViT | MapBackbone:
     from safetensors.torch import load_file
 
-    backbone = embedded_architecture()
-    backbone.vit.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    backbone = embedded_architecture(name)
+    inner = backbone.vit if isinstance(backbone, OpenViT) else backbone
+    inner.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     return backbone
+
+
+def _vmamba(name: str, weights: Path | None) -> Source:
+    """Return a VMamba, with the weights of a file in the layout of its public release."""
+    architecture, _, tag = name.removeprefix(RANDOM).partition(".")
+    if architecture not in VMAMBAS:
+        raise unknown("VMamba", architecture, VMAMBAS)
+    if tag not in ("", "in1k"):
+        raise unknown(f"weights of {architecture} called", tag, ["in1k"])
+    kind, size = VMAMBAS[architecture]
+    untrained = name.startswith(RANDOM)
+    if weights is None and not untrained:
+        raise ZslbenchError(
+            f"--backbone {name}: its weights are in no hub. Download {RELEASED[kind]} from the "
+            "releases of MzeroMiko/VMamba on GitHub and name it with --weights, or ask for a "
+            f"random start with --backbone {RANDOM}{name}."
+        )
+    digest = _digest(weights) if weights else ""
+    exposure: Exposure = "none" if untrained else "1k" if tag else "unknown"
+    record = Backbone(name=name, weights_digest=digest, exposure=exposure)
+    return Source(record, *IMAGENET, size, partial(_build_vmamba, kind, weights), "map")
+
+
+def _build_vmamba(kind: str, weights: Path | None) -> VMamba:
+    network = VMamba(**SIZES[kind])
+    if weights:
+        try:
+            network.take(_released(weights))
+        except ValueError as error:
+            raise ZslbenchError(
+                f"{weights}: it does not fit {kind}: {error}. Name the public release's "
+                f"{RELEASED[kind]}, or the --backbone that this one belongs to."
+            ) from None
+    return network
+
+
+def _released(path: Path) -> dict[str, Any]:
+    """Return the parameters in a checkpoint of the public release, or in a bare state dict."""
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    state = read_state(path)
+    return dict(state.get("model", state))
 
 
 def _timm(name: str, weights: Path | None) -> Source:
@@ -116,9 +178,10 @@ def _timm(name: str, weights: Path | None) -> Source:
 
     bare = name.removeprefix(RANDOM)
     architecture, _, tag = bare.partition(".")
-    known = [*timm.list_models(module="vision_transformer"), *timm.list_models(module="deit")]
+    modules = ("vision_transformer", "deit", "efficientvim")
+    known = [name for module in modules for name in timm.list_models(module=module)]
     if architecture not in known:
-        raise unknown("ViT of timm's", architecture, filter(USUAL.fullmatch, known))
+        raise unknown("ViT of timm's", architecture, [*filter(USUAL.fullmatch, known), *VMAMBAS])
     try:
         cfg: Any = timm.get_pretrained_cfg(bare)
     except RuntimeError:
@@ -129,10 +192,11 @@ def _timm(name: str, weights: Path | None) -> Source:
     exposure = "none" if untrained else _exposure(tag if weights else cfg.tag)
     record = Backbone(name=name, weights_digest=digest, exposure=exposure)
     build = partial(_build_timm, bare, weights, untrained)
-    return Source(record, tuple(cfg.mean), tuple(cfg.std), cfg.input_size[-1], build)
+    ending: Ending = "map" if architecture.startswith("efficientvim") else "tokens"
+    return Source(record, tuple(cfg.mean), tuple(cfg.std), cfg.input_size[-1], build, ending)
 
 
-def _build_timm(name: str, weights: Path | None, untrained: bool) -> OpenViT:
+def _build_timm(name: str, weights: Path | None, untrained: bool) -> OpenViT | MapBackbone:
     import timm
 
     try:
@@ -145,6 +209,8 @@ def _build_timm(name: str, weights: Path | None, untrained: bool) -> OpenViT:
             f"{str(error)[:150]}). Name a local file with --weights, or ask for a random start "
             f"with --backbone {RANDOM}{name}."
         ) from error
+    if name.startswith("efficientvim"):
+        return OpenEfficientViM(vit)
     try:
         return OpenViT(vit)
     except ValueError as error:
@@ -156,7 +222,9 @@ def _load_all(vit: Any, weights: Path) -> None:
     from timm.models import load_checkpoint
     from timm.models.vision_transformer import checkpoint_filter_fn
 
-    loaded = load_checkpoint(vit, str(weights), strict=False, filter_fn=checkpoint_filter_fn)
+    plain = hasattr(vit, "pos_embed")
+    renamed = checkpoint_filter_fn if plain else None
+    loaded = load_checkpoint(vit, str(weights), strict=False, filter_fn=renamed)
     if loaded is not None and loaded.missing_keys:
         lacking = loaded.missing_keys
         raise ValueError(f"{weights.name} lacks {len(lacking)} parameters, {lacking[0]!r} first")

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.backbones.create import Source
-from zslbench.data.types import Dataset, content_digest
+from zslbench.data.types import BackboneSource, Dataset, content_digest
 from zslbench.seeding import derive_seed
 
 BATCH = 128
@@ -17,11 +16,11 @@ FEATURES_VERSION = 2
 
 def with_features(
     dataset: Dataset,
-    source: Source,
+    source: BackboneSource,
     cache: Path,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Dataset:
-    """Return the dataset with the backbone's class tokens `[n, D]` in place of its images."""
+    """Return the dataset with the backbone's features `[n, D]` in place of its images."""
     record = source.record
     key = content_digest(FEATURES_VERSION, dataset.digest, record.name, record.weights_digest)
     path = cache / f"features-{key}.npy"
@@ -38,9 +37,9 @@ def with_features(
 
 
 def extract(
-    dataset: Dataset, source: Source, on_progress: Callable[[int, int], None]
+    dataset: Dataset, source: BackboneSource, on_progress: Callable[[int, int], None]
 ) -> NDArray[np.float32]:
-    """Return the normed class token `[n, D]` of every image, in item order."""
+    """Return the class token, or the mean of the map, `[n, D]` of every image, in item order."""
     import torch
 
     from zslbench.training import device, normalise
@@ -53,7 +52,7 @@ def extract(
         for first in range(0, n, BATCH):
             items = np.arange(first, min(first + BATCH, n))
             images = normalise(dataset.inputs[items], source)
-            found.append(network(images)[:, 0].float().cpu().numpy())
+            found.append(network.feature(images).float().cpu().numpy())
             on_progress(int(items[-1]) + 1, n)
     return np.concatenate(found)
 

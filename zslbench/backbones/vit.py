@@ -76,6 +76,11 @@ class OpenViT(nn.Module):
         """Return normed tokens `[B, 1 + N, D]` of images."""
         return self.encode(self.tokens(self.embed(images)))
 
+    def feature(self, images: Tensor) -> Tensor:
+        """Return what stands for the whole image: the normed class token, `[B, D]`."""
+        class_token: Tensor = self(images)[:, 0]
+        return class_token
+
 
 def _is_plain(vit: Any) -> bool:
     """Return whether tokens are the class and the patches, and blocks what `run_block` runs."""

@@ -10,7 +10,7 @@ from zslbench.cli import options as opt
 
 def features(
     dataset: Annotated[str, typer.Option(help="A dataset's folder below --data-root.")],
-    backbone: Annotated[str, typer.Option(help="Any ViT of timm's, or random:NAME.")],
+    backbone: Annotated[str, typer.Option(help="As of zslbench run.")],
     out: Annotated[
         Path | None, typer.Option(help="File [default: BACKBONE.mat beside it].")
     ] = None,
@@ -19,7 +19,7 @@ def features(
     weights: opt.Weights = None,
     json: opt.Json = False,
 ) -> None:
-    """Write the backbone's class tokens in the shape of res101.mat, for --features.
+    """Write the backbone's features in the shape of res101.mat, for --features.
 
     Examples:
       zslbench features --dataset CUB --backbone deit_base_patch16_224.fb_in1k

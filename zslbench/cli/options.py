@@ -32,8 +32,8 @@ Images = Annotated[
 Backbone = Annotated[
     str | None,
     typer.Option(
-        help="Pretrained network for images: plumage_vit (plumage's default), any ViT of timm's, "
-        "or random:NAME for an untrained one."
+        help="Pretrained network for images: any ViT or EfficientViM of timm's, vmamba_small_224 "
+        "and its like with --weights, or random:NAME for an untrained one. Plumage brings its own."
     ),
 ]
 Weights = Annotated[Path | None, typer.Option(help="A local file with the backbone's weights.")]

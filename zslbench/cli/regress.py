@@ -120,12 +120,12 @@ def regress(
 def _exact(root: Path, packages: Path, *, json: bool) -> int:
     from zslbench.cli.output import print_json
     from zslbench.report.regression import STATUS
-    from zslbench.studies.baseline import FOLDER, load
+    from zslbench.studies.baseline import load, place_of
     from zslbench.studies.pinned import check_exact, said, verdict_of
     from zslbench.studies.sides import SideError, ask, blamed, code_of
 
     with blamed(SideError):
-        stored = load(root / FOLDER / "exact.toml")
+        stored = load(place_of(root, "exact"))
         (found,) = ask(code_of(root, packages), {"exact": True})
     problems, verdict = check_exact(stored, found), verdict_of(stored, found)
     others = found.get("passed_over", [])
@@ -185,9 +185,9 @@ def _trend(root: Path, store: "Store", *, json: bool) -> int:
 def _power(root: Path, suite: str, margin: float, seeds: int, *, json: bool) -> int:
     from zslbench.cli.output import print_json, print_parts
     from zslbench.report.regression import power_rows, power_table, sight_rows, sight_table
-    from zslbench.studies.baseline import FOLDER, load, spreads_of
+    from zslbench.studies.baseline import load, place_of, spreads_of
 
-    spreads = spreads_of(load(root / FOLDER / f"{suite}.toml"))
+    spreads = spreads_of(load(place_of(root, suite)))
     rows = power_rows([s for cell in spreads.values() for s in cell.values()], margin)
     cells = sight_rows(spreads, margin, seeds)
     if json:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from zslbench.records import Backbone, WordVectors, digest
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
+Ending = Literal["tokens", "map"]
 
 
 class Inputs(Protocol):
@@ -90,6 +91,10 @@ class BackboneSource(Protocol):
     @property
     def deviation(self) -> tuple[float, ...]:
         """Its deviation."""
+
+    @property
+    def ending(self) -> Ending:
+        """Whether the network ends in tokens, a class token among them, or in a feature map."""
 
     @property
     def build(self) -> Callable[[], Any]:

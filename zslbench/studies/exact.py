@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from zslbench.data.types import Dataset, Splits
+from zslbench.data.types import Dataset, Ending, Splits
 from zslbench.method import ClosedFormMethod, Method
 from zslbench.protocol import World, fresh_worlds
 from zslbench.records import PROTOCOL_VERSION, Backbone
@@ -78,20 +78,23 @@ def _deterministic() -> Iterator[None]:
 def _measure(name: str) -> dict[str, Any]:
     cls = load_method(name)
     closed = issubclass(cls, ClosedFormMethod)
-    dataset = _tiny_images() if "images" in cls.needs else _tiny_features()
+    dataset = _tiny_images(cls.ending) if "images" in cls.needs else _tiny_features()
     (world,) = fresh_worlds(dataset, 1)
     found = _closed_form(name, cls, world) if closed else _steps(cls, world)
     return {"version": cls.version, "closed_form": closed, "values": found}
 
 
-def _tiny_images() -> Dataset:
+def _tiny_images(ending: Ending = "tokens") -> Dataset:
     """Return a small plumage whose classes have 4 to 8 training images, with word vectors."""
-    from zslbench.backbones.create import EMBEDDED, find_backbone
+    from zslbench.backbones.create import EMBEDDED_ENDING, find_backbone
     from zslbench.data.cache import default_cache_dir
     from zslbench.data.plumage import PlumageConfig, load_plumage
 
     config = PlumageConfig(classes=12, unseen=2, images_per_class=10, clutter=0, spurious=0)
-    whole, source = load_plumage(config, default_cache_dir()), find_backbone(EMBEDDED)
+    whole, source = (
+        load_plumage(config, default_cache_dir()),
+        find_backbone(EMBEDDED_ENDING[ending]),
+    )
     trained = whole.splits.trainval
     wanted = 4 + whole.train_labels % 5
     place = np.array(

@@ -79,7 +79,11 @@ def explain(
     agreement = 100 * float(np.mean(answers == told.answers[drawn]))
     steps(1, 3)
     view = model.view(job.dataset.inputs[world.test[pictured]])
-    assert view is not None
+    if view is None:
+        raise ZslbenchError(
+            f"{title_of(record.spec.method, record.spec.settings, record.spec.tuned)} has no view: "
+            "with these settings it cannot say where in an image it looks."
+        )
     pictures = pictures_of(world, pictured, view, told, request)
     steps(2, 3)
     plane = _plane(model, world, spread)

@@ -10,7 +10,7 @@ from zslbench.noninferiority import judge, margin_of
 from zslbench.report.regression import ComparedCell, Comparison
 from zslbench.run import Tick, no_tick
 from zslbench.stats import METRICS
-from zslbench.studies.baseline import FOLDER, load, measured_of, spreads_of
+from zslbench.studies.baseline import load, measured_of, place_of, spreads_of
 from zslbench.studies.measuring import (
     FACTS,
     Facts,
@@ -55,7 +55,7 @@ def regress(
         SideError: Where the working tree cannot be measured or does not compare.
         ZslbenchError: Where the reference cannot be measured, or the request is at fault.
     """
-    usual = project / FOLDER / f"{suite}.toml"
+    usual = place_of(project, suite)
     stored = Path(against) if against.endswith(".toml") else usual
     content = load(stored) if against.endswith(".toml") or usual.exists() else {"cells": []}
     wanted, packages = range(seeds), store.results / "packages"

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import find_spec
@@ -196,9 +196,9 @@ def ask(folder: Path | None, request: Mapping[str, Any]) -> Iterator[dict[str, A
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise,
     ) as process:  # fmt: skip
         assert process.stdin and process.stdout
-        process.stdin.write(json.dumps(request))
-        process.stdin.close()
         try:
+            with suppress(BrokenPipeError), process.stdin:  # it has died: why is said below
+                process.stdin.write(json.dumps(request))
             for line in process.stdout:
                 answer = json.loads(line)
                 if "refused" in answer:

@@ -1,0 +1,76 @@
+"""The scan beside a plain Python loop, its growth with length, and a step of ZeroMamba's.
+
+In CPU time of one thread, timed in turns, so that other work on the machine meets both.
+"""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from test_methods import prepared
+from torch.nn.functional import softplus
+
+from zslbench.nn.scan import selective_scan
+
+SIDE, CHANNELS = 56, 96
+
+
+def seconds(work):
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def ratio(one, other, rounds):
+    """Return the median of one's time over the other's, timed in turns."""
+    seconds(one), seconds(other)
+    return float(np.median([seconds(one) / seconds(other) for _ in range(rounds)]))
+
+
+def plain_loop(x, step, log_rate, entry, leave):
+    """The scan as it is written down, one place after the other."""
+    state, outputs = torch.zeros_like(x[:, 0]), []
+    rate = -log_rate.exp()[:, None]
+    for t in range(x.shape[1]):
+        delta = softplus(step[:, t])
+        state = torch.exp(delta * rate) * state + delta * entry[:, t] * x[:, t]
+        outputs.append(leave[:, t] * state)
+    return torch.stack(outputs, dim=1)
+
+
+def work(function, length):
+    """Forward and backward of one map of `length` places and 96 channels, in one way."""
+    wide, narrow = (1, length, 1, CHANNELS), (1, length, 1, 1)
+    shapes = wide, wide, (1, CHANNELS), narrow, narrow
+    parts = [torch.randn(shape).requires_grad_() for shape in shapes]
+    return lambda: function(*parts).sum().backward()
+
+
+def test_scan_is_twenty_times_faster_than_the_loop(benchmark):
+    ours, plain = (work(function, SIDE * SIDE) for function in (selective_scan, plain_loop))
+    found = ratio(plain, ours, 5)
+    benchmark.pedantic(ours, rounds=3)
+    print(f"\nscan of {SIDE} x {SIDE} x {CHANNELS}: {found:.0f} times faster than a loop")
+    assert found >= 20
+
+
+@pytest.mark.parametrize("length", [SIDE * SIDE, 4 * SIDE * SIDE])
+def test_four_times_the_length_takes_four_times_the_time(benchmark, length):
+    short, long = work(selective_scan, length), work(selective_scan, 4 * length)
+    found = ratio(long, short, 9)
+    benchmark.pedantic(short, rounds=3)
+    print(f"\nscan of {4 * length} places: {found:.1f} times that of {length}")
+    assert found <= 6
+
+
+def test_a_step_of_zeromamba_takes_at_most_two_of_the_vit(benchmark):
+    (ours, batch, _), (plain, same, _) = (
+        prepared(*pair)
+        for pair in (("zeromamba", "plumage_vmamba"), ("vit_attr_head", "plumage_vit"))
+    )
+    ours.network.train(), plain.network.train()
+    found = ratio(lambda: ours.step(*batch), lambda: plain.step(*same), 9)
+    benchmark.pedantic(lambda: ours.step(*batch), rounds=1)
+    print(f"\nzeromamba on plumage_vmamba: a step takes {found:.2f} of the ViT's")
+    assert found <= 2
