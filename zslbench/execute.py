@@ -13,7 +13,7 @@ from zslbench import artifacts
 from zslbench.checkpoints import Slot
 from zslbench.data.load import DataRequest
 from zslbench.data.types import Dataset
-from zslbench.engines import Call, End, Engine, InProcess, dealt
+from zslbench.engines import Call, End, Engine, InProcess, dealt, dealt_twice
 from zslbench.errors import ZslbenchError
 from zslbench.protocol import fresh_worlds
 from zslbench.records import Choice, Failure, RunSpec, digest
@@ -116,13 +116,11 @@ class _Dealer:
 
     def take(self, end: End) -> None:
         """Take in the end of a choice or a run."""
-        job, outcome = end.call.arguments[0], end.value
-        if end.died:
-            outcome = failure_of(job.spec, RuntimeError(f"its process was lost ({end.died})"))
-            if not end.call.again:
-                self._store.commit(outcome)
-                self.ready.appendleft(replace(end.call, again=True))
-                return
+        job, outcome = end.call.arguments[0], outcome_of(end)
+        if end.died and not end.call.again:
+            self._store.commit(outcome)
+            self.ready.appendleft(replace(end.call, again=True))
+            return
         if end.call.function is make_choice:
             self._take_choice(self._seeds[job.spec.choice_key], outcome)
         else:
@@ -218,6 +216,32 @@ def choice_for(job: Job, store: Store, tick: Tick, cut: int = 0) -> Choice:
     if not isinstance(choice, Choice):
         raise RuntimeError(f"the choice {key} was committed and cannot be read back")
     return choice
+
+
+def chosen(job: Job, store: Store, engine: Engine) -> Choice:
+    """Return a run's choice, made by an engine where there is none yet.
+
+    Raises:
+        ZslbenchError: If it fails, or cannot be read back.
+    """
+    if not store.has("choice", job.spec.choice_key):
+        for end in dealt_twice(engine, deque([Call(make_choice, (job, store))])):
+            failure = outcome_of(end)
+            if failure is not None:
+                store.commit(failure)
+                raise ZslbenchError(
+                    f"{job.spec.method} fails at its defaults ({failure.error}). Mend that first, "
+                    "or set others with --set."
+                )
+    return store.read(Choice, job.spec.choice_key)
+
+
+def outcome_of(end: End) -> Any:
+    """Return what came of a choice or a run; a failure where its process was lost."""
+    if not end.died:
+        return end.value
+    error = RuntimeError(f"its process was lost ({end.died})")
+    return failure_of(end.call.arguments[0].spec, error)
 
 
 def failure_of(spec: RunSpec, error: Exception) -> Failure:

@@ -44,7 +44,8 @@ def test_one_table_a_setting_with_intervals_and_difference(study, results):
     assert "Sensitivity of sae on tiny, 2 tuning worlds" in out
     assert all(name in out for name in ("T1", "AUSUC", "H - default", "(default)"))
     assert "FEWER THAN THREE TUNING WORLDS" in out
-    assert "points, in epochs; defaults, seed 0" in err
+    assert "defaults, seed 0: sae: tuning world 1 of 2" in err
+    assert "sae: points; best H" in err
     assert "\x1b" not in err
     assert Store(results).ledger().total() == 0
 
@@ -55,7 +56,7 @@ def test_files_are_the_same_again_and_nothing_is_run(study, results):
     (name,) = {path.rsplit(".", 1)[0] for path in before}
     assert before.keys() == {f"{name}.{kind}" for kind in ("md", "csv", "png", "pdf")}
     _, out, err = study("sae", *GRID)
-    assert "points, in epochs" not in err
+    assert "points" not in err
     assert files(results) == before
     lines = list(csv.DictReader((results / "sensitivity" / f"{name}.csv").open()))
     values = [float(line["value"]) for line in lines]
@@ -83,8 +84,7 @@ def test_trained_method_is_varied_by_seed(study):
     assert status == 0, err
     (curve,) = json.loads(out)["curves"]
     assert [point["value"] for point in curve["points"]] == [0.5, 1.0]
-    assert "ale: 4 points, in epochs" in err
-    assert "16/16" in err
+    assert "(defaults, seed 0): 4/4" in err
 
 
 def test_final_is_marked_and_counted(study, results):

@@ -115,6 +115,18 @@ def test_external_rows_stand_below_ours_and_are_compared_with_a_reference(
     assert page.count('<g class="point"') == 2  # eszsl over time and memory; no cost of Mine
 
 
+def test_the_table_of_a_dataset_shows_what_was_submitted_unless_it_names_its_methods(
+    zslbench, submit, fill, tiny_root, store
+):
+    assert submit(fill(), "--name", "Mine")[0] == 0
+    words = ("--dataset", "tiny", "--data-root", tiny_root, "--results", store.results, "--json")
+    _, out, _ = zslbench("leaderboard", *words, "--methods", "eszsl")
+    assert [row["method"] for row in json.loads(out)["rows"]] == ["eszsl"]
+    _, out, err = zslbench("leaderboard", *words)
+    assert {"eszsl", "external:Mine"} < {row["method"] for row in json.loads(out)["rows"]}, err
+    assert json.loads(out)["missing"] == 0
+
+
 def test_submitting_again_opens_nothing_and_other_scores_are_another_row(submit, fill, store):
     one, other = fill("one"), fill("other", seed=1)
     _, first, _ = submit(one, "--name", "Mine")

@@ -5,6 +5,8 @@ import sys
 import pytest
 from conftest import write_tiny
 
+from zslbench.studies.study import _storage
+
 ABSENT = "postgresql://nobody:secret@127.0.0.1:1/sweeps"
 REFUSED = {
     "range above its bounds": (
@@ -87,14 +89,55 @@ def test_study_of_another_search_is_refused_and_stays_as_it_is(sweep, tmp_path):
     assert sweep(*once, "--space", "lr=0.1:1")[0] == 0
     before = written(sweep.results)
     write_tiny(tmp_path / "other" / "tiny", seed=1)
+    same = ("--space", "lr=0.1:1")
     others = {
-        "space": ((*once, "--space", "lr=0.1:2"), {}),
-        "data_digest": ((*once, "--space", "lr=0.1:1"), {"root": tmp_path / "other"}),
-        "sampler": ((*once, "--space", "lr=0.1:1", "--sampler", "random"), {}),
+        "space (lr: 0.1 to 1 there, 0.1 to 2 here).": ((*once, "--space", "lr=0.1:2"), {}),
+        "space (lr: 0.1 to 1 there, none here; margin: none there, 0.5 | 1.0 here).": (
+            (*once, "--space", "margin=0.5|1"),
+            {},
+        ),
+        "data digest (": ((*once, *same), {"root": tmp_path / "other"}),
+        "sampler (tpe there, random here).": ((*once, *same, "--sampler", "random"), {}),
+        "config (epochs: 2 there, 3 here) and another seed (0 there, 1 here).": (
+            (*once, *same, "--set", "epochs=3", "--seed", "1"),
+            {},
+        ),
     }
-    for name, (words, more) in others.items():
+    for said, (words, more) in others.items():
         status, err = sweep(*words, **more)
         assert status == 2
-        assert f"The sweep mine exists with another {name}" in err
+        assert f"The sweep mine exists with another {said}" in err
+        assert "{" not in err
         assert "start another one with --name" in err
         assert written(sweep.results) == before
+
+
+BROKEN = {
+    "no journal": b"once upon a time\nthere was a study\n",
+    "not even text": b"\xff\xfe\x00\n\x80\n",
+    "JSON of another kind": b'[1, 2]\n{"a": 1}\n',
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_journal_that_is_broken_is_told_with_its_line(sweep, content):
+    once = ("--name", "mine", "--set", "epochs=2", "--trials", "1", "--top", "0", "--no-test")
+    assert sweep(*once)[0] == 0
+    journal = sweep.results / "sweeps" / "mine.journal"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + content)
+    _storage.cache_clear()  # as a process that starts afresh
+    status, err = sweep(*once)
+    assert status == 2
+    line = whole.count(b"\n") + 1
+    assert f"mine.journal: line {line} is not what Optuna wrote there" in err
+    assert f"Remove the lines from {line} on" in err
+    journal.write_bytes(whole)
+    assert sweep(*once)[0] == 0
+
+
+def test_journal_that_cannot_be_opened_is_told(sweep):
+    (sweep.results / "sweeps" / "mine.journal").mkdir(parents=True)
+    status, err = sweep("--name", "mine")
+    assert status == 2
+    assert "mine.journal: cannot be used" in err

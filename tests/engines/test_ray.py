@@ -6,6 +6,7 @@ from collections import deque
 import errands
 import pytest
 from fakes import kept, new_store
+from searches import SEARCHES, found, nothing_runs_here
 
 from zslbench.data.load import DataRequest
 from zslbench.engines import Call, dealt
@@ -72,6 +73,17 @@ def test_node_that_goes_away_takes_no_run_with_it(nodes, tiny_root, tmp_path, tm
     alone = new_store(tmp_path / "alone", tmp_path_factory)
     execute(jobs, alone)
     assert kept(store) == kept(alone)
+
+
+@pytest.mark.parametrize("words", SEARCHES.values(), ids=SEARCHES)
+def test_searches_find_there_what_one_process_finds(
+    nodes, zslbench, tiny_root, tmp_path, monkeypatch, words
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    alone = found(zslbench, tiny_root, tmp_path / "alone", *words)
+    nothing_runs_here(monkeypatch)
+    there = ("--engine", "ray", "--address", nodes.cluster.address)
+    assert found(zslbench, tiny_root, tmp_path / "two", *words, *there) == alone
 
 
 def test_what_happens_in_a_task_arrives(nodes):

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit, log_softmax, rel_entr, softmax
+from scipy.stats import rankdata
 
 from zslbench.backbones.create import find_backbone
 from zslbench.backbones.vit import OpenViT
@@ -36,35 +38,141 @@ def test_svip_keeps_exactly_m_patches_and_adds_e_to_the_others(svip):
     torch.testing.assert_close(changed[~chosen], e.expand_as(changed[~chosen]))
 
 
-def test_svip_losses_equal_the_equations(svip):
-    model, images, table = svip
-    model.network.eval()
+# ---------------------------------------------------------------- equations, computed naively
+
+
+def aggregated(how, layers):
+    """Return the class row of whole matrices `[T, T]`, in float64, without its own entry."""
+    product = np.eye(50)
+    for layer in layers:
+        product = (layer.mean(axis=0) + np.eye(50)) / 2 @ product
+    literal = layers[0].sum(axis=0)
+    for layer in layers[1:]:
+        literal = literal + literal @ layer.sum(axis=0)
+    found = {"rollout": product, "eq4": literal, "last": layers[-1].mean(axis=0)}[how]
+    return found[0, 1:]
+
+
+def semantic_patch(net, embedding):
+    """Eq. 7, an attribute and a channel at a time."""
+    if embedding == "random":
+        return net.random_patch.detach().double().numpy()
+    values = {name: p.detach().double().numpy() for name, p in net.named_parameters()}
+    words = net.words.double().numpy()
+    by_attribute = words @ values["word_to_width.weight"].T + values["word_to_width.bias"]
+    weights, bias = values["attributes_to_slots.weight"], values["attributes_to_slots.bias"]
+    return sum(weights[0, k] * by_attribute[k] for k in range(len(words))) + bias[0]
+
+
+def final_tokens(vit, patches, kept):
+    """Return the plain ViT's normed tokens of one image's patches, of those in `kept`."""
+    tokens = [vit.cls_token[0, 0] + vit.pos_embed[0, 0]]
+    tokens += [patches[i] + vit.pos_embed[0, 1 + i] for i in kept]
+    return vit.norm(vit.blocks(torch.stack(tokens)[None]))[0].detach().double().numpy()
+
+
+def class_scores(config, net, tokens, counted, table):
+    """Eq. 10 and 11 for one image; `tokens` has the class token first."""
+    weight, bias = (p.detach().double().numpy() for p in net.to_attributes.parameters())
+    seen = tokens @ weight.T + bias
+    patches = seen[1:][counted]
+    pooled = {"max": patches.max(0), "mean": patches.mean(0), "class_token": seen[0]}[
+        config.pooling
+    ]
+    if config.logits == "dot":
+        return config.scale * table @ pooled
+    lengths = np.linalg.norm(table, axis=1) * np.linalg.norm(pooled)
+    return config.scale * table @ pooled / lengths
+
+
+def divergence(how, p, q):
+    middle = (p + q) / 2
+    return {
+        "half_jeffreys": (rel_entr(p, q) + rel_entr(q, p)).sum() / 2,
+        "js": (rel_entr(p, middle) + rel_entr(q, middle)).sum() / 2,
+        "kl": rel_entr(q, p).sum(),
+    }[how]
+
+
+def second_pass(config, net, patches, chosen, table):
+    """Eq. 9 on one image, or the unselected removed; then the blocks and Eq. 10 and 11."""
+    e = torch.from_numpy(semantic_patch(net, config.embedding)).float()
+    changed = torch.stack([v if i in chosen else v + e for i, v in enumerate(patches)])
+    if config.unselected == "drop":
+        tokens = final_tokens(net.backbone.vit, patches, sorted(chosen))
+        return class_scores(config, net, tokens, slice(None), table)
+    tokens = final_tokens(net.backbone.vit, changed, range(49))
+    return class_scores(config, net, tokens, sorted(chosen), table)
+
+
+def expected_losses(model, images, labels, table):
+    """The terms of Eq. 14 and the scores, image by image."""
+    config, net = model.config, model.network
+    shown = []
+    net.backbone.encode(net.backbone.tokens(net.backbone.embed(images)), shown.append)
+    totals, scores = dict.fromkeys(("classes", "consistency", "patches"), 0.0), []
+    for i, label in enumerate(labels.tolist()):
+        v = net.backbone.embed(images[i : i + 1])[0].detach()
+        logits = net.patch_classifier(v)[:, 0].detach().double().numpy()
+        r = aggregated(config.aggregation, [w[i].detach().double().numpy() for w in shown])
+        ranked = logits if config.selection == "classifier" else r
+        chosen = set(np.argsort(-ranked)[: config.M])
+        tokens = final_tokens(net.backbone.vit, v, range(49))
+        one = class_scores(config, net, tokens, sorted(chosen), table)
+        two = second_pass(config, net, v, chosen, table)
+        totals["classes"] -= (log_softmax(one) + log_softmax(two))[label] / 4
+        totals["consistency"] += divergence(config.consistency, softmax(one), softmax(two)) / 4
+        target = {
+            "topm": (rankdata(-r) <= config.M) * 1.0,
+            "minmax": (r - r.min()) / (r.max() - r.min()),
+            "rank": (rankdata(r) - 1) / 48,
+        }[config.target]
+        likely = target * np.log(expit(logits)) + (1 - target) * np.log(expit(-logits))
+        totals["patches"] -= likely.mean() / 4
+        chosen = set(np.argsort(-logits)[: config.M])
+        scores.append(second_pass(config, net, v, chosen, table))
+    totals["consistency"] *= config.lambda1
+    totals["patches"] *= config.lambda2
+    return totals, np.stack(scores)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"M": 17, "lambda1": 0.3, "lambda2": 0.7, "scale": 7.0},
+        {"aggregation": "eq4", "target": "minmax"},
+        {"aggregation": "last", "target": "rank"},
+        {"target": "minmax"},
+        {"selection": "classifier"},
+        {"consistency": "js"},
+        {"consistency": "kl"},
+        {"pooling": "mean"},
+        {"pooling": "class_token"},
+        {"logits": "dot", "scale": 5.0},
+        {"unselected": "drop"},
+        {"unselected": "drop", "pooling": "mean"},
+        {"embedding": "random"},
+    ],
+    ids=lambda s: ",".join(f"{k}={v}" for k, v in s.items()) or "as the paper",
+)
+def test_losses_and_scores_equal_the_equations(settings):
+    model, world = set_up(**settings)
+    with torch.no_grad():
+        for name, parameter in model.network.named_parameters():
+            if name in ("attributes_to_slots.weight", "random_patch"):
+                parameter.mul_(20)  # so that e weighs in
+    table = world.train_set(SVIP).class_attributes
+    images = torch.randn(4, 3, 56, 56, generator=torch.Generator().manual_seed(2))
     labels = torch.tensor([0, 1, 2, 3])
-    found = model.losses(images, labels, table)
-    net = model.network
-    v, weights = net.embed(images), []
-    z = net.backbone.encode(net.backbone.tokens(v), weights.append)[:, 1:]
-    product = torch.eye(50)
-    for layer in weights:
-        product = (layer.mean(1) + torch.eye(50)) / 2 @ product
-    chosen = top(product[:, 0, 1:], 30)
-
-    def log_p(final):
-        a = torch.stack(
-            [net.to_attributes(f[c]).amax(0) for f, c in zip(final, chosen, strict=True)]
-        )
-        cosine = torch.nn.functional.cosine_similarity(a[:, None], table[None], dim=-1)
-        return (20 * cosine).log_softmax(-1)
-
-    second = torch.where(chosen[..., None], v, v + net.word_patch())
-    one, two = log_p(z), log_p(net.backbone.encode(net.backbone.tokens(second))[:, 1:])
-    classes = -(one + two)[range(4), labels].mean()
-    jeffreys = ((one.exp() - two.exp()) * (one - two)).sum(1).mean() / 2
-    r = net.patch_logits(v).sigmoid()
-    target = chosen.float()
-    patch = -(target * r.log() + (1 - target) * (1 - r).log()).mean()
-    for name, expected in (("classes", classes), ("consistency", jeffreys), ("patches", 3 * patch)):
-        torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-5)
+    found = model.losses(images, labels, torch.from_numpy(table).float())
+    losses, scores = expected_losses(model, images, labels, table)
+    assert {name: float(value.detach()) for name, value in found.items()} == pytest.approx(
+        losses, rel=1e-3, abs=1e-5
+    )
+    with torch.no_grad():
+        logits = model.logits(images, torch.from_numpy(table).float())
+    np.testing.assert_allclose(logits, scores, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("target", ["topm", "minmax", "rank"])
@@ -172,6 +280,28 @@ def test_every_variant_trains_scores_each_image_alone_and_shows_where_it_looks(s
     assert 0 < found["patch_precision"] <= found["patch_precision_best"] + 1e-9
 
 
+def test_a_drawn_selection_is_another_for_each_image_and_step_but_one_for_all_scores(monkeypatch):
+    model, world = set_up(selection="random")
+    table, drawn = torch.from_numpy(world.attributes()).float(), []
+    second_pass = model._second_pass
+
+    def seeing(patches, chosen, table):
+        drawn.append(chosen)
+        return second_pass(patches, chosen, table)
+
+    monkeypatch.setattr(model, "_second_pass", seeing)
+    images = torch.randn(3, 3, 56, 56)
+    for _ in range(2):
+        model.losses(images, torch.tensor([0, 1, 2]), table)
+    masks = torch.cat(drawn)
+    assert len(torch.unique(masks, dim=0)) == 6
+    assert (masks.sum(dim=1) == 30).all()
+    drawn.clear()
+    for _ in range(2):
+        model.logits(images, table)
+    assert len(torch.unique(torch.cat(drawn), dim=0)) == 1
+
+
 @pytest.mark.parametrize("selection", ["random", "all"])
 def test_without_patch_selection_there_is_no_patch_loss(selection):
     model, world = set_up(selection=selection)
@@ -259,6 +389,41 @@ def test_merging_at_both_ends_leaves_the_vit_as_it_is():
     torch.testing.assert_close(final[:, 9, :16], grid[:, 2, 4])
     torch.testing.assert_close(final[:, 9, 16:32], grid[:, 2, 5])
     torch.testing.assert_close(final[:, 9, 48:], grid[:, 3, 5])
+
+
+def on_grid_14(merge):
+    model = SVIP(SVIP.Config(epochs=1, merge=merge), 0)
+    model.setup(replace(toy_for(SVIP).train_set(SVIP), backbone=Grid14()))
+    model.network.eval()
+    return model.network
+
+
+def test_merging_at_the_input_averages_patches_and_their_positions():
+    network, images = on_grid_14("input"), torch.randn(2, 3, 112, 112)
+    vit = network.backbone.vit
+    whole = vit.patch_embed(images) + vit.pos_embed[:, 1:]
+    means = whole.reshape(2, 7, 2, 7, 2, 16).mean(dim=(2, 4)).reshape(2, 49, 16)
+    tokens = torch.cat([(vit.cls_token + vit.pos_embed[:, :1]).expand(2, -1, -1), means], dim=1)
+    expected = vit.norm(vit.blocks(tokens))
+    class_token, final = network.encode(network.embed(images))
+    torch.testing.assert_close(class_token, expected[:, 0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(final, expected[:, 1:], rtol=1e-4, atol=1e-5)
+
+
+def test_merging_at_both_ends_scores_two_by_two_blocks_and_makes_e_slot_by_slot():
+    network, images = on_grid_14("output"), torch.randn(2, 3, 112, 112)
+    plain, merged = ClassRow("rollout"), ClassRow("rollout")
+    backbone = network.backbone
+    backbone.encode(backbone.tokens(backbone.embed(images)), plain)
+    network.encode(network.embed(images), merged)
+    blocks = plain.patches().reshape(2, 7, 2, 7, 2).mean(dim=(2, 4)).reshape(2, 49)
+    torch.testing.assert_close(network.patch_scores(merged), blocks)
+    by_attribute = network.word_to_width(network.words)
+    layer = network.attributes_to_slots
+    for slot in range(4):
+        expected = layer.weight[slot] @ by_attribute + layer.bias[slot]
+        found = network.word_patch()[16 * slot : 16 * (slot + 1)]
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_more_patches_than_there_are_cannot_be_kept():

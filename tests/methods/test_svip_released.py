@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from zslbench.backbones.vit import OpenViT
 from zslbench.conformance import toy_for
 from zslbench.errors import ZslbenchError
 from zslbench.nn.attention import ClassRow
+from zslbench_methods import svip_released
 from zslbench_methods.svip import top
 from zslbench_methods.svip_released import SVIPReleased, one_way_divergence
 
@@ -119,9 +121,95 @@ def test_all_patches_count_at_test_and_the_least_unrelated_are_left_as_they_are(
     torch.testing.assert_close(model.logits(images, table), expected)
 
 
-def small(**settings):
+# ---------------------------------------------------------------- defects, one by one put right
+
+
+def on_grid_14(**settings):
+    """The method on a grid of 14 with the parameters of the fixture."""
     train = toy_for(SVIPReleased).train_set(SVIPReleased)
-    few = replace(train, inputs=train.inputs[:96], labels=train.labels[:96])
+    model = SVIPReleased(SVIPReleased.Config(epochs=2, M=30, **settings), 0)
+    model.setup(replace(train, backbone=Grid14()))
+    model.network.eval()
+    return model
+
+
+TERMS = {"classes", "consistency", "patches", "decorrelation"}
+FELT_IN = {
+    "score_pooling": TERMS,
+    "layout": {"classes", "consistency", "decorrelation", "scores"},
+    "reselection": {"classes", "consistency", "decorrelation"},
+    "test_patches": {"scores"},
+    "pooling": {"classes", "consistency", "decorrelation", "scores"},
+    "divergence": {"consistency"},
+    "warm_up": set(),
+    "adam": set(),
+    "order": set(),
+}
+
+
+def test_every_defect_can_be_mended():
+    named = get_args(SVIPReleased.Config.model_fields["mended"].annotation)
+    assert set(named) == {"none", *FELT_IN}
+
+
+@pytest.mark.parametrize(("defect", "felt_in"), FELT_IN.items(), ids=FELT_IN)
+def test_mending_a_defect_changes_what_it_touches_and_no_more(released, defect, felt_in):
+    _, images, table = released
+    found = []
+    for mended in ("none", defect):
+        model = on_grid_14(mended=mended)
+        with torch.no_grad():
+            model.network.attributes_to_slots.weight.mul_(50)  # so that e weighs in
+            terms = model.losses(images, torch.tensor([0, 1, 2, 3]), table)
+            found.append({**terms, "scores": model.logits(images, table)})
+    changed = {name for name, value in found[0].items() if not torch.equal(value, found[1][name])}
+    assert changed == felt_in
+
+
+def test_mended_merging_is_that_of_svip(released):
+    _, images, _ = released
+    row = ClassRow("last")
+    model = on_grid_14(mended="score_pooling")
+    model.network.encode(model.network.embed(images), row)
+    blocks = row.patches().reshape(4, 49, 4)  # tokens enter block by block
+    torch.testing.assert_close(model.network.patch_scores(row), blocks.mean(dim=-1))
+    net = on_grid_14(mended="layout").network
+    by_attribute = net.word_to_width(net.words)
+    slots = [net.attributes_to_slots.weight[i] @ by_attribute for i in range(4)]
+    e = torch.cat([s + b for s, b in zip(slots, net.attributes_to_slots.bias, strict=True)])
+    torch.testing.assert_close(net.word_patch(), e, rtol=1e-4, atol=1e-5)
+
+
+def test_mended_scores_count_the_kept_patches_or_take_their_maximum(released):
+    _, images, table = released
+    model = on_grid_14(mended="test_patches")
+    _, kept, attributes = model._look(images)
+    of_kept = torch.stack([a[k].mean(0) for a, k in zip(attributes, kept, strict=True)])
+    torch.testing.assert_close(model.logits(images, table), 5 * of_kept @ table.T)
+    highest = attributes.amax(dim=1)
+    found = on_grid_14(mended="pooling").logits(images, table)
+    torch.testing.assert_close(found, 5 * highest @ table.T)
+
+
+def test_mended_divergence_is_half_jeffreys_of_the_scaled_logits(released, monkeypatch):
+    _, images, table = released
+    given = []
+    monkeypatch.setattr(svip_released, "consistency", lambda *pair: given.append(pair) or pair[0])
+    model = on_grid_14(mended="divergence")
+    model.losses(images, torch.tensor([0, 1, 2, 3]), table)
+    ((one, two),) = given
+    assert one.shape == two.shape == (4, len(table))
+    patches, row = model.network.embed(images), ClassRow("rollout")
+    final = model.network.encode(patches, row)[1]
+    kept = top(model.network.patch_scores(row), 30)
+    attributes = model.network.to_attributes(final)
+    pooled = torch.stack([a[k].mean(0) for a, k in zip(attributes, kept, strict=True)])
+    torch.testing.assert_close(one, 5 * pooled @ table.T)
+
+
+def small(images=96, **settings):
+    train = toy_for(SVIPReleased).train_set(SVIPReleased)
+    few = replace(train, inputs=train.inputs[:images], labels=train.labels[:images])
     return SVIPReleased(SVIPReleased.Config(batch_size=32, M=30, **settings), 0), few
 
 
@@ -140,8 +228,52 @@ def test_warm_up_moves_the_heads_alone_and_piles_up_the_backbones_gradients():
     assert model.optimiser.param_groups[0]["lr"] == pytest.approx(3e-5)
 
 
-def test_images_come_in_the_order_they_are_filed(monkeypatch):
-    model, few = small(epochs=1)
+@pytest.mark.parametrize("mended", ["none", "adam"])
+def test_the_rate_falls_by_a_fifth_every_five_epochs_counted_from_0(mended, monkeypatch):
+    """The first main epoch of CUB, the fifth, is number 4 there: no decay yet."""
+    model, few = small(epochs=11, warm_epochs=4, mended=mended)
+    monkeypatch.setattr(SVIPReleased, "losses", untrained)
+    rates, optimisers = [], []
+    for _ in model.fit(few):
+        rates.append(model.optimiser.param_groups[0]["lr"])
+        optimisers.append(model.optimiser)
+    expected = [5e-5] * 4 + [3e-5] + [0.8 * 3e-5] * 5 + [0.64 * 3e-5]
+    assert rates == pytest.approx(expected)
+    assert optimisers[0] is optimisers[3] is not optimisers[4]
+    assert (optimisers[4] is optimisers[5]) == (mended == "adam")
+    assert optimisers[5].defaults["betas"] == (0.5, 0.999)
+
+
+def untrained(self, images, labels, table):
+    """A loss that costs nothing and moves every parameter's gradient."""
+    return {"all": sum(parameter.sum() for parameter in self.network.parameters())}
+
+
+@pytest.mark.parametrize(("mended", "limited"), [("none", False), ("warm_up", True)])
+def test_piled_up_gradients_shrink_those_of_the_heads_unless_mended(mended, limited, monkeypatch):
+    """Heads' gradients are of norm 1 after the clip only if the backbone's are left out of it."""
+    model, few = small(epochs=1, warm_epochs=1, mended=mended)
+    monkeypatch.setattr(SVIPReleased, "losses", untrained)
+    list(model.fit(few))
+    heads, every = (
+        torch.stack([p.grad.norm() for p in parameters if p.grad is not None]).norm()
+        for parameters in (model.heads, model.network.parameters())
+    )
+    assert float(heads if limited else every) == pytest.approx(1.0, rel=1e-3)
+    assert (float(every) > 1.1) == limited
+
+
+def test_images_are_flipped_half_of_the_time():
+    torch.manual_seed(0)
+    images = torch.arange(4.0).expand(200, 3, 4, 4)
+    flipped = (svip_released._flipped(images) == images.flip(-1)).all(dim=(1, 2, 3))
+    assert 70 < int(flipped.sum()) < 130
+
+
+@pytest.mark.parametrize("mended", ["none", "order"])
+def test_images_come_in_the_order_they_are_filed_unless_mended(monkeypatch, mended):
+    """Of 100 images, the last 4 make no whole batch and are left out."""
+    model, few = small(epochs=1, mended=mended, images=100)
     seen = []
     losses = SVIPReleased.losses
 
@@ -151,7 +283,9 @@ def test_images_come_in_the_order_they_are_filed(monkeypatch):
 
     monkeypatch.setattr(SVIPReleased, "losses", seeing)
     list(model.fit(few))
-    assert seen == few.labels.tolist()
+    filed = few.labels[:96].tolist()
+    assert (seen == filed) == (mended == "none")
+    assert len(seen) == 96
 
 
 @pytest.mark.parametrize("killed_after", [1, 2])
@@ -184,8 +318,8 @@ def released_layout(width=64):
     state = {k: v for k, v in vit().state_dict().items() if not k.startswith("head")}
     torch.manual_seed(2)
     for name, shape in {
-        "head_1": (K, 4 * width), "token_cls.0": (512, 4 * width), "token_cls.2": (1, 512),
-        "v2p": (width, E), "p2t": (4, K),
+        "head": (K, width), "head_1": (K, 4 * width), "token_cls.0": (512, 4 * width),
+        "token_cls.2": (1, 512), "v2p": (width, E), "p2t": (4, K),
     }.items():  # fmt: skip
         state |= {f"{name}.weight": torch.randn(shape), f"{name}.bias": torch.randn(shape[0])}
     return state
@@ -197,7 +331,11 @@ WORDS = np.random.default_rng(3).normal(size=(K, E))
 @pytest.mark.parametrize("nested", [True, False])
 def test_a_released_checkpoint_gives_its_scores(tmp_path, nested):
     state = released_layout()
-    content = {"network": state, "opt": argparse.Namespace(seed=0)} if nested else state
+    beside = {
+        "epoch": 14, "args": argparse.Namespace(att_group={1: [0, 1]}), "semantic_lists": None,
+        "best_stacked_accs": {"gzs-H": torch.tensor(76.1), "best-info": "[014/030]"},
+    }  # fmt: skip
+    content = {"network": state, **beside} if nested else state
     torch.save(content, tmp_path / "svip.pth")
     model = SVIPReleased.from_checkpoint(tmp_path / "svip.pth", WORDS, M=30)
     batch = np.random.default_rng(4).integers(0, 256, (2, 112, 112, 3), dtype=np.uint8)
@@ -241,12 +379,26 @@ def test_other_checkpoints_are_refused(tmp_path, content, said):
         SVIPReleased.from_checkpoint(tmp_path / "bad.pth", WORDS)
 
 
-def test_added_parameters_are_as_many_as_released():
-    """2,765,085 for CUB's K = 312 and ViT-B, words of 300."""
+@pytest.mark.parametrize(
+    ("lacking", "words", "said"),
+    [("v2p", WORDS, "word_to_width.weight"), ("none", WORDS[:40], "for 40 attributes")],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused_with_what_differs(
+    tmp_path, lacking, words, said
+):
+    state = {k: v for k, v in released_layout().items() if not k.startswith(lacking)}
+    torch.save(state, tmp_path / "other.pth")
+    with pytest.raises(ZslbenchError, match=said):
+        SVIPReleased.from_checkpoint(tmp_path / "other.pth", words, M=30)
+
+
+@pytest.mark.parametrize(("k", "added"), [(312, 2_765_085), (102, 2_118_915), (85, 2_066_606)])
+def test_added_parameters_are_as_many_as_released(k, added):
+    """For CUB, SUN and AwA2, with ViT-B and words of 300."""
     from zslbench_methods.svip_released import ReleasedNetwork
 
     with torch.device("meta"):
         big = OpenViT(VisionTransformer(num_classes=0, depth=1))
-        net = ReleasedNetwork(big, torch.zeros(312, 300), "output", "words", "mean")
+        net = ReleasedNetwork(big, torch.zeros(k, 300), "output", "words", "mean")
     backbone = sum(p.numel() for p in net.backbone.parameters())
-    assert sum(p.numel() for p in net.parameters()) - backbone == 2_765_085
+    assert sum(p.numel() for p in net.parameters()) - backbone == added

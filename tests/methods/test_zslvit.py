@@ -58,6 +58,17 @@ def test_fusing_blocks_lie_at_the_quarters_of_the_depth(depth, places):
     assert Network(backbone, K, ZSLViT.Config()).places == places
 
 
+def test_added_parameters_are_those_released_but_for_the_second_head():
+    """11.0 M for CUB on ViT-B, of which the head of 768 -> 1536 -> 512 that no loss reads."""
+    with torch.device("meta"):
+        vit = timm.create_model("vit_base_patch16_224", pretrained=False, num_classes=0)
+        network = Network(OpenViT(vit), 312, ZSLViT.Config())
+    added = sum(p.numel() for p in network.parameters()) - sum(p.numel() for p in vit.parameters())
+    assert added == 9_058_320
+    assert added + 768 * 1536 + 1536 * 512 == pytest.approx(11.0e6, abs=0.05e6)
+    assert network.head.weight.numel() == 239_616
+
+
 @pytest.mark.parametrize("how", ["raw", "normalised"])
 @pytest.mark.parametrize(("length", "keep"), [(49, 0.9), (20, 0.33), (5, 0.1)])
 def test_fused_token_equals_a_loop_over_the_tokens_left_out(how, length, keep):

@@ -10,29 +10,32 @@ from zslbench.nn.losses import consistency
 from zslbench.nn.patches import mean_blocks, merge_blocks
 
 
-def attention(layers=3, heads=2, tokens=5):
+def attention(layers=4, images=3, heads=2, tokens=5):
     weights = torch.rand(
-        layers, 1, heads, tokens, tokens, generator=torch.Generator().manual_seed(1)
+        layers, images, heads, tokens, tokens, generator=torch.Generator().manual_seed(1)
     )
     return weights / weights.sum(-1, keepdim=True)
 
 
 @pytest.mark.parametrize("how", ["rollout", "eq4", "last"])
 def test_class_row_equals_the_product_of_whole_matrices(how):
+    """Whole matrices of each image, in float64."""
     weights, row = attention(), ClassRow(how)
     for layer in weights:
         row(layer)
-    mixed = [(w.mean(dim=1)[0] + torch.eye(5)) / 2 for w in weights]
-    summed = [w.sum(dim=1)[0] for w in weights]
-    literal = summed[0]
-    for layer in summed[1:]:
-        literal = literal + literal @ layer
-    expected = {
-        "rollout": mixed[2] @ mixed[1] @ mixed[0],
-        "eq4": literal / literal.sum(dim=-1, keepdim=True),
-        "last": weights[2].mean(dim=1)[0],
-    }[how]
-    torch.testing.assert_close(row.patches()[0], expected[0, 1:])
+    exact = weights.double().numpy()
+    for image in range(exact.shape[1]):
+        rollout, literal = np.eye(5), None
+        for layer in exact[:, image]:
+            rollout = (layer.mean(axis=0) + np.eye(5)) / 2 @ rollout
+            summed = layer.sum(axis=0)
+            literal = summed if literal is None else literal + literal @ summed
+        expected = {
+            "rollout": rollout[0],
+            "eq4": literal[0] / literal[0].sum(),
+            "last": exact[-1, image].mean(axis=0)[0],
+        }[how]
+        np.testing.assert_allclose(row.patches()[image], expected[1:], rtol=1e-5)
 
 
 @pytest.mark.parametrize("how", ["half_jeffreys", "js", "kl"])

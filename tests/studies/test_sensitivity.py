@@ -5,6 +5,7 @@ from fakes import Softmax, new_store
 
 from zslbench import registry
 from zslbench.conformance import toy_dataset
+from zslbench.engines import InProcess
 from zslbench.errors import ZslbenchError
 from zslbench.execute import Job, choice_for
 from zslbench.method import hyper
@@ -176,18 +177,14 @@ def test_defaults_that_fail_are_refused(store):
 
 
 def test_progress_says_what_runs_and_what_is_best(store):
-    told = []
-    sensitivity(
-        plan_of(settings=CLOSED),
-        store,
-        lambda stage, done, total: told.append((stage, done, total)),
-    )
-    stages, done, totals = zip(*told, strict=True)
-    assert set(totals) == {2 * 3 * WORLDS * 4}
-    assert list(done) == list(range(1, totals[0] + 1))
-    assert {stage.split(";")[0] for stage in stages} == {"varied: 6 points, in epochs"}
-    assert stages[0].endswith("; defaults, seed 0")
-    assert "rate=0.1, seed 1; best H " in stages[-1] or "rate=1, seed 1; best H " in stages[-1]
+    epochs, points = [], []
+    engine = InProcess(lambda *words: epochs.append(words), lambda *words: points.append(words))
+    sensitivity(plan_of(settings=CLOSED), store, engine)
+    assert epochs[0] == ("defaults, seed 0: varied: tuning world 1 of 2", 1, 4)
+    assert len(epochs) == 2 * 3 * WORLDS * 4
+    assert [(done, total) for _, done, total in points] == [(n, 6) for n in range(1, 7)]
+    assert points[0][0].startswith("varied: points; best H ")
+    assert points[0][0].endswith(" (defaults, seed 0)")
 
 
 def test_final_is_the_same_runs_as_any_counted_and_marked(store):

@@ -6,6 +6,7 @@ from fakes import Softmax, new_store
 
 from zslbench import registry
 from zslbench.conformance import toy_dataset
+from zslbench.engines import InProcess
 from zslbench.errors import ZslbenchError
 from zslbench.execute import Job
 from zslbench.method import hyper
@@ -178,7 +179,7 @@ def test_no_trial_sees_the_final_world(store, dataset, monkeypatch):
     plan = plan_of(dataset)
     found = sweep(plan, store, 5)
     assert [t.state for t in found.trials] == ["complete"] * 5
-    look_again(plan, store, {0: found.trials[0].params})
+    look_again(plan, store, {0: found.trials[0].params}, InProcess())
     assert dataset.test_labels.openings == store.ledger().total() == 0
 
 
@@ -429,13 +430,13 @@ def test_second_look_is_taken_once_elsewhere_and_recorded(store, dataset, interr
     plan = rate_plan(dataset)
     points = {t.number: t.params for t in sweep(plan, store, 4).best()[:2]}
     calls = interrupt()
-    looks = look_again(plan, store, points)
+    looks = look_again(plan, store, points, InProcess())
     assert [look.number for look in looks] == list(points)
     for look in looks:
         first = store.get("trial", plan.trial_key(look.number))
         assert look.params == first.params
         assert {w.name for w in look.choice.worlds}.isdisjoint(w.name for w in first.choice.worlds)
-    assert look_again(plan, store, points) == looks
+    assert look_again(plan, store, points, InProcess()) == looks
     assert len(calls) == 2
     names = {run.info.run_name for run in shown(store, "trial")}
     assert {f"trial {number}, second look" for number in points} <= names
@@ -445,11 +446,11 @@ def test_winner_is_tested_once_by_the_choice_of_its_trial(store, dataset, interr
     plan = rate_plan(dataset)
     best = sweep(plan, store, 3).best()[0]
     calls = interrupt()
-    record = final_test(plan, store, best.number, best.params)
+    record = final_test(plan, store, best.number, best.params, InProcess())
     assert calls == []
     assert record.choice == store.get("trial", plan.trial_key(best.number)).choice
     assert record.spec.config["rate"] == best.params["rate"]
-    assert final_test(plan, store, best.number, best.params) == record
+    assert final_test(plan, store, best.number, best.params, InProcess()) == record
     assert dataset.test_labels.openings == store.ledger().total() == 1
 
 
@@ -457,7 +458,10 @@ def test_test_that_fails_is_told(store, dataset, monkeypatch):
     plan = rate_plan(dataset)
     best = sweep(plan, store, 1).best()[0]
     monkeypatch.setattr("zslbench.execute.evaluate", lambda *_: 1 / 0)
-    assert final_test(plan, store, 0, best.params).error == "ZeroDivisionError: division by zero"
+    assert (
+        final_test(plan, store, 0, best.params, InProcess()).error
+        == "ZeroDivisionError: division by zero"
+    )
 
 
 def test_trial_stopped_by_hand_is_pruned_at_that_step(store, dataset):

@@ -7,18 +7,26 @@ import typer
 from zslbench.cli import options as opt
 from zslbench.cli.regress import HERE, Project
 
-app = typer.Typer(help="The stored numbers that changes are held against.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
 def baseline() -> None:
-    """The stored numbers that changes are held against."""
+    """The stored numbers that changes are held against.
+
+    Examples:
+      zslbench baseline update --reason "SVIP selects by attention; version 2"
+
+      zslbench baseline update regression --reason "first baseline" --seeds 12
+    """
 
 
 @app.command()
 def update(
     reason: Annotated[str, typer.Option(help="Why the numbers move; it is kept in the file.")],
-    name: Annotated[str, typer.Argument(help="exact, or a suite such as regression.")] = "exact",
+    name: Annotated[
+        str, typer.Argument(help="exact, or a suite: its name, or your own FILE.toml.")
+    ] = "exact",
     seeds: Annotated[int, typer.Option(min=2, help="How many, of a suite.")] = 10,
     project: Project = HERE,
     data_root: opt.DataRoot = opt.DATA_ROOT,
@@ -38,22 +46,24 @@ def update(
     from zslbench.cli.output import Display, say
     from zslbench.cli.work import check_writable
     from zslbench.errors import ZslbenchError
-    from zslbench.studies.baseline import FOLDER, content_of, load, save
+    from zslbench.studies.baseline import content_of, load, place_of, save
     from zslbench.studies.measuring import measure, subjects_of
     from zslbench.studies.pinned import check_update
-    from zslbench.studies.sides import ask, find_project, git, install
+    from zslbench.studies.sides import ask, code_of, find_project, git, install
     from zslbench.tracking import Store
 
     if not reason.strip():
         raise ZslbenchError('--reason: say why the numbers move, such as --reason "new schedule".')
     root = find_project(project)
-    path = root / FOLDER / f"{name}.toml"
+    path = place_of(root, name)
+    check_writable(results)
     if name == "exact":
-        (content,) = ask(None, {"exact": True})
+        (content,) = ask(code_of(root, results / "packages"), {"exact": True})
+        del content["passed_over"]
         if path.exists():
-            check_update(load(path), content)
+            for method, problem in check_update(load(path), content).items():
+                say(f"on another torch, BLAS or processor, {method} {problem}")
     else:
-        check_writable(results)
         subjects, store = subjects_of(name, data_root), Store(results)
         side = install(root, None, store.results / "packages")
         with Display() as display:

@@ -8,9 +8,22 @@ import typer
 
 from zslbench.cli import options as opt
 
-app = typer.Typer(no_args_is_help=True, help="List, describe, verify, prepare, build datasets.")
+app = typer.Typer(no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="A dataset's folder below --data-root, in any case.")]
+
+
+@app.callback()
+def data() -> None:
+    """List, describe, verify, prepare, build datasets.
+
+    Examples:
+      zslbench data list --data-root ~/data
+
+      zslbench data verify CUB --data-root ~/data
+
+      zslbench data build birds --images photos/ --attributes birds.csv --data-root ~/data
+    """
 
 
 @app.command("list")

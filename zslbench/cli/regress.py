@@ -1,6 +1,7 @@
 """`zslbench regress`: did a change move any accuracy? Three tiers: exact, statistical, trend."""
 
 from pathlib import Path
+from traceback import print_exc
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
     from zslbench.studies.measuring import Subject
     from zslbench.tracking import Store
 
-SKIP, ABORT = 125, 128  # to git bisect
+BROKEN = 125
+# What a status becomes for `git bisect run`, to which 125 is skip and 128 ends the search.
+BISECT = {2: 128, 3: BROKEN}
 
 Project = Annotated[
     Path, typer.Option(help="A folder of the checkout to compare (default: where you are).")
@@ -50,7 +53,7 @@ def regress(
         typer.Option(
             "--bisect",
             help="Exit as git bisect run needs it: 125 (skip) if "
-            "INCONCLUSIVE or not measurable, 128 (abort) on bad input.",
+            "INCONCLUSIVE or this commit cannot be measured, 128 (abort) on bad input.",
         ),
     ] = False,
     project: Project = HERE,
@@ -61,8 +64,8 @@ def regress(
     """Compare this commit's accuracies with another's, paired by seed, in tuning worlds alone.
 
     Both are installed beside each other and measured by their own code. Exit status 0 PASS, 1 FAIL,
-    3 INCONCLUSIVE (more seeds decide), 2 bad input. What was measured is tracked by commit, and not
-    measured again.
+    3 INCONCLUSIVE (more seeds decide), 2 bad input, 125 zslbench itself broke: no verdict. What was
+    measured is tracked by commit, and not measured again.
 
     Examples:
       zslbench regress --exact
@@ -89,7 +92,8 @@ def regress(
     try:
         root = find_project(project)
         if exact:
-            status = _exact(root, json=json)
+            check_writable(results)
+            status = _exact(root, results / "packages", json=json)
         elif power:
             status = _power(root, suite, margin, json=json)
         else:
@@ -104,28 +108,38 @@ def regress(
         if not bisect:
             raise
         say(f"zslbench: {error}")
-        status = SKIP if isinstance(error, SideError) else ABORT
-    raise typer.Exit(SKIP if bisect and status == 3 else status)
+        status = BROKEN if isinstance(error, SideError) else 2
+    except BrokenPipeError:
+        raise
+    except Exception:  # whatever it is, it is no FAIL
+        print_exc()
+        status = BROKEN
+    raise typer.Exit(BISECT.get(status, status) if bisect else status)
 
 
-def _exact(root: Path, *, json: bool) -> int:
+def _exact(root: Path, packages: Path, *, json: bool) -> int:
     from zslbench.cli.output import print_json
-    from zslbench.studies.baseline import FOLDER, load
-    from zslbench.studies.pinned import check_exact, said
-    from zslbench.studies.sides import ask
+    from zslbench.report.regression import STATUS
+    from zslbench.studies.baseline import load, place_of
+    from zslbench.studies.pinned import check_exact, said, verdict_of
+    from zslbench.studies.sides import ask, code_of
 
-    stored = load(root / FOLDER / "exact.toml")
-    (found,) = ask(None, {"exact": True})
-    problems = check_exact(stored, found)
+    stored = load(place_of(root, "exact"))
+    (found,) = ask(code_of(root, packages), {"exact": True})
+    problems, verdict = check_exact(stored, found), verdict_of(stored, found)
+    others = found.get("passed_over", [])
     if json:
-        print_json({"schema_version": 1, "compared": said(stored, found), "problems": problems})
-        return 1 if problems else 0
+        about = {"verdict": verdict, "compared": said(stored, found), "problems": problems}
+        print_json({"schema_version": 1, **about, "passed_over": others})
+        return STATUS[verdict]
     print(said(stored, found))
+    if others:
+        print(f"passed over: {', '.join(others)} (of other packages, with no numbers here)")
     for name, problem in problems.items():
         print(f"{name} {problem}")
     count = len(found["methods"])
-    print(f"FAIL: {len(problems)} of {count} methods" if problems else f"PASS: {count} methods")
-    return 1 if problems else 0
+    print(f"{verdict}: {len(problems)} of {count} methods moved or have no numbers")
+    return STATUS[verdict]
 
 
 def _against(
@@ -170,10 +184,10 @@ def _trend(root: Path, store: "Store", *, json: bool) -> int:
 def _power(root: Path, suite: str, margin: float, *, json: bool) -> int:
     from zslbench.cli.output import print_json, print_parts
     from zslbench.report.regression import power_rows, power_table
-    from zslbench.studies.baseline import FOLDER, load, spreads_of
+    from zslbench.studies.baseline import load, place_of, spreads_of
 
-    spreads = [s for cell in spreads_of(load(root / FOLDER / f"{suite}.toml")).values()
-               for s in cell.values()]  # fmt: skip
+    cells = spreads_of(load(place_of(root, suite))).values()
+    spreads = [spread for cell in cells for spread in cell.values()]
     rows = power_rows(spreads, margin)
     if json:
         print_json({"schema_version": 1, "rows": rows})

@@ -40,6 +40,8 @@ def sensitivity(
     worlds: opt.Worlds = 3,
     resplit: opt.Resplit = False,
     jobs: opt.Jobs = None,
+    engine: opt.EngineName = "local",
+    address: opt.Address = None,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -56,6 +58,10 @@ def sensitivity(
       zslbench sensitivity svip --parameters M --seeds 0 --worlds 1 --set epochs=6
 
       zslbench sensitivity svip --grid lambda1=0.01,0.1,1,10 --grid pooling=max,mean
+
+      zslbench sensitivity svip --jobs 2
+
+      zslbench sensitivity svip --engine ray --address HOST:6379
 
       zslbench sensitivity eszsl --dataset CUB --data-root ~/data
 
@@ -101,9 +107,8 @@ def sensitivity(
         base = replace(runs[0], spec=runs[0].spec.model_copy(update={"seed": 0}))
         study = SensitivityPlan(base, named, grids, repeated, final)
         store = Store(results)
-        with open_engine(jobs, display.tick) as engine:
-            places = engine if engine.places > 1 else None
-            found, failures = measure(study, store, display.tick, places)
+        with open_engine(jobs, display.tick, engine, address) as opened:
+            found, failures = measure(study, store, opened)
     tell_failures(failures, store)
     folder = results / "sensitivity"
     write_text(folder / f"{found.name}.md", as_markdown(found))

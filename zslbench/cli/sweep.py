@@ -9,6 +9,7 @@ from zslbench.cli import options as opt
 if TYPE_CHECKING:
     from zslbench.cli.output import Display
     from zslbench.data.load import DataRequest
+    from zslbench.engines import Engine
     from zslbench.report.sweep import SweepReport, TrialRow, Winner
     from zslbench.studies.search import SweepPlan
     from zslbench.studies.sweep import Swept
@@ -63,6 +64,8 @@ def sweep(
     worlds: opt.Worlds = 3,
     resplit: opt.Resplit = False,
     jobs: opt.Jobs = None,
+    engine: opt.EngineName = "local",
+    address: opt.Address = None,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -77,6 +80,8 @@ def sweep(
       zslbench sweep svip --trials 40 --pruner median
 
       zslbench sweep svip --trials 40 --jobs 2
+
+      zslbench sweep svip --trials 100 --engine ray --address HOST:6379
 
       zslbench sweep eszsl --dataset CUB --data-root ~/data --trials 50
 
@@ -113,11 +118,10 @@ def sweep(
         plan = _plan(method, request, space, set_, worlds, display, sampler, pruner,
                      points=points, seed=seed, named=name)  # fmt: skip
         wanted = trials if sampler == "grid" else trials or DEFAULT_TRIALS
-        with open_engine(jobs, display.tick) as engine:
-            found = search(plan, store, wanted, storage, display.tick, engine)
-        _tell(found, store)
-        with store.lock(f"sweep-{plan.name}-end"):  # of several shells one looks again and tests
-            report = _report(plan, store, found, top, test, display)
+        with open_engine(jobs, display.tick, engine, address) as opened:
+            found = search(plan, store, wanted, storage, opened)
+            _tell(found, store)
+            report = _report(plan, store, found, top, test, opened)
     written = write_sweep(report, results / "sweeps")
     if json:
         print_json(as_json(report))
@@ -172,14 +176,14 @@ def _tell(found: "Swept", store: "Store") -> None:
 
 
 def _report(
-    plan: "SweepPlan", store: "Store", found: "Swept", top: int, test: bool, display: "Display"
+    plan: "SweepPlan", store: "Store", found: "Swept", top: int, test: bool, engine: "Engine"
 ) -> "SweepReport":
     """Look again at the best trials, test the winner, and put it all together."""
     from zslbench.report.sweep import SweepReport, TrialRow, Tried, count_states
     from zslbench.studies.trials import look_again
 
     ranked = found.best()
-    looks = look_again(plan, store, {t.number: t.params for t in ranked[:top]}, display.tick)
+    looks = look_again(plan, store, {t.number: t.params for t in ranked[:top]}, engine)
     second = {look.number: look.value for look in looks}
     rows = [TrialRow(t.number, t.params, t.value or 0.0, second.get(t.number)) for t in ranked]
     first = sorted(rows[: max(top, 1)], key=lambda r: r.second_look_h or 0.0, reverse=True)
@@ -194,12 +198,12 @@ def _report(
         fanova=found.fanova,
         trials=tuple(Tried(t.number, t.state, t.value, t.params) for t in found.trials),
         log=frozenset(parameter.name for parameter in plan.space if parameter.log),
-        winner=_winner(plan, store, first[0], test, display) if first else None,
+        winner=_winner(plan, store, first[0], test, engine) if first else None,
     )
 
 
 def _winner(
-    plan: "SweepPlan", store: "Store", row: "TrialRow", test: bool, display: "Display"
+    plan: "SweepPlan", store: "Store", row: "TrialRow", test: bool, engine: "Engine"
 ) -> "Winner":
     """Test the winner, if it is to be tested; say so where that fails."""
     from zslbench.cli.output import say
@@ -207,7 +211,7 @@ def _winner(
     from zslbench.report.sweep import Winner, scores_on_test
     from zslbench.studies.trials import final_test
 
-    run = final_test(plan, store, row.number, row.params, display.tick) if test else None
+    run = final_test(plan, store, row.number, row.params, engine) if test else None
     if test and not isinstance(run, RunRecord):
         why = run.error if isinstance(run, Failure) else "it cannot be read back now"
         say(f"failed: the test of trial {row.number}: {why}")

@@ -1,7 +1,7 @@
 """What `run` and `leaderboard` share: plan, execute, read back, print, write."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from zslbench.report.render import as_csv, as_json, as_markdown, as_terminal
 from zslbench.studies.plan import Entry, plan
 from zslbench.studies.status import status_of
 from zslbench.studies.tune import tuned
-from zslbench.tracking import Store
+from zslbench.tracking import Store, Stored
 
 
 def work(
@@ -68,14 +68,14 @@ def work(
             raise unknown("reference among these runs", reference, known_by)
         untuned: list[Failure] = []
         if tune:
-            planned, untuned = tuned(planned, tune, store, display.tick, opened)
+            planned, untuned = tuned(planned, tune, store, opened)
         known = {} if retry else status_of(planned, store).failed
         report = execute([j for j in planned if j.spec.key not in known], store, engine=opened)
     report.failures[:0] = [*known.values(), *untuned]
     tell(report, store)
     if known:
         say(f"{len(known)} failed before and were left alone: --retry runs them again")
-    return _board(planned, store, checked, reference, report), report
+    return _board(planned, store, checked, reference, report, whole=methods is None), report
 
 
 def jobs_of(
@@ -106,10 +106,16 @@ def _board(
     rules: Sequence[RuleName],
     reference: str | None,
     report: Report,
+    *,
+    whole: bool,
 ) -> Leaderboard:
-    """Return the leaderboard of a plan, as far as it is done."""
+    """Return the leaderboard of a plan, as far as it is done.
+
+    A whole one, of all methods, also shows what was submitted on the same data.
+    """
     keys = {job.spec.key for job in jobs}
-    stored = [run for run in store.runs() if run.record.key in keys]
+    tracked_runs = store.runs()
+    stored = [run for run in tracked_runs if run.record.key in keys]
     hidden = len(keys - {failure.spec.key for failure in report.failures}) - len(stored)
     if hidden > 0:
         why = "they are on the server" if store.error else "`zslbench doctor` says why"
@@ -120,7 +126,8 @@ def _board(
     if reference and not any(reference in _names(labels.get(s.choice_key, ""), s) for s in specs):
         say(f"no run of the reference {reference} is done: there are no differences to show")
         reference = None
-    board = build_leaderboard(stored, store.ledger(), rules, reference, labels)
+    submitted = _submitted(tracked_runs, {job.spec.dataset for job in jobs}) if whole else []
+    board = build_leaderboard([*stored, *submitted], store.ledger(), rules, reference, labels)
     place = {(job.spec.dataset, job.label): number for number, job in enumerate(jobs)}
     failures = [
         Failed(f.spec.dataset, _names(labels.get(f.spec.choice_key, ""), f.spec)[0], f.spec.seed,
@@ -136,6 +143,11 @@ def _board(
         missing=len(keys) - len(stored),
         failures=sorted(failures, key=lambda f: (f.dataset, f.method, f.seed)),
     )
+
+
+def _submitted(runs: Sequence[Stored], datasets: Collection[str]) -> list[Stored]:
+    specs = [(run, run.record.spec) for run in runs]
+    return [run for run, s in specs if SUBMITTED in s.rules and s.dataset in datasets]
 
 
 def _names(label: str, spec: RunSpec) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import pickle
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self
 
 from zslbench.errors import ZslbenchError
@@ -86,6 +86,15 @@ def dealt(engine: Engine, ready: deque[Call]) -> Iterator[End]:
             running += 1
         yield engine.wait()
         running -= 1
+
+
+def dealt_twice(engine: Engine, ready: deque[Call]) -> Iterator[End]:
+    """Likewise, where a call whose process dies is started once more before its end counts."""
+    for end in dealt(engine, ready):
+        if end.died and not end.call.again:
+            ready.append(replace(end.call, again=True))
+        else:
+            yield end
 
 
 class InProcess:

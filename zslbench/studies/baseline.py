@@ -24,6 +24,11 @@ KEPT = (
 )  # fmt: skip
 
 
+def place_of(project: Path, suite: str) -> Path:
+    """Return where the baseline of a suite lies, which is named by its name or its file."""
+    return project / FOLDER / f"{Path(suite).name.removesuffix('.toml')}.toml"
+
+
 def load(path: Path) -> dict[str, Any]:
     """Return a baseline's content.
 

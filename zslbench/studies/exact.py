@@ -41,17 +41,26 @@ def fingerprint() -> dict[str, str]:
 
 
 def measure_exact(names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return the numbers of every method, or of those named, with versions and the fingerprint.
+    """Return the numbers of this project's methods, or of those named, and the fingerprint.
 
+    Methods of other packages have no numbers in this project; they are named as passed over.
     To be called in a process with one thread and no GPU, which `zslbench.studies.sides` starts.
     """
+    wanted = own_methods() if names is None else names
     with _deterministic():
-        methods = {name: _measure(name) for name in names or sorted(method_modules())}
+        methods = {name: _measure(name) for name in wanted}
     return {
         "protocol_version": PROTOCOL_VERSION,
         "fingerprint": fingerprint(),
         "methods": methods,
+        "passed_over": sorted(method_modules().keys() - own_methods()),
     }
+
+
+def own_methods() -> list[str]:
+    """Return the names of the methods that come with this project."""
+    ours = "zslbench_methods."
+    return sorted(name for name, module in method_modules().items() if module.startswith(ours))
 
 
 @contextmanager
@@ -131,15 +140,37 @@ def _closed_form(name: str, cls: type[Method], world: World) -> Values:
 def _steps(cls: type[Method], world: World) -> Values:
     """Return the losses of five steps, one an epoch, and scores of some test items after them.
 
-    A method that yields once, at the end of its fit, shows the losses of its last step alone.
+    A method that yields once, at the end of its fit, tells the losses of its last step alone: there
+    what the first five steps descended from is added.
     """
     config = _config(cls, epochs=STEPS, batch_size=len(world.train), classifier_epochs=1)
     model = cls(config, 0)
     losses: Values = {}
-    for epoch in _fit(cls, model, world):
-        for term, value in epoch.losses.items():
-            losses.setdefault(f"loss {term}", []).append(float(value))
+    with _descended() as totals:
+        for epoch in _fit(cls, model, world):
+            for term, value in epoch.losses.items():
+                losses.setdefault(f"loss {term}", []).append(float(value))
+    if min(map(len, losses.values())) < STEPS:
+        losses["loss descended"] = totals[:STEPS]
     return losses | _scores(model, world)
+
+
+@contextmanager
+def _descended() -> Iterator[list[float]]:
+    """Collect the loss of every backward pass, whatever a method tells of it."""
+    from torch import Tensor
+
+    usual, found = Tensor.backward, []
+
+    def backward(loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        found.append(float(loss.detach()))
+        usual(loss, *args, **kwargs)  # type: ignore[no-untyped-call]
+
+    Tensor.backward = backward  # type: ignore[method-assign, assignment]
+    try:
+        yield found
+    finally:
+        Tensor.backward = usual  # type: ignore[method-assign]
 
 
 def _fit(cls: type[Method], model: Method, world: World) -> Any:

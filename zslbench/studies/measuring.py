@@ -63,8 +63,15 @@ def subjects_of(name: str, root: Path) -> list[Subject]:
     return found
 
 
-Measured = dict[tuple[str, str], list[Measurement]]
-Spreads = Mapping[tuple[str, str], Mapping[Metric, float]]
+Name = tuple[str, str]  # title, dataset
+Measured = dict[Name, list[Measurement]]
+Spreads = Mapping[Name, Mapping[Metric, float]]
+Facts = Mapping[str, Any]
+FACTS = {
+    "data_digest": "data digests",
+    "protocol_version": "protocol versions",
+    "measure_version": "versions of the measurement",
+}
 
 
 def measure(
@@ -80,8 +87,7 @@ def measure(
     What the same code has measured before, in the same environment, is not measured again, but
     noted under this side's commit too; what is measured is committed at once.
     """
-    code, where = side.code, environment_digest()
-    known = [m for m in store.measurements() if (m.code, m.environment_digest) == (code, where)]
+    known = _known(side, store)
     keys = {m.key for m in known}
     found: Measured = defaultdict(list)
     total = len(subjects) * len(seeds) * len(repeats)
@@ -107,31 +113,66 @@ def measurements_of(
     Raises:
         SideError: If the side breaks.
     """
-    code, where = side.code, environment_digest()
-    by_place = {(m.choice_key, m.seed, m.repeat): m for m in known}
-    request = {
-        "cells": [subject.request() for subject in subjects],
-        "seeds": list(seeds),
-        "repeats": list(repeats),
-        "known": [list(place) for place in by_place],
-    }
-    for answer in ask(side.folder, request):
+    code = side.code
+    by_place = {(m.choice_key, m.seed, m.repeat, m.environment["device"]): m for m in known}
+    for answer in ask(side.folder, _request(subjects, seeds, repeats, list(by_place))):
         subject = subjects[answer.pop("cell")]
-        place = answer["choice_key"], answer["seed"], answer["repeat"]
-        known_there = by_place.get(place)
-        about = known_there.model_dump() if known_there else {**answer, "created": now()}
-        yield subject.name, _record(about, side, code, where)
+        device = answer.pop("device", environment()["device"])  # older commits do not say
+        before = by_place.get((answer["choice_key"], answer["seed"], answer["repeat"], device))
+        about = before.model_dump() if before else {**answer, "created": now()}
+        yield subject.name, _record(about, side, code, device)
 
 
-def _record(about: Mapping[str, Any], side: Side, code: str, where: str) -> Measurement:
+def facts_of(side: Side, subjects: Sequence[Subject]) -> dict[Name, Facts]:
+    """Return what each subject is on a side, before anything of it is fitted.
+
+    An older commit that does not state it tells it with the first seed that it measures.
+
+    Raises:
+        SideError: If the side breaks.
+    """
+    found: dict[Name, Facts] = {}
+    for answer in ask(side.folder, {**_request(subjects, [0]), "stated": True}):
+        found[subjects[answer["cell"]].name] = {name: answer[name] for name in FACTS}
+        if len(found) == len(subjects):
+            break
+    return found
+
+
+def facts(measured: Measurement) -> Facts:
+    """Return what must be the same on both sides of a comparison."""
+    return {name: getattr(measured, name) for name in FACTS}
+
+
+def _known(side: Side, store: Store) -> list[Measurement]:
+    """Return what this side's code has measured in this environment."""
+    code = side.code
+    return [
+        m
+        for m in store.measurements()
+        if m.code == code and m.environment_digest == environment_digest(m.environment["device"])
+    ]
+
+
+def _request(
+    subjects: Sequence[Subject],
+    seeds: Sequence[int],
+    repeats: Sequence[int] = (0,),
+    known: Sequence[tuple[Any, ...]] = (),
+) -> dict[str, Any]:
+    cells = [subject.request() for subject in subjects]
+    return {"cells": cells, "seeds": [*seeds], "repeats": [*repeats], "known": [*known]}
+
+
+def _record(about: Mapping[str, Any], side: Side, code: str, device: str) -> Measurement:
     """Return what was measured, now or before, as a measurement of this side's commit."""
     tags = {"commit": side.commit, "dirty": "yes" if side.dirty else "no"}
-    place = [about["choice_key"], about["seed"], about["repeat"]]
+    place, where = [about["choice_key"], about["seed"], about["repeat"]], environment_digest(device)
     return Measurement.model_validate({
         **about,
         "key": digest([*place, code, where, *tags.values()]),
         "code": code,
-        "environment": {**environment(), **tags},
+        "environment": {**environment(), **tags, "device": device},
         "environment_digest": where,
     })  # fmt: skip
 

@@ -3,15 +3,12 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate
 
-from zslbench.engines import Call, Engine, InProcess, dealt
-from zslbench.execute import Job, choice_key, execute, failure_of, make_choice
-from zslbench.records import Choice, Failure, Record
-from zslbench.registry import load_method
+from zslbench.engines import Call, Engine, dealt_twice
+from zslbench.execute import Job, choice_key, execute, make_choice, outcome_of
+from zslbench.records import Choice, Failure
 from zslbench.report.groups import Group
 from zslbench.report.sensitivity import Point
-from zslbench.run import Tick
 from zslbench.stats import METRICS, Interval, Metric, Reading, intervals, over_seeds, paired
 from zslbench.studies.trials import objective
 from zslbench.tracking import Store, Stored
@@ -22,35 +19,27 @@ Values = list[dict[Metric, float]]
 
 
 def in_tuning_worlds(
-    jobs: Mapping[str, Job], seeds: Sequence[int], store: Store, tick: Tick, engine: Engine | None
+    jobs: Mapping[str, Job], seeds: Sequence[int], store: Store, engine: Engine
 ) -> tuple[dict[str, Point], list[Failure]]:
     """Make every choice that is missing; a point's readings are those of each seed's worlds."""
     keys = {(name, s): choice_key(job.spec, s) for s in seeds for name, job in jobs.items()}
-    missing = [place for place, key in keys.items() if not store.has("choice", key)]
-    failures: list[Failure] = []
-    progress = _Progress(
-        jobs[DEFAULTS].spec.method, [_epochs(jobs[name]) for name, _ in missing], tick
-    )
-    engine = engine or InProcess(progress)
     ready = deque(
         Call(make_choice, (jobs[name], store, seed), f"{name}, seed {seed}: ")
-        for name, seed in missing
+        for (name, seed), key in keys.items()
+        if not store.has("choice", key)
     )
-    for end in dealt(engine, ready):
-        job, _, seed = end.call.arguments
-        outcome = end.value
-        if end.died:
-            outcome = failure_of(job.spec, RuntimeError(f"its process was lost ({end.died})"))
-        if outcome is None:
-            choice = store.get("choice", choice_key(job.spec, seed))
-            progress.found(end.call.label, choice)
-        elif end.died and not end.call.again:
-            ready.append(replace(end.call, again=True))
-            continue
+    failures: list[Failure] = []
+    missing, best, said = len(ready), 0.0, ""
+    for ended, end in enumerate(dealt_twice(engine, ready), start=1):
+        failure, (job, _, seed) = outcome_of(end), end.call.arguments
+        if failure is not None:
+            failures.append(failure)
+            store.commit(failure)
         else:
-            failures.append(outcome)
-            store.commit(outcome)
-        progress.ended(engine)
+            h = objective(store.read(Choice, choice_key(job.spec, seed)))
+            if h > best:
+                best, said = h, f"; best H {h:.1f} ({end.call.label.removesuffix(': ')})"
+        engine.tell(f"{job.spec.method}: points{said}", ended, missing)
     found: dict[str, dict[int, Values]] = {name: {} for name in jobs}
     for (name, seed), key in keys.items():
         choice = store.get("choice", key)
@@ -79,55 +68,11 @@ def _tuned(mine: Mapping[int, Values], base: Mapping[int, Values]) -> Point:
     )
 
 
-class _Progress:
-    """Says what runs, what is best so far, and how far all that is missing is.
-
-    In this process it ticks in epochs; of several processes each ticks for itself, and the points
-    are counted.
-
-    Args:
-        method: Its name.
-        epochs: Of each point that is missing, in the order they are done in.
-        tick: Where progress made in this process is shown.
-    """
-
-    def __init__(self, method: str, epochs: Sequence[int], tick: Tick) -> None:
-        self._name, self._tick = f"{method}: {len(epochs)} points", tick
-        self._ends = [0, *accumulate(epochs)]
-        self._points = self._epoch = 0
-        self._best, self._said = 0.0, ""
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Take in an epoch of the point that runs here."""
-        self._epoch += 1
-        running = stage.split(": ", maxsplit=1)[0]
-        shown = f"{self._name}, in epochs; {running}{self._said}"
-        self._tick(shown, self._epoch, self._ends[-1])
-
-    def found(self, label: str, choice: Record | None) -> None:
-        """Take in what came of a point."""
-        h = objective(choice) if isinstance(choice, Choice) else 0.0
-        if h > self._best:
-            self._best, self._said = h, f"; best H {h:.1f} ({label.removesuffix(': ')})"
-
-    def ended(self, engine: Engine) -> None:
-        """Take in that a point has ended, one way or the other."""
-        self._points += 1
-        self._epoch = self._ends[self._points]
-        engine.tell(f"{self._name}{self._said}", self._points, len(self._ends) - 1)
-
-
-def _epochs(job: Job) -> int:
-    """Return the epochs of a choice, over all its worlds; nothing is open in its config."""
-    cls = load_method(job.spec.method)
-    return cls.epochs(cls.Config.model_validate(job.spec.config)) * job.spec.tuning_worlds
-
-
 # -- in the final world --------------------------------------------------------------------------
 
 
 def on_test(
-    jobs: Mapping[str, Job], seeds: Sequence[int], store: Store, tick: Tick, engine: Engine | None
+    jobs: Mapping[str, Job], seeds: Sequence[int], store: Store, engine: Engine
 ) -> tuple[dict[str, Point], list[Failure]]:
     """Run what is missing as runs like any others: chosen in tuning worlds, opened once each."""
     runs = {
@@ -135,7 +80,7 @@ def on_test(
         for name, job in jobs.items()
     }
     names = {run.spec.key: name for name, group in runs.items() for run in group}
-    report = execute([run for group in runs.values() for run in group], store, tick, engine)
+    report = execute([run for group in runs.values() for run in group], store, engine=engine)
     found: dict[str, list[Stored]] = {}
     for run in store.runs():
         if run.record.key in names:

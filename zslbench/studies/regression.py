@@ -1,19 +1,29 @@
 """Did accuracy move? Two versions of the code, paired by seed, in tuning worlds alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from zslbench.errors import ZslbenchError
 from zslbench.noninferiority import judge, margin_of
-from zslbench.records import Measurement
 from zslbench.report.regression import ComparedCell, Comparison
 from zslbench.run import Tick, no_tick
 from zslbench.stats import METRICS
-from zslbench.studies.baseline import FOLDER, load, measured_of, spreads_of
-from zslbench.studies.measuring import Measured, Spreads, Subject, measure, points
-from zslbench.studies.sides import install
+from zslbench.studies.baseline import load, measured_of, place_of, spreads_of
+from zslbench.studies.measuring import (
+    FACTS,
+    Facts,
+    Measured,
+    Name,
+    Spreads,
+    Subject,
+    facts,
+    facts_of,
+    measure,
+    points,
+)
+from zslbench.studies.sides import SideError, blamed, install
 from zslbench.tracking import Store
 
 
@@ -29,6 +39,8 @@ def regress(
 ) -> Comparison:
     """Compare the working tree with a git ref, or with a baseline.
 
+    What the two sides cannot be compared by is said before anything is measured.
+
     Args:
         project: The checkout.
         against: A git ref, or a file whose name ends in `.toml`.
@@ -40,20 +52,29 @@ def regress(
         tick: Progress.
 
     Raises:
-        ZslbenchError: Where the two do not compare, or the user can mend something else.
+        SideError: Where the working tree cannot be measured or does not compare.
+        ZslbenchError: Where the reference cannot be measured, or the request is at fault.
     """
-    usual = project / FOLDER / f"{suite}.toml"
+    usual = place_of(project, suite)
     stored = Path(against) if against.endswith(".toml") else usual
     content = load(stored) if against.endswith(".toml") or usual.exists() else {"cells": []}
-    wanted = range(seeds)
-    now = install(project, None, store.results / "packages")
-    if against.endswith(".toml"):
-        before = _first(measured_of(content), subjects, wanted, stored)
-    else:
-        reference = install(project, against, store.results / "packages")
-        before = measure(reference, subjects, wanted, store, tick)
-    found = measure(now, subjects, wanted, store, tick)
-    return compare(before, found, spreads_of(content), least, (against, now.name))
+    wanted, packages = range(seeds), store.results / "packages"
+    with blamed(ZslbenchError):
+        if against.endswith(".toml"):
+            before = _first(measured_of(content), subjects, wanted, stored)
+            expected = _facts(before)
+        else:
+            reference = install(project, against, packages)
+            expected = facts_of(reference, subjects)
+    with blamed(SideError):
+        now = install(project, None, packages)
+        check_comparable(expected, facts_of(now, subjects))
+    if not against.endswith(".toml"):
+        with blamed(ZslbenchError):
+            before = measure(reference, subjects, wanted, store, tick)
+    with blamed(SideError):
+        found = measure(now, subjects, wanted, store, tick)
+        return compare(before, found, spreads_of(content), least, (against, now.name))
 
 
 def _first(measured: Measured, subjects: Sequence[Subject], seeds: range, path: Path) -> Measured:
@@ -84,9 +105,10 @@ def compare(
         ZslbenchError: Where the two do not compare: other data, protocol, seeds.
     """
     cells, drops = [], []
+    check_comparable(_facts(before), _facts(now))
+    check_seeds(before, now)
     for subject, ours in now.items():
-        theirs = before.get(subject, [])
-        check_comparable(subject, theirs, ours)
+        theirs = before[subject]
         for metric in METRICS:
             was, is_ = points(theirs, metric), points(ours, metric)
             margin = margin_of(least, spreads.get(subject, {}).get(metric, 0.0))
@@ -105,30 +127,41 @@ def compare(
     )
 
 
-def check_comparable(
-    subject: tuple[str, str], theirs: Sequence[Measurement], ours: Sequence[Measurement]
-) -> None:
+def _facts(measured: Measured) -> dict[Name, Facts]:
+    return {name: facts(found[0]) for name, found in measured.items() if found}
+
+
+def check_comparable(before: Mapping[Name, Facts], now: Mapping[Name, Facts]) -> None:
     """Refuse to compare what differs in more than the code.
 
     Raises:
         ZslbenchError: With what differs.
     """
-    what = f"{subject[0]} on {subject[1]}"
-    if not theirs:
-        raise ZslbenchError(f"{what} was not measured in the reference: compare another suite.")
-    for name, label in (
-        ("data_digest", "data digests"),
-        ("protocol_version", "protocol versions"),
-        ("measure_version", "versions of the measurement"),
-    ):
-        both = getattr(theirs[0], name), getattr(ours[0], name)
-        if both[0] != both[1]:
-            shown = " and ".join(str(value)[:12] for value in both)
+    for subject, ours in now.items():
+        what = f"{subject[0]} on {subject[1]}"
+        if subject not in before:
+            raise ZslbenchError(f"{what} was not measured in the reference: compare another suite.")
+        for name, label in FACTS.items():
+            both = before[subject][name], ours[name]
+            if both[0] != both[1]:
+                shown = " and ".join(str(value)[:12] for value in both)
+                raise ZslbenchError(
+                    f"{what}: the {label} differ ({shown}), so that their accuracies do not "
+                    "compare. Take a reference after the change, or move the baseline: "
+                    "zslbench baseline update."
+                )
+
+
+def check_seeds(before: Measured, now: Measured) -> None:
+    """Refuse sides of other seeds.
+
+    Raises:
+        ZslbenchError: With the subject.
+    """
+    for subject, ours in now.items():
+        theirs = [m.seed for m in before[subject] if not m.repeat]
+        if theirs != [m.seed for m in ours if not m.repeat]:
             raise ZslbenchError(
-                f"{what}: the {label} differ ({shown}), so that their accuracies do not compare. "
-                "Take a reference after the change, or move the baseline: zslbench baseline update."
+                f"{subject[0]} on {subject[1]}: the two sides have other seeds; a baseline has "
+                "those it says."
             )
-    if [m.seed for m in theirs if not m.repeat] != [m.seed for m in ours if not m.repeat]:
-        raise ZslbenchError(
-            f"{what}: the two sides have other seeds; a baseline has those it says."
-        )

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from zslbench.engines import Engine
 from zslbench.errors import ZslbenchError
-from zslbench.execute import Job, choice_for
+from zslbench.execute import Job, chosen
 from zslbench.method import MethodConfig
 from zslbench.records import Sweep, digest
 from zslbench.registry import load_method
-from zslbench.run import Tick, no_tick
 from zslbench.studies.plan import changed
 from zslbench.studies.space import Parameter, cells
 from zslbench.tracking import Store
@@ -119,7 +119,7 @@ class SweepPlan:
         return len(config.candidates()) * load_method(self.base.spec.method).epochs(config)
 
 
-def planned_points(plan: SweepPlan, store: Store, tick: Tick = no_tick) -> list[dict[str, Any]]:
+def planned_points(plan: SweepPlan, store: Store, engine: Engine) -> list[dict[str, Any]]:
     """Return the points that are tried before any is drawn: the defaults, then a grid's cells.
 
     A default that is open is what the tuning worlds choose for it, a choice made (and kept) as for
@@ -127,7 +127,7 @@ def planned_points(plan: SweepPlan, store: Store, tick: Tick = no_tick) -> list[
     """
     values = dict(plan.base.spec.config)
     if any(values[parameter.name] is None for parameter in plan.space):
-        values = choice_for(plan.base, store, tick).config
+        values = chosen(plan.base, store, engine).config
     held = [p for p in plan.space if values[p.name] is not None]
     defaults = {p.name: p.clipped(values[p.name]) for p in held}
     grid = cells(plan.space, plan.points) if plan.sampler == "grid" else []

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from zslbench.engines import Engine
+from zslbench.engines import Engine, InProcess
 from zslbench.errors import ZslbenchError
-from zslbench.execute import Job, choice_for
+from zslbench.execute import Job, chosen
 from zslbench.method import MethodConfig
 from zslbench.records import Failure, digest
 from zslbench.registry import load_method
 from zslbench.report.sensitivity import WATERMARK, Curve, Point, Sensitivity
-from zslbench.run import Tick, no_tick
 from zslbench.studies.axes import Axis, axes_of
 from zslbench.studies.plan import changed
 from zslbench.studies.points import DEFAULTS, in_tuning_worlds, on_test
@@ -69,35 +68,35 @@ class SensitivityPlan:
         cls = load_method(spec.method)
         return axes_of(cls, spec.method, config, self.parameters, self.grids)
 
-    def centre(self, store: Store, tick: Tick) -> Job:
+    def centre(self, store: Store, engine: Engine) -> Job:
         """Return the run that all others differ from in one setting: the base, nothing open."""
         if len(self._config.candidates()) == 1:
             return self.base
-        return changed(self.base, choice_for(self.base, store, tick).config)
+        return changed(self.base, chosen(self.base, store, engine).config)
 
 
 def sensitivity(
-    plan: SensitivityPlan, store: Store, tick: Tick = no_tick, engine: Engine | None = None
+    plan: SensitivityPlan, store: Store, engine: Engine | None = None
 ) -> tuple[Sensitivity, list[Failure]]:
     """Measure what is missing; return the curves, and what failed and is therefore not in them.
 
     Args:
         plan: What is varied.
         store: Holds what was measured before.
-        tick: Progress.
         engine: Where the work is done; by default here, one after the other.
 
     Raises:
         ZslbenchError: If the defaults themselves fail.
     """
-    centre = plan.centre(store, tick)
+    engine = engine or InProcess()
+    centre = plan.centre(store, engine)
     axes = plan.axes(load_method(centre.spec.method).Config.model_validate(centre.spec.config))
     jobs = {DEFAULTS: centre}
     for axis in axes:
         others = [value for value in axis.values if value != axis.default]
         jobs |= {_name(axis, value): changed(centre, {axis.name: value}) for value in others}
     measure = on_test if plan.final else in_tuning_worlds
-    points, failures = measure(jobs, plan.seeds, store, tick, engine)
+    points, failures = measure(jobs, plan.seeds, store, engine)
     store.sync(again=True)
     if DEFAULTS not in points:
         why = failures[0].error if failures else f"it cannot be read back now: {store.error}"

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from tempfile import TemporaryFile
 from typing import Any
 from uuid import uuid4
 
+import zslbench
 from zslbench.environment import environment
 from zslbench.errors import ZslbenchError
 from zslbench.records import digest
@@ -29,6 +31,15 @@ SHIPPED = ("zslbench", "zslbench_methods")
 
 class SideError(ZslbenchError):
     """A side that cannot be installed, or breaks while it is asked: no fault of the request."""
+
+
+@contextmanager
+def blamed(kind: type[ZslbenchError]) -> Iterator[None]:
+    """Raise what the user can mend as another kind: as a fault of the request, or of a side."""
+    try:
+        yield
+    except ZslbenchError as error:
+        raise kind(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -59,10 +70,15 @@ class Side:
         return found.hexdigest()
 
 
-def environment_digest() -> str:
-    """Return the digest of what numbers may depend on besides the code."""
+def environment_digest(device: str) -> str:
+    """Return the digest of what numbers may depend on besides the code.
+
+    Args:
+        device: Where a side computed, as it says itself: this process may not know.
+    """
     apart = ("commit", "dirty", "zslbench", "mlflow", "optuna")
-    return digest({name: value for name, value in environment().items() if name not in apart})
+    found = environment() | {"device": device}
+    return digest({name: value for name, value in found.items() if name not in apart})
 
 
 def git(project: Path, *words: str) -> str:
@@ -85,6 +101,18 @@ def find_project(start: Path) -> Path:
     if not (root / "zslbench" / "__init__.py").is_file():
         raise ZslbenchError(f"{root} is no checkout of zslbench: go to one, or name it: --project.")
     return root
+
+
+def code_of(project: Path, packages: Path) -> Path | None:
+    """Return where a checkout's code can be asked: None if it is the code in use, else installed.
+
+    Raises:
+        SideError: If it cannot be installed.
+    """
+    in_use = Path(zslbench.__file__).resolve().parent
+    if in_use == (project / "zslbench").resolve():
+        return None
+    return install(project, None, packages).folder
 
 
 def install(project: Path, ref: str | None, packages: Path) -> Side:
@@ -168,9 +196,9 @@ def ask(folder: Path | None, request: Mapping[str, Any]) -> Iterator[dict[str, A
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise,
     ) as process:  # fmt: skip
         assert process.stdin and process.stdout
-        process.stdin.write(json.dumps(request))
-        process.stdin.close()
         try:
+            with suppress(BrokenPipeError), process.stdin:  # it has died: why is said below
+                process.stdin.write(json.dumps(request))
             for line in process.stdout:
                 answer = json.loads(line)
                 if "refused" in answer:

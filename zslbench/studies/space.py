@@ -55,6 +55,12 @@ class Parameter:
         rounded = [round(v) if self.whole else float(f"{v:.6g}") for v in values]
         return list(dict.fromkeys(map(self.clipped, rounded)))
 
+    def said(self) -> str:
+        """Return its values in words."""
+        if self.choices:
+            return " | ".join(map(str, self.choices))
+        return f"{self.low:g} to {self.high:g}" + (", logarithmic" if self.log else "")
+
     def described(self) -> dict[str, Any]:
         """Return it as JSON."""
         return {**asdict(self), "choices": list(self.choices)}

@@ -5,6 +5,7 @@ of one that was not. The `hyperband` pruner is the exception: it draws a trial's
 Optuna's own number, which counts interrupted ones in.
 """
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,8 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zslbench.errors import ZslbenchError
+from zslbench.errors import DataError, ZslbenchError
 from zslbench.seeding import derive_seed
+from zslbench.studies.contrast import contrasts
 from zslbench.studies.search import SweepPlan
 from zslbench.studies.space import Parameter
 
@@ -38,21 +40,30 @@ def open_study(plan: SweepPlan, results: Path, url: str | None) -> "optuna.Study
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    place = _storage(results / "sweeps" / f"{plan.name}.journal", url)
-    with suppress(optuna.exceptions.DuplicatedStudyError):  # another process makes it now
-        if plan.name not in optuna.get_all_study_names(place):
-            optuna.create_study(study_name=plan.name, storage=place, direction="maximize")
-    study = optuna.load_study(study_name=plan.name, storage=place, pruner=_pruner(plan))
-    known = study.user_attrs
-    for name, value in plan.about.items():
-        if known.get(name, value) != value:
-            raise ZslbenchError(
-                f"The sweep {plan.name} exists with another {name}: {known[name]} there, {value} "
-                "here. Ask for the same again to go on with it, or start another one with --name."
-            )
+    journal = results / "sweeps" / f"{plan.name}.journal"
+    try:
+        study = _found(plan, _storage(journal, url))
+        known = study.user_attrs
+    except Exception as error:  # what drivers and broken files raise is not of one kind
+        raise _refusal(journal, url, error) from error
+    others = " and another ".join(contrasts(known, plan.about))
+    if others:
+        raise ZslbenchError(
+            f"The sweep {plan.name} exists with another {others}. Ask for the same again to go on "
+            "with it, or start another one with --name."
+        )
     for name in plan.about.keys() - known.keys():
         study.set_user_attr(name, plan.about[name])
     return study
+
+
+def _found(plan: SweepPlan, place: "optuna.storages.BaseStorage") -> "optuna.Study":
+    import optuna
+
+    with suppress(optuna.exceptions.DuplicatedStudyError):  # another process makes it now
+        if plan.name not in optuna.get_all_study_names(place):
+            optuna.create_study(study_name=plan.name, storage=place, direction="maximize")
+    return optuna.load_study(study_name=plan.name, storage=place, pruner=_pruner(plan))
 
 
 @lru_cache(maxsize=4)
@@ -63,10 +74,7 @@ def _storage(journal: Path, url: str | None) -> "optuna.storages.BaseStorage":
     if url is None:
         journal.parent.mkdir(parents=True, exist_ok=True)
         return storages.JournalStorage(JournalFileBackend(str(journal)))
-    try:
-        return storages.get_storage(_database(url))
-    except Exception as error:  # what drivers raise is not of one kind
-        raise ZslbenchError(f"--storage {_shown(url)}: {_reason(url, error)}") from error
+    return storages.get_storage(_database(url))
 
 
 def _database(url: str) -> "optuna.storages.RDBStorage":
@@ -92,6 +100,34 @@ def _shown(url: str) -> str:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
         return url
+
+
+def _refusal(journal: Path, url: str | None, error: Exception) -> ZslbenchError:
+    if url is not None:
+        return ZslbenchError(f"--storage {_shown(url)}: {_reason(url, error)}")
+    line = _broken_line(journal)
+    if line is None:
+        mend = "See to it that it can be read and written."
+        return DataError(journal, f"cannot be used ({type(error).__name__}: {error})", mend)
+    return DataError(
+        journal,
+        f"line {line} is not what Optuna wrote there",
+        f"Remove the lines from {line} on to go on with the trials before, or move the file away "
+        "to start anew; records of finished trials are kept elsewhere.",
+    )
+
+
+def _broken_line(journal: Path) -> int | None:
+    """Return the first line of a journal that is no entry."""
+    with suppress(OSError):
+        for number, line in enumerate(journal.read_bytes().splitlines(), start=1):
+            try:
+                if "op_code" in json.loads(line):
+                    continue
+            except (ValueError, TypeError):
+                pass
+            return number
+    return None
 
 
 def _reason(url: str, error: Exception) -> str:

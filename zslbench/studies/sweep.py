@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zslbench.engines import Call, Engine, InProcess, dealt
 from zslbench.errors import ZslbenchError
-from zslbench.run import Tick, no_tick
+from zslbench.run import Tick
 from zslbench.studies.claims import beating, claim, ended, recover, working
 from zslbench.studies.search import SweepPlan, planned_points
 from zslbench.studies.study import open_study
@@ -68,7 +68,6 @@ def sweep(
     store: Store,
     trials: int | None,
     storage: str | None = None,
-    tick: Tick = no_tick,
     engine: Engine | None = None,
 ) -> Swept:
     """Try what is missing to reach a number of trials, together with whoever else does.
@@ -79,7 +78,6 @@ def sweep(
         trials: How many in all; a grid has no more than its cells and the defaults. None: all of a
             grid.
         storage: A URL that Optuna knows; by default a journal file in the results folder.
-        tick: Progress, where no engine is given.
         engine: Where trials run; by default here, one after the other.
 
     Raises:
@@ -89,11 +87,12 @@ def sweep(
     study = open_study(plan, store.results, storage)
     if not store.has("sweep", plan.key):
         store.commit(plan.record())
-    first = planned_points(plan, store, tick)
+    engine = engine or InProcess()
+    first = planned_points(plan, store, engine)
     if plan.sampler == "grid":
         trials = min(len(first), trials or len(first))
     call = Call(try_next, (plan, store, storage, trials or 0, tuple(first)))
-    done = _deal(study, call, engine or InProcess(tick))
+    done = _deal(study, call, engine)
     store.sync(again=True)
     found = [tried(number, trial) for number, trial in sorted(ended(study).items())]
     return Swept(plan.name, found, done, _importances(study), _fanova(study))

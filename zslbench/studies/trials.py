@@ -4,6 +4,7 @@ Only `final_test` sees the final world.
 """
 
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -11,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from zslbench.engines import Call, Engine, dealt_twice
 from zslbench.errors import ZslbenchError
 from zslbench.execute import execute, slots_of
 from zslbench.protocol import World, fresh_worlds
@@ -107,12 +109,17 @@ def run_trial(
 
 
 def lost_trial(
-    plan: SweepPlan, store: Store, number: int, params: Mapping[str, Any], error: str
+    plan: SweepPlan,
+    store: Store,
+    number: int,
+    params: Mapping[str, Any],
+    error: str,
+    look: Literal[1, 2] = 1,
 ) -> Trial:
     """Commit a trial that has failed because the processes that tried it died."""
     spec = plan.job(params).spec
     record = Trial(
-        key=plan.trial_key(number), sweep=plan.key, number=number, state="failed",
+        key=plan.trial_key(number, look), sweep=plan.key, number=number, look=look, state="failed",
         params=dict(params), spec=spec, value=None, steps=0, error=error, seconds=0.0,
     )  # fmt: skip
     store.commit(record)
@@ -131,7 +138,7 @@ def _write_trace(folder: Path, trace: str) -> None:
 
 
 def look_again(
-    plan: SweepPlan, store: Store, points: Mapping[int, Mapping[str, Any]], tick: Tick = no_tick
+    plan: SweepPlan, store: Store, points: Mapping[int, Mapping[str, Any]], engine: Engine
 ) -> list[Trial]:
     """Try points again in worlds with class splits, images held out and seeds of their own.
 
@@ -143,26 +150,45 @@ def look_again(
         plan: The sweep.
         store: Holds the second looks taken before, which are not taken again.
         points: By the numbers of their trials.
-        tick: Progress.
+        engine: Where they are tried.
+
+    Returns:
+        The second looks, in the order of the points.
+
+    Raises:
+        ZslbenchError: Where one cannot be read back now, or the user can mend something else.
     """
-    worlds = fresh_worlds(plan.base.dataset, plan.base.spec.tuning_worlds)
-    found = []
-    for number, params in points.items():
-        key = plan.trial_key(number, 2)
-        record = store.get("trial", key) if store.has("trial", key) else None
-        if not isinstance(record, Trial):
-            stage = f"second look at trial {number}, "
-            record = run_trial(
-                plan, store, number, params, worlds=worlds,
-                tick=lambda s, done, total, before=stage: tick(before + s, done, total),  # type: ignore[misc]
-            )  # fmt: skip
+    keys = {number: plan.trial_key(number, 2) for number in points}
+    ready = deque(
+        Call(second_look, (plan, store, number, params), f"second look at trial {number}, ")
+        for number, params in points.items()
+        if not store.has("trial", keys[number])
+    )
+    missing = len(ready)
+    for ended, end in enumerate(dealt_twice(engine, ready), start=1):
+        if end.died:
+            _, _, number, params = end.call.arguments
+            error = f"RuntimeError: its process was lost twice ({end.died})"
+            lost_trial(plan, store, number, params, error, look=2)
+        engine.tell("second looks", ended, missing)
+    store.sync()
+    return [store.read(Trial, key) for key in keys.values()]
+
+
+def second_look(
+    plan: SweepPlan, store: Store, number: int, params: Mapping[str, Any], *, tick: Tick
+) -> None:
+    """Take the second look at a trial; of two processes on one disk one does."""
+    key = plan.trial_key(number, 2)
+    with store.lock(f"look-{key[:16]}"):
+        if not store.has("trial", key):
+            worlds = fresh_worlds(plan.base.dataset, plan.base.spec.tuning_worlds)
+            run_trial(plan, store, number, params, tick=tick, worlds=worlds)
             store.sync()
-        found.append(record)
-    return found
 
 
 def final_test(
-    plan: SweepPlan, store: Store, number: int, params: Mapping[str, Any], tick: Tick = no_tick
+    plan: SweepPlan, store: Store, number: int, params: Mapping[str, Any], engine: Engine
 ) -> RunRecord | Failure | None:
     """Fit a point once in the final world and open its test labels.
 
@@ -175,7 +201,7 @@ def final_test(
     tried = store.get("trial", key)
     if isinstance(tried, Trial) and tried.choice and not store.has("choice", job.spec.choice_key):
         store.commit(tried.choice)
-    report = execute([job], store, tick)
+    report = execute([job], store, engine=engine)
     if report.failures:
         return report.failures[0]
     record = store.get("run", job.spec.key)

@@ -4,12 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from zslbench.engines import Engine
-from zslbench.errors import ZslbenchError
 from zslbench.execute import Job, failure_of
 from zslbench.method import Method
 from zslbench.records import Failure, Trial
 from zslbench.registry import load_method
-from zslbench.run import Tick
 from zslbench.studies.search import SweepPlan
 from zslbench.studies.space import Parameter, declared_range, default_space
 from zslbench.studies.sweep import sweep
@@ -39,7 +37,7 @@ def tuning_space(cls: type[Method], settings: Collection[str] = ()) -> list[Para
 
 
 def tuned(
-    jobs: Sequence[Job], trials: int, store: Store, tick: Tick, engine: Engine | None = None
+    jobs: Sequence[Job], trials: int, store: Store, engine: Engine
 ) -> tuple[list[Job], list[Failure]]:
     """Return the runs of a plan with the winner's config in place of each config.
 
@@ -50,8 +48,7 @@ def tuned(
         jobs: A plan.
         trials: How many for each config of it.
         store: Where trials and choices go.
-        tick: Progress.
-        engine: Where trials run; by default here.
+        engine: Where trials run.
 
     Returns:
         The runs, and a failure for each run whose config has no trial that ended well.
@@ -60,7 +57,7 @@ def tuned(
     failures = []
     for key in dict.fromkeys(job.spec.choice_key for job in jobs):
         same = [job for job in jobs if job.spec.choice_key == key]
-        winner = _winner(same[0], trials, store, tick, engine)
+        winner = _winner(same[0], trials, store, engine)
         for job in same:
             if winner is None:
                 error = RuntimeError(f"none of {trials} trials ended well")
@@ -73,27 +70,22 @@ def tuned(
     return found, failures
 
 
-def _winner(base: Job, trials: int, store: Store, tick: Tick, engine: Engine | None) -> Job | None:
+def _winner(base: Job, trials: int, store: Store, engine: Engine) -> Job | None:
     """Return the run of the winner, its choice made; None where there is no winner."""
     rules = base.spec.model_copy(update={"rules": ("validation", "last"), "seed": 0})
     plan = SweepPlan(
         replace(base, spec=rules),
         tuple(tuning_space(load_method(base.spec.method), base.spec.settings)),
     )
-    found = sweep(plan, store, trials, None, tick, engine)
+    found = sweep(plan, store, trials, engine=engine)
     best = {trial.number: trial.params for trial in found.best()[:LOOKED_AGAIN]}
-    looks = look_again(plan, store, best, tick)
+    looks = look_again(plan, store, best, engine)
     if not looks:
         return None
     number = max(looks, key=lambda look: look.value or 0.0).number
     job = plan.job(best[number])
     spec = job.spec.model_copy(update={"tuned": trials})
-    tried = store.get("trial", plan.trial_key(number))
-    if not isinstance(tried, Trial) or tried.choice is None:
-        raise ZslbenchError(
-            f"Trial {number} of the sweep {plan.name} cannot be read back now. "
-            "`zslbench doctor` says why; the same command goes on."
-        )
-    if not store.has("choice", spec.choice_key):
-        store.commit(tried.choice.model_copy(update={"key": spec.choice_key}))
+    choice = store.read(Trial, plan.trial_key(number)).choice
+    if choice and not store.has("choice", spec.choice_key):
+        store.commit(choice.model_copy(update={"key": spec.choice_key}))
     return replace(job, spec=spec)

@@ -3,8 +3,8 @@
     python -P -m zslbench.studies.worker
 
 It is run with this commit's code and with another's, so that each measures by its own metrics,
-protocol and methods. What a request and an answer look like may not change without
-`MEASURE_VERSION`.
+protocol and methods. What a request and an answer mean may not change without `MEASURE_VERSION`:
+what is added, an older commit neither reads nor says.
 """
 
 import json
@@ -48,7 +48,7 @@ def answers(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def measurements(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield each cell, seed and repeat that is asked for, chosen and scored in a tuning world.
+    """Yield what each cell is; then every seed and repeat, chosen and scored in a tuning world.
 
     A seed is a tuning world of its own: class split, images held out, initialisation, order. No
     test label is read. A repeat other than 0 is fitted in the same world from other random
@@ -56,25 +56,28 @@ def measurements(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
     Args:
         request: `cells` (`method`, `settings` and a `data` request each), `seeds`, `repeats`, and
-            as `known` the `[choice_key, seed, repeat]` that are not to be measured again.
+            as `known` the `[choice_key, seed, repeat, device]` that are not to be measured again.
+            With `stated`, what the cells are comes first, before anything is fitted.
     """
-    from zslbench.data.load import DataRequest
-    from zslbench.protocol import fresh_worlds
-    from zslbench.records import PROTOCOL_VERSION
-    from zslbench.run import select
-    from zslbench.studies.plan import plan
+    import torch  # noqa: F401 - else `device_name` does not know on which device it computes
 
-    known = {tuple(entry) for entry in request["known"]}
+    from zslbench.environment import device_name
+    from zslbench.protocol import fresh_worlds
+    from zslbench.run import select
+
+    if request.get("stated"):
+        for number, cell in enumerate(request["cells"]):
+            yield {"cell": number, **_stated(_job(cell))}
+    known, device = {tuple(entry) for entry in request["known"]}, device_name()
     for number, cell in enumerate(request["cells"]):
-        data = DataRequest(**{**cell["data"], "root": Path(cell["data"]["root"])})
-        (job,) = plan([cell["method"]], [data], settings=cell["settings"], seeds=[0], worlds=1)
+        job = _job(cell)
         worlds = fresh_worlds(job.dataset, max(request["seeds"]) + 1)
         for seed in request["seeds"]:
             for repeat in request["repeats"]:
                 spec, began = job.spec, perf_counter()
                 about = {"cell": number, "seed": seed, "repeat": repeat}
-                about |= {"choice_key": spec.choice_key}
-                if (spec.choice_key, seed, repeat) in known:
+                about |= {"choice_key": spec.choice_key, "device": device}
+                if (spec.choice_key, seed, repeat, device) in known:
                     yield about
                     continue
                 world = worlds[seed]
@@ -86,14 +89,33 @@ def measurements(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
                     "method_version": spec.method_version,
                     "dataset": spec.dataset,
                     "settings": spec.settings,
-                    "data_digest": spec.data_digest,
-                    "protocol_version": PROTOCOL_VERSION,
-                    "measure_version": MEASURE_VERSION,
+                    **_stated(job),
                     "scores": choice.worlds[0].scores.model_dump(),
                     "epoch": choice.epoch,
                     "gamma": choice.gamma,
                     "seconds": perf_counter() - began,
                 }
+
+
+def _job(cell: dict[str, Any]) -> Any:
+    """Return the one run that a cell plans."""
+    from zslbench.data.load import DataRequest
+    from zslbench.studies.plan import plan
+
+    data = DataRequest(**{**cell["data"], "root": Path(cell["data"]["root"])})
+    (job,) = plan([cell["method"]], [data], settings=cell["settings"], seeds=[0], worlds=1)
+    return job
+
+
+def _stated(job: Any) -> dict[str, Any]:
+    """Return what must be the same on both sides of a comparison."""
+    from zslbench.records import PROTOCOL_VERSION
+
+    return {
+        "data_digest": job.spec.data_digest,
+        "protocol_version": PROTOCOL_VERSION,
+        "measure_version": MEASURE_VERSION,
+    }
 
 
 if __name__ == "__main__":

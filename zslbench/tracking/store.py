@@ -10,19 +10,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlparse
 from uuid import uuid4
 
 from filelock import FileLock
 
-from zslbench.errors import DataError
+from zslbench.errors import DataError, ZslbenchError
 from zslbench.records import Failure, Measurement, Opening, Record, RunRecord
 from zslbench.tracking.outbox import RECORD_FILE, Outbox, read_record
 from zslbench.tracking.payload import PREFIX, Payload, payload
 
 EXPERIMENT = "zslbench/"
 PAGE = 1000
+
+R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,21 @@ class Store:
             if (folder / RECORD_FILE).is_file():
                 return read_record(folder, kind)
         return next(iter(waiting.values()), None)
+
+    def read(self, kind: type[R], key: str) -> R:
+        """Return a record that is known to be finished.
+
+        Raises:
+            ZslbenchError: If it cannot be read back now.
+        """
+        record = self.get(kind.kind, key)
+        if not isinstance(record, kind):
+            why = self.error or "`zslbench doctor` says why"
+            raise ZslbenchError(
+                f"The {kind.kind} {key[:12]} is finished and cannot be read back now ({why}). "
+                "When it can be, the same command goes on."
+            )
+        return record
 
     def has(self, kind: str, key: str) -> bool:
         """Return whether a record is finished, as far as can be known."""
