@@ -33,7 +33,7 @@ from torch import nn
 
 from zslbench.backbones.features import Frozen
 from zslbench.learner import Learner, Task
-from zslbench.method import Epoch, TrainSet, hyper
+from zslbench.method import Epoch, TrainSet, hyper, option
 from zslbench.seeding import derive_seed
 from zslbench.training import LoopSettings, device
 
@@ -59,11 +59,15 @@ class SPA(Learner):
         epsilon: float = hyper(
             0.1, low=0.02, high=100.0, log=True, symbol="epsilon", doc="entropy of the transport"
         )
-        iterations: int = hyper(50, low=1, high=10000, symbol="T", doc="of Sinkhorn")
+        iterations: int = hyper(50, low=1, high=10000, symbol="n", doc="of Sinkhorn")
         mix: float = hyper(0.5, low=0.0, high=1.0, symbol="lambda", doc="share of the pooled token")
         shrink: float = hyper(0.5, low=0.0, high=1.0, symbol="rho", doc="of the Gaussians")
-        transport: bool = True
-        calibration: bool = True
+        transport: bool = option(
+            True, symbol="T", doc="whether patches meet phrases by the plan, or all alike"
+        )
+        calibration: bool = option(
+            True, symbol="N", doc="whether pseudo-features of old classes are trained on"
+        )
 
     needs = frozenset({"images", "descriptions"})
     memory: Memory

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from zslbench.backbones.image_text import ImageText
-from zslbench.method import Epoch, Method, MethodConfig, Need, PublishedRule, TrainSet
+from zslbench.method import Epoch, Method, MethodConfig, Need, PublishedRule, TrainSet, option
 from zslbench.training import autocast, device, normalise
 
 from ._prompts import cosine_logits, ensemble, sentences_of
@@ -36,12 +36,13 @@ BATCH = 128
 class Config(MethodConfig):
     """Config of CLIP zero-shot."""
 
-    class_attributes: Literal["sentences"] = Field(  # type: ignore[assignment]
-        default="sentences", description="classes are told by their descriptions"
+    class_attributes: Literal["sentences"] = option(  # type: ignore[assignment]
+        "sentences", symbol="t", doc="classes are told by their descriptions"
     )
     template: str = Field(
         default="a photo of a {}.", pattern=r"^[^{}]*\{\}[^{}]*$",
         description="prompt around each sentence, which takes the place of {}",
+        json_schema_extra={"symbol": "prompt"},
     )  # fmt: skip
 
 

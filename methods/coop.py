@@ -27,12 +27,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from zslbench.backbones.image_text import ImageText
-from zslbench.method import Method, Need, PublishedRule, TrainSet, hyper
+from zslbench.method import Method, Need, PublishedRule, TrainSet, hyper, option
 from zslbench.training import TrainedConfig, TrainedMethod
 
 from ._prompts import cosine_logits, ensemble, sentences_of
@@ -43,16 +42,16 @@ DEVIATION = 0.02
 class Config(TrainedConfig):
     """Config of CoOp."""
 
-    class_attributes: Literal["sentences"] = Field(  # type: ignore[assignment]
-        default="sentences", description="classes are told by their descriptions"
+    class_attributes: Literal["sentences"] = option(  # type: ignore[assignment]
+        "sentences", symbol="t", doc="classes are told by their descriptions"
     )
     M: int = hyper(16, low=1, high=64, symbol="M", doc="context tokens")
     lr: float = hyper(2e-3, low=1e-6, high=1.0, log=True, symbol="eta", doc="learning rate")
     weight_decay: float = hyper(5e-4, low=0.0, high=1.0, log=True, symbol="wd", doc="AdamW's")
     backbone_lr: float = hyper(0.0, low=0.0, high=0.0, symbol="eta_b", doc="0: it stays frozen")
-    logits: Literal["cosine"] = "cosine"
-    scale: Literal["pretrained"] = Field(  # type: ignore[assignment]
-        default="pretrained", description="scale of the logits: the pair's own"
+    logits: Literal["cosine"] = option("cosine", symbol="cos", doc="features are of length 1")
+    scale: Literal["pretrained"] = option(  # type: ignore[assignment]
+        "pretrained", symbol="1/tau", doc="scale of the logits: the pair's own"
     )
 
 

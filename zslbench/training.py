@@ -26,6 +26,7 @@ from zslbench.method import (
     TrainSet,
     View,
     hyper,
+    option,
 )
 from zslbench.nn.attention import ClassRow
 from zslbench.seeding import derive_seed, generator
@@ -56,13 +57,15 @@ class LoopSettings(Settings):
         doc="share of steps with a rising rate, then cosine",
     )
     clip: float = hyper(1.0, low=0.0, high=1e3, symbol="clip", doc="gradient norm; 0: no clipping")
-    augment: bool = True
+    augment: bool = option(True, symbol="augment", doc="flip and shift the training images")
 
 
 class TrainedSettings(LoopSettings):
     """What all that is trained by this loop into scaled similarities may be set to."""
 
-    logits: Literal["cosine", "dot"] = "cosine"
+    logits: Literal["cosine", "dot"] = option(
+        "cosine", symbol="cos", doc="how predicted and class attributes are compared"
+    )
     scale: float = hyper(
         20.0, low=0.1, high=1000.0, log=True, symbol="sigma", doc="scale of the logits"
     )
