@@ -96,7 +96,8 @@ def _only_class(name: str, base: type[Base]) -> type[Base]:
     }
     if len(classes) != 1:
         raise ZslbenchError(
-            f"{module.__file__}: this file holds exactly one {base.__name__.lower()} class, "
-            f"and has {len(classes)}. Move the others to files of their own."
+            f"{module.__file__}: a {base.__name__.lower()}'s file holds exactly one "
+            f"{base.__name__.lower()} class, this one holds {len(classes)}. Move the others to "
+            "files of their own."
         )
     return classes.pop()

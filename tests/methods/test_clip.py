@@ -147,7 +147,7 @@ def test_plumage_brings_its_own_pair_and_says_what_it_was_pretrained_on():
         (
             "coop",
             {"backbone": "plumage_vit"},
-            "coop cannot run on plumage_vit: .*an image-text pair",
+            "cannot run on plumage_vit: .*an image-text pair",
         ),
         (
             "coop",
@@ -157,7 +157,7 @@ def test_plumage_brings_its_own_pair_and_says_what_it_was_pretrained_on():
         (
             "svip",
             {"backbone": "plumage_clip"},
-            "svip cannot run on plumage_clip: .*a ViT of timm",
+            "cannot run on plumage_clip: .*a ViT of timm",
         ),
     ],
 )
