@@ -11,10 +11,11 @@ from conftest import write_tiny
 from zslbench.data.load import DataRequest
 from zslbench.engines import Call, dealt
 from zslbench.engines.processes import Processes
+from zslbench.registry import load_method
 from zslbench.run import select
 from zslbench.studies.plan import plan
 from zslbench.studies.search import SweepPlan
-from zslbench.studies.space import Parameter
+from zslbench.studies.space import Parameter, default_space
 from zslbench.studies.sweep import sweep
 from zslbench.tracking import Store
 
@@ -22,7 +23,6 @@ BIRDS = "plumage:classes=16,unseen=4,images_per_class=15"
 PLACES, ROUNDS, TRIALS = 2, 3, 10
 GAIN, GAIN_OF_A_FREE_MACHINE = 1.7, 1.85
 MARGIN = Parameter("margin", 0.1, 10.0, log=True)
-ALE = (Parameter("lr", 1e-4, 1e4, log=True), MARGIN, Parameter("weight_decay", 0.0, 1.0))
 
 
 def searched(method, request, space, settings, worlds=3, **more):
@@ -125,7 +125,8 @@ def test_pruned_sweep_comes_within_a_point_of_the_whole_one_in_60_percent_of_its
 def ale_trials(root, pruner, seed):
     """Return epochs and H of each trial of a sweep, the H of a pruned one being nothing."""
     settings, request = {"lr": 0.01, "epochs": 10}, DataRequest("tiny", root)
-    searching = searched("ale", request, ALE, settings, pruner=pruner, seed=seed)
+    space = tuple(default_space(load_method("ale")))
+    searching = searched("ale", request, space, settings, pruner=pruner, seed=seed)
     store = Store(root / f"{pruner}-{seed}")
     found = sweep(searching, store, 30)
     kept = [store.get("trial", searching.trial_key(trial.number)) for trial in found.trials]
