@@ -66,6 +66,18 @@ def test_a_training_step_in_plain_steps(benchmark, name, backbone):
     assert found <= STEPS[name]
 
 
+def test_a_step_of_zeromamba_takes_at_most_two_of_the_vit(benchmark):
+    """VMamba and ViT have 1.3 and 1.2 million parameters, and both end in 7 x 7 places."""
+    (ours, batch, _), (plain, same, _) = (
+        prepared(*pair)
+        for pair in (("zeromamba", "plumage_vmamba"), ("vit_attr_head", "plumage_vit"))
+    )
+    ours.network.train(), plain.network.train()
+    found = ratio(benchmark, lambda: ours.step(*batch), lambda: plain.step(*same), 9)
+    print(f"\nzeromamba on plumage_vmamba: a step takes {found:.2f} of vit_attr_head's on the ViT")
+    assert found <= 2
+
+
 def test_merging_at_the_input_is_three_times_faster(benchmark):
     backbone = "random:vit_base_patch16_224"
     (early, batch, _), (late, same, _) = (

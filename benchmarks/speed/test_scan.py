@@ -1,4 +1,4 @@
-"""The scan beside a plain Python loop, its growth with length, and a step of ZeroMamba's.
+"""The scan beside a plain Python loop, and its growth with length.
 
 In CPU time of one thread, timed in turns, so that other work on the machine meets both.
 """
@@ -8,7 +8,6 @@ import time
 import numpy as np
 import pytest
 import torch
-from test_methods import prepared
 from torch.nn.functional import softplus
 
 from zslbench.nn.scan import selective_scan
@@ -62,15 +61,3 @@ def test_four_times_the_length_takes_four_times_the_time(benchmark, length):
     benchmark.pedantic(short, rounds=3)
     print(f"\nscan of {4 * length} places: {found:.1f} times that of {length}")
     assert found <= 6
-
-
-def test_a_step_of_zeromamba_takes_at_most_two_of_the_vit(benchmark):
-    (ours, batch, _), (plain, same, _) = (
-        prepared(*pair)
-        for pair in (("zeromamba", "plumage_vmamba"), ("vit_attr_head", "plumage_vit"))
-    )
-    ours.network.train(), plain.network.train()
-    found = ratio(lambda: ours.step(*batch), lambda: plain.step(*same), 9)
-    benchmark.pedantic(lambda: ours.step(*batch), rounds=1)
-    print(f"\nzeromamba on plumage_vmamba: a step takes {found:.2f} of the ViT's")
-    assert found <= 2

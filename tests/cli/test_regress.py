@@ -25,6 +25,7 @@ from zslbench.tracking.payload import payload
         (["--against", ""], "git rev-parse"),
         (["--against", "none.toml"], "is no baseline"),
         (["--against", "main", "--suite", "svip_tabel1"], "svip_table1"),
+        (["--power", "--suite", "/p/mine.toml"], "results/baselines/mine.toml: is no baseline"),
         (["--trend"], "no two commits"),
         (["--power", "--project", "/"], "git"),
     ],

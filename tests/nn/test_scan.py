@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import softplus
 
@@ -72,6 +72,7 @@ def test_recurrence_equals_the_loop_either_way(length):
     same(found, [plain_recurrence(decay, inputs), backwards_by_autograd(decay, inputs)])
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 3), st.integers(1, 40), st.integers(1, 4), st.sampled_from([NARROW, EITHER]),
     st.integers(0, 99), st.floats(-30, 30),

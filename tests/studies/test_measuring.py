@@ -98,3 +98,11 @@ def test_what_a_side_refuses_and_what_breaks_it_are_told_apart(subjects, tmp_pat
         list(ask(broken, request))
     with pytest.raises(SideError, match="PYTHONPATH"):
         list(ask(tmp_path / "empty", request))
+
+
+def test_side_that_dies_before_it_has_read_the_request_says_why(tmp_path):
+    (tmp_path / "zslbench").mkdir()
+    (tmp_path / "zslbench" / "__init__.py").write_text("raise ImportError('half installed')\n")
+    more_than_a_pipe_holds = {"known": ["x" * 1000] * 1000}
+    with pytest.raises(SideError, match="half installed"):
+        list(ask(tmp_path, more_than_a_pipe_holds))
