@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.method import Epoch, Float, Method, MethodConfig, Need, TrainSet, hyper
+from zslbench.method import Epoch, Float, Method, MethodConfig, Need, TrainSet, hyper, option
 from zslbench.seeding import generator
 
 from ._features import rows_of, training_rows
@@ -34,7 +34,9 @@ class BilinearConfig(MethodConfig):
     )
     epochs: int = hyper(30, low=1, high=1000, symbol="epochs", doc="length of the fit")
     batch_size: int = hyper(32, low=1, high=4096, symbol="B", doc="items a step")
-    features: Literal["l2", "raw"] = "l2"
+    features: Literal["l2", "raw"] = option(
+        "l2", symbol="x", doc="rows L2-normalised, or as they come"
+    )
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from zslbench.backbones.create import read_state
-from zslbench.errors import ZslbenchError
+from zslbench.backbones.create import load_state, read_state
 
 HEADS = {
     "token_cls.": "patch_classifier.",
@@ -32,15 +31,11 @@ def load_released(network: nn.Module, state: Mapping[str, Tensor], path: Path) -
     """
     found = {_ours(name): value for name, value in state.items() if not name.startswith(UNUSED)}
     words = network.get_buffer("words")
-    try:
-        network.load_state_dict({**found, "words": words})
-    except RuntimeError as error:
-        attributes, length = words.shape
-        raise ZslbenchError(
-            f"{path}: its parameters do not fit SVIP for {attributes} attributes with word vectors "
-            f"of {length} dimensions ({' '.join(str(error).split())[:300]}). Name the --dataset "
-            "and the --words that it was trained with."
-        ) from None
+    mend = (
+        "Name the --dataset and the --words that it was trained with: these have "
+        f"{len(words)} attributes and word vectors of {words.shape[1]} dimensions."
+    )
+    load_state(network, {**found, "words": words}, path, mend)
 
 
 def _ours(name: str) -> str:

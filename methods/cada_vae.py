@@ -33,7 +33,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from zslbench.method import Epoch, Float, Method, MethodConfig, PublishedRule, TrainSet, hyper
+from zslbench.method import (
+    Epoch,
+    Float,
+    Method,
+    MethodConfig,
+    PublishedRule,
+    TrainSet,
+    hyper,
+    option,
+)
 from zslbench.nn.gaussians import Gaussian, Sampling, kl_to_standard, sample, wasserstein
 from zslbench.seeding import derive_seed, generator
 
@@ -121,7 +130,9 @@ class CADAVAE(Method):
         lambda_distance: float = _weight(
             8.13, symbol="delta", doc="weight of the Gaussians' distance"
         )
-        sampling: Sampling = "released"
+        sampling: Sampling = option(
+            "released", symbol="z", doc="noise by variance, one a sample, or as the paper says"
+        )
         seen_samples: int = _count(200, symbol="n_s", doc="latent samples of a seen class")
         unseen_samples: int = _count(400, symbol="n_u", doc="latent samples of an unseen class")
         classifier_epochs: int = _count(23, symbol="epochs", doc="epochs of the classifier")

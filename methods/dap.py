@@ -21,7 +21,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 from scipy.special import expit
 
 from zslbench.method import (
@@ -32,6 +31,7 @@ from zslbench.method import (
     PublishedRule,
     TrainSet,
     hyper,
+    option,
 )
 
 from ._features import diagonalise, rows_of, training_rows
@@ -69,16 +69,22 @@ class DAP(ClosedFormMethod):
     class Config(MethodConfig):
         """Config of DAP."""
 
-        class_attributes: AttributeForm = Field(
-            default="raw", description="form of the class attributes that are binarised"
+        class_attributes: AttributeForm = option(
+            "raw", symbol="a", doc="form of the class attributes that are binarised"
         )
         reg: float | None = hyper(
             None, low=1e-4, high=1e6, log=True, grid=GRID, symbol="1 / C",
             doc="ridge of the attribute classifiers; none: chosen on the tuning worlds",
         )  # fmt: skip
-        threshold: Literal["matrix", "attribute"] = "matrix"
-        prior: Literal["class_mean", "half"] = "class_mean"
-        features: Literal["l2", "raw"] = "l2"
+        threshold: Literal["matrix", "attribute"] = option(
+            "matrix", symbol="a_k", doc="mean above which an attribute is present: of all, of each"
+        )
+        prior: Literal["class_mean", "half"] = option(
+            "class_mean", symbol="p(a_k)", doc="share of seen classes that have it, or 1/2"
+        )
+        features: Literal["l2", "raw"] = option(
+            "l2", symbol="x", doc="rows L2-normalised, or as they come"
+        )
 
     published = PublishedRule(gamma=0.0, source="no calibration in paper or ports")
     weights: Float

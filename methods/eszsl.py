@@ -24,6 +24,7 @@ from zslbench.method import (
     PublishedRule,
     TrainSet,
     hyper,
+    option,
 )
 
 from ._features import class_sums, row_norms, training_rows
@@ -56,8 +57,12 @@ class ESZSL(ClosedFormMethod):
             None, low=1e-6, high=1e6, log=True, grid=GRID, symbol="lambda",
             doc="regulariser on the attribute side; none: chosen on the tuning worlds",
         )  # fmt: skip
-        features: Literal["l2", "raw"] = "l2"
-        targets: Literal["signed", "binary"] = "signed"
+        features: Literal["l2", "raw"] = option(
+            "l2", symbol="X", doc="rows L2-normalised, or as they come"
+        )
+        targets: Literal["signed", "binary"] = option(
+            "signed", symbol="Y", doc="-1 and 1, or 0 and 1"
+        )
 
     published = PublishedRule(gamma=0.0, source="section 3; no calibration in paper or ports")
     weights: Float

@@ -27,6 +27,7 @@ from zslbench.method import (
     PublishedRule,
     TrainSet,
     hyper,
+    option,
 )
 
 from ._features import class_sums, diagonalise, rows_of, training_rows, unit_rows
@@ -55,9 +56,15 @@ class SAE(ClosedFormMethod):
             None, low=1e-6, high=1e6, log=True, grid=GRID, symbol="lambda",
             doc="weight of encoding against decoding; none: chosen on the tuning worlds",
         )  # fmt: skip
-        direction: Literal["s_to_f", "f_to_s"] = "s_to_f"
-        features: Literal["l2", "raw"] = "l2"
-        atoms: Literal["raw", "l2"] = "raw"
+        direction: Literal["s_to_f", "f_to_s"] = option(
+            "s_to_f", symbol="W' or W", doc="attributes to features at the test, or the reverse"
+        )
+        features: Literal["l2", "raw"] = option(
+            "l2", symbol="X", doc="rows L2-normalised, or as they come"
+        )
+        atoms: Literal["raw", "l2"] = option(
+            "raw", symbol="W", doc="rows of W as solved, or L2-normalised"
+        )
 
     published = PublishedRule(gamma=0.0, source="no calibration in paper or ports")
     weights: Float

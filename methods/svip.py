@@ -44,7 +44,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from zslbench.backbones.vit import OpenViT
-from zslbench.method import PublishedCurve, PublishedRule, TrainSet, View, hyper
+from zslbench.method import PublishedCurve, PublishedRule, TrainSet, View, hyper, option
 from zslbench.nn.attention import Aggregation, ClassRow
 from zslbench.nn.losses import Consistency, consistency
 from zslbench.nn.patches import mean_blocks, merge_blocks
@@ -145,14 +145,30 @@ class SVIP(TrainedMethod):
         lambda2: float = hyper(
             3.0, low=0.0, high=100.0, log=True, symbol="lambda_2", doc="weight of L_patch (Eq. 14)"
         )
-        target: Literal["topm", "minmax", "rank"] = "topm"
-        aggregation: Aggregation = "rollout"
-        selection: Literal["attention", "classifier", "random", "all"] = "attention"
-        unselected: Literal["contextualise", "drop"] = "contextualise"
-        embedding: Literal["words", "random"] = "words"
-        consistency: Consistency = "half_jeffreys"
-        pooling: Literal["max", "mean", "class_token"] = "max"
-        merge: Literal["input", "output"] = "output"
+        target: Literal["topm", "minmax", "rank"] = option(
+            "topm", symbol="r", doc="what the patch classifier learns (Eq. 6)"
+        )
+        aggregation: Aggregation = option(
+            "rollout", symbol="W^L", doc="attention over the layers (Eq. 4)"
+        )
+        selection: Literal["attention", "classifier", "random", "all"] = option(
+            "attention", symbol="S_M", doc="what patches are selected by in training (Eq. 8)"
+        )
+        unselected: Literal["contextualise", "drop"] = option(
+            "contextualise", symbol="PSC", doc="what becomes of the other patches (Eq. 9)"
+        )
+        embedding: Literal["words", "random"] = option(
+            "words", symbol="e", doc="what the semantic patch is made of (Eq. 7)"
+        )
+        consistency: Consistency = option(
+            "half_jeffreys", symbol="L_JSD", doc="divergence of the two passes (Eq. 13)"
+        )
+        pooling: Literal["max", "mean", "class_token"] = option(
+            "max", symbol="MaxPool", doc="how patches, or what else, give attributes (Eq. 10)"
+        )
+        merge: Literal["input", "output"] = option(
+            "output", symbol="2 x 2", doc="where 196 patches become 49"
+        )
 
     network: Network
     needs = frozenset({"images", "word_vectors"})

@@ -5,13 +5,13 @@ is `svip`.
 | point | paper (`svip`) | released code | here, and by what it is mended |
 |---|---|---|---|
 | patch classifier's target | related 1 | unrelated 1, hard | as released; the same problem |
-| score pooling, 196 to 49 | 2 x 2 blocks | four neighbours in raster order | `mended=score_pooling` |
+| score pooling, 196 to 49 | 2 x 2 blocks | four in raster order | `mended=score_pooling` |
 | layout of e | slot by slot | channel by channel, read slot by slot | `mended=layout` |
 | selection of pass 2 | that of pass 1 | M nearest to the mean final token | `mended=reselection` |
 | patches that count at test | the selected | all 49 | `mended=test_patches` |
 | pooling | max | mean | `mended=pooling` |
 | logits | cosine, sigma 5 | dot, attributes predicted not normalised, 5 | as released |
-| L_JSD | half Jeffreys | KL(second, first), T = 20, mean over elements, x T^2 | `mended=divergence` |
+| L_JSD | half Jeffreys | KL(second, first), T = 20, mean of elements x T^2 | `mended=divergence` |
 | attribute decorrelation | none | group norms of pass 2, weight squared | `lambda_dec=0` |
 | optimiser | not said | Adam (.5, .999), made anew each epoch | `mended=adam` keeps it |
 | betas, rates, M, warm-up | not said | by dataset | those for CUB; all but betas are settings |
@@ -41,7 +41,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softmax
 
 from zslbench.backbones.create import Source, shaped_like
-from zslbench.method import MethodConfig, PublishedRule, TrainSet, View, hyper
+from zslbench.method import MethodConfig, PublishedRule, TrainSet, View, hyper, option
 from zslbench.nn.attention import ClassRow
 from zslbench.nn.losses import consistency
 from zslbench.seeding import derive_seed, generator
@@ -103,8 +103,8 @@ class SVIPReleased(TrainedMethod):
             0.3, low=0.0, high=10.0, symbol="att_dec", doc="decorrelation; acts squared"
         )
         scale: float = hyper(5.0, low=0.1, high=1000.0, symbol="sigma", doc="scale of the logits")
-        mended: Defect = "none"
-        checkpoint: str = ""
+        mended: Defect = option("none", symbol="defect", doc="the one defect that is put right")
+        checkpoint: str = option("", symbol="network", doc="file of weights to replay; or none")
 
     version = 2
     network: ReleasedNetwork

@@ -41,7 +41,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, layer_norm, mse_loss
 
 from zslbench.backbones.vit import AttentionHook, OpenViT, run_block
-from zslbench.method import PublishedCurve, PublishedRule, TrainSet, View, hyper
+from zslbench.method import PublishedCurve, PublishedRule, TrainSet, View, hyper, option
 from zslbench.nn.attention import ClassRow
 from zslbench.nn.losses import Consistency, consistency
 from zslbench.training import TrainedConfig, TrainedMethod, class_logits
@@ -53,7 +53,9 @@ class Config(TrainedConfig):
     """Config of VSPCN."""
 
     backbone_lr: float = hyper(0.0, low=0.0, high=0.0, symbol="eta_b", doc="0: it stays frozen")
-    logits: Literal["cosine", "dot"] = "dot"
+    logits: Literal["cosine", "dot"] = option(
+        "dot", symbol="f_cls a", doc="how class token and prototypes are compared"
+    )
     scale: float = hyper(1.0, low=0.1, high=1e3, log=True, symbol="sigma", doc="scale of logits")
     alpha_v: float = hyper(0.05, low=0.0, high=1.0, symbol="alpha_v", doc="attention's share")
     alpha_s: float = hyper(0.8, low=0.0, high=1.0, symbol="alpha_s", doc="attention's share")
@@ -63,11 +65,13 @@ class Config(TrainedConfig):
     lambda_skd: float = hyper(0.18, low=0.0, high=10.0, symbol="lambda_SKD", doc="weight of L_SKD")
     eta1: float = hyper(0.05, low=0.0, high=10.0, symbol="eta_1", doc="L_ED within L_CED")
     eta2: float = hyper(0.5, low=0.0, high=10.0, symbol="eta_2", doc="L_CE(vp) within L_CED")
-    consistency: Consistency = "half_jeffreys"
-    visual: bool = True
-    semantic: bool = True
-    fusion: bool = True
-    adapter: bool = True
+    consistency: Consistency = option(
+        "half_jeffreys", symbol="JSD", doc="divergence in L_SKD, of prompt and prototype"
+    )
+    visual: bool = option(True, symbol="f_vp", doc="whether there is a visual prompt")
+    semantic: bool = option(True, symbol="f_sp", doc="whether there is a semantic prompt")
+    fusion: bool = option(True, symbol="WVPF, SVPF", doc="weak and strong fusion of the prompts")
+    adapter: bool = option(True, symbol="S^l", doc="whether words are adapted to the image")
 
     def prompts(self) -> list[str]:
         """Return the prompts there are, in their order behind the class token."""

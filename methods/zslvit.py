@@ -16,7 +16,8 @@ CVPR 2024 (arXiv 2404.07713).
 | bias of that layer | - | AwA2 only | none |
 | input | - | 448 px; 224 in the test scripts | the backbone's size in both |
 | sampling | - | class-balanced, with replacement | every image once an epoch |
-| optimiser | - | Adam in steps, two rates, drop path .1 | that of all methods here |
+| optimiser | - | Adam in steps, head 5e-3, drop path .1 | that of all methods here |
+| rate of embedders and decoders | - | the ViT's, 1e-5 | that of new parameters, `lr` |
 | epoch, gamma | - | best on test, by hand per dataset | tuning worlds |
 | second head, on patches | - | computed, in no loss | none |
 
@@ -36,7 +37,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, l1_loss, pad
 
 from zslbench.backbones.vit import OpenViT, attend, run_block
-from zslbench.method import PublishedRule, TrainSet, View, hyper
+from zslbench.method import PublishedRule, TrainSet, View, hyper, option
 from zslbench.training import TrainedConfig, TrainedMethod, class_logits
 
 DEVIATION = 0.02
@@ -180,7 +181,9 @@ class ZSLViT(TrainedMethod):
             symbol="lambda_SR",
             doc="weight of decoded attributes",
         )
-        fusing: Fusing = "raw"
+        fusing: Fusing = option(
+            "raw", symbol="fused token", doc="weights of the sum: attention as it is, or to sum 1"
+        )
 
     network: Network
     published = PublishedRule(

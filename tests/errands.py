@@ -4,6 +4,8 @@ import os
 import signal
 import time
 
+import numpy as np
+
 from zslbench.errors import DataError
 
 
@@ -34,3 +36,10 @@ def sleep(path, *, tick):
     while True:
         time.sleep(0.05)
         tick("sleeping", 1, 2)
+
+
+def compute(*, tick):
+    """Multiply matrices that fit a processor's own cache."""
+    matrix = np.random.default_rng(0).normal(size=(128, 128))
+    for _ in range(4000):
+        matrix = np.tanh(matrix @ matrix)

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from zslbench.noninferiority import DRAWS, SPREADS, judge, margin_of, overall, power
+from zslbench.noninferiority import (
+    DRAWS,
+    SPREADS,
+    USUAL_SEEDS,
+    judge,
+    margin_of,
+    overall,
+    power,
+    seeds_for,
+    sight,
+)
 from zslbench.stats import METRICS
 from zslbench.studies.baseline import load, measured_of, spreads_of
 from zslbench.studies.measuring import points
@@ -48,6 +58,19 @@ def test_one_seed_is_refused():
 def test_margin_is_what_matters_or_what_chance_moves():
     assert margin_of(1.0, 0.0) == 1.0
     assert margin_of(1.0, 4.0) == SPREADS * 4.0
+    assert margin_of(1.0, 4.0, seeds=5) == SPREADS * 4.0
+
+
+def test_more_seeds_than_usual_narrow_the_margin():
+    assert margin_of(1.0, 4.0, seeds=4 * USUAL_SEEDS) == pytest.approx(SPREADS * 4.0 / 2)
+    assert margin_of(1.0, 4.0, seeds_for(3.0, 4.0)) == pytest.approx(3.0, abs=0.06)
+    assert seeds_for(3.0, 0.1) == USUAL_SEEDS
+
+
+def test_sight_is_where_power_says():
+    passes, fails = sight(10, 4.0, 1.0, 15)
+    assert power(10, 4.0, passes, 1.0, 15)["PASS"] == pytest.approx(0.5, abs=0.01)
+    assert power(10, 4.0, fails, 1.0, 15)["FAIL"] == pytest.approx(0.8, abs=0.01)
 
 
 def test_power_agrees_with_the_verdicts_it_foretells():

@@ -44,6 +44,17 @@ def hyper(
     return Field(default, ge=low, le=high, description=doc, json_schema_extra=space)
 
 
+def option(default: Any, *, doc: str, symbol: str) -> Any:
+    """Declare a setting that is one of a few names, or a switch: no sweep searches it by itself.
+
+    Args:
+        default: Its value.
+        doc: One line on what it does, with the equation where there is one.
+        symbol: What the paper calls what it decides.
+    """
+    return Field(default, description=doc, json_schema_extra={"symbol": symbol})
+
+
 def bounds(info: FieldInfo) -> tuple[float, float] | None:
     """Return the smallest and the largest value that `hyper` allows; None for other settings."""
     found = {key: getattr(m, key) for m in info.metadata for key in ("ge", "le") if hasattr(m, key)}
@@ -64,8 +75,8 @@ class MethodConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    class_attributes: AttributeForm = Field(
-        default="l2", description="form of the class attributes: l2, raw (as published) or centred"
+    class_attributes: AttributeForm = option(
+        "l2", symbol="a", doc="form of the class attributes: l2, raw (as published) or centred"
     )
 
     @classmethod

@@ -11,8 +11,9 @@ A comparison fails if any cell does, hence Holm for FAIL. It passes only if ever
 intersection-union test (Berger, Technometrics 24, 1982), which needs no correction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil, sqrt
 from typing import Literal
 
 import numpy as np
@@ -24,7 +25,9 @@ from zslbench.stats import holm
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 ALPHA = 0.05
-SPREADS = 1.5  # a margin is at least so many standard deviations of what chance alone moves
+# A margin is at least so many standard deviations of what chance alone moves, up to so many seeds:
+# what they can exclude. With more it shrinks as the error of a mean does.
+SPREADS, USUAL_SEEDS = 1.5, 10
 DRAWS = 2000
 
 
@@ -45,14 +48,20 @@ class Cell:
     verdict: Verdict
 
 
-def margin_of(least: float, spread: float) -> float:
+def margin_of(least: float, spread: float, seeds: int = USUAL_SEEDS) -> float:
     """Return the margin of a cell.
 
     Args:
         least: The smallest drop that matters.
         spread: Standard deviation over seeds of the difference that chance alone makes.
+        seeds: Number of them.
     """
-    return max(least, SPREADS * spread)
+    return max(least, SPREADS * spread * min(1.0, sqrt(USUAL_SEEDS / seeds)))
+
+
+def seeds_for(margin: float, spread: float) -> int:
+    """Return how many seeds narrow a cell's margin down to one."""
+    return max(USUAL_SEEDS, ceil(USUAL_SEEDS * (SPREADS * spread / margin) ** 2))
 
 
 def judge(drops: Sequence[Sequence[float]], margins: Sequence[float]) -> list[Cell]:
@@ -115,15 +124,36 @@ def power(
         seeds: Number of them.
         spread: Standard deviation over seeds of the paired difference.
         drop: The true one.
-        least: The smallest drop that matters; the margin is `margin_of(least, spread)`.
+        least: The smallest drop that matters; the margin is that of `margin_of`.
         cells: Of the comparison: the worst case of Holm, in which no other cell drops.
     """
     noise = generator(0, "power", seeds).normal(size=(DRAWS, seeds))
     drawn = drop + spread * noise
-    passed = 1 - p_exceeds(drawn, margin_of(least, spread)) <= ALPHA
+    passed = 1 - p_exceeds(drawn, margin_of(least, spread, seeds)) <= ALPHA
     failed = ~passed & (p_exceeds(drawn, 0.0) * cells <= ALPHA)
     return {
         "PASS": float(passed.mean()),
         "FAIL": float(failed.mean()),
         "INCONCLUSIVE": float(1 - passed.mean() - failed.mean()),
     }
+
+
+def sight(seeds: int, spread: float, least: float, cells: int) -> tuple[float, float]:
+    """Return up to which drop a cell PASSes at least half the time, and from which it FAILs 80 %.
+
+    Args:
+        seeds: Number of them.
+        spread: Standard deviation over seeds of the paired difference.
+        least: The smallest drop that matters.
+        cells: Of the comparison.
+    """
+
+    def smallest(reached: Callable[[dict[Verdict, float]], bool]) -> float:
+        low, high = 0.0, 100 * margin_of(least, spread, seeds)
+        while high - low > 0.01:
+            middle = (low + high) / 2
+            found = reached(power(seeds, spread, middle, least, cells))
+            low, high = (low, middle) if found else (middle, high)
+        return high
+
+    return smallest(lambda rates: rates["PASS"] < 0.5), smallest(lambda rates: rates["FAIL"] >= 0.8)

@@ -297,6 +297,8 @@ class Trial(Record):
         value: Mean H over the worlds at the chosen epoch and gamma; of a pruned trial, what it had
             when it was ended; None for a failed one.
         steps: Epochs over all worlds and candidate configs, as far as it came.
+        curve: What pruning compares, step by step: the sum over the worlds so far of the best H
+            found in each, over the number of all worlds.
         choice: What was chosen, of a complete trial.
         error: What a failed one raised.
     """
@@ -312,6 +314,7 @@ class Trial(Record):
     spec: RunSpec
     value: float | None
     steps: int
+    curve: list[float] = Field(default_factory=list)
     choice: Choice | None = None
     error: str = ""
     seconds: float

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from zslbench.backbones.vit import OpenViT
 from zslbench.data.types import BackboneSource
-from zslbench.method import Epoch, Float, Method, MethodConfig, Need, TrainSet, View, hyper
+from zslbench.method import Epoch, Float, Method, MethodConfig, Need, TrainSet, View, hyper, option
 from zslbench.nn.attention import ClassRow
 from zslbench.seeding import derive_seed, generator
 
@@ -46,8 +46,10 @@ class TrainedConfig(MethodConfig):
         doc="share of steps with a rising rate, then cosine",
     )
     clip: float = hyper(1.0, low=0.0, high=1e3, symbol="clip", doc="gradient norm; 0: no clipping")
-    augment: bool = True
-    logits: Literal["cosine", "dot"] = "cosine"
+    augment: bool = option(True, symbol="augment", doc="flip and shift the training images")
+    logits: Literal["cosine", "dot"] = option(
+        "cosine", symbol="cos", doc="how predicted and class attributes are compared"
+    )
     scale: float = hyper(
         20.0, low=0.1, high=1000.0, log=True, symbol="sigma", doc="scale of the logits"
     )

@@ -66,6 +66,42 @@ def test_what_images_lack_is_said_in_one_paragraph(zslbench, photos, tmp_path, w
     assert out == ""
 
 
+def released_checkpoint(path, attributes=47, width=64):
+    """Save what the authors' code of SVIP would, the plain ViT's own head among it."""
+    import torch
+    from timm.models.vision_transformer import VisionTransformer
+
+    torch.manual_seed(0)
+    vit = VisionTransformer(
+        img_size=56, patch_size=8, embed_dim=width, depth=1, num_heads=1, num_classes=attributes
+    )  # fmt: skip
+    layers = {
+        "head_1": (attributes, width), "token_cls.0": (512, width), "token_cls.2": (1, 512),
+        "v2p": (width, 300), "p2t": (1, attributes),
+    }  # fmt: skip
+    state = vit.state_dict()
+    for name, shape in layers.items():
+        state |= {f"{name}.weight": torch.randn(shape), f"{name}.bias": torch.randn(shape[0])}
+    torch.save({"epoch": 14, "network": state}, path)
+    return path
+
+
+def test_a_released_checkpoint_of_svip_is_replayed_by_its_published_rule(zslbench, tmp_path):
+    words = ["run", "svip_released", "--dataset", "plumage:classes=12,unseen=4,images_per_class=10"]
+    words += ["--words", "random", "--worlds", 1, "--seeds", 0, "--rules", "published", "--json"]
+    path = released_checkpoint(tmp_path / "svip.pth")
+    status, out, err = zslbench(*words, "--checkpoint", path, "--results", tmp_path / "r")
+    assert status == 0, err
+    (row,) = json.loads(out)["rows"]
+    assert (row["method"], row["rule"]) == ("svip_released", "published")
+    assert "checkpoint:svip.pth" in json.dumps(row)
+    other = released_checkpoint(tmp_path / "other.pth", attributes=40)
+    status, out, err = zslbench(*words, "--checkpoint", other, "--results", tmp_path / "r")
+    assert status != 0
+    assert "these have 47 attributes" in err
+    assert "Traceback" not in err
+
+
 def test_features_of_a_backbone_are_a_file_that_eszsl_runs_on(zslbench, photos, tmp_path):
     status, out, err = zslbench(
         "features", "--dataset", "birds", "--data-root", photos, "--images",
@@ -123,6 +159,20 @@ def test_methods_on_birds_are_compared_with_a_reference_and_shown_where_they_loo
     status, _, err = zslbench("leaderboard", "--reference", "svip", "--results", tmp_path)
     assert status == 2
     assert "reference" in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["svip_released", "vit_attr_head", "vspcn", "zslvit"])
+def test_every_other_method_on_images_trains_on_real_photos(zslbench, real_data, tmp_path, method):
+    """On the small embedded network, which keeps this to seconds."""
+    words = ["--words", "random"] if method in ("svip_released", "vspcn") else []
+    status, out, err = zslbench(
+        "run", method, "--dataset", "cub20", "--data-root", real_data, "--backbone", "plumage_vit",
+        *words, "--worlds", 1, "--seeds", 0, "--set", "epochs=1", "--results", tmp_path, "--json",
+    )  # fmt: skip
+    assert status == 0, err
+    (row,) = json.loads(out)["rows"]
+    assert row["method"] == method
 
 
 @pytest.mark.slow

@@ -3,10 +3,15 @@
 import json
 import subprocess
 
+import numpy as np
 import pytest
 
+from zslbench.cli.regress import HERE
+from zslbench.errors import ZslbenchError
 from zslbench.records import Measurement
 from zslbench.report.trend import as_terminal, write_trend
+from zslbench.studies import sides
+from zslbench.studies.sides import SideError
 from zslbench.studies.trend import trend
 from zslbench.tracking.payload import payload
 
@@ -20,6 +25,7 @@ from zslbench.tracking.payload import payload
         (["--against", ""], "git rev-parse"),
         (["--against", "none.toml"], "is no baseline"),
         (["--against", "main", "--suite", "svip_tabel1"], "svip_table1"),
+        (["--power", "--suite", "/p/mine.toml"], "results/baselines/mine.toml: is no baseline"),
         (["--trend"], "no two commits"),
         (["--power", "--project", "/"], "git"),
     ],
@@ -31,9 +37,45 @@ def test_bad_input_is_refused_in_one_paragraph(zslbench, tmp_path, words, said):
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("end", "status", "to_bisect"),
+    [
+        (0, 0, 0),  # PASS: good
+        (1, 1, 1),  # FAIL: bad
+        (3, 3, 125),  # INCONCLUSIVE: skip
+        (SideError("this commit does not run"), 2, 125),
+        (ZslbenchError("no such ref"), 2, 128),  # the search ends
+        (ZeroDivisionError("a fault of zslbench itself"), 125, 125),
+    ],
+)
+def test_exit_statuses_and_what_git_bisect_reads(
+    zslbench, monkeypatch, tmp_path, end, status, to_bisect
+):
+    def against(*_, **__):
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    monkeypatch.setattr("zslbench.cli.regress._against", against)
+    words = "--against", "HEAD", "--results", tmp_path
+    for more, expected in ((), status), (("--bisect",), to_bisect):
+        found, _, err = zslbench("regress", *words, *more)
+        assert found == expected
+        assert isinstance(end, int) or str(end) in err
+
+
 def test_bisect_is_told_to_end_on_bad_input(zslbench, tmp_path):
     words = "--against", "no-such-ref", "--bisect", "--results", tmp_path
     assert zslbench("regress", *words)[0] == 128
+    assert zslbench("regress", "--agianst", "HEAD", "--bisect")[0] == 128
+    assert zslbench("regress", "--agianst", "HEAD")[0] == 2
+
+
+def test_the_code_of_a_checkout_is_asked_and_not_the_code_in_use(monkeypatch, tmp_path):
+    there = sides.Side("there", "0" * 40, False, tmp_path / "installed")
+    monkeypatch.setattr(sides, "install", lambda *_: there)
+    assert sides.code_of(sides.find_project(HERE), tmp_path) is None
+    assert sides.code_of(tmp_path, tmp_path) == there.folder
 
 
 def test_power_says_how_many_seeds_tell_what(zslbench):
@@ -44,8 +86,21 @@ def test_power_says_how_many_seeds_tell_what(zslbench):
         assert row["PASS"] + row["FAIL"] + row["INCONCLUSIVE"] == pytest.approx(1)
     for same in ("PASS", 0.0), ("FAIL", max(row["drop"] for row in rows)):
         rates = [row[same[0]] for row in rows if row["drop"] == same[1]]
-        assert rates[:5] == sorted(rates[:5])
+        assert np.diff(rates[:5]).min() > -0.01
     assert "10 seeds" in zslbench("regress", "--power")[1]
+
+
+def test_power_says_which_drop_each_cell_can_see(zslbench):
+    few, many = (
+        json.loads(zslbench("regress", "--power", "--json", "--seeds", seeds)[1])["cells"]
+        for seeds in (5, 40)
+    )
+    assert len(few) == len(many) == 15
+    for one, other in zip(few, many, strict=True):
+        assert one["passes_to"] <= one["fails_from"] + 0.01
+        if one["spread"]:
+            assert other["fails_from"] < one["fails_from"]
+            assert other["seeds_for_aim"] >= 10
 
 
 def test_a_baseline_wants_a_reason(zslbench):

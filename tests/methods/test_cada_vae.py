@@ -174,6 +174,18 @@ def test_warm_ups_rise_between_their_epochs(term, epochs, length):
         assert value(epoch * length // 100) == pytest.approx(factor * value(length - 1), abs=1e-6)
 
 
+def test_warm_ups_are_told_the_epoch_at_hand(monkeypatch):
+    losses, seen = CADAVAE.losses, []
+
+    def seeing(self, features, attributes, epoch):
+        seen.append(epoch)
+        return losses(self, features, attributes, epoch)
+
+    monkeypatch.setattr(CADAVAE, "losses", seeing)
+    fitted(train_set(), epochs=3, batch_size=10)
+    assert seen == [0, 0, 1, 1, 2, 2]
+
+
 def test_weights_scale_their_terms_and_no_other():
     (x, a), values = batch(), {}
     for name in ("none", "beta", "lambda_cross", "lambda_distance"):

@@ -147,7 +147,7 @@ def expected_losses(model, images, labels, table):
         {"selection": "classifier"},
         {"consistency": "js"},
         {"consistency": "kl"},
-        {"pooling": "mean"},
+        {"pooling": "mean", "logits": "dot", "scale": 5.0},
         {"pooling": "class_token"},
         {"logits": "dot", "scale": 5.0},
         {"unselected": "drop"},

@@ -379,9 +379,14 @@ def test_other_checkpoints_are_refused(tmp_path, content, said):
         SVIPReleased.from_checkpoint(tmp_path / "bad.pth", WORDS)
 
 
+def test_a_checkpoint_that_is_not_there_is_said_so(tmp_path):
+    with pytest.raises(ZslbenchError, match=r"svip.pth: there is no such file"):
+        SVIPReleased.from_checkpoint(tmp_path / "svip.pth", WORDS)
+
+
 @pytest.mark.parametrize(
     ("lacking", "words", "said"),
-    [("v2p", WORDS, "word_to_width.weight"), ("none", WORDS[:40], "for 40 attributes")],
+    [("v2p", WORDS, "word_to_width.weight"), ("none", WORDS[:40], "these have 40 attributes")],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused_with_what_differs(
     tmp_path, lacking, words, said

@@ -262,6 +262,9 @@ def test_trial_that_falls_behind_is_pruned_and_says_so(store, dataset):
     (run,) = [r for r in shown(store, "trial") if r.data.tags["zslbench.state"] == "pruned"]
     assert run.data.metrics["objective_when_pruned"] == record.value
     assert "objective" not in run.data.metrics
+    curve = store.client.get_metric_history(run.info.run_id, "objective_so_far")
+    assert [(m.step, m.value) for m in curve] == list(enumerate(record.curve, start=1))
+    assert (len(curve), curve[-1].value) == (record.steps, record.value)
     assert not list((store.results / "checkpoints").glob("*/*"))
 
 

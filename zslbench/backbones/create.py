@@ -238,10 +238,12 @@ def read_state(path: Path, allowed: Sequence[type] = ()) -> dict[str, Any]:
         allowed: Types that may be in it beside tensors and plain containers.
 
     Raises:
-        ZslbenchError: If it cannot be read that way.
+        ZslbenchError: If there is none, or it cannot be read that way.
     """
     import torch
 
+    if not path.is_file():
+        raise ZslbenchError(f"{path}: there is no such file. Name a file of weights.")
     try:
         with torch.serialization.safe_globals(list(allowed)):
             state = torch.load(path, map_location="cpu", weights_only=True)
@@ -252,6 +254,25 @@ def read_state(path: Path, allowed: Sequence[type] = ()) -> dict[str, Any]:
             f"({type(error).__name__}: {str(error)[:150]}). Save tensors alone: "
             "torch.save(model.state_dict(), FILE)."
         ) from error
+
+
+def load_state(network: Any, state: Mapping[str, Any], path: Path, mend: str) -> None:
+    """Load every parameter of a network.
+
+    Args:
+        network: A module.
+        state: Its state dict, read from `path`.
+        path: For the error.
+        mend: What to do where they do not fit.
+
+    Raises:
+        ZslbenchError: If a parameter is missing, unknown, or of another shape.
+    """
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        differs = " ".join(str(error).split())[:300]
+        raise ZslbenchError(f"{path}: its parameters do not fit ({differs}). {mend}") from None
 
 
 def _exposure(tag: str) -> Exposure:

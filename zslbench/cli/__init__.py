@@ -64,3 +64,7 @@ def main() -> None:
         if "--json" in sys.argv:
             print(json.dumps({"error": str(error)}))
         sys.exit(2)
+    except SystemExit as end:
+        if end.code == 2 and "--bisect" in sys.argv:  # an option mistyped
+            sys.exit(regress.BISECT[2])
+        raise

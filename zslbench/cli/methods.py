@@ -6,6 +6,8 @@ import typer
 
 from zslbench.cli import options as opt
 
+KINDS = {int: "whole number", float: "number", bool: "True, False", str: "text"}
+
 
 def methods(
     name: Annotated[str | None, typer.Argument(help="One method, with its settings.")] = None,
@@ -46,7 +48,7 @@ def describe(name: str) -> dict[str, Any]:
         low, high = bounds(info) or (None, None)
         settings[key] = {
             "default": info.default,
-            "type": str(info.annotation).replace("typing.", ""),
+            "type": _type(info.annotation),
             "meaning": info.description or "",
             "low": low,
             "high": high,
@@ -61,6 +63,16 @@ def describe(name: str) -> dict[str, Any]:
         "published_rule": cls.published.source,
         "settings": settings,
     }
+
+
+def _type(annotation: Any) -> str:
+    """Return the names that a setting may be, or in a word what kind of value it is."""
+    from typing import Literal, get_args, get_origin
+
+    if get_origin(annotation) is Literal:
+        return ", ".join(get_args(annotation))
+    kinds = [kind for kind in (get_args(annotation) or (annotation,)) if kind is not type(None)]
+    return KINDS.get(kinds[0]) or str(kinds[0])
 
 
 def _list(found: dict[str, dict[str, Any]]) -> Any:
@@ -79,10 +91,10 @@ def _page(about: dict[str, Any]) -> list[Any]:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("setting", "default", "from", "to", "chosen among", "meaning")
+    table = Table("setting", "symbol", "default", "from", "to", "chosen among", "meaning")
     for key, info in about["settings"].items():
         grid = ", ".join(f"{value:g}" for value in info.get("grid", [])) or info["type"]
-        texts = key, info["default"], info["low"], info["high"], grid, info["meaning"]
-        table.add_row(*(Text("" if text is None and i > 1 else str(text))
-                        for i, text in enumerate(texts)))  # fmt: skip
+        symbol, default = info.get("symbol", ""), str(info["default"])
+        limits = ("" if limit is None else str(limit) for limit in (info["low"], info["high"]))
+        table.add_row(*map(Text, (key, symbol, default, *limits, grid, info["meaning"])))
     return [about["about"], "", f"Needs: {', '.join(about['needs'])}.", table]

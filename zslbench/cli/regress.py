@@ -95,7 +95,7 @@ def regress(
             check_writable(results)
             status = _exact(root, results / "packages", json=json)
         elif power:
-            status = _power(root, suite, margin, json=json)
+            status = _power(root, suite, margin, seeds, json=json)
         else:
             check_writable(results)
             store = Store(results)
@@ -122,10 +122,11 @@ def _exact(root: Path, packages: Path, *, json: bool) -> int:
     from zslbench.report.regression import STATUS
     from zslbench.studies.baseline import load, place_of
     from zslbench.studies.pinned import check_exact, said, verdict_of
-    from zslbench.studies.sides import ask, code_of
+    from zslbench.studies.sides import SideError, ask, blamed, code_of
 
-    stored = load(place_of(root, "exact"))
-    (found,) = ask(code_of(root, packages), {"exact": True})
+    with blamed(SideError):
+        stored = load(place_of(root, "exact"))
+        (found,) = ask(code_of(root, packages), {"exact": True})
     problems, verdict = check_exact(stored, found), verdict_of(stored, found)
     others = found.get("passed_over", [])
     if json:
@@ -137,8 +138,8 @@ def _exact(root: Path, packages: Path, *, json: bool) -> int:
         print(f"passed over: {', '.join(others)} (of other packages, with no numbers here)")
     for name, problem in problems.items():
         print(f"{name} {problem}")
-    count = len(found["methods"])
-    print(f"{verdict}: {len(problems)} of {count} methods moved or have no numbers")
+    alike = len(found["methods"].keys() - problems)
+    print(f"{verdict}: {alike} of {len(found['methods'])} methods have the stored numbers")
     return STATUS[verdict]
 
 
@@ -181,16 +182,16 @@ def _trend(root: Path, store: "Store", *, json: bool) -> int:
     return 0
 
 
-def _power(root: Path, suite: str, margin: float, *, json: bool) -> int:
+def _power(root: Path, suite: str, margin: float, seeds: int, *, json: bool) -> int:
     from zslbench.cli.output import print_json, print_parts
-    from zslbench.report.regression import power_rows, power_table
+    from zslbench.report.regression import power_rows, power_table, sight_rows, sight_table
     from zslbench.studies.baseline import load, place_of, spreads_of
 
-    cells = spreads_of(load(place_of(root, suite))).values()
-    spreads = [spread for cell in cells for spread in cell.values()]
-    rows = power_rows(spreads, margin)
+    spreads = spreads_of(load(place_of(root, suite)))
+    rows = power_rows([s for cell in spreads.values() for s in cell.values()], margin)
+    cells = sight_rows(spreads, margin, seeds)
     if json:
-        print_json({"schema_version": 1, "rows": rows})
+        print_json({"schema_version": 1, "rows": rows, "cells": cells})
     else:
-        print_parts(power_table(rows, len(spreads)))
+        print_parts([*power_table(rows, len(cells)), *sight_table(cells)])
     return 0

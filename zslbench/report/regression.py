@@ -1,10 +1,18 @@
 """Comparisons of two commits, and the power table, as text and JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from zslbench.noninferiority import Cell, Verdict, margin_of, overall, power
+from zslbench.noninferiority import (
+    Cell,
+    Verdict,
+    margin_of,
+    overall,
+    power,
+    seeds_for,
+    sight,
+)
 from zslbench.report.cells import NAMES
 from zslbench.stats import Metric
 
@@ -15,13 +23,21 @@ STATUS: dict[Verdict, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 NOTE = (
     "In points, AUSUC too; means over seeds, each a tuning world of its own. PASS: a drop of the "
     "margin is excluded (5 %). FAIL: a drop is proven (5 %, Holm over cells) and not within the "
-    "margin. A margin is 1.5 times what chance alone moves, or the smallest drop that matters."
+    "margin. A margin is the smallest drop that matters, or what these seeds can exclude where "
+    "that is more. PASS is no proof against smaller drops: see zslbench regress --power."
 )
 
-SEEDS = (3, 5, 8, 10, 15)
+SEEDS = (3, 5, 10, 20, 40)
+AIM = 3.0  # points
 POWER_NOTE = (
     "The rest is INCONCLUSIVE. Spreads are measured: the deviation over seeds of what two fits of "
-    "one commit differ by (smallest, middle and largest of the cells that chance moves)."
+    "one commit differ by (smallest, middle and largest of the cells that chance moves). Margins "
+    "shown are those of up to ten seeds; 20 narrow them by 0.71, 40 by half."
+)
+SIGHT_NOTE = (
+    "PASSes to: drops up to this one PASS more often than not, so they are not seen. FAILs from: a "
+    "drop of this or more FAILs four times of five. Between them any verdict may come. The last "
+    f"column is how many seeds narrow the margin to {AIM:g} points."
 )
 
 
@@ -95,6 +111,49 @@ def power_rows(spreads: Sequence[float], least: float) -> list[dict[str, Any]]:
                 about = {"spread": spread, "margin": margin, "drop": drop, "seeds": seeds}
                 rows.append({**about, **rates})
     return rows
+
+
+def sight_rows(
+    spreads: Mapping[tuple[str, str], Mapping[Metric, float]], least: float, seeds: int
+) -> list[dict[str, Any]]:
+    """Return which drop each cell can see at a number of seeds.
+
+    Args:
+        spreads: What chance alone moves, in points, by method and dataset, and metric.
+        least: The smallest drop that matters.
+        seeds: Number of them.
+    """
+    cells = [(*name, m, spread) for name, found in spreads.items() for m, spread in found.items()]
+    rows = []
+    for method, dataset, metric, spread in cells:
+        passes, fails = sight(seeds, spread, least, len(cells))
+        rows.append({
+            "method": method, "dataset": dataset, "metric": metric, "spread": spread,
+            "seeds": seeds, "margin": margin_of(least, spread, seeds), "passes_to": passes,
+            "fails_from": fails, "seeds_for_aim": seeds_for(AIM, spread),
+        })  # fmt: skip
+    return rows
+
+
+def sight_table(rows: Sequence[dict[str, Any]]) -> "list[RenderableType]":
+    """Return the table of `sight_rows`, one line a cell."""
+    from rich.table import Table
+
+    title = f"What each cell can see at {rows[0]['seeds']} seeds, in points"
+    table = Table(title=title, title_justify="left")
+    for name in ("method", "metric", "spread", "margin", "PASSes to", "FAILs from",
+                 f"seeds for {AIM:g}"):  # fmt: skip
+        table.add_column(name, justify="left" if name == "method" else "right")
+    previous = ""
+    for row in rows:
+        points = (f"{row[name]:.1f}" for name in ("spread", "margin", "passes_to", "fails_from"))
+        method = f"{row['method']} on {row['dataset']}"
+        table.add_row(
+            row["method"].split()[0] if method != previous else "", NAMES[row["metric"]], *points,
+            str(row["seeds_for_aim"]),
+        )  # fmt: skip
+        previous = method
+    return [table, SIGHT_NOTE]
 
 
 def power_table(rows: Sequence[dict[str, Any]], cells: int) -> "list[RenderableType]":

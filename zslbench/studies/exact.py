@@ -150,7 +150,7 @@ def _steps(cls: type[Method], world: World) -> Values:
         for epoch in _fit(cls, model, world):
             for term, value in epoch.losses.items():
                 losses.setdefault(f"loss {term}", []).append(float(value))
-    if min(map(len, losses.values())) < STEPS:
+    if max(map(len, losses.values()), default=0) < STEPS:
         losses["loss descended"] = totals[:STEPS]
     return losses | _scores(model, world)
 

@@ -36,7 +36,8 @@ def in_tuning_worlds(
             failures.append(failure)
             store.commit(failure)
         else:
-            h = objective(store.read(Choice, choice_key(job.spec, seed)))
+            choice = store.get("choice", choice_key(job.spec, seed))
+            h = objective(choice) if isinstance(choice, Choice) else 0.0
             if h > best:
                 best, said = h, f"; best H {h:.1f} ({end.call.label.removesuffix(': ')})"
         engine.tell(f"{job.spec.method}: points{said}", ended, missing)

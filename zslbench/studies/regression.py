@@ -111,7 +111,7 @@ def compare(
         theirs = before[subject]
         for metric in METRICS:
             was, is_ = points(theirs, metric), points(ours, metric)
-            margin = margin_of(least, spreads.get(subject, {}).get(metric, 0.0))
+            margin = margin_of(least, spreads.get(subject, {}).get(metric, 0.0), len(was))
             cells.append((subject, metric, float(np.mean(was)), float(np.mean(is_)), margin))
             drops.append([a - b for a, b in zip(was, is_, strict=True)])
     tested = judge(drops, [cell[-1] for cell in cells])

@@ -41,6 +41,7 @@ class Watch:
     def __init__(self, worlds: int, length: int, ask: Ask) -> None:
         self._best, self._length, self._ask = np.zeros(worlds), length, ask
         self.step = 0
+        self.curve: list[float] = []
 
     @property
     def value(self) -> float:
@@ -51,6 +52,7 @@ class Watch:
         """Take in the end of an epoch; return whether to stop."""
         self._best[world - 1] = best_h
         self.step = (world - 1) * self._length + epoch
+        self.curve.append(self.value)
         return self._ask(self.step, self.value)
 
 
@@ -101,7 +103,7 @@ def run_trial(
     record = Trial(
         key=plan.trial_key(number, look), sweep=plan.key, number=number, look=look,
         params=dict(params), spec=job.spec,
-        steps=watch.step, seconds=perf_counter() - began, **found,
+        steps=watch.step, curve=watch.curve, seconds=perf_counter() - began, **found,
     )  # fmt: skip
     store.commit(record, lambda folder: _write_trace(folder, trace))
     slots("").clear()

@@ -59,8 +59,6 @@ def measurements(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
             as `known` the `[choice_key, seed, repeat, device]` that are not to be measured again.
             With `stated`, what the cells are comes first, before anything is fitted.
     """
-    import torch  # noqa: F401 - else `device_name` does not know on which device it computes
-
     from zslbench.environment import device_name
     from zslbench.protocol import fresh_worlds
     from zslbench.run import select
@@ -68,7 +66,7 @@ def measurements(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if request.get("stated"):
         for number, cell in enumerate(request["cells"]):
             yield {"cell": number, **_stated(_job(cell))}
-    known, device = {tuple(entry) for entry in request["known"]}, device_name()
+    known = {tuple(entry) for entry in request["known"]}
     for number, cell in enumerate(request["cells"]):
         job = _job(cell)
         worlds = fresh_worlds(job.dataset, max(request["seeds"]) + 1)
@@ -76,8 +74,8 @@ def measurements(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
             for repeat in request["repeats"]:
                 spec, began = job.spec, perf_counter()
                 about = {"cell": number, "seed": seed, "repeat": repeat}
-                about |= {"choice_key": spec.choice_key, "device": device}
-                if (spec.choice_key, seed, repeat, device) in known:
+                about |= {"choice_key": spec.choice_key, "device": device_name()}
+                if (spec.choice_key, seed, repeat, about["device"]) in known:
                     yield about
                     continue
                 world = worlds[seed]
@@ -90,6 +88,7 @@ def measurements(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
                     "dataset": spec.dataset,
                     "settings": spec.settings,
                     **_stated(job),
+                    "device": device_name(),  # the method may have loaded torch meanwhile
                     "scores": choice.worlds[0].scores.model_dump(),
                     "epoch": choice.epoch,
                     "gamma": choice.gamma,

@@ -131,6 +131,7 @@ def _trial(record: Trial) -> Payload:
     more |= {"error": record.error[:4000]} if record.error else {}
     params = {name: str(value) for name, value in record.params.items()}
     metrics = [("steps", float(record.steps), 0)]
+    metrics += [("objective_so_far", value, step) for step, value in enumerate(record.curve, 1)]
     if record.value is not None:
         name = "objective" if record.state == "complete" else "objective_when_pruned"
         metrics.append((name, record.value, 0))

@@ -1,0 +1,35 @@
+"""Every setting of every method says what it is: in a line, by the paper's symbol, in bounds."""
+
+from typing import get_args
+
+import pytest
+
+from zslbench.cli.methods import describe
+from zslbench.method import bounds
+from zslbench.registry import load_method, method_modules
+from zslbench.studies.space import declared_range
+
+
+def settings():
+    for name in sorted(method_modules()):
+        for key, info in load_method(name).Config.model_fields.items():
+            yield pytest.param(name, key, info, id=f"{name}-{key}")
+
+
+@pytest.mark.parametrize(("name", "key", "info"), list(settings()))
+def test_every_setting_is_documented_and_every_number_is_bounded_and_searched(name, key, info):
+    assert info.description
+    assert info.json_schema_extra["symbol"]
+    if {int, float} & {info.annotation, *get_args(info.annotation)}:
+        low, high = bounds(info)
+        space = declared_range(load_method(name).Config, key)
+        assert low <= space.low <= space.high <= high
+        assert info.default is None or low <= info.default <= high
+        assert info.default is not None or info.json_schema_extra["grid"]
+
+
+def test_what_a_setting_may_be_is_listed_by_name():
+    said = describe("svip")["settings"]
+    assert said["target"]["type"] == "topm, minmax, rank"
+    assert said["augment"]["type"] == "True, False"
+    assert describe("eszsl")["settings"]["reg_x"]["type"] == "number"
