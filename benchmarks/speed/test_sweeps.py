@@ -11,10 +11,11 @@ from conftest import write_tiny
 from zslbench.data.load import DataRequest
 from zslbench.engines import Call, dealt
 from zslbench.engines.processes import Processes
+from zslbench.registry import load_method
 from zslbench.run import select
 from zslbench.studies.plan import plan
 from zslbench.studies.search import SweepPlan
-from zslbench.studies.space import Parameter
+from zslbench.studies.space import Parameter, default_space
 from zslbench.studies.sweep import sweep
 from zslbench.tracking import Store
 
@@ -22,7 +23,6 @@ BIRDS = "plumage:classes=16,unseen=4,images_per_class=15"
 PLACES, ROUNDS, TRIALS = 2, 3, 10
 GAIN, GAIN_OF_A_FREE_MACHINE = 1.7, 1.85
 MARGIN = Parameter("margin", 0.1, 10.0, log=True)
-ALE = (Parameter("lr", 1e-4, 1e4, log=True), MARGIN, Parameter("weight_decay", 0.0, 1.0))
 
 
 def searched(method, request, space, settings, worlds=3, **more):
@@ -55,6 +55,9 @@ def test_harness_time_of_a_trial_is_at_most_a_second(benchmark, tmp_path):
     # Other work on the machine slows a round, nothing speeds one up: the fastest counts.
     harness = PLACES * benchmark.stats.stats.min / TRIALS - bare
     print(f"\nharness time of a trial: {harness:.2f} s (training and scoring: {bare:.3f} s)")
+    if harness > 1:
+        with Processes(1) as one, Processes(PLACES) as two:
+            skip_where_busy(unshared_gain(one, two))
     assert harness <= 1
 
 
@@ -70,17 +73,28 @@ def test_two_processes_of_one_thread_do_1_7_times_the_work_of_one(tmp_path, monk
     )  # fmt: skip
     with Processes(1) as one, Processes(PLACES) as two:
         engines = {engine: Store(tmp_path / str(engine.places)) for engine in (one, two)}
-        trials, free = ({engine: [] for engine in engines} for _ in range(2))
-        for number in range(ROUNDS + 1):
+        took = {engine: [] for engine in engines}
+        before = unshared_gain(one, two)
+        for number in range(ROUNDS + 1):  # the first pays imports and data
             for engine, store in engines.items():
-                free[engine].append(seconds(unshared, engine))
                 wanted = (number + 1) * 2 * PLACES
-                trials[engine].append(seconds(sweep, searching, store, wanted, engine=engine))
-    gain, had = (min(s[one][1:]) / min(s[two][1:]) for s in (trials, free))
+                took[engine].append(seconds(sweep, searching, store, wanted, engine=engine))
+        had = min(before, unshared_gain(one, two))
+    gain = min(took[one][1:]) / min(took[two][1:])
     print(f"\ntwo processes: {gain:.2f} times the trials of one, {had:.2f} times unshared work")
+    skip_where_busy(had)
+    assert gain >= GAIN
+
+
+def skip_where_busy(had):
     if had < GAIN_OF_A_FREE_MACHINE:
         pytest.skip(f"the machine is busy: two processes do {had:.2f} times unshared work of one")
-    assert gain >= GAIN
+
+
+def unshared_gain(one, two):
+    """Return how many times as much two processes do as one, where they share nothing."""
+    fastest = [min(seconds(unshared, engine) for _ in range(ROUNDS)) for engine in (one, two)]
+    return fastest[0] / fastest[1]
 
 
 def unshared(engine):
@@ -111,7 +125,8 @@ def test_pruned_sweep_comes_within_a_point_of_the_whole_one_in_60_percent_of_its
 def ale_trials(root, pruner, seed):
     """Return epochs and H of each trial of a sweep, the H of a pruned one being nothing."""
     settings, request = {"lr": 0.01, "epochs": 10}, DataRequest("tiny", root)
-    searching = searched("ale", request, ALE, settings, pruner=pruner, seed=seed)
+    space = tuple(default_space(load_method("ale")))
+    searching = searched("ale", request, space, settings, pruner=pruner, seed=seed)
     store = Store(root / f"{pruner}-{seed}")
     found = sweep(searching, store, 30)
     kept = [store.get("trial", searching.trial_key(trial.number)) for trial in found.trials]

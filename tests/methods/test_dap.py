@@ -14,13 +14,13 @@ SHAPES = {"n > d": (80, 6, 8, 5), "d > n": (24, 40, 6, 4)}
 
 
 def train_set(shape, constant=()):
-    """`shape` is items, features, classes, attributes; some attributes may not vary."""
+    """`shape` is items, features, classes of any size, attributes; some may not vary."""
     n, d, classes, attributes = shape
     rng = generator(n, "dap")
     table = rng.uniform(0, 100, (classes, attributes))
     table[0], table[1] = 90, 5
     table[:, list(constant)] = 99
-    labels = np.arange(n) % classes
+    labels = np.append(np.arange(classes), rng.integers(0, classes, n - classes))
     features = table[labels] @ rng.normal(size=(attributes, d)) + 60 * rng.normal(size=(n, d))
     return TrainSet((features - features.min()).astype(np.float32), labels, table, table)
 

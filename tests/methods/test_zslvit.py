@@ -91,6 +91,31 @@ def test_fused_token_equals_a_loop_over_the_tokens_left_out(how, length, keep):
         assert sources[image].tolist() == [*sorted(best), length]
 
 
+@pytest.mark.parametrize("how", ["raw", "normalised"])
+def test_tokens_are_fused_between_attention_and_mlp_of_the_fusing_blocks(how):
+    """A whole pass, image by image, with half of the tokens kept each time, best first."""
+    network = Network(embedded_architecture(), K, ZSLViT.Config(keep=0.5, fusing=how)).eval()
+    backbone, images = network.backbone, noise(2, 3, 56, 56)
+    with torch.no_grad():
+        found = network(images).feature
+        for image in range(2):
+            tokens = backbone.tokens(backbone.embed(images[image : image + 1]))
+            for number, block in enumerate(backbone.vit.blocks):
+                normed = block.norm1(tokens)
+                tokens = tokens + block.attn(normed)
+                if number in (2, 3, 4):
+                    q, k, _ = block.attn.qkv(normed).reshape(1, -1, 3, 4, 32).permute(2, 0, 3, 1, 4)
+                    row = (q[0, :, :1] @ k[0].mT / 32**0.5).softmax(-1).mean(0)[0, 1:]
+                    order = row.argsort(descending=True)
+                    kept, left = order.split([-(-len(row) // 2), len(row) // 2])
+                    share = row[left] / (row[left].sum() if how == "normalised" else 1)
+                    parts = tokens[0, :1], tokens[0, 1 + kept], share[None] @ tokens[0, 1 + left]
+                    tokens = torch.cat(parts)[None]
+                tokens = tokens + block.mlp(block.norm2(tokens))
+            expected = backbone.vit.norm(tokens)[0, 0]
+            torch.testing.assert_close(found[image], expected, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("keep", [1.0, 0.99])
 def test_nothing_is_fused_where_all_tokens_are_kept(keep):
     tokens, ranks = noise(2, 8, 4), attention_rows(2, 7)

@@ -56,8 +56,12 @@ Worlds = Annotated[
     int, typer.Option(min=1, max=20, help="Tuning worlds to choose in; fewer is marked.")
 ]
 Rules = Annotated[
-    str, typer.Option(help="Rules to show: validation, last, published (chosen on test; marked).")
-]
+    str,
+    typer.Option(
+        "--rules", "--rule",
+        help="Rules to show: validation, last, published (chosen on test; marked).",
+    ),
+]  # fmt: skip
 TableWorlds = Annotated[
     int | None,
     typer.Option(
@@ -67,8 +71,11 @@ TableWorlds = Annotated[
 ]  # fmt: skip
 TableRules = Annotated[
     str | None,
-    typer.Option(help="Rules to show: validation (default), last, published (chosen on test)."),
-]
+    typer.Option(
+        "--rules", "--rule",
+        help="Rules to show: validation (default), last, published (chosen on test).",
+    ),
+]  # fmt: skip
 TableDataset = Annotated[
     str | None,
     typer.Option(help="Datasets to have complete, such as CUB,SUN (default: the suite's)."),
