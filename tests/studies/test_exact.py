@@ -101,6 +101,7 @@ def test_methods_of_other_packages_are_passed_over(monkeypatch):
     known = {"eszsl": "zslbench_methods.eszsl", "theirs": "their_package.theirs"}
     monkeypatch.setattr(exact, "method_modules", lambda: known)
     monkeypatch.setattr(exact, "_measure", lambda name: name)
+    monkeypatch.setattr(exact, "own_learners", list)
     found = measure_exact()
     assert (found["methods"], found["passed_over"]) == ({"eszsl": "eszsl"}, ["theirs"])
 
