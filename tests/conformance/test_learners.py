@@ -8,7 +8,7 @@ from zslbench.learner_conformance import LEARNER_CHECKS
 from zslbench.registry import learner_modules, load_learner
 from zslbench_learners.nearest_mean import NearestMean
 
-COSTLY = {"learns", "shuffled"}  # many fits
+COSTLY = {"seed", "learns", "shuffled"}  # many fits, or long ones
 NETWORKS = {"fine_tuning", "joint", "spa"}
 
 
