@@ -74,7 +74,7 @@ def test_options_in_the_document_on_clusters_exist():
     known = typer.main.get_command(app).commands
     text = (ROOT / "docs" / "cluster.md").read_text()
     commands = re.findall(r"^zslbench (\w+) (.*)$", text, re.M)
-    assert len(commands) == 5
+    assert len(commands) == 7
     for name, words in commands:
         options = {option for p in known[name].params for option in p.opts}
         assert set(re.findall(r"--[\w-]+", words)) <= options
