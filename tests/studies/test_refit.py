@@ -83,7 +83,7 @@ def test_a_finished_run_is_found_again_as_a_job():
         ({"protocol_version": 0}, "protocol version 0"),
         ({"words": WordVectors(digest="0", description="glove")}, "the word vectors (glove)"),
         ({"method": "nothing"}, "no method here"),
-        ({"method": "eszsl"}, "that can: svip, svip_released, vit_attr_head, vspcn, zslvit"),
+        ({"method": "eszsl"}, "that can: svip, svip_released, vit_attr_head, vspcn, zeromamba, z"),
     ],
 )
 def test_a_run_made_with_something_else_is_refused(changes, said):
