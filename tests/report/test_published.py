@@ -137,7 +137,8 @@ def row_of(**changes):
     interval = {"these_classes": Interval(50, 48, 52), "new_classes": Interval(50, 30, 70)}
     row = Row(
         dataset="CUB", method="eszsl", label="", settings={}, backbone="features:res101",
-        exposure="1k", words="", rule="validation", seeds=(0,), tuning_worlds=3,
+        exposure="1k", words="", descriptions="", rule="validation", seeds=(0,),
+        tuning_worlds=3,
         chosen={"gamma": 0.5}, intervals=dict.fromkeys(METRICS, interval), t1_best=50.0,
         control=Control(0.01, 9.0, 200),
         plain_h=40.0, oracle_h=51.0, openings=1, marks=(), commits=("c",), seconds=1.0,
