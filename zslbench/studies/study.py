@@ -6,6 +6,7 @@ Optuna's own number, which counts interrupted ones in.
 """
 
 import json
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_SEED = 2**32
 CONNECT_SECONDS = 10
+TABLE_TRIES = 20
+TABLE_PAUSE = 0.1  # seconds
 
 
 def open_study(plan: SweepPlan, results: Path, url: str | None) -> "optuna.Study":
@@ -79,16 +82,30 @@ def _storage(journal: Path, url: str | None) -> "optuna.storages.BaseStorage":
 
 def _database(url: str) -> "optuna.storages.RDBStorage":
     """Connect to a database; to PostgreSQL through psycopg 3, and not waiting long."""
-    from optuna.storages import RDBStorage
     from sqlalchemy.engine import make_url
 
     parsed = make_url(url)
     if parsed.get_backend_name() != "postgresql":
-        return RDBStorage(url)
+        return _tables(url)
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     patient = {"connect_args": {"connect_timeout": CONNECT_SECONDS}}
-    return RDBStorage(parsed.render_as_string(hide_password=False), engine_kwargs=patient)
+    return _tables(parsed.render_as_string(hide_password=False), patient)
+
+
+def _tables(url: str, options: dict[str, Any] | None = None) -> "optuna.storages.RDBStorage":
+    """Open Optuna's tables; of processes that make them at once, all but one must ask again."""
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import DBAPIError, IntegrityError
+
+    for _ in range(TABLE_TRIES):
+        try:
+            return RDBStorage(url, engine_kwargs=options)
+        except DBAPIError as error:
+            if not isinstance(error, IntegrityError) and "already exists" not in str(error.orig):
+                raise
+        time.sleep(TABLE_PAUSE)
+    return RDBStorage(url, engine_kwargs=options)
 
 
 def _shown(url: str) -> str:
