@@ -8,8 +8,8 @@ Optuna's own number, which counts interrupted ones in.
 import json
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,6 +108,29 @@ def _tables(url: str, options: dict[str, Any] | None = None) -> "optuna.storages
     return RDBStorage(url, engine_kwargs=options)
 
 
+@contextmanager
+def within_reach(url: str | None) -> Iterator[None]:
+    """Say in a paragraph that the database of a study went away while it was at work.
+
+    Raises:
+        ZslbenchError: If it did.
+    """
+    if url is None:
+        yield
+        return
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        cause = error.__cause__ or error
+        raise ZslbenchError(
+            f"--storage {_shown(url)}: it went away in the middle of the sweep "
+            f"({_first_line(cause)}). When it can be reached again, the same command goes on."
+        ) from error
+
+
 def _shown(url: str) -> str:
     """Return a URL without its password."""
     from sqlalchemy.engine import make_url
@@ -151,11 +174,14 @@ def _reason(url: str, error: Exception) -> str:
     if isinstance(error, ImportError):
         driver = "'zslbench[postgres]'" if url.startswith("postgresql") else "its driver"
         return f"the driver of this database is not installed. Do pip install {driver}."
-    what = str(error).strip().splitlines()[0]
     return (
-        f"Optuna cannot use it ({what}). Name a database that can be reached from here, such as "
-        "sqlite:///sweeps.db or postgresql://USER@HOST/NAME."
+        f"Optuna cannot use it ({_first_line(error)}). Name a database that can be reached from "
+        "here, such as sqlite:///sweeps.db or postgresql://USER@HOST/NAME."
     )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 def _pruner(plan: SweepPlan) -> "optuna.pruners.BasePruner":
