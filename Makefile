@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: install
 	@echo "The main job on procedural birds: one tuning world and two seeds, where a study has three"
-	@echo "of each (zslbench leaderboard --dataset plumage). 7 to 8 minutes on 2 cores."
+	@echo "of each (zslbench leaderboard --dataset plumage). about 8 minutes on 2 cores."
 	$(BIN)/zslbench leaderboard --dataset plumage --methods eszsl,vit_attr_head,svip \
 		--worlds 1 --seeds 0,1 --reference vit_attr_head --results results/demo
 

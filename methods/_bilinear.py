@@ -7,7 +7,7 @@ they differ in the weights of the v_y alone.
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from zslbench.method import Epoch, Float, Method, MethodConfig, Need, TrainSet, hyper, option
 from zslbench.seeding import generator
 
-from ._features import rows_of, training_rows
+from ._features import Form, rows_of, training_rows
 
 Single = NDArray[np.float32]
 Int = NDArray[np.int64]
@@ -34,9 +34,7 @@ class BilinearConfig(MethodConfig):
     )
     epochs: int = hyper(30, low=1, high=1000, symbol="epochs", doc="length of the fit")
     batch_size: int = hyper(32, low=1, high=4096, symbol="B", doc="items a step")
-    features: Literal["l2", "raw"] = option(
-        "l2", symbol="x", doc="rows L2-normalised, or as they come"
-    )
+    features: Form = option("l2", symbol="x", doc="rows L2-normalised, or as they come")
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from zslbench.method import (
     option,
 )
 
-from ._features import diagonalise, rows_of, training_rows
+from ._features import Form, diagonalise, rows_of, training_rows
 
 GRID = tuple(10.0**power for power in range(-2, 3))
 STEPS, TOLERANCE = 500, 1e-9
@@ -82,9 +82,7 @@ class DAP(ClosedFormMethod):
         prior: Literal["class_mean", "half"] = option(
             "class_mean", symbol="p(a_k)", doc="share of seen classes that have it, or 1/2"
         )
-        features: Literal["l2", "raw"] = option(
-            "l2", symbol="x", doc="rows L2-normalised, or as they come"
-        )
+        features: Form = option("l2", symbol="x", doc="rows L2-normalised, or as they come")
 
     published = PublishedRule(gamma=0.0, source="no calibration in paper or ports")
     weights: Float

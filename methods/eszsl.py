@@ -27,7 +27,7 @@ from zslbench.method import (
     option,
 )
 
-from ._features import class_sums, row_norms, training_rows
+from ._features import Form, class_sums, row_norms, training_rows
 
 GRID = tuple(10.0**power for power in range(-3, 4))
 
@@ -57,9 +57,7 @@ class ESZSL(ClosedFormMethod):
             None, low=1e-6, high=1e6, log=True, grid=GRID, symbol="lambda",
             doc="regulariser on the attribute side; none: chosen on the tuning worlds",
         )  # fmt: skip
-        features: Literal["l2", "raw"] = option(
-            "l2", symbol="X", doc="rows L2-normalised, or as they come"
-        )
+        features: Form = option("l2", symbol="X", doc="rows L2-normalised, or as they come")
         targets: Literal["signed", "binary"] = option(
             "signed", symbol="Y", doc="-1 and 1, or 0 and 1"
         )

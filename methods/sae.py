@@ -30,7 +30,7 @@ from zslbench.method import (
     option,
 )
 
-from ._features import class_sums, diagonalise, rows_of, training_rows, unit_rows
+from ._features import Form, class_sums, diagonalise, rows_of, training_rows, unit_rows
 
 GRID = tuple(10.0 ** (power / 2) for power in range(-4, 6))
 
@@ -59,9 +59,7 @@ class SAE(ClosedFormMethod):
         direction: Literal["s_to_f", "f_to_s"] = option(
             "s_to_f", symbol="W' or W", doc="attributes to features at the test, or the reverse"
         )
-        features: Literal["l2", "raw"] = option(
-            "l2", symbol="X", doc="rows L2-normalised, or as they come"
-        )
+        features: Form = option("l2", symbol="X", doc="rows L2-normalised, or as they come")
         atoms: Literal["raw", "l2"] = option(
             "raw", symbol="W", doc="rows of W as solved, or L2-normalised"
         )

@@ -85,9 +85,15 @@ class Postgres:
         if self.as_user:
             shutil.chown(self.folder, "postgres")
         self._do("initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust", "-N")
+        self.go_on()
+
+    def go_on(self):
         settings = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
         log = self.folder / "log"
         self._do("pg_ctl", "-D", self.folder / "data", "-o", settings, "-l", log, "-w", "start")
+
+    def go_away(self):
+        self._do("pg_ctl", "-D", self.folder / "data", "-m", "immediate", "-w", "stop")
 
     def database(self, name):
         """Make a database; return its URL."""
@@ -95,7 +101,7 @@ class Postgres:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
     def stop(self):
-        self._do("pg_ctl", "-D", self.folder / "data", "-m", "immediate", "-w", "stop")
+        self.go_away()
         shutil.rmtree(self.folder)
 
     def _do(self, program, *words):

@@ -80,10 +80,8 @@ def toy_images(seed: int = 0, *, shuffled: int | None = None, ending: Ending = "
     config = PlumageConfig(
         classes=34, unseen=UNSEEN, images_per_class=12, clutter=0, spurious=0, seed=seed,
     )  # fmt: skip
-    dataset, source = (
-        load_plumage(config, default_cache_dir()),
-        find_backbone(EMBEDDED_ENDING[ending]),
-    )
+    dataset = load_plumage(config, default_cache_dir())
+    source = find_backbone(EMBEDDED_ENDING[ending])
     table = dataset.classes
     if shuffled is not None:
         order = generator(shuffled, "shuffled attributes").permutation(len(table.names))

@@ -141,6 +141,12 @@ class Outcome:
         return classes, members, counts
 
     @cached_property
+    def class_shares(self) -> Float:
+        """`[c]` each class's weight in its side's accuracy: those of its images together."""
+        shares: Float = np.bincount(self.classes[1], weights=self.weights).astype(np.float64)
+        return shares
+
+    @cached_property
     def weights(self) -> Float:
         """`[n]` each image's weight in its side's accuracy; they sum to 1 on either side."""
         is_seen = self.labels < self.seen

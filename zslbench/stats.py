@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import expit, logit, stdtrit
 
-from zslbench.metrics import Float, Int, Outcome
+from zslbench.metrics import Bool, Float, Int, Outcome
 
 Metric = Literal["t1", "u", "s", "h", "ausuc"]
 Population = Literal["these_classes", "new_classes"]
@@ -61,23 +61,47 @@ def placements(outcome: Outcome, gamma: float, metric: Metric) -> Float:
     return right * (is_seen if metric == "s" else ~is_seen)
 
 
-def _variance_parts(
-    placed: Float, outcome: Outcome, population: Population
-) -> list[tuple[float, float]]:
-    """Return independent parts of the variance of a metric, each with its degrees of freedom."""
-    classes, members, counts = outcome.classes
-    means: Float = np.bincount(members, weights=placed) / counts
-    shares: Float = np.bincount(members, weights=outcome.weights).astype(np.float64)
-    squares: Float = np.bincount(members, weights=(placed - means[members]) ** 2).astype(np.float64)
-    parts: list[tuple[float, float]] = []
-    for side in (classes < outcome.seen, classes >= outcome.seen):
-        if not placed[side[members]].any():
-            continue
-        if population == "these_classes":
-            parts += _within(shares[side], squares[side], counts[side])
-        else:
-            parts += _between(shares[side], means[side])
-    return parts
+@dataclass(frozen=True)
+class _Units:
+    """A metric's placements gathered by class, from which either population is resampled.
+
+    Attributes:
+        outcome: One that has the images' classes.
+        means: `[seeds, c]` mean placement of a class's images.
+        squares: `[c]` their squared distances from it, averaged over seeds first, summed.
+        placed: `[c]` whether any image of a class is placed anywhere but at 0.
+    """
+
+    outcome: Outcome
+    means: Float
+    squares: Float
+    placed: Bool
+
+    @classmethod
+    def of(cls, placed: Float, outcome: Outcome) -> "_Units":
+        """Gather placements `[seeds, n]`."""
+        _, members, counts = outcome.classes
+        means = np.stack([np.bincount(members, weights=row) for row in placed]) / counts
+        distances = placed.mean(axis=0) - means.mean(axis=0)[members]
+        squares: Float = np.bincount(members, weights=distances**2).astype(np.float64)
+        return cls(outcome, means, squares, np.bincount(members, weights=placed.any(axis=0)) > 0)
+
+    def of_images(self) -> list[tuple[float, float]]:
+        """Return parts of the variance over images, each with its degrees of freedom."""
+        shares, counts = self.outcome.class_shares, self.outcome.classes[2]
+        parts = [_within(shares[side], self.squares[side], counts[side]) for side in self._sides()]
+        return [part for of_side in parts for part in of_side]
+
+    def of_classes(self, means: Float) -> list[tuple[float, float]]:
+        """Return parts of the variance of class means `[c]` over classes."""
+        shares = self.outcome.class_shares
+        parts = [_between(shares[side], means[side]) for side in self._sides()]
+        return [part for of_side in parts for part in of_side]
+
+    def _sides(self) -> list[Bool]:
+        """Return which classes are seen, and which unseen, where the metric reads that side."""
+        is_seen = self.outcome.classes[0] < self.outcome.seen
+        return [side for side in (is_seen, ~is_seen) if self.placed[side].any()]
 
 
 def _within(shares: Float, squares: Float, counts: Int) -> list[tuple[float, float]]:
@@ -126,8 +150,9 @@ def intervals(
     scores = [outcome.scores(gamma) for outcome, gamma in readings]
     found: dict[Metric, dict[Population, Interval]] = {}
     for metric in METRICS:
-        values, placed = np.array([getattr(s, metric) for s in scores]), _placed(readings, metric)
-        found[metric] = {p: _interval(values, placed, outcomes[0], metric, p) for p in POPULATIONS}
+        values = np.array([getattr(s, metric) for s in scores])
+        units = _Units.of(_placed(readings, metric), outcomes[0])
+        found[metric] = {p: _interval(values, units, metric, p) for p in POPULATIONS}
     return found
 
 
@@ -142,17 +167,15 @@ def share_interval(
         outcome: The images' labels; none of them seen, whatever was answered.
         population: As in `intervals`.
     """
-    return _interval(np.asarray(values), placed, outcome, "t1", population)
+    return _interval(np.asarray(values), _Units.of(placed, outcome), "t1", population)
 
 
-def _interval(
-    values: Float, placed: Float, outcome: Outcome, metric: Metric, population: Population
-) -> Interval:
-    half = _together(_sources(values, placed, outcome, population), LEVEL)
+def _interval(values: Float, units: _Units, metric: Metric, population: Population) -> Interval:
+    half = _together(_sources(values, units, population), LEVEL)
     mean, top = float(np.mean(values)), 1.0 if metric == "ausuc" else 100.0
     if half == 0 and (np.isclose(mean, 0.0) or np.isclose(mean, top)):
         mean = round(mean / top) * top
-        half = top * _unseen_events(outcome, metric, population)
+        half = top * _unseen_events(units.outcome, metric, population)
     low, high = _on_logit_scale(mean / top, half / top)
     return Interval(mean, min(top * low, mean), max(top * high, mean))
 
@@ -202,7 +225,7 @@ def difference(
         outcome: The images' labels.
         population: As in `intervals`.
     """
-    parts = _sources(values, placed, outcome, population)
+    parts = _sources(values, _Units.of(placed, outcome), population)
     mean, half = float(np.mean(values)), _together(parts, LEVEL)
     mean = 0.0 if np.isclose(mean, 0.0) else mean  # sums in another order differ in their last bits
     return Difference(mean, mean - half, mean + half, _p_value(abs(mean), parts))
@@ -218,7 +241,7 @@ def _placed(readings: Sequence[Reading], metric: Metric) -> Float:
 
 
 def _sources(
-    values: Float, placed: Float, outcome: Outcome, population: Population
+    values: Float, units: _Units, population: Population
 ) -> list[list[tuple[float, float]]]:
     """Return the variance of a mean over seeds by its sources: images (or classes), and seeds.
 
@@ -227,16 +250,17 @@ def _sources(
     there are but two, which can hardly tell the one from the other. These classes count seed by
     image twice: once covers less than 93 % where three seeds differ much.
     """
-    n, units = len(values), _variance_parts(placed.mean(axis=0), outcome, population)
+    n, mean = len(values), units.means.mean(axis=0)
+    drawn = units.of_images() if population == "these_classes" else units.of_classes(mean)
     if n == 1:
-        return [units]
+        return [drawn]
     of_seeds = float(np.var(values, ddof=1)) / n
     if population == "new_classes" and n > 2:
-        own = (_variance_parts(row, outcome, population) for row in placed - placed.mean(axis=0))
-        twice = sum(part for parts in own for part, _ in parts) / (n * (n - 1))
-        held = sum(part for part, _ in units)
+        own = (part for row in units.means - mean for part, _ in units.of_classes(row))
+        twice = sum(own) / (n * (n - 1))
+        held = sum(part for part, _ in drawn)
         of_seeds = max(0.0, of_seeds - min(twice, held))
-    return [units, [(of_seeds, n - 1.0)]]
+    return [drawn, [(of_seeds, n - 1.0)]]
 
 
 def _together(parts: Sequence[Sequence[tuple[float, float]]], level: float) -> float:

@@ -89,6 +89,23 @@ def test_four_workers_share_a_sweep_and_one_is_killed(postgres, shell, tmp_path)
     print(f"one of {WORKERS} workers killed after {at_the_kill} of {TRIALS} trials")
 
 
+def test_a_database_that_goes_away_costs_a_sweep_no_trial(postgres, shell, tmp_path):
+    url = postgres.database("away")
+    words = ["sweep", "ale", "--set", "lr=1", "--set", "epochs=20", "--trials", 12,
+             "--name", "away", "--storage", url, "--results", tmp_path,
+             "--top", 0, "--no-test", "--json"]  # fmt: skip
+    left = shell(*words)
+    wait_for(url, "away", trials=2)
+    postgres.go_away()
+    _, said = left.communicate(timeout=PATIENCE)
+    postgres.go_on()
+    assert left.returncode == 2
+    assert "went away in the middle of the sweep" in said
+    assert "Traceback" not in said
+    report = printed(shell(*words))
+    assert report["states"] == {"complete": 12, "pruned": 0, "failed": 0}
+
+
 def wait_for(url, name, trials):
     """Return a study when so many of its trials have ended."""
     place = optuna.storages.RDBStorage(url.replace("://", "+psycopg://"))

@@ -150,8 +150,11 @@ def _board(
 
 
 def _submitted(runs: Sequence[Stored], datasets: Collection[str]) -> list[Stored]:
-    specs = [(run, run.record.spec) for run in runs]
-    return [run for run, s in specs if SUBMITTED in s.rules and s.dataset in datasets]
+    return [
+        run
+        for run in runs
+        if SUBMITTED in run.record.spec.rules and run.record.spec.dataset in datasets
+    ]
 
 
 def _names(label: str, spec: RunSpec) -> tuple[str, str]:

@@ -123,10 +123,8 @@ def _tiny_images(ending: Ending = "tokens") -> Dataset:
     from zslbench.data.plumage import PlumageConfig, load_plumage
 
     config = PlumageConfig(classes=12, unseen=2, images_per_class=10, clutter=0, spurious=0)
-    whole, source = (
-        load_plumage(config, default_cache_dir()),
-        find_backbone(EMBEDDED_ENDING[ending]),
-    )
+    whole = load_plumage(config, default_cache_dir())
+    source = find_backbone(EMBEDDED_ENDING[ending])
     trained = whole.splits.trainval
     wanted = 4 + whole.train_labels % 5
     place = np.array(

@@ -6,9 +6,10 @@ Optuna's own number, which counts interrupted ones in.
 """
 
 import json
+import time
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_SEED = 2**32
 CONNECT_SECONDS = 10
+TABLE_TRIES = 20
+TABLE_PAUSE = 0.1  # seconds
 
 
 def open_study(plan: SweepPlan, results: Path, url: str | None) -> "optuna.Study":
@@ -79,16 +82,53 @@ def _storage(journal: Path, url: str | None) -> "optuna.storages.BaseStorage":
 
 def _database(url: str) -> "optuna.storages.RDBStorage":
     """Connect to a database; to PostgreSQL through psycopg 3, and not waiting long."""
-    from optuna.storages import RDBStorage
     from sqlalchemy.engine import make_url
 
     parsed = make_url(url)
     if parsed.get_backend_name() != "postgresql":
-        return RDBStorage(url)
+        return _tables(url)
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     patient = {"connect_args": {"connect_timeout": CONNECT_SECONDS}}
-    return RDBStorage(parsed.render_as_string(hide_password=False), engine_kwargs=patient)
+    return _tables(parsed.render_as_string(hide_password=False), patient)
+
+
+def _tables(url: str, options: dict[str, Any] | None = None) -> "optuna.storages.RDBStorage":
+    """Open Optuna's tables; of processes that make them at once, all but one must ask again."""
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import DBAPIError, IntegrityError
+
+    for _ in range(TABLE_TRIES):
+        try:
+            return RDBStorage(url, engine_kwargs=options)
+        except DBAPIError as error:
+            if not isinstance(error, IntegrityError) and "already exists" not in str(error.orig):
+                raise
+        time.sleep(TABLE_PAUSE)
+    return RDBStorage(url, engine_kwargs=options)
+
+
+@contextmanager
+def within_reach(url: str | None) -> Iterator[None]:
+    """Say in a paragraph that the database of a study went away while it was at work.
+
+    Raises:
+        ZslbenchError: If it did.
+    """
+    if url is None:
+        yield
+        return
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        cause = error.__cause__ or error
+        raise ZslbenchError(
+            f"--storage {_shown(url)}: it went away in the middle of the sweep "
+            f"({_first_line(cause)}). When it can be reached again, the same command goes on."
+        ) from error
 
 
 def _shown(url: str) -> str:
@@ -134,11 +174,14 @@ def _reason(url: str, error: Exception) -> str:
     if isinstance(error, ImportError):
         driver = "'zslbench[postgres]'" if url.startswith("postgresql") else "its driver"
         return f"the driver of this database is not installed. Do pip install {driver}."
-    what = str(error).strip().splitlines()[0]
     return (
-        f"Optuna cannot use it ({what}). Name a database that can be reached from here, such as "
-        "sqlite:///sweeps.db or postgresql://USER@HOST/NAME."
+        f"Optuna cannot use it ({_first_line(error)}). Name a database that can be reached from "
+        "here, such as sqlite:///sweeps.db or postgresql://USER@HOST/NAME."
     )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 def _pruner(plan: SweepPlan) -> "optuna.pruners.BasePruner":

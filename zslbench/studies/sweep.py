@@ -6,7 +6,7 @@ A sweep that is stopped goes on where it was, in one process or several, on this
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,8 @@ from zslbench.errors import ZslbenchError
 from zslbench.run import Tick
 from zslbench.studies.claims import beating, claim, ended, recover, working
 from zslbench.studies.search import SweepPlan, planned_points
-from zslbench.studies.study import open_study
-from zslbench.studies.trials import lost_trial, run_trial
+from zslbench.studies.study import open_study, within_reach
+from zslbench.studies.trials import Ask, lost_trial, run_trial
 from zslbench.tracking import Store
 
 if TYPE_CHECKING:
@@ -92,10 +92,11 @@ def sweep(
     if plan.sampler == "grid":
         trials = min(len(first), trials or len(first))
     call = Call(try_next, (plan, store, storage, trials or 0, tuple(first)))
-    done = _deal(study, call, engine)
-    store.sync(again=True)
-    found = [tried(number, trial) for number, trial in sorted(ended(study).items())]
-    return Swept(plan.name, found, done, _importances(study), _fanova(study))
+    with within_reach(storage):
+        done = _deal(study, call, engine)
+        store.sync(again=True)
+        found = [tried(number, trial) for number, trial in sorted(ended(study).items())]
+        return Swept(plan.name, found, done, _importances(study), _fanova(study))
 
 
 def _deal(study: "optuna.Study", call: Call, engine: Engine) -> int:
@@ -147,7 +148,7 @@ def try_next(
 ) -> Tried | None:
     """Try the next trial that nobody tries; return it, or None where there is none."""
     study = open_study(plan, store.results, storage)
-    with working() as worker:
+    with working() as worker, within_reach(storage):
         with store.lock(f"sweep-{plan.name}"):
             recover(study, plan, wanted, alone=storage is None)
             claimed = claim(study, plan, wanted, first, worker)
@@ -156,10 +157,17 @@ def try_next(
         number, trial = claimed
         stage = f"{plan.base.spec.method}: trial {number + 1} of {wanted}, in epochs"
         steps = plan.length(trial.params) * plan.base.spec.tuning_worlds
+
+        def ask(step: int, value: float) -> bool:
+            tick(stage, step, steps)
+            with within_reach(storage):  # a database that is away is no fault of the trial's
+                trial.report(value, step)
+                return trial.should_prune()
+
         with beating(trial):
-            _try(study, plan, store, number, trial, lambda step: tick(stage, step, steps))
-    store.sync()
-    return tried(number, study.trials[trial.number])
+            _try(study, plan, store, number, trial, ask)
+        store.sync()
+        return tried(number, study.trials[trial.number])
 
 
 def _try(
@@ -168,15 +176,10 @@ def _try(
     store: Store,
     number: int,
     trial: "optuna.Trial",
-    progress: Callable[[int], None],
+    ask: Ask,
 ) -> None:
     """Run a trial, commit its record, then tell the study: in this order nothing gets lost."""
     from optuna.trial import TrialState
-
-    def ask(step: int, value: float) -> bool:
-        progress(step)
-        trial.report(value, step)
-        return trial.should_prune()
 
     lost = trial.user_attrs.get("error")
     if lost:
