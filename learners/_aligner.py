@@ -13,7 +13,7 @@ from zslbench.backbones.features import Frozen
 from zslbench.backbones.image_text import ImageText
 from zslbench.method import TrainSet
 from zslbench.nn.transport import even, plans
-from zslbench.training import TrainedMethod
+from zslbench.training import TrainedMethod, tensor
 
 from ._described import unit
 
@@ -25,6 +25,11 @@ class Bag(NamedTuple):
 
     pooled: Tensor
     patches: Tensor
+
+
+def bag(features: Tensor) -> Bag:
+    """Return a pair's pooled tokens and patches `[B, 1 + N, D]` apart."""
+    return Bag(features[:, 0], features[:, 1:])
 
 
 @dataclass
@@ -86,7 +91,7 @@ class Aligner(TrainedMethod):
 
     def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
         """Return cross-entropies over all classes known: of images, and of pseudo-features."""
-        logits = self.of_bag(self.bag(images))
+        logits = self.of_bag(bag(images))
         found = {"classes": nn.functional.cross_entropy(logits, labels)}
         old = len(self.memory.means)
         if self.config.calibration and old:
@@ -96,14 +101,11 @@ class Aligner(TrainedMethod):
 
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Return scores of images over all classes known."""
-        return self.of_bag(self.bag(images))
+        return self.of_bag(bag(images))
 
-    def bag(self, images: Tensor) -> Bag:
-        """Return the frozen pair's pooled tokens and patches, of length 1."""
-        pair = self.network.backbone.eval()
-        with torch.no_grad():
-            found = pair.image_features(images)
-        return Bag(unit(found.pooled), unit(found.patches))
+    def loaded(self, batch: NDArray[Any], chance: np.random.Generator | None = None) -> Tensor:
+        """Return images' features `[B, 1 + N, D]`, which were taken before."""
+        return tensor(batch)
 
     def draw(self, classes: Tensor) -> Bag:
         """Return pseudo-features of some classes `[B]`, from their Gaussians."""
@@ -146,18 +148,18 @@ class Aligner(TrainedMethod):
             return even(cosines)
         return plans(cosines, config.epsilon, config.iterations)
 
-    def remember(self, inputs: NDArray[Any], number: int) -> tuple[Tensor, Tensor]:
+    def remember(self, features: NDArray[Any], number: int) -> tuple[Tensor, Tensor]:
         """Return mean and deviation `[1 + k, D]` of a class's images, before projection."""
         tokens = self.memory.tokens[number]
 
         def carried(images: Tensor) -> tuple[Tensor]:
-            bag = self.bag(images)
-            chosen = select(bag.patches, tokens[None], self.config.patches)
+            pooled, patches = bag(images)
+            chosen = select(patches, tokens[None], self.config.patches)
             plan = self.plan(torch.einsum("bmd,kd->bmk", chosen, tokens))
             moved = unit(plan.transpose(1, 2) @ chosen)
-            return (torch.cat([bag.pooled[:, None], moved], dim=1),)
+            return (torch.cat([pooled[:, None], moved], dim=1),)
 
-        (found,) = self.piecewise(inputs, carried)
+        (found,) = self.piecewise(features, carried)
         mean, variance = found.mean(axis=0), found.var(axis=0)
         level = variance.mean(axis=1, keepdims=True)
         shrunk = (1 - self.config.shrink) * variance + self.config.shrink * level

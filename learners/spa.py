@@ -4,9 +4,11 @@ Sun, Ding and Zhou, "Unlocking Patch-Level Features for CLIP-Based Class-Increme
 code is not released, and we have its abstract alone: every choice below is ours, and results are
 those of our reading, not of the paper's method.
 
-Not shown yet: there is no table over three seeds. In the one seed seen, on birds, it lay below
-nearest class mean and near the fine-tuning floor. Its default `lr` was tried on test images, of
-birds of another seed: nothing was chosen on those of that run, but it is no honest choice either.
+On plumage's pair (docs/task_sequences.md has the table) it lies between the floor and nearest class
+mean. Its phrases have cosines of 0.93 among themselves and its logits a scale of 12, so that no
+projector parts classes far: with images of old classes in place of Gaussians, its own bound, it
+gained 3 points and stayed below nearest class mean. `epochs` and `lr` are the best of six pairs on
+other birds (plumage, seed 7); no other default was tried.
 
 | point | paper | here |
 |---|---|---|
@@ -23,11 +25,13 @@ birds of another seed: nothing was chosen on those of that run, but it is no hon
 | | | phrase; before projection; `shrink` towards the mean variance |
 | calibration | of old classes by | cross-entropy over all classes known, as many pseudo-features |
 | | pseudo-features | as images a step, their classes drawn evenly |
-| optimiser | not said | AdamW with warm-up and cosine, anew for each task; `lr` as said above |
+| optimiser | not said | AdamW with warm-up and cosine, anew for each task |
+| images | not said | read by the frozen pair once, not augmented |
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -41,7 +45,7 @@ from zslbench.seeding import derive_seed
 from zslbench.training import LoopSettings, device
 
 from ._aligner import Aligner, Memory
-from ._described import heads, tokens
+from ._described import heads, tokens, unit
 
 
 class SPA(Learner):
@@ -52,10 +56,13 @@ class SPA(Learner):
 
         epochs: int = hyper(10, low=1, high=1000, symbol="epochs", doc="schedule of a task")
         lr: float = hyper(
-            1e-2, low=1e-6, high=1.0, log=True, symbol="eta", doc="learning rate of the projector"
+            3e-2, low=1e-6, high=1.0, log=True, symbol="eta", doc="learning rate of the projector"
         )
         backbone_lr: float = hyper(
             0.0, low=0.0, high=0.0, symbol="eta_b", doc="the pair stays frozen: Gaussians hold"
+        )
+        augment: Literal[False] = option(
+            False, symbol="augment", doc="images are read once, as they are"
         )
         patches: int = hyper(32, low=1, high=4096, symbol="m", doc="patches chosen of an image")
         tokens: int = hyper(8, low=1, high=256, symbol="k", doc="phrases of a class")
@@ -84,22 +91,32 @@ class SPA(Learner):
     def learn(self, task: Task) -> Iterator[Epoch]:
         """Read the descriptions, train the task's projector, remember the classes."""
         assert task.descriptions is not None
-        pair = Frozen(self.source).network
+        pair = self.frozen.network
         known = self.memory if task.old else Memory()
         known.spans = torch.cat([known.spans.cpu(), torch.tensor([task.known])])
         known.heads = heads(pair, task.descriptions)
         known.tokens = tokens(pair, task.descriptions, self.config.tokens)
         model = self._model(known, task.number)
-        train = TrainSet(task.inputs, task.labels, np.zeros((task.known, 1)), backbone=self.source)
+        features = self._features(task.inputs[:])
+        train = TrainSet(features, task.labels, np.zeros((task.known, 1)), backbone=self.source)
         yield from model.fit(train)
-        new = [task.inputs[task.labels == c] for c in range(task.old, task.known)]
-        found = [model.remember(images, task.old + n) for n, images in enumerate(new)]
+        new = range(task.old, task.known)
+        found = [model.remember(features[task.labels == c], c) for c in new]
         means, deviations = (torch.stack(part) for part in zip(*found, strict=True))
         last = model.network.projectors[-1]
         assert isinstance(last, nn.Linear)
         known.means = _added(known.means, means)
         known.deviations = _added(known.deviations, deviations)
         known.projectors = _added(known.projectors, last.weight.detach()[None])
+
+    @cached_property
+    def frozen(self) -> Frozen:
+        """The pair."""
+        return Frozen(self.source)
+
+    def _features(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Return pooled tokens and patches `[n, 1 + N, D]`, of length 1."""
+        return unit(torch.from_numpy(self.frozen.tokens(images))).numpy()
 
     def _model(self, memory: Memory, number: int) -> Aligner:
         model = Aligner(self.config, derive_seed(self.seed, "task", number))
@@ -111,7 +128,7 @@ class SPA(Learner):
         """Return logits over the classes known."""
         if self.model is None:
             raise ValueError("no task has been learnt")
-        return self.model.scores(batch, np.zeros((1, 1)))
+        return self.model.scores(self._features(batch), np.zeros((1, 1)))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return projectors, Gaussians and embedded phrases."""

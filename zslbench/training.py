@@ -166,7 +166,7 @@ class TrainedMethod(Method):
         for step in range(steps):
             items = order[step * size : (step + 1) * size]
             self._set_rate((epoch - 1) * steps + step, steps * self.config.epochs)
-            images = normalise(train.inputs[items], self.source, chance)
+            images = self.loaded(train.inputs[items], chance)
             labels = torch.from_numpy(train.labels[items]).to(images.device)
             for name, value in self.step(images, labels, table).items():
                 totals[name] = totals.get(name, torch.zeros_like(value)) + value
@@ -184,6 +184,10 @@ class TrainedMethod(Method):
             nn.utils.clip_grad_norm_(parameters, self.config.clip)
         self.optimiser.step()
         return {name: value.detach() for name, value in {**losses, "total": total}.items()}
+
+    def loaded(self, batch: NDArray[Any], chance: np.random.Generator | None = None) -> Tensor:
+        """Return a batch of inputs as `losses` and `logits` take them, augmented if by `chance`."""
+        return normalise(batch, self.source, chance)
 
     def _set_rate(self, step: int, steps: int) -> None:
         warm = max(1, round(self.config.warmup * steps))
@@ -218,7 +222,7 @@ class TrainedMethod(Method):
         size = self.config.batch_size
         with torch.inference_mode(), autocast():
             pieces = [
-                function(normalise(batch[first : first + size], self.source))
+                function(self.loaded(batch[first : first + size]))
                 for first in range(0, len(batch), size)
             ]
             return [torch.cat(part).float().cpu().numpy() for part in zip(*pieces, strict=True)]

@@ -68,16 +68,23 @@ class Frozen:
 
     def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Return the class token, or the mean of the map, `[b, D]` of images `[b, h, w, 3]`."""
+        return self._of(self.network.feature, batch)
+
+    def tokens(self, batch: NDArray[Any]) -> NDArray[np.float32]:
+        """Return pooled and patch tokens `[b, 1 + N, D]` of images `[b, h, w, 3]`."""
+        return self._of(self.network, batch)
+
+    def _of(self, tower: Callable[[Any], Any], batch: NDArray[Any]) -> NDArray[np.float32]:
         import torch
 
         from zslbench.training import normalise
 
         with torch.inference_mode():
             parts = [
-                self.network.feature(normalise(batch[first : first + BATCH], self.source))
+                tower(normalise(batch[first : first + BATCH], self.source)).float().cpu()
                 for first in range(0, len(batch), BATCH)
             ]
-            return torch.cat(parts).float().cpu().numpy()
+            return torch.cat(parts).numpy()
 
 
 def write_mat(path: Path, features: NDArray[np.float32], folder: Path, classes: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
@@ -65,6 +66,7 @@ def _figure(rows: Sequence[SequenceRow]):  # type: ignore[no-untyped-def]
         axes.plot(known, means, style, color=colour, marker="os^vDPX*"[number % 8], markersize=4,
                   linewidth=1.4, label=row.title)  # fmt: skip
     axes.set(xlabel="classes known", ylabel="accuracy, percent", ylim=(0, None))
-    axes.set_title(f"{rows[0].table}; bands: 95 % over images and seeds", fontsize=9)
+    title = f"{rows[0].table}; bands: 95 % over images and seeds"
+    figure.suptitle(fill(title, 100), x=0.01, horizontalalignment="left", fontsize=9)
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
