@@ -28,6 +28,11 @@ def test_one_epoch_reads_the_same_as_all(folder):
             assert np.array_equal(getattr(alone, name), getattr(summary, name))
 
 
+def test_no_epochs_are_kept_as_such(tmp_path):
+    artifacts.write_summaries(tmp_path, {})
+    assert artifacts.read_summaries(tmp_path) == {}
+
+
 def test_an_epoch_that_was_not_kept_is_named(folder):
     with pytest.raises(DataError, match=r"summaries.npy.*no epoch 4, only 3, 11"):
         artifacts.read_summary(folder, 4)
