@@ -28,9 +28,27 @@ def test_one_epoch_reads_the_same_as_all(folder):
             assert np.array_equal(getattr(alone, name), getattr(summary, name))
 
 
+def test_no_epochs_are_kept_as_such(tmp_path):
+    artifacts.write_summaries(tmp_path, {})
+    assert artifacts.read_summaries(tmp_path) == {}
+
+
 def test_an_epoch_that_was_not_kept_is_named(folder):
-    with pytest.raises(DataError, match=r"summaries.npz.*4/seen_class"):
+    with pytest.raises(DataError, match=r"summaries.npy.*no epoch 4, only 3, 11"):
         artifacts.read_summary(folder, 4)
+
+
+@pytest.mark.parametrize("content", [b"", b"no array", b"\x93NUMPY\x01\x00 half of one"])
+def test_summaries_that_cannot_be_read_are_named(folder, content):
+    (folder / artifacts.SUMMARIES).write_bytes(content)
+    with pytest.raises(DataError, match=r"summaries.npy"):
+        artifacts.read_summary(folder, 3)
+
+
+def test_an_array_that_holds_no_summaries_is_named(folder):
+    np.save(folder / artifacts.SUMMARIES, np.zeros(3))
+    with pytest.raises(DataError, match=r"summaries.npy"):
+        artifacts.read_summaries(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 half of one"])

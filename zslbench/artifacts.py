@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -12,38 +14,57 @@ from numpy.typing import NDArray
 from zslbench.errors import DataError
 from zslbench.metrics import Int, Outcome, ScoreSummary
 
-SUMMARIES = "summaries.npz"
+SUMMARIES = "summaries.npy"
 TEST = "test.npz"
 PREDICTIONS = "predictions.csv"
 CURVE = "gamma_curve.png"
 ANSWERS = "answers.npz"
+DOCTOR = "Run `zslbench doctor`."
 
 
 def write_summaries(folder: Path, summaries: dict[int, ScoreSummary]) -> None:
-    """Write label-free score summaries by epoch."""
-    arrays: dict[str, NDArray[np.generic]] = {}
-    for epoch, summary in summaries.items():
-        arrays |= {f"{epoch}/{name}": getattr(summary, name) for name in ScoreSummary.ARRAYS}
-        arrays[f"{epoch}/scale"] = np.float64(summary.scale).reshape(1)
-    np.savez(folder / SUMMARIES, **arrays)  # type: ignore[arg-type]
+    """Write label-free score summaries: a record for each epoch, with a row for each image."""
+    images = max((len(summary.seen_class) for summary in summaries.values()), default=0)
+    columns = [(name, _kind(name)) for name in ScoreSummary.ARRAYS]
+    layout = [("epoch", np.int64), ("scale", np.float64), ("images", columns, (images,))]
+    records = np.empty(len(summaries), dtype=layout)
+    for record, (epoch, summary) in zip(records, sorted(summaries.items()), strict=True):
+        record["epoch"], record["scale"] = epoch, summary.scale
+        for name in ScoreSummary.ARRAYS:
+            record["images"][name] = getattr(summary, name)
+    np.save(folder / SUMMARIES, records)
+
+
+def _kind(name: str) -> type[np.generic]:
+    return np.int32 if name.endswith("class") else np.float32
 
 
 def read_summaries(folder: Path) -> dict[int, ScoreSummary]:
     """Read score summaries by epoch."""
-    with _open(folder / SUMMARIES) as arrays:
-        epochs = sorted({int(name.split("/")[0]) for name in arrays})
-        return {epoch: _summary(arrays, epoch) for epoch in epochs}
+    return {int(record["epoch"]): _summary(record) for record in _records(folder)}
 
 
 def read_summary(folder: Path, epoch: int) -> ScoreSummary:
     """Read the score summary of one epoch, and no other."""
-    with _open(folder / SUMMARIES) as arrays:
-        return _summary(arrays, epoch)
+    records = _records(folder)
+    found = np.flatnonzero(records["epoch"] == epoch)
+    if not len(found):
+        why = f"has no epoch {epoch}, only {', '.join(map(str, records['epoch']))}"
+        raise DataError(folder / SUMMARIES, why, DOCTOR)
+    return _summary(records[found[0]])
 
 
-def _summary(arrays: Mapping[str, NDArray[Any]], epoch: int) -> ScoreSummary:
-    read = {name: arrays[f"{epoch}/{name}"] for name in ScoreSummary.ARRAYS}
-    return ScoreSummary(**read, scale=float(arrays[f"{epoch}/scale"][0]))
+def _records(folder: Path) -> NDArray[Any]:
+    """Open the records, each of which is read when it is looked at."""
+    with _readable(folder / SUMMARIES) as path:
+        records: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        records["epoch"]  # a file of anything else has none
+    return records
+
+
+def _summary(record: Any) -> ScoreSummary:
+    columns = {name: np.array(record["images"][name]) for name in ScoreSummary.ARRAYS}
+    return ScoreSummary(**columns, scale=float(record["scale"]))
 
 
 def write_test(
@@ -62,16 +83,30 @@ def write_test(
 
 def read_test(folder: Path) -> tuple[Int, int]:
     """Return the labels `[m]` in the world's numbering, and the number of seen classes."""
-    with _open(folder / TEST) as arrays:
-        return arrays["labels"].astype(np.int64), int(arrays["seen"][0])
+    arrays = _test(folder)
+    return arrays["labels"].astype(np.int64, copy=False), int(arrays["seen"][0])
 
 
 def read_class_names(folder: Path) -> tuple[str, ...]:
     """Return the names of the classes, seen first; numbers where a run was stored without names."""
-    with _open(folder / TEST) as arrays:
-        if "names" in arrays:
-            return tuple(arrays["names"].tolist())
-        return tuple(f"class {number}" for number in arrays["classes"].tolist())
+    arrays = _test(folder)
+    if "names" in arrays:
+        return tuple(arrays["names"].tolist())
+    return tuple(f"class {number}" for number in arrays["classes"].tolist())
+
+
+def _test(folder: Path) -> Mapping[str, NDArray[Any]]:
+    with _readable(folder / TEST) as path:
+        return _unpacked(path.read_bytes())
+
+
+@lru_cache(maxsize=8)  # the runs of one dataset have all the same file
+def _unpacked(content: bytes) -> Mapping[str, NDArray[Any]]:
+    with np.load(BytesIO(content), allow_pickle=False) as arrays:
+        found = dict(arrays)
+    for array in found.values():
+        array.flags.writeable = False
+    return found
 
 
 def read_outcome(folder: Path, epoch: int) -> Outcome:
@@ -101,17 +136,16 @@ def write_answers(folder: Path, predicted: Int, labels: Int, items: Int, order: 
 
 def read_answers(folder: Path) -> tuple[Int, Int, Int]:
     """Return `[T, m]` answers, `[m]` labels, `[C]` the order, of a run along a task sequence."""
-    with _open(folder / ANSWERS) as arrays:
+    with _readable(folder / ANSWERS) as path, np.load(path, allow_pickle=False) as arrays:
         names = ("predicted", "labels", "order")
         predicted, labels, order = (arrays[name].astype(np.int64) for name in names)
         return predicted, labels, order
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
-    """Open a file of arrays, each of which is read when it is asked for."""
+def _readable(path: Path) -> Iterator[Path]:
+    """Name a file that cannot be read, and what to do about it."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            yield arrays
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
-        raise DataError(path, f"cannot be read ({error})", "Run `zslbench doctor`.") from error
+        yield path
+    except (OSError, ValueError, EOFError, KeyError, IndexError, BadZipFile) as error:
+        raise DataError(path, f"cannot be read ({error})", DOCTOR) from error

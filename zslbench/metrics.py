@@ -137,8 +137,10 @@ class Outcome:
     @cached_property
     def classes(self) -> tuple[Int, Int, Int]:
         """The `[c]` classes that have images, `[n]` each image's place among them, their sizes."""
-        classes, members, counts = np.unique(self.labels, return_inverse=True, return_counts=True)
-        return classes, members, counts
+        counts = np.bincount(self.labels)
+        classes = np.flatnonzero(counts)
+        places = np.cumsum(counts > 0) - 1
+        return classes, places[self.labels], counts[classes]
 
     @cached_property
     def class_shares(self) -> Float:

@@ -139,7 +139,7 @@ def test_run_shows_commit_and_environment(uploaded, record):
 def test_run_keeps_its_files(store, uploaded, record):
     artifacts = {file.path for file in store.client.list_artifacts(uploaded.info.run_id)}
     assert artifacts == {
-        "record.json", "summaries.npz", "test.npz", "predictions.csv", "gamma_curve.png"
+        "record.json", "summaries.npy", "test.npz", "predictions.csv", "gamma_curve.png"
     }  # fmt: skip
     path = Path(store.client.download_artifacts(uploaded.info.run_id, "record.json"))
     assert RunRecord.model_validate_json(path.read_bytes()) == record
@@ -177,7 +177,7 @@ def test_record_is_the_same_before_and_after_upload(store, record):
         assert stored.record == record
         assert store.get("run", record.key) == record
         assert store.get("choice", record.spec.choice_key) == record.choice
-        assert (stored.folder / "summaries.npz").is_file()
+        assert (stored.folder / "summaries.npy").is_file()
         store.sync()
 
 

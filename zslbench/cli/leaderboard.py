@@ -85,6 +85,7 @@ def leaderboard(
     from zslbench.cli.table import make, options_table, suite_table
     from zslbench.cli.work import draw_leaderboard, print_leaderboard, tracked, write_leaderboard
     from zslbench.errors import ZslbenchError
+    from zslbench.garbage import uncollected
 
     common: dict[str, Any] = {
         "reference": reference, "seeds": seeds, "worlds": worlds, "rules": rules,
@@ -102,10 +103,11 @@ def leaderboard(
     elif plan:
         raise ZslbenchError("--plan: name a suite, or datasets with --dataset.")
     else:
-        board = tracked(results, opt.parse_list(rules or "validation"), reference)
-        write_leaderboard(board, results)
-        draw_leaderboard(board, figures)
-        print_leaderboard(board, json=json)
+        with uncollected():
+            board = tracked(results, opt.parse_list(rules or "validation"), reference)
+            write_leaderboard(board, results)
+            draw_leaderboard(board, figures)
+            print_leaderboard(board, json=json)
         raise typer.Exit(0)
     if plan and tune:
         raise ZslbenchError("--plan cannot tell what --tune will find: leave one of the two out.")

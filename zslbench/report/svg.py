@@ -130,12 +130,11 @@ def line(x: Float, y: Float, style: str, closed: str = "") -> str:
 
 def stairs(x: Float, y: Float, style: str) -> str:
     """Return a line of steps: `y[j]` holds from `x[j - 1]` to `x[j]`."""
-    across, down = np.round(x, 1).tolist(), np.round(y, 1).tolist()
-    way = [f"M{across[0]:g} {down[0]:g}"]
-    for place in range(1, len(across)):
-        if down[place] != down[place - 1]:
-            way.append(f"H{across[place - 1]:g}V{down[place]:g}")
-    return f'<path class="{style}" d="{"".join(way)}H{across[-1]:g}"/>'
+    across, down = np.round(x, 1), np.round(y, 1)
+    turns = np.flatnonzero(np.diff(down))
+    corners = zip(across[turns].tolist(), down[turns + 1].tolist(), strict=True)
+    way = "".join(f"H{a:g}V{b:g}" for a, b in corners)
+    return f'<path class="{style}" d="M{across[0]:g} {down[0]:g}{way}H{across[-1]:g}"/>'
 
 
 def marker(x: float, y: float, shape: int, style: str) -> str:

@@ -1,6 +1,5 @@
 """The store: commits go to the outbox at once, to MLflow when it can be reached."""
 
-import gc
 import logging
 import os
 import shutil
@@ -17,6 +16,7 @@ from uuid import uuid4
 from filelock import FileLock
 
 from zslbench.errors import DataError, ZslbenchError
+from zslbench.garbage import uncollected
 from zslbench.records import (
     Failure,
     Measurement,
@@ -250,7 +250,7 @@ class Store:
         """Return records of a kind that have files, with their folders and MLflow's ids."""
         waiting = self._waiting(f"{kind}-")
         found: dict[str, tuple[Record, Path, str | None]] = {}
-        with _many_objects():
+        with uncollected():
             for run in self._look(_finished(kind)):
                 key, folder = run.data.tags[PREFIX + "key"], self._folder(run)
                 if key not in found and (folder / RECORD_FILE).is_file():
@@ -288,7 +288,7 @@ class Store:
         entries = self._waiting("opening-").values()
         known = [*noted, *(entry for entry in entries if isinstance(entry, Opening))]
         opened = {entry.key: (entry.method, entry.test_digest) for entry in known}
-        with _many_objects():
+        with uncollected():
             for run in self._look(_finished("opening")):
                 tags = run.data.tags
                 opened[tags[PREFIX + "key"]] = tags[PREFIX + "method"], tags[PREFIX + "test_digest"]
@@ -403,18 +403,6 @@ class Store:
 @cache
 def _opened(results: Path, uri: str) -> Store:
     return Store(results, uri)
-
-
-@contextmanager
-def _many_objects() -> Iterator[None]:
-    """Search for no cycles meanwhile: with thousands of runs that takes most of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _finished(kind: str, key: str | None = None) -> str:
