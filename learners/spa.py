@@ -79,6 +79,7 @@ class SPA(Learner):
             True, symbol="N", doc="whether pseudo-features of old classes are trained on"
         )
 
+    version = 2
     needs = frozenset({"images", "descriptions"})
     memory: Memory
     model: Aligner | None = None
