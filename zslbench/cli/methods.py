@@ -85,7 +85,7 @@ def _type(annotation: Any) -> str:
     from typing import Literal, get_args, get_origin
 
     if get_origin(annotation) is Literal:
-        return ", ".join(get_args(annotation))
+        return ", ".join(map(str, get_args(annotation)))
     kinds = [kind for kind in (get_args(annotation) or (annotation,)) if kind is not type(None)]
     return KINDS.get(kinds[0]) or str(kinds[0])
 
