@@ -116,10 +116,9 @@ class Aligner(TrainedMethod):
     def of_bag(self, bag: Bag) -> Tensor:
         """Return `[B, C]`: each task's classes scored through that task's projector."""
         ends = self.memory.spans.tolist()
-        parts = [
-            self._of_task(bag, project, slice(first, last))
-            for project, first, last in zip(self.network.projectors, ends, ends[1:], strict=False)
-        ]
+        spans = zip(self.network.projectors, ends, ends[1:], strict=False)
+        with torch.autocast(bag.pooled.device.type, enabled=False):  # near cosines would tie
+            parts = [self._of_task(bag, part, slice(first, end)) for part, first, end in spans]
         scores: Tensor = self.network.backbone.logit_scale.detach() * torch.cat(parts, dim=1)
         return scores
 
@@ -154,9 +153,10 @@ class Aligner(TrainedMethod):
 
         def carried(images: Tensor) -> tuple[Tensor]:
             pooled, patches = bag(images)
-            chosen = select(patches, tokens[None], self.config.patches)
-            plan = self.plan(torch.einsum("bmd,kd->bmk", chosen, tokens))
-            moved = unit(plan.transpose(1, 2) @ chosen)
+            with torch.autocast(patches.device.type, enabled=False):
+                chosen = select(patches, tokens[None], self.config.patches)
+                plan = self.plan(torch.einsum("bmd,kd->bmk", chosen, tokens))
+                moved = unit(plan.transpose(1, 2) @ chosen)
             return (torch.cat([pooled[:, None], moved], dim=1),)
 
         (found,) = self.piecewise(features, carried)

@@ -78,6 +78,7 @@ class ClassifierLearner(Learner):
     class Config(TrainedSettings):
         """Config of a learner that is trained."""
 
+    precision = TrainedMethod.precision
     anew = False
     model: Classifier | None = None
 

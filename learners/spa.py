@@ -13,8 +13,8 @@ other birds (plumage, seed 7); no other default was tried.
 | point | paper | here |
 |---|---|---|
 | descriptions | GPT-5, shown images of the class | data: from attributes, or a JSON file |
-| semantic tokens | of descriptions | each phrase (between commas), through the text tower; |
-| | | `tokens` a class, repeated in turn where it has fewer |
+| semantic tokens | of descriptions | each phrase (between commas), through the text tower; the |
+| | | first `tokens` of a class, repeated in turn where it has fewer |
 | patches | selected by descriptions | the `patches` nearest to any phrase of the task's classes |
 | alignment | optimal transport | entropic, uniform marginals, cost 1 - cosine, `epsilon` |
 | patch score | not said | the cosines' sum, weighted by the plan |

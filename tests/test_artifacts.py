@@ -59,6 +59,12 @@ def test_files_that_are_no_archives_are_named(folder, content):
             read(folder)
 
 
+def test_an_archive_without_labels_is_named(folder):
+    np.savez(folder / artifacts.TEST, seen=np.array([1]))
+    with pytest.raises(DataError, match=r"test.npz"):
+        artifacts.read_test(folder)
+
+
 def test_arrays_that_would_need_pickle_are_refused(folder):
     objects = np.array([{"code": print}], dtype=object)
     np.savez(folder / artifacts.TEST, labels=objects, seen=np.array([1]))

@@ -83,21 +83,18 @@ def write_test(
 
 def read_test(folder: Path) -> tuple[Int, int]:
     """Return the labels `[m]` in the world's numbering, and the number of seen classes."""
-    arrays = _test(folder)
-    return arrays["labels"].astype(np.int64, copy=False), int(arrays["seen"][0])
+    with _readable(folder / TEST) as path:
+        arrays = _unpacked(path.read_bytes())
+        return arrays["labels"].astype(np.int64, copy=False), int(arrays["seen"][0])
 
 
 def read_class_names(folder: Path) -> tuple[str, ...]:
     """Return the names of the classes, seen first; numbers where a run was stored without names."""
-    arrays = _test(folder)
-    if "names" in arrays:
-        return tuple(arrays["names"].tolist())
-    return tuple(f"class {number}" for number in arrays["classes"].tolist())
-
-
-def _test(folder: Path) -> Mapping[str, NDArray[Any]]:
     with _readable(folder / TEST) as path:
-        return _unpacked(path.read_bytes())
+        arrays = _unpacked(path.read_bytes())
+        if "names" in arrays:
+            return tuple(arrays["names"].tolist())
+        return tuple(f"class {number}" for number in arrays["classes"].tolist())
 
 
 @lru_cache(maxsize=8)  # the runs of one dataset have all the same file

@@ -121,7 +121,6 @@ def _learn_all(spec: SequenceSpec, sequence: TaskSequence, tick: Tick, slot: Slo
     if source is None:
         raise ValueError("a learner needs images, with a backbone")
     way = _taken_up(slot)
-    learner = _made(cls(config, spec.seed, source), way.state)
     total, epochs = len(sequence.sizes), cls.epochs(config)
     for number in range(1, total + 1):
         task = sequence.task(number, cls.needs)
@@ -129,6 +128,7 @@ def _learn_all(spec: SequenceSpec, sequence: TaskSequence, tick: Tick, slot: Slo
         if number <= len(way.predicted):
             continue
         began = perf_counter()
+        learner = _made(cls(config, spec.seed, source), way.state)
         stage = f"{spec.method}, seed {spec.seed}: task {number} of {total}"
         for epoch in learner.learn(task):
             for name, value in epoch.losses.items():
@@ -138,8 +138,9 @@ def _learn_all(spec: SequenceSpec, sequence: TaskSequence, tick: Tick, slot: Slo
         way.progress.fitting += perf_counter() - began
         way.carried.append(sum(array.nbytes for array in way.state.values()))
         began = perf_counter()
-        learner = _made(cls(config, spec.seed, source), way.state)
-        way.predicted.append(_predict(learner, sequence, task.known))
+        # What has seen test images learns nothing more: the next task has a learner of its own.
+        scorer = _made(cls(config, spec.seed, source), way.state)
+        way.predicted.append(_predict(scorer, sequence, task.known))
         way.progress.scoring += perf_counter() - began
         _keep(slot, way)
     return way

@@ -52,8 +52,10 @@ def test_tasks_that_cannot_be_cut_are_refused_in_one_paragraph(base, increment, 
 
 
 def test_a_smaller_last_task_is_said():
-    assert "the last task is smaller" in said([5, 5, 2])
-    assert "smaller" not in said([4, 4, 4])
+    assert "the last task is smaller" in said([5, 5, 2], 5)
+    assert "the last task is smaller" in said([40, 20], 40)
+    assert "smaller" not in said([4, 4, 4], 4)
+    assert "smaller" not in said([20, 10], 10)
 
 
 def test_the_seed_orders_the_classes():

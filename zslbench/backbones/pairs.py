@@ -30,7 +30,7 @@ def find_pair(name: str, weights: Path | None = None) -> Source:
     if weights:
         raise ZslbenchError(
             f"--weights {weights}: --backbone {name} takes none. Name a pair of open_clip's with "
-            f"it, such as {OPEN_CLIP}ViT-B-16."
+            f"it, such as {OPEN_CLIP}ViT-B-16.laion400m_e32."
         )
     path = None if untrained else shipped(PAIR)
     record = Backbone(

@@ -83,7 +83,7 @@ def incremental(
             # Read here, where it shows, what the plan finds in the cache.
             data = Datasets(request.data, partial(display.tick, "decoding images")).images
             sizes = task_sizes(len(data.seen), request.base, request.increment, request.data.name)
-            say(f"{request.data.name}: {said(sizes)}")
+            say(f"{request.data.name}: {said(sizes, table.increment)}")
         planned = plan_sequences(entries, requests, table.seeds)
         report = execute_sequences(planned, store, opened, retry=retry)
     tell_sequences(report, store)

@@ -116,9 +116,9 @@ class TaskSequence:
         return self._place_of(opened[: len(self.dataset.splits.test_seen)])
 
 
-def said(sizes: Sequence[int]) -> str:
+def said(sizes: Sequence[int], increment: int) -> str:
     """Return in words how the classes are spread over the tasks."""
     words = f"{len(sizes)} tasks of {', '.join(map(str, sizes))} classes"
-    if sizes[-1] < sizes[-2] and len(sizes) > 2:
+    if sizes[-1] < increment:
         words += " (the increment does not divide them: the last task is smaller)"
     return words

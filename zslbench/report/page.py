@@ -22,8 +22,8 @@ from zslbench.report.sequences import SequenceRow
 from zslbench.report.svg import escape
 
 FOLLOWED = (
-    "Learners met one task after the other and carried nothing but what the table counts; nothing "
-    "was chosen on any image, and test labels were sealed."
+    "Learners met one task after the other and carried nothing but what the table says; nothing "
+    "was chosen on images of the dataset, and test labels were sealed."
 )
 PAGE = """<!doctype html>
 <html lang="en">

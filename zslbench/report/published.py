@@ -106,7 +106,6 @@ def _row(line: dict[str, str]) -> Published:
 
 
 @cache
-@cache
 def fold(name: str) -> str:
     """Return a name as it is compared: `ViT attr head` is `vit_attr_head`."""
     return name.casefold().translate({ord(sign): None for sign in " -_"})

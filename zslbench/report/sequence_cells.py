@@ -15,8 +15,9 @@ NOTE = (
     "tasks, after the last, and after each. Forgetting: from each task's best accuracy to that at "
     "the end, in points, given where the best was. [ ]: 95 % interval over images and seeds (a "
     "seed also orders the classes), these classes fixed; ( ): over new classes as well. Carried: "
-    "all that goes from one task to the next, at the end. Nothing was chosen on any image: "
-    "settings are as given, every task is learnt to the end of its schedule."
+    "all that goes from one task to the next, at the end, but for old images where a learner is "
+    "handed those. Nothing was chosen on images of this dataset: settings are as given, every task "
+    "is learnt to the end of its schedule."
 )
 PAIRED_NOTE = (
     "Over the same images, seeds and orders of classes; p two-sided, these classes (new classes), "

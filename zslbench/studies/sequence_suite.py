@@ -51,14 +51,19 @@ class SequenceSuite(Part):
         """Return the lines.
 
         Raises:
-            ZslbenchError: On a learner, setting or value that there is not, two rows of one name, a
-                reference that is no row.
+            ZslbenchError: On a learner, setting or value that there is not, two rows of one name or
+                of one run, a reference that is no row.
         """
         found = [self._entry(row) for row in self.rows]
         titles = [entry.label for entry in found]
         for title in titles:
             if titles.count(title) > 1:
                 raise ZslbenchError(f"{self.name}: two rows are called {title!r}: rename one.")
+        for number, entry in enumerate(found):
+            for other in found[:number]:
+                if (other.learner, other.config) == (entry.learner, entry.config):
+                    pair = f"{other.label!r} and {entry.label!r}"
+                    raise ZslbenchError(f"{self.name}: {pair} are the same run: remove one.")
         if self.reference and self.reference not in titles:
             raise unknown("row", self.reference, titles, where=f" in {self.name} to be reference")
         keys = {key for entry in found for key in type(entry.config).model_fields}

@@ -165,21 +165,29 @@ def _take(report: Report, outcome: Failure | bool) -> None:
 
 
 def do_sequence(job: SequenceJob, store: Store, *, tick: Tick) -> Failure | bool:
-    """Do a run and commit it; return what went wrong, or whether it was still to be done."""
-    if store.has("sequence", job.spec.key):
-        return False
-    try:
-        slot = slots_of(store, job.spec.key)("sequence")
-        dataset = _same(served_images(job.request.data), job)
-        course = follow_sequence(job.spec, dataset, store.commit, tick, slot)
-        store.commit(course.record, lambda folder: write_course(folder, course))
-        slot.clear()
-        store.sync()
-    except ZslbenchError:
-        raise
-    except Exception as error:
-        return failure_of(job.spec, error)
+    """Do a run and commit it; return what went wrong, or whether it was still to be done.
+
+    Of two processes on one disk the second waits: they would write to one checkpoint.
+    """
+    with store.lock(f"run-{job.spec.key[:16]}"):
+        if store.has("sequence", job.spec.key):
+            return False
+        try:
+            _follow(job, store, tick)
+        except ZslbenchError:
+            raise
+        except Exception as error:
+            return failure_of(job.spec, error)
     return True
+
+
+def _follow(job: SequenceJob, store: Store, tick: Tick) -> None:
+    slot = slots_of(store, job.spec.key)("sequence")
+    dataset = _same(served_images(job.request.data), job)
+    course = follow_sequence(job.spec, dataset, store.commit, tick, slot)
+    store.commit(course.record, lambda folder: write_course(folder, course))
+    slot.clear()
+    store.sync()
 
 
 def _same(dataset: Dataset, job: SequenceJob) -> Dataset:
