@@ -15,7 +15,10 @@ NETWORKS = {"fine_tuning", "joint", "spa"}
 def cases():
     for name in sorted(learner_modules()):
         for check in LEARNER_CHECKS:
-            marks = [pytest.mark.slow] if name in NETWORKS and check in COSTLY else []
+            costly = name in NETWORKS and check in COSTLY
+            # Joint training has the network and the loop of fine-tuning, on more images.
+            often = pytest.mark.long if name == "joint" else pytest.mark.slow
+            marks = [often] if costly else []
             yield pytest.param(name, check, marks=marks, id=f"{name}-{check}")
 
 
