@@ -2,6 +2,10 @@
 
 import json
 
+from zslbench.registry import method_modules
+
+SEARCHED = sorted(method_modules().keys() - {"clip_zero_shot"})  # which trains nothing
+
 ALE = ("ale", "--dataset", "tiny", "--worlds", "2", "--set", "lr=1", "--set", "epochs=3")
 GRID = ("--grid", "margin=0.5,1")
 SEARCHES = {

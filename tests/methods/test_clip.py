@@ -121,7 +121,7 @@ def test_coop_learns_64_images_by_heart_where_clip_does_not_know_them(world):
     losses = [epoch.losses["classes"] for epoch in model.fit(few)]
     found = model.scores(inputs, table).argmax(axis=1)
     untrained = fitted(CLIP, world).scores(inputs, table).argmax(axis=1)
-    assert losses[-1] < losses[0] / 4
+    assert losses[-1] < losses[0] / 3
     assert np.mean(found == labels) > 0.95
     assert np.mean(untrained == labels) < 0.8
 

@@ -2,10 +2,11 @@
 
 import pytest
 from fakes import Softmax
+from searches import SEARCHED
 
 from zslbench.errors import ZslbenchError
 from zslbench.method import hyper
-from zslbench.registry import load_method, method_modules
+from zslbench.registry import load_method
 from zslbench.studies.space import Parameter, cells, default_space, parse_space
 
 
@@ -57,7 +58,7 @@ def test_nothing_to_search_is_refused():
         default_space(Swept, {"M": "3", "weight": "2"})
 
 
-@pytest.mark.parametrize("name", sorted(method_modules()))
+@pytest.mark.parametrize("name", SEARCHED)
 def test_every_method_has_a_space_that_holds_its_defaults(name):
     cls = load_method(name)
     space = default_space(cls)
@@ -65,6 +66,11 @@ def test_every_method_has_a_space_that_holds_its_defaults(name):
     for parameter in space:
         for value in parameter.points(2):
             assert getattr(cls.Config(**{parameter.name: value}), parameter.name) == value
+
+
+def test_a_method_that_trains_nothing_leaves_nothing_to_search():
+    with pytest.raises(ZslbenchError, match="ClipZeroShot leaves nothing to search"):
+        default_space(load_method("clip_zero_shot"))
 
 
 def test_svip_searches_what_its_paper_varies():
