@@ -6,6 +6,7 @@ from zslbench.conformance import CHECKS
 from zslbench.registry import load_method, method_modules
 
 COSTLY = {"learns", "shuffled_attributes"}  # many fits
+LONG = {("coop", "shuffled_attributes")}  # each of whose steps goes through a text tower
 NETWORKS = {"cada_vae"}  # and all that need images
 
 
@@ -14,7 +15,8 @@ def cases():
         for check in CHECKS:
             trained = name in NETWORKS or "images" in load_method(name).needs
             slow = trained and check in COSTLY
-            marks = [pytest.mark.slow] if slow else []
+            often = pytest.mark.long if (name, check) in LONG else pytest.mark.slow
+            marks = [often] if slow else []
             yield pytest.param(name, check, marks=marks, id=f"{name}-{check}")
 
 

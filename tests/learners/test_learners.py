@@ -136,7 +136,7 @@ def test_calibration_adds_a_loss_from_the_second_task_on(birds):
 @pytest.mark.parametrize(
     ("name", "settings", "share", "loss"),
     [
-        ("joint", {**LONG, "backbone_lr": 5e-4}, 0.95, 0.25),
+        # On one task joint training is fine-tuning.
         ("fine_tuning", {**LONG, "backbone_lr": 5e-4}, 0.95, 0.25),
         # The pair's phrases have cosines of 0.93 among themselves: no projector parts them more.
         ("spa", {**LONG, "epochs": 100, "weight_decay": 0.0, "iterations": 20}, 0.95, 0.6),
@@ -155,7 +155,7 @@ def test_64_images_are_learnt_by_heart(name, settings, share, loss):
     assert losses[-1] <= loss * losses[0]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_ceiling_is_above_the_floor_on_small_birds():
     name = "plumage:classes=12,unseen=4,images_per_class=20,clutter=0,spurious=0,seed=5"
     birds = Datasets(DataRequest(name, default_cache_dir(), backbone="plumage_clip")).images
