@@ -111,7 +111,7 @@ def test_coop_leaves_room_for_its_context(world):
         model.table(np.array([["bird " * 79]]))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_coop_learns_64_images_by_heart_where_clip_does_not_know_them(world):
     train = world.train_set(COOP, "sentences")
     items = np.flatnonzero(train.labels < 8)[:64]
