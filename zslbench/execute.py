@@ -3,7 +3,7 @@
 import random
 import traceback
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -158,19 +158,26 @@ def make_choice(job: Job, store: Store, cut: int = 0, *, tick: Tick) -> Failure 
 
 
 def do_run(job: Job, store: Store, *, tick: Tick) -> Failure | bool:
-    """Do a run and commit it; return what went wrong, or whether it was still to be done.
+    """Do a run and commit it; return what went wrong, or whether it was still to be done."""
+    return once(job.spec, "run", store, lambda: _run(job, store, tick))
+
+
+def once(
+    spec: RunSpec | SequenceSpec, kind: str, store: Store, work: Callable[[], None]
+) -> Failure | bool:
+    """Do the work of a run that is not done; return what went wrong, or whether it was to be done.
 
     Of two processes on one disk the second waits: they would write to one checkpoint.
     """
-    with store.lock(f"run-{job.spec.key[:16]}"):
-        if store.has("run", job.spec.key):
+    with store.lock(f"run-{spec.key[:16]}"):
+        if store.has(kind, spec.key):
             return False
         try:
-            _run(job, store, tick)
+            work()
         except ZslbenchError:
             raise
         except Exception as error:
-            return failure_of(job.spec, error)
+            return failure_of(spec, error)
     return True
 
 

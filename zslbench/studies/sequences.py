@@ -15,7 +15,7 @@ from zslbench.data.load import DataRequest
 from zslbench.data.types import Dataset
 from zslbench.engines import Call, Engine, dealt_twice
 from zslbench.errors import DataError, ZslbenchError
-from zslbench.execute import Report, failure_of, outcome_of, slots_of
+from zslbench.execute import Report, once, outcome_of, slots_of
 from zslbench.incremental import Course, follow_sequence
 from zslbench.learner import Learner
 from zslbench.method import Settings
@@ -165,20 +165,8 @@ def _take(report: Report, outcome: Failure | bool) -> None:
 
 
 def do_sequence(job: SequenceJob, store: Store, *, tick: Tick) -> Failure | bool:
-    """Do a run and commit it; return what went wrong, or whether it was still to be done.
-
-    Of two processes on one disk the second waits: they would write to one checkpoint.
-    """
-    with store.lock(f"run-{job.spec.key[:16]}"):
-        if store.has("sequence", job.spec.key):
-            return False
-        try:
-            _follow(job, store, tick)
-        except ZslbenchError:
-            raise
-        except Exception as error:
-            return failure_of(job.spec, error)
-    return True
+    """Do a run and commit it; return what went wrong, or whether it was still to be done."""
+    return once(job.spec, "sequence", store, lambda: _follow(job, store, tick))
 
 
 def _follow(job: SequenceJob, store: Store, tick: Tick) -> None:
