@@ -89,6 +89,22 @@ def test_choice_is_made_once_for_all_seeds(store, dataset, calls):
     assert choices == [store.get("choice", softmax_job(dataset).spec.choice_key)] * 3
 
 
+def test_server_that_goes_away_between_a_choice_and_its_runs_costs_nothing(
+    store, dataset, monkeypatch
+):
+    sync = Store.sync
+
+    def sync_and_lose_the_server(self, **words):
+        report = sync(self, **words)
+        self.error = "the server is gone"
+        return report
+
+    monkeypatch.setattr(Store, "sync", sync_and_lose_the_server)
+    report = execute([softmax_job(dataset, seed) for seed in range(2)], store)
+    assert (report.done, report.failures) == (2, [])
+    assert store.get("choice", softmax_job(dataset).spec.choice_key) is None
+
+
 def test_each_config_has_its_own_choice(store, dataset, calls):
     execute([softmax_job(dataset, rate=rate) for rate in (1.0, 2.0)], store)
     assert calls.count("select") == 2

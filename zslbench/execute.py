@@ -212,17 +212,19 @@ def choice_for(job: Job, store: Store, tick: Tick, cut: int = 0) -> Choice:
     """
     key = choice_key(job.spec, cut)
     with store.lock(f"choice-{key[:16]}"):
-        if not store.has("choice", key):
-            slots = slots_of(store, key)
-            worlds = fresh_worlds(job.dataset, job.spec.tuning_worlds, cut) if cut else None
-            made = select(job.spec, job.dataset, tick, slots, worlds=worlds)
-            store.commit(made.model_copy(update={"key": key}))
-            slots("").clear()
-            store.sync()
-    choice = store.get("choice", key)
-    if not isinstance(choice, Choice):
-        raise RuntimeError(f"the choice {key} was committed and cannot be read back")
-    return choice
+        found = store.get("choice", key)
+        if isinstance(found, Choice):
+            return found
+        slots = slots_of(store, key)
+        worlds = fresh_worlds(job.dataset, job.spec.tuning_worlds, cut) if cut else None
+        made = select(job.spec, job.dataset, tick, slots, worlds=worlds)
+        choice = made.model_copy(update={"key": key})
+        store.commit(choice)
+        slots("").clear()
+        store.sync()
+        # Another machine's choice may be the earlier one; a server that is gone by now has no say.
+        found = store.get("choice", key)
+    return found if isinstance(found, Choice) else choice
 
 
 def chosen(job: Job, store: Store, engine: Engine) -> Choice:
