@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from zslbench.arithmetic import tensor
 from zslbench.backbones.features import Frozen
 from zslbench.backbones.image_text import ImageText
 from zslbench.method import TrainSet
 from zslbench.nn.transport import even, plans
-from zslbench.training import TrainedMethod, tensor
+from zslbench.training import TrainedMethod
 
 from ._described import unit
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from zslbench.arithmetic import device
 from zslbench.learner import Learner, Task
 from zslbench.method import Epoch, TrainSet
 from zslbench.seeding import derive_seed
-from zslbench.training import TrainedMethod, TrainedSettings, class_logits, device
+from zslbench.training import TrainedMethod, TrainedSettings, class_logits
 
 HEAD = "head.weight"
 

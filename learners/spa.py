@@ -39,11 +39,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from zslbench.arithmetic import device
 from zslbench.backbones.features import Frozen
 from zslbench.learner import Learner, Task
 from zslbench.method import Epoch, TrainSet, hyper, option
 from zslbench.seeding import derive_seed
-from zslbench.training import LoopSettings, device
+from zslbench.training import LoopSettings
 
 from ._aligner import Aligner, Memory
 from ._described import heads, tokens, unit

@@ -24,9 +24,10 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from zslbench.arithmetic import PRECISION, autocast, device
 from zslbench.backbones.image_text import ImageText
 from zslbench.method import Epoch, Method, MethodConfig, Need, PublishedRule, TrainSet, option
-from zslbench.training import autocast, device, normalise
+from zslbench.training import normalise
 
 from ._prompts import cosine_logits, ensemble, sentences_of
 
@@ -53,7 +54,7 @@ class ClipZeroShot(Method):
     needs: ClassVar[frozenset[Need]] = frozenset({"images", "descriptions"})
     ending = "pair"
     deterministic = True
-    precision: ClassVar[str] = "bfloat16" if torch.cuda.is_available() else "float32"
+    precision: ClassVar[str] = PRECISION
     published = PublishedRule(source="SVIP, Table 1: nothing to choose, no calibration")
     pair: ImageText
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from zslbench.arithmetic import PRECISION, autocast, device, tensor
 from zslbench.backbones.vit import OpenViT
 from zslbench.data.types import BackboneSource
 from zslbench.method import (
@@ -79,7 +80,7 @@ class TrainedMethod(Method):
     """A method with a network, trained on images by AdamW with warm-up and a cosine schedule."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({"images"})
-    precision: ClassVar[str] = "bfloat16" if torch.cuda.is_available() else "float32"
+    precision: ClassVar[str] = PRECISION
     network: nn.Module
     source: BackboneSource
     optimiser: torch.optim.Optimizer
@@ -295,18 +296,3 @@ def class_logits(predicted: Tensor, table: Tensor, how: str, scale: float) -> Te
             predicted = nn.functional.normalize(predicted, dim=-1)
             table = nn.functional.normalize(table, dim=-1)
         return scale * predicted @ table.T
-
-
-def device() -> torch.device:
-    """Return where training runs: the GPU if there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def autocast() -> torch.autocast:
-    """Return the arithmetic of forward passes: bf16 on a GPU, fp32 on a CPU."""
-    return torch.autocast(device().type, torch.bfloat16, enabled=device().type == "cuda")
-
-
-def tensor(array: Float) -> Tensor:
-    """Return an array as float32 on the device."""
-    return torch.from_numpy(np.asarray(array, dtype=np.float32)).to(device())

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
+from zslbench.arithmetic import tensor
 from zslbench.backbones.create import find_backbone
 from zslbench.method import TrainSet
 from zslbench.registry import load_method
-from zslbench.training import tensor
 
 CLASSES, ATTRIBUTES, WORD = 20, 47, 50
 STEPS = {"svip": 2.1, "vspcn": 1.5, "zslvit": 1.0}

@@ -5,10 +5,10 @@ import pytest
 import torch
 from hearts import learnt_by_heart
 
+from zslbench.arithmetic import tensor
 from zslbench.backbones.vmamba import VMamba
 from zslbench.conformance import toy_for, toy_images
 from zslbench.errors import ZslbenchError
-from zslbench.training import tensor
 from zslbench_methods.zeromamba import LocalProjection, Network, ZeroMamba
 
 LABELS = torch.tensor([0, 1, 2, 3])

@@ -7,10 +7,10 @@ import torch
 from hearts import learnt_by_heart
 from torch import nn
 
+from zslbench.arithmetic import tensor
 from zslbench.backbones.create import embedded_architecture
 from zslbench.backbones.vit import OpenViT, attend
 from zslbench.conformance import toy_for, toy_images
-from zslbench.training import tensor
 from zslbench_methods.zslvit import Network, Pass, ZSLViT, follow, fuse
 
 K = 10

@@ -59,7 +59,7 @@ class Frozen:
     def __init__(self, source: BackboneSource) -> None:
         import torch
 
-        from zslbench.training import device
+        from zslbench.arithmetic import device
 
         self.source = source
         with torch.random.fork_rng():

@@ -156,19 +156,30 @@ def sequence_rows(
     groups: Sequence[SequenceGroup], ledger: Counter[tuple[str, str]]
 ) -> list[SequenceRow]:
     """Return a row for each group, by dataset and sequence, the best average first."""
-    rows = [_row(group, ledger) for group in groups]
+    names = _dataset_names(groups)
+    rows = [_row(group, ledger, names[_data(group)]) for group in groups]
     return sorted(rows, key=lambda row: (row.table.casefold(), -_mean(row, "average"), row.title))
+
+
+def _dataset_names(groups: Sequence[SequenceGroup]) -> dict[tuple[str, str], str]:
+    """Return what to call each group's data: different ones of one name by their digests too."""
+    names = {_data(group): group.records[0].spec.dataset for group in groups}
+    shared = Counter(names.values())
+    return {
+        data: name if shared[name] == 1 else f"{name} (data {data[0][:8]})"
+        for data, name in names.items()
+    }
 
 
 def _mean(row: SequenceRow, metric: SequenceMetric) -> float:
     return row.intervals[metric]["these_classes"].mean
 
 
-def _row(group: SequenceGroup, ledger: Counter[tuple[str, str]]) -> SequenceRow:
+def _row(group: SequenceGroup, ledger: Counter[tuple[str, str]], dataset: str) -> SequenceRow:
     first = group.records[0]
     spec = first.spec
     return SequenceRow(
-        dataset=spec.dataset,
+        dataset=dataset,
         method=spec.method,
         label=group.label,
         settings=spec.settings,
@@ -227,25 +238,30 @@ def compare_sequences(groups: Sequence[SequenceGroup], reference: str) -> list[S
     references = [group for group in groups if group.title == reference]
     if not references:
         raise unknown("row", reference, {group.title for group in groups}, " to be reference")
+    names = _dataset_names(groups)
     found = [
-        _difference(group, other)
+        _difference(group, other, names[_data(group)])
         for group in groups
         for other in references
-        if group is not other and _data(group) == _data(other) and _common(group, other)
+        if group is not other and _sequence(group) == _sequence(other) and _common(group, other)
     ]
     return _adjusted(found)
 
 
-def _data(group: SequenceGroup) -> tuple[object, ...]:
+def _data(group: SequenceGroup) -> tuple[str, str]:
     first = group.records[0]
-    return first.spec.data_digest, first.spec.protocol, first.test_digest
+    return first.spec.data_digest, first.test_digest
+
+
+def _sequence(group: SequenceGroup) -> tuple[str, ...]:
+    return *_data(group), group.records[0].spec.protocol
 
 
 def _common(group: SequenceGroup, other: SequenceGroup) -> list[int]:
     return sorted(set(group.seeds) & set(other.seeds))
 
 
-def _difference(group: SequenceGroup, other: SequenceGroup) -> SequenceDifference:
+def _difference(group: SequenceGroup, other: SequenceGroup, dataset: str) -> SequenceDifference:
     seeds = _common(group, other)
     ours, theirs = group.only(seeds), other.only(seeds)
     differences = {
@@ -260,8 +276,7 @@ def _difference(group: SequenceGroup, other: SequenceGroup) -> SequenceDifferenc
         }
         for metric in SEQUENCE_METRICS
     }
-    spec = group.records[0].spec
-    table = f"{spec.dataset}, {spec.protocol}"
+    table = f"{dataset}, {group.records[0].spec.protocol}"
     return SequenceDifference(table, group.title, other.title, tuple(seeds), differences)
 
 

@@ -190,7 +190,7 @@ def ask(folder: Path | None, request: Mapping[str, Any]) -> Iterator[dict[str, A
         surroundings["PYTHONPATH"] = str(folder)
     if request.get("exact"):
         surroundings |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        surroundings["CUDA_VISIBLE_DEVICES"] = ""
+        surroundings |= {"CUDA_VISIBLE_DEVICES": "", "ZSLBENCH_PRECISION": "float32"}
     with TemporaryFile("w+") as noise, subprocess.Popen(
         [sys.executable, "-P", "-W", "ignore", "-m", WORKER], env=surroundings, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise,
