@@ -31,9 +31,8 @@ def stored(tmp_path, monkeypatch):
 def test_data_of_one_name_stand_in_tables_of_their_own(stored):
     one = toy_with_source()
     two = replace(toy_with_source(), digest="0" * 64)
-    groups = group_sequences(
-        [stored(data, hides=hides) for data in (one, two) for hides in (False, True)]
-    )
+    runs = [stored(data, **how) for data in (one, two) for how in ({}, {"hides": True})]
+    groups = group_sequences(runs)
     rows = sequence_rows(groups, Counter())
     assert [row.dataset for row in rows].count(rows[0].dataset) == 2
     assert len({row.table for row in rows}) == 2
