@@ -32,6 +32,12 @@ def _precision() -> str:
 PRECISION = _precision()
 
 
+def multiplies_bf16() -> bool:
+    """Return whether this processor has instructions for bf16."""
+    can = torch.cpu.get_capabilities()
+    return bool(can.get("amx_bf16") or can.get("avx512_bf16"))
+
+
 def autocast() -> torch.autocast:
     """Return the context of forward passes, in `PRECISION`."""
     return torch.autocast(device().type, torch.bfloat16, enabled=PRECISION == "bfloat16")

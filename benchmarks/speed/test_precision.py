@@ -4,12 +4,14 @@ import pytest
 import torch
 from test_methods import prepared, ratio
 
+from zslbench.arithmetic import multiplies_bf16
+
 GAIN = 1.5
 
 
 @pytest.mark.parametrize("name", ["vit_attr_head", "svip"])
 def test_a_step_in_bf16_beside_one_in_fp32(benchmark, monkeypatch, name):
-    if not torch.cpu._is_avx512_bf16_supported() and not torch.cpu._is_amx_tile_supported():
+    if not multiplies_bf16():
         pytest.skip("this processor multiplies no bf16: ZSLBENCH_PRECISION=bfloat16 is slow here")
     model, batch, _ = prepared(name, "plumage_vit")
     model.network.train()

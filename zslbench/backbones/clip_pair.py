@@ -162,7 +162,9 @@ def _build(name: str, model: str, tag: str | None, weights: Path | None) -> Clip
         clip: Any = open_clip.create_model(model, pretrained=source, force_quick_gelu=quick)
     except Exception as error:  # hubs fail in many ways, and files too
         said = " ".join(str(error).split())[:150]
-        raise ZslbenchError(
+        # A hub that is away fails the runs that need it, and a study goes on with its others.
+        refused = ZslbenchError if weights else RuntimeError
+        raise refused(
             f"--backbone {name}: its weights could not be had ({type(error).__name__}: {said}). "
             "Name a local file with --weights, or ask for a random start "
             f"with --backbone {RANDOM}{OPEN_CLIP}{model}."

@@ -25,7 +25,12 @@ def doctor(
     from zslbench.cli.output import print_json
     from zslbench.environment import environment
 
-    found = [*_check_methods(), *_check_store(results), *_check_data(data_root)]
+    found = [
+        _check_arithmetic(),
+        *_check_methods(),
+        *_check_store(results),
+        *_check_data(data_root),
+    ]
     if json:
         print_json({"environment": environment(), "checks": found})
     else:
@@ -38,6 +43,14 @@ def doctor(
 
 def _check(ok: bool, what: str) -> dict[str, Any]:
     return {"ok": ok, "what": what}
+
+
+def _check_arithmetic() -> dict[str, Any]:
+    from zslbench.arithmetic import PRECISION, device, multiplies_bf16
+
+    faster = PRECISION == "float32" and device().type == "cpu" and multiplies_bf16()
+    hint = ": ZSLBENCH_PRECISION=bfloat16 is faster on this processor" if faster else ""
+    return _check(True, f"networks train in {PRECISION}{hint}")
 
 
 def _check_methods() -> list[dict[str, Any]]:
