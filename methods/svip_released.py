@@ -20,6 +20,8 @@ is `svip`.
 | augmentation | not said | flips (CUB); another for each dataset | flips |
 | crop | 224 px | shorter side 256, centre 224 | shorter side 224, centre 224 |
 | decorrelation groups | - | listed for CUB, AwA2, SUN | from names `group::value`; else off |
+| arithmetic | not said | fp32 | that of all methods here: bf16 on a GPU, or as asked for |
+| word vectors | GloVe | word2vec, summed, raw | `--words sum:FILE` |
 | input statistics | not said | ImageNet's | the backbone's; ImageNet's with a checkpoint |
 
 `mended` puts one defect right, as in `svip`, and leaves all others: what a defect is worth is the
@@ -40,7 +42,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softmax
 
-from zslbench.arithmetic import tensor
+from zslbench.arithmetic import autocast, tensor
 from zslbench.backbones.create import Source, shaped_like
 from zslbench.method import MethodConfig, PublishedRule, TrainSet, View, hyper, option
 from zslbench.nn.attention import ClassRow
@@ -107,7 +109,7 @@ class SVIPReleased(TrainedMethod):
         mended: Defect = option("none", symbol="defect", doc="the one defect that is put right")
         checkpoint: str = option("", symbol="network", doc="file of weights to replay; or none")
 
-    version = 2
+    version = 3
     network: ReleasedNetwork
     optimiser: torch.optim.Optimizer
     needs = frozenset({"images", "word_vectors"})
@@ -194,7 +196,8 @@ class SVIPReleased(TrainedMethod):
             items = order[step * config.batch_size :][: config.batch_size]
             images = _flipped(normalise(train.inputs[items], self.source))
             labels = torch.from_numpy(train.labels[items]).to(images.device)
-            losses = self.losses(images, labels, tensor(train.class_attributes))
+            with autocast():
+                losses = self.losses(images, labels, tensor(train.class_attributes))
             self._descend(sum(losses.values(), torch.zeros((), device=images.device)), warm)
             for name, value in losses.items():
                 totals[name] = totals.get(name, 0.0) + float(value.detach()) / steps

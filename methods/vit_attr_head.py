@@ -2,17 +2,24 @@
 
 | point | paper | released code | here |
 |---|---|---|---|
-| head | one linear layer on the final class token | the same | the same, on the normed token |
+| head | one linear layer on the final class token | - | the same, on the normed token |
 | backbone | not said: frozen or fine-tuned | - | fine-tuned; `backbone_lr=0` freezes it |
 | loss | not said | - | cross-entropy over the seen classes |
-| logits | cosine, sigma 5 | dot, scale 5 | `logits`, `scale`; cosine with 20 |
-| calibration | not said | none for this row | chosen in the tuning worlds |
+| logits | cosine, sigma 5 | - | `logits`, `scale`; cosine with 20 |
+| calibration | not said | - | chosen in the tuning worlds |
+| schedule, augmentation | not said | - | the shared ones |
+
+Where it sees an attribute (`view`) is what the head makes of each final patch: no loss trains that.
 """
 
+from typing import Any
+
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zslbench.backbones.vit import OpenViT
-from zslbench.method import PublishedRule, TrainSet
+from zslbench.method import PublishedRule, TrainSet, View
+from zslbench.nn.attention import ClassRow
 from zslbench.training import TrainedConfig, TrainedMethod, class_logits
 
 
@@ -52,3 +59,15 @@ class ViTAttributeHead(TrainedMethod):
         """Return scaled similarities of predicted and class attributes."""
         config = self.config
         return class_logits(self.network(images), class_attributes, config.logits, config.scale)
+
+    def view(self, batch: NDArray[Any]) -> View:
+        """Return the class token's attention, rolled out, and what the head sees in each patch."""
+        network = self.network
+
+        def look(images: Tensor) -> tuple[Tensor, Tensor]:
+            row, backbone = ClassRow("rollout"), network.backbone
+            final = backbone.encode(backbone.tokens(backbone.embed(images)), row)
+            return row.patches(), network.head(final[:, 1:])
+
+        patches, attributes = self.piecewise(batch, look)
+        return View(patches, None, attributes)

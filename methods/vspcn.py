@@ -100,13 +100,21 @@ class PromptAttention(nn.Module):
 
     def forward(self, queries: Tensor, source: Tensor) -> Tensor:
         """Return `[B, Q, D]` of queries `[B or 1, Q, D]` and a source `[B or 1, n, D]`."""
-        queries, source = (layer_norm(x, x.shape[-1:]) for x in (queries, source))
+        out: Tensor = self.value(self.weights(queries, source) @ _normed(source))
+        return out
+
+    def weights(self, queries: Tensor, source: Tensor) -> Tensor:
+        """Return `[B, Q, n]`: how much of each key goes to each query."""
+        queries, source = _normed(queries), _normed(source)
         keyed = self.query(queries) @ self.key.weight / queries.shape[-1] ** 0.5
-        weights = (keyed @ source.transpose(-2, -1)).softmax(dim=-1)
+        weights: Tensor = (keyed @ source.transpose(-2, -1)).softmax(dim=-1)
         if self.bias is not None:
             weights = self.alpha * weights + (1 - self.alpha) * self.bias.softmax(dim=-1)
-        out: Tensor = self.value(weights @ source)
-        return out
+        return weights
+
+
+def _normed(tokens: Tensor) -> Tensor:
+    return layer_norm(tokens, tokens.shape[-1:])
 
 
 class StrongFusion(nn.Module):
@@ -247,15 +255,30 @@ class VSPCN(TrainedMethod):
         return class_logits(token, prototypes, self.config.logits, self.config.scale)
 
     def view(self, batch: NDArray[Any]) -> View:
-        """Return the attention of the class token to patches, prompts present, rolled out."""
+        """Return the attention of the class token to patches, prompts present, rolled out.
 
-        def patches(images: Tensor) -> tuple[Tensor]:
+        An attribute is seen where the last adapter looks for its words.
+        """
+        network = self.network
+        last = network.strong[-1] if len(network.strong) else None
+        adapter = last.adapter if isinstance(last, StrongFusion) else None
+        looks: list[Tensor] = []
+
+        def look(images: Tensor) -> tuple[Tensor, ...]:
             row = ClassRow("rollout")
-            self.network.encode(images, row)
-            return (row.patches()[:, len(self.network.prompts) :],)
+            network.encode(images, row)
+            patches = row.patches()[:, len(network.prompts) :]
+            return patches, *(looks.pop().transpose(1, 2) for _ in looks[:1])
 
-        (found,) = self.piecewise(batch, patches)
-        return View(found)
+        if adapter is None:
+            return View(self.piecewise(batch, look)[0])
+
+        def keep(_: nn.Module, given: tuple[Tensor, Tensor]) -> None:
+            looks.append(adapter.weights(*given))
+
+        with adapter.register_forward_pre_hook(keep):
+            patches, attributes = self.piecewise(batch, look)
+        return View(patches, None, attributes)
 
 
 def cross_entropy_divergence(

@@ -24,7 +24,8 @@ CVPR 2024 (arXiv 2404.07713).
 "-" is where the paper's text was not at hand. Blocks at quarters of the depth are rounded: 2, 3, 4
 of 6. The order of kept tokens changes no score, as positions are added before the first block;
 raster order lets one follow them. The query that attributes are decoded from has the label's
-attributes mixed in, which at the test are absent: that is the method.
+attributes mixed in, which at the test are absent: that is the method. Where it sees an attribute
+(`view`) is what the head makes of each patch that is left, which no loss trains.
 """  # noqa: D205
 
 import math
@@ -49,18 +50,23 @@ class Pass:
     """What one forward pass leaves; a list has one entry for each fusing block.
 
     Attributes:
-        feature: `[B, D]` the normed class token.
+        tokens: `[B, 1 + n, D]` the normed tokens, the class token first.
         semantic: `[B, D]` embedded class attributes, in training.
         decoded: `[B, K]` attributes decoded from the mixed class query, in training.
         ranks: `[B, N]` attention of the class token to the N tokens that enter the fusion.
         sources: `[B, n]` where the tokens that leave it come from: in 0..N-1, the fused one N.
     """
 
-    feature: Tensor
+    tokens: Tensor
     semantic: list[Tensor]
     decoded: list[Tensor]
     ranks: list[Tensor]
     sources: list[Tensor]
+
+    @property
+    def feature(self) -> Tensor:
+        """The class token `[B, D]`."""
+        return self.tokens[:, 0]
 
 
 class ClassQuery:
@@ -113,7 +119,7 @@ class Network(nn.Module):
             else:
                 tokens = run_block(block, tokens)
         decoded = [decode(q.mixed) for decode, q in zip(self.decoders, queries, strict=False)]
-        return Pass(backbone.vit.norm(tokens)[:, 0], semantic, decoded, ranks, sources)
+        return Pass(backbone.vit.norm(tokens), semantic, decoded, ranks, sources)
 
     def _run_fusing(
         self, block: Any, tokens: Tensor, query: ClassQuery | None
@@ -220,12 +226,26 @@ class ZSLViT(TrainedMethod):
 
         Among those taken together, and among the last, the class token's attention decides.
         """
-        patches, kept = self.piecewise(batch, lambda images: follow(self.network(images)))
-        return View(patches, kept > 0)
+
+        def look(images: Tensor) -> tuple[Tensor, ...]:
+            out = self.network(images)
+            return follow(out, self.network.head(out.tokens[:, 1:]))
+
+        patches, kept, attributes = self.piecewise(batch, look)
+        return View(patches, kept > 0, attributes)
 
 
-def follow(out: Pass) -> tuple[Tensor, Tensor]:
-    """Return `[B, N]` fusions survived plus the last attention received, and which are left."""
+def follow(out: Pass, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Follow tokens back to the patches they come from.
+
+    Args:
+        out: A pass.
+        seen: `[B, n, K]` attributes in the tokens that are left.
+
+    Returns:
+        `[B, N]` fusions survived plus the last attention received, `[B, N]` which are left, and
+        `[B, N, K]` attributes in those; in the others minus infinity.
+    """
     batch, length = out.ranks[0].shape
     where = torch.arange(length, device=out.feature.device).expand(batch, -1)
     matter = out.feature.new_zeros(batch, length + 1)
@@ -233,7 +253,9 @@ def follow(out: Pass) -> tuple[Tensor, Tensor]:
         matter.scatter_(1, where, (survived + ranks).to(matter.dtype))
         where = pad(where, (0, 1), value=length).gather(1, sources)
     left = torch.zeros_like(matter).scatter_(1, where, 1.0)
-    return matter[:, :length], left[:, :length]
+    maps = seen.new_full((batch, length + 1, seen.shape[-1]), -torch.inf)
+    maps.scatter_(1, where[..., None].expand_as(seen), seen)
+    return matter[:, :length], left[:, :length], maps[:, :length]
 
 
 def _embedder(attributes: int, width: int) -> nn.Sequential:

@@ -366,6 +366,22 @@ def test_a_view_is_the_attention_of_the_very_pass_that_scores():
     assert np.abs(model.view(batch).patches - before).max() > 1e-5
 
 
+def test_an_attribute_is_seen_where_the_last_adapter_looks_for_its_words():
+    """By hand: softmax over patches of (W_q words)(W_k patches) / sqrt(D), both layer-normed."""
+    model, batch = built(), toy().dataset.inputs[np.arange(2)]
+    given = []
+    adapter = model.network.strong[-1].adapter
+    hook = adapter.register_forward_hook(lambda _, words, __: given.append(words))
+    found = model.view(batch).attributes
+    hook.remove()
+    words, patches = (torch.nn.functional.layer_norm(x, x.shape[-1:]) for x in given[0])
+    queries, keys = words @ adapter.query.weight.T, patches @ adapter.key.weight.T
+    expected = (queries @ keys.transpose(1, 2) / WIDTH**0.5).softmax(dim=-1)
+    assert found.shape == (2, PATCHES, expected.shape[1])
+    np.testing.assert_allclose(found, expected.detach().numpy().swapaxes(1, 2), atol=1e-5)
+    assert built(adapter=False).view(batch).attributes is None
+
+
 @pytest.mark.slow
 def test_64_images_are_learnt_by_heart():
     train = toy().train_set(VSPCN)

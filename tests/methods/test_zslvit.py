@@ -1,5 +1,7 @@
 """ZSLViT: what is kept, what is fused, what the label may reach, and what is minimised."""
 
+import math
+
 import numpy as np
 import pytest
 import timm
@@ -148,13 +150,14 @@ def test_tokens_are_ranked_by_the_class_row_averaged_over_heads(zslvit):
 def test_view_keeps_the_patches_that_survive_every_fusion_and_ranks_by_survival():
     """Of patches 0..3: 1 falls first, then 3 and the token of 1; the last row decides the rest."""
     out = Pass(
-        torch.zeros(1, 2), [], [],
+        torch.zeros(1, 4, 2), [], [],
         [torch.tensor([[0.3, 0.1, 0.4, 0.2]]), torch.tensor([[0.2, 0.4, 0.1, 0.05]])],
         [torch.tensor([[0, 2, 3, 4]]), torch.tensor([[0, 1, 4]])],
     )  # fmt: skip
-    matter, left = follow(out)
+    matter, left, maps = follow(out, torch.tensor([[[5.0], [7.0], [9.0]]]))
     torch.testing.assert_close(matter, torch.tensor([[1.2, 0.1, 1.4, 1.1]]))
     assert left.tolist() == [[1, 0, 1, 0]]
+    assert maps[0, :, 0].tolist() == [5.0, -math.inf, 7.0, -math.inf]
 
 
 def test_view_shows_as_many_patches_as_tokens_are_left(zslvit):
@@ -162,6 +165,8 @@ def test_view_shows_as_many_patches_as_tokens_are_left(zslvit):
     view = model.view(toy_images().inputs[np.arange(5)])
     assert view.patches.shape == view.kept.shape == (5, 49)
     assert set(view.kept.sum(axis=1)) <= {37, 38, 39}
+    assert view.attributes.shape[:2] == (5, 49)
+    assert (np.isfinite(view.attributes).all(axis=2) == view.kept).all()
     for scores, kept in zip(view.patches, view.kept, strict=True):
         assert scores[kept].min() > scores[~kept].max()
 
