@@ -100,12 +100,12 @@ class PromptAttention(nn.Module):
 
     def forward(self, queries: Tensor, source: Tensor) -> Tensor:
         """Return `[B, Q, D]` of queries `[B or 1, Q, D]` and a source `[B or 1, n, D]`."""
-        out: Tensor = self.value(self.weights(queries, source) @ _normed(source))
+        source = normed(source)
+        out: Tensor = self.value(self.weights(normed(queries), source) @ source)
         return out
 
     def weights(self, queries: Tensor, source: Tensor) -> Tensor:
-        """Return `[B, Q, n]`: how much of each key goes to each query."""
-        queries, source = _normed(queries), _normed(source)
+        """Return `[B, Q, n]`: how much of each key goes to each query, both normed."""
         keyed = self.query(queries) @ self.key.weight / queries.shape[-1] ** 0.5
         weights: Tensor = (keyed @ source.transpose(-2, -1)).softmax(dim=-1)
         if self.bias is not None:
@@ -113,7 +113,8 @@ class PromptAttention(nn.Module):
         return weights
 
 
-def _normed(tokens: Tensor) -> Tensor:
+def normed(tokens: Tensor) -> Tensor:
+    """Return tokens of mean 0 and variance 1 each."""
     return layer_norm(tokens, tokens.shape[-1:])
 
 
@@ -274,7 +275,7 @@ class VSPCN(TrainedMethod):
             return View(self.piecewise(batch, look)[0])
 
         def keep(_: nn.Module, given: tuple[Tensor, Tensor]) -> None:
-            looks.append(adapter.weights(*given))
+            looks.append(adapter.weights(*map(normed, given)))
 
         with adapter.register_forward_pre_hook(keep):
             patches, attributes = self.piecewise(batch, look)
