@@ -6,7 +6,8 @@ ICCV 2025 (arXiv 2503.10252).
 | patch target r (Eq. 4, 6) | in [0, 1], not normalised | top-M 0, rest 1 | `target`: top-M 1 |
 | aggregation (Eq. 4) | W + W T, heads summed | rollout, heads averaged | `aggregation`: rollout |
 | P2A in pass 1 | Alg. 1: of input patches; Eq. 10: of final ones | final | final |
-| word vectors | e "initialised from" them | frozen, two layers learn | frozen, two layers learn |
+| word vectors | GloVe; e "initialised from" them | word2vec, summed, raw; two layers learn | unit |
+| | | | means of any table, two layers learn; `--words sum:FILE` is the code's |
 | optimiser | SGD (Alg. 1) | Adam made anew each epoch, heads first | AdamW, warm-up, cosine |
 | calibration | not mentioned | best on test | chosen in the tuning worlds |
 | 2 x 2 pooling of scores | 2 x 2 blocks | four in raster order | 2 x 2 blocks |

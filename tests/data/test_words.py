@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zslbench.data.words import clean_name, load_words
+from zslbench.data.load import DataRequest, load_dataset
+from zslbench.data.words import asked_words, clean_name, load_words
 from zslbench.errors import DataError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -109,6 +110,31 @@ def test_load_words_reports_missing_words_and_fills_empty_rows_with_the_mean(tab
     assert words.empty == (1,)
     np.testing.assert_allclose(words.vectors[1], words.vectors[[0, 2, 3]].mean(axis=0))
     assert words.description == "tiny.txt, mean, raw, 1 of 4 rows empty: the mean of the others"
+
+
+def test_asked_words_after_sum_are_the_papers_raw_sums_and_a_sum_of_nothing_is_zero(table):
+    words = asked_words(f"sum:{table}", ["blue bill", "lore"], 2)
+    assert words.vectors.tolist() == [[1, 3], [0, 0]]
+    assert words.description == "tiny.txt, sum, raw, 1 of 2 rows empty: zeros"
+    plain = asked_words(str(table), ["blue bill", "lore"], 2)
+    np.testing.assert_allclose(np.linalg.norm(plain.vectors, axis=1), 1)
+
+
+@real_data
+@pytest.mark.parametrize(("name", "count"), [("CUB", 312), ("AWA2", 85), ("SUN", 102)])
+def test_asked_words_after_sum_are_the_released_tables_bit_for_bit(name, count):
+    path = SHARED / "words" / f"{name}_word2vec_sum.npy"
+    np.testing.assert_array_equal(asked_words(f"sum:{path}", (), count).vectors, np.load(path))
+
+
+def test_a_dataset_hands_over_the_table_as_asked(tiny_root, tmp_path):
+    path = tmp_path / "words.npy"
+    raw = load_dataset(DataRequest("tiny", tiny_root, bare=True))
+    rows = np.random.default_rng(0).normal(size=(raw.classes.attributes.shape[1], 4))
+    np.save(path, rows)
+    found = load_dataset(DataRequest("tiny", tiny_root, words=f"sum:{path}", bare=True))
+    np.testing.assert_array_equal(found.word_vectors, rows)
+    assert found.words.description == "words.npy, raw"
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,8 @@ Weights = Annotated[Path | None, typer.Option(help="A local file with the backbo
 Words = Annotated[
     str | None,
     typer.Option(help="Word vectors of the attribute names: a GloVe text file, a .npy table with "
-                      "one row an attribute, or `random`."),
+                      "one row an attribute, or `random`. They are made unit means; sum:FILE takes "
+                      "raw sums, as the papers' code did."),
 ]  # fmt: skip
 Descriptions = Annotated[
     str | None,

@@ -50,7 +50,7 @@ def run(
 
       zslbench run eszsl --dataset cub20 --features mobilenetv2 --set reg_x=10
 
-      zslbench run svip_released --dataset CUB --words w.npy --checkpoint svip.pth --rule published
+      zslbench run svip_released --dataset CUB --words sum:w.npy --checkpoint x.pth --rule published
 
       zslbench run svip --seeds 0,1,2,3 --jobs 2
 

@@ -50,7 +50,7 @@ class DataRequest:
         backbone: Name of the pretrained network for the images.
         pair: Name of the image-text pair for methods that read, where it is not the backbone.
         weights: A local file with its weights.
-        words: Source of attribute word vectors (a file, or `random`).
+        words: Source of attribute word vectors (a file, `sum:` and a file, or `random`).
         descriptions: Source of class descriptions: `names`, `attributes`, or a JSON file.
         resplit: Whether to make class splits anew where the file's own leak test images.
         bare: Whether classes, splits and labels are enough, without what methods see.
@@ -150,13 +150,13 @@ def _embedded(request: DataRequest, on_progress: Callable[[int, int], None]) -> 
     """Draw `plumage`, or `plumage:clutter=80,seed=3`; its attributes' word vectors are random."""
     from zslbench.data.cache import default_cache_dir
     from zslbench.data.plumage import PlumageConfig, load_plumage
-    from zslbench.data.words import load_words
+    from zslbench.data.words import asked_words
 
     settings = request.name.partition(":")[2]
     config = replace(PlumageConfig(), **_parse_knobs(settings))
     dataset = load_plumage(config, default_cache_dir(), on_progress)
     names = dataset.classes.attribute_names
-    words = load_words(request.words or "random", names, expected=len(names))
+    words = asked_words(request.words or "random", names, expected=len(names))
     described = WordVectors(digest=words.digest, description=words.description)
     name = f"{EMBEDDED}:{settings}" if settings else EMBEDDED
     sentences, descriptions = _described(request, dataset.classes, "attributes", "bird")
@@ -274,10 +274,10 @@ def _inputs(
 def _words(request: DataRequest, table: AttSplits) -> tuple[Float | None, WordVectors | None]:
     if request.words is None:
         return None, None
-    from zslbench.data.words import load_words
+    from zslbench.data.words import asked_words
 
     count = table.classes.attributes.shape[1]
-    words = load_words(request.words, table.classes.attribute_names, expected=count)
+    words = asked_words(request.words, table.classes.attribute_names, expected=count)
     description = words.description
     if words.missing:
         description += f", words not in the table: {', '.join(words.missing)}"

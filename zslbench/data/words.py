@@ -14,6 +14,7 @@ from zslbench.seeding import generator
 
 Pool = Literal["mean", "sum"]
 RANDOM_WIDTH = 300
+SUMMED = "sum:"
 REPLACEMENTS = {
     "spatulate": "broad",
     "upperparts": "upper parts",
@@ -46,7 +47,7 @@ class Words:
         description: Source, pooling, normalisation, and the number of empty rows if any.
         missing: Words of attribute names that the word table does not hold.
         empty: Attributes without any known word (or with a row of zeros in a ready table): their
-            vector is the mean of the other rows.
+            vector is the mean of the other rows, or, where words are summed, zeros.
     """
 
     vectors: Float
@@ -54,6 +55,24 @@ class Words:
     description: str
     missing: tuple[str, ...] = ()
     empty: tuple[int, ...] = ()
+
+
+def asked_words(source: str, names: Sequence[str], expected: int) -> Words:
+    """Return the word vectors that `--words` asks for: unit means, or, after `sum:`, raw sums.
+
+    The papers that say GloVe used word2vec, summed over the words of a name and not normalised:
+    `sum:FILE` with a word2vec table in text form, or with the ready table of a released project,
+    does the same.
+
+    Args:
+        source: As `load_words` takes it, with or without `sum:` before it.
+        names: The K attribute names.
+        expected: K.
+    """
+    if not source.startswith(SUMMED):
+        return load_words(source, names, expected)
+    bare = source.removeprefix(SUMMED)
+    return load_words(bare, names, expected, pool="sum", normalise=False)
 
 
 def load_words(
@@ -65,16 +84,14 @@ def load_words(
 ) -> Words:
     """Return the word vectors of K attribute names.
 
-    The papers that say GloVe used word2vec, summed over the words of a name, raw: `pool="sum"`,
-    `normalise=False` with a word2vec table in text form does the same.
-
     Args:
         source: A word table in text form (GloVe: `word v1 v2 ...`, word2vec: the same below a line
             `N D`), a `.npy` table `[K, E]` with a row for each attribute, or `random` or
             `random:SEED` for standard normal vectors of 300 dimensions.
         names: The K attribute names, or none; only a word table needs them.
         expected: K.
-        pool: How the words of a name make one vector; ready and random rows are not pooled.
+        pool: How the words of a name make one vector; ready and random rows are not pooled. Where
+            they are summed, an attribute without any known word has a sum of nothing, zeros.
         normalise: Whether rows get unit length.
 
     Raises:
@@ -93,12 +110,13 @@ def load_words(
         kind, label = pool, f"{path.name}, {pool}"
         _check_names(source, names, expected)
         rows, missing = _pool_words(path, names, pool)
-    rows, empty = _fill_empty(rows, source)
+    rows, empty = _fill_empty(rows, source) if pool == "mean" else (rows, _empty(rows))
     if normalise:
         rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     description = f"{label}, {'L2' if normalise else 'raw'}"
     if empty:
-        description += f", {len(empty)} of {expected} rows empty: the mean of the others"
+        filled = "the mean of the others" if pool == "mean" else "zeros"
+        description += f", {len(empty)} of {expected} rows empty: {filled}"
     return Words(rows, content_digest(rows, kind, normalise), description, missing, empty)
 
 
@@ -173,14 +191,21 @@ def _pool_words(path: Path, names: Sequence[str], pool: Pool) -> tuple[Float, tu
 
 def _fill_empty(rows: Float, source: str) -> tuple[Float, tuple[int, ...]]:
     """Give rows of zeros the mean of the others, and say which those were."""
-    empty = np.all(rows == 0, axis=1)
-    if not empty.any():
+    empty = list(_empty(rows))
+    if not empty:
         return rows, ()
-    mean = rows[~empty].mean(axis=0) if not empty.all() else rows[0]
+    others = np.delete(rows, empty, axis=0)
+    mean = others.mean(axis=0) if len(others) else rows[0]
     if not mean.any():
         message = "its rows, or their mean, are all zero"
         raise DataError(source, message, "Take a table with vectors for these attributes.")
-    return np.where(empty[:, None], mean, rows), tuple(np.flatnonzero(empty).tolist())
+    filled = rows.copy()
+    filled[empty] = mean
+    return filled, tuple(empty)
+
+
+def _empty(rows: Float) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(np.all(rows == 0, axis=1)).tolist())
 
 
 def _read_table(path: Path, wanted: set[str]) -> dict[str, Float]:
