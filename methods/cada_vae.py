@@ -51,7 +51,7 @@ FEATURES = 2048
 
 _count = partial(hyper, low=1, high=16384, log=True)
 _rate = partial(hyper, low=1e-6, high=1.0, log=True, symbol="eta")
-_weight = partial(hyper, low=0.0, high=100.0)
+_weight = partial(hyper, low=0.0, high=100.0, log=True)
 
 
 class VAE(nn.Module):

@@ -97,15 +97,17 @@ class SVIPReleased(TrainedMethod):
         warm_lr: float = hyper(
             5e-5, low=1e-7, high=1.0, log=True, symbol="eta_w", doc="rate of the heads in warm-up"
         )
-        warm_epochs: int = hyper(4, low=0, high=1000, symbol="warm-up", doc="epochs of heads alone")
+        warm_epochs: int = hyper(4, low=0, high=30, symbol="warm-up", doc="epochs of heads alone")
         M: int = hyper(40, low=1, high=48, symbol="M", doc="patches kept as semantic, of 49")
         lambda2: float = hyper(
-            3.0, low=0.0, high=100.0, symbol="lambda_2", doc="weight of the patch loss"
+            3.0, low=0.0, high=100.0, log=True, symbol="lambda_2", doc="weight of the patch loss"
         )
         lambda_dec: float = hyper(
-            0.3, low=0.0, high=10.0, symbol="att_dec", doc="decorrelation; acts squared"
+            0.3, low=0.0, high=10.0, log=True, symbol="att_dec", doc="decorrelation; acts squared"
         )
-        scale: float = hyper(5.0, low=0.1, high=1000.0, symbol="sigma", doc="scale of the logits")
+        scale: float = hyper(
+            5.0, low=0.1, high=1000.0, log=True, symbol="sigma", doc="scale of the logits"
+        )
         mended: Defect = option("none", symbol="defect", doc="the one defect that is put right")
         checkpoint: str = option("", symbol="network", doc="file of weights to replay; or none")
 

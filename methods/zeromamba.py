@@ -112,7 +112,12 @@ class ZeroMamba(TrainedMethod):
             1.0, low=0.1, high=1e3, log=True, symbol="sigma", doc="scale of logits"
         )
         semantic: float = hyper(
-            1.0, low=0.0, high=100.0, symbol="lambda_SC", doc="weight of the semantic constraint"
+            1.0,
+            low=0.0,
+            high=100.0,
+            log=True,
+            symbol="lambda_SC",
+            doc="weight of the semantic constraint",
         )
         grl: Literal["features", "logits"] = option(
             "features", symbol="GRL", doc="what global attributes are read from"

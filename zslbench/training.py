@@ -57,7 +57,9 @@ class LoopSettings(Settings):
         symbol="warm-up",
         doc="share of steps with a rising rate, then cosine",
     )
-    clip: float = hyper(1.0, low=0.0, high=1e3, symbol="clip", doc="gradient norm; 0: no clipping")
+    clip: float = hyper(
+        1.0, low=0.0, high=1e3, log=True, symbol="clip", doc="gradient norm; 0: no clipping"
+    )
     augment: bool = option(True, symbol="augment", doc="flip and shift the training images")
 
 

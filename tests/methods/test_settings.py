@@ -2,12 +2,14 @@
 
 from typing import get_args
 
+import numpy as np
 import pytest
+from searches import SEARCHED
 
 from zslbench.cli.methods import describe
 from zslbench.method import bounds
 from zslbench.registry import load_method, method_modules
-from zslbench.studies.space import declared_range
+from zslbench.studies.space import declared_range, default_space
 
 
 def settings():
@@ -33,3 +35,17 @@ def test_what_a_setting_may_be_is_listed_by_name():
     assert said["target"]["type"] == "topm, minmax, rank"
     assert said["augment"]["type"] == "True, False"
     assert describe("eszsl")["settings"]["reg_x"]["type"] == "number"
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_the_default_lies_well_within_what_a_sweep_searches(name):
+    """Where it lies at an end, almost all trials would be of another kind than the default."""
+    defaults = load_method(name).Config()
+    for space in default_space(load_method(name)):
+        default = getattr(defaults, space.name)
+        if not default:
+            continue  # chosen on the tuning worlds, or off
+        low, value, high = np.log([space.low, default, space.high]) if space.log else (
+            space.low, default, space.high,
+        )  # fmt: skip
+        assert 0.05 <= (value - low) / (high - low) <= 0.95, space
