@@ -18,9 +18,9 @@ ICCV 2025 (arXiv 2503.10252).
 | logits (Eq. 11) | cosine, sigma 5 | dot, scale 5 | `logits`, `scale`: cosine 20 |
 | L_JSD (Eq. 13) | half the Jeffreys divergence | one-way KL, T = 20 | `consistency`, T = 1 |
 | other losses | none | attribute decorrelation | none |
-| M, lambda2 on CUB, AwA2, SUN | 40, 45, 45; 3, 4, 3 | the same | CUB's for all; to be set |
-| patch classifier | an MLP | 512 hidden, of merged patches | the same, without positions; its loss |
-| | | | reaches the patch embedding too |
+| M; lambda2 on CUB, AwA2, SUN | 40 (CUB); 3 | 40, 45, 45; 3, 4, 3 | 40; 3; to be set |
+| patch classifier | an MLP | 512 hidden, on merged patches | the same, without positions; |
+| | | | its loss reaches the patch embedding too |
 | augmentation, epochs | not said | flips (CUB); 30 | the shared ones |
 | 196 to 49 tokens | "aggregated 2 x 2" | at both ends, blocks run on all | `merge` |
 
