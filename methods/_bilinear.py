@@ -30,7 +30,7 @@ class BilinearConfig(MethodConfig):
     )  # fmt: skip
     margin: float = hyper(1.0, low=1e-3, high=1e3, log=True, symbol="Delta", doc="margin")
     weight_decay: float = hyper(
-        0.0, low=0.0, high=1.0, log=True, symbol="wd", doc="decay of W, as a proximal step"
+        0.0, low=0.0, high=1.0, symbol="wd", doc="decay of W, as a proximal step"
     )
     epochs: int = hyper(30, low=1, high=1000, symbol="epochs", doc="length of the fit")
     batch_size: int = hyper(32, low=1, high=4096, symbol="B", doc="items a step")

@@ -129,8 +129,14 @@ def served(request: DataRequest, spec: RunSpec) -> Dataset:
 
     Raises:
         DataError: If the data are not those that the run was planned on.
+        ZslbenchError: If networks would train in another arithmetic here.
     """
     method = load_method(spec.method)
+    if method.precision != spec.precision:
+        raise ZslbenchError(
+            f"{spec.method} was planned in {spec.precision} and would run in {method.precision} "
+            f"here: set ZSLBENCH_PRECISION={spec.precision} for every process and machine."
+        )
     config = method.Config.model_validate(spec.config)
     dataset = _kept(request).serving(spec.method, method, config)
     if dataset.digest != spec.data_digest:

@@ -133,5 +133,5 @@ def test_trial_whose_process_is_killed_twice_has_failed(store, tiny_root):
     assert [trial.state for trial in found.trials] == ["complete", "failed", "complete", "complete"]
     said = "its process was lost twice (killed by SIGKILL, killed by SIGKILL)"
     assert said in found.trials[1].error
-    assert said in store.get("trial", plan.trial_key(1)).error
+    assert said in store.get("trial", plan.trial_key(1, found.trials[1].params)).error
     assert sweep(plan, store, 4).done == 0

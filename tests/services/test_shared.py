@@ -82,7 +82,6 @@ def test_four_workers_share_a_sweep_and_one_is_killed(postgres, shell, tmp_path)
     found = ended(study)
     assert sorted(found) == list(range(TRIALS))
     assert {trial.state.name for trial in found.values()} == {"COMPLETE"}
-    assert len({trial.user_attrs["worker"] for trial in found.values()}) == TRIALS
     store = Store(tmp_path / "results")
     assert store.sync().left == 0
     assert trials_of(store) == Counter(f"trial {number}" for number in range(TRIALS))
@@ -138,7 +137,7 @@ def test_two_shells_share_one_sweep_and_one_leaderboard(postgres, shell, tmp_pat
         assert [row["seeds"] for row in tables[0]] == [[0, 1, 2], [0, 1, 2]]
         stores = [Store(folder, server.uri) for folder in folders]
         assert all(store.sync().left == 0 for store in stores)
-        assert trials_of(stores[0]).keys() == {f"trial {number}" for number in range(10)}
+        assert trials_of(stores[0]) == Counter(f"trial {number}" for number in range(10))
         known = [{run.record.key for run in store.runs()} for store in stores]
         assert known[0] == known[1]
         assert len(known[0]) == 7  # the winner's test, and two methods with three seeds

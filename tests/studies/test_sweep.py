@@ -216,7 +216,7 @@ def test_failed_trial_is_recorded_and_the_sweep_goes_on(store, dataset):
     assert [t.state for t in found.trials] == ["complete", "failed"]
     assert found.trials[1].error == "ArithmeticError: this method was told to break"
     assert [t.number for t in found.best()] == [0]
-    record = store.get("trial", plan.trial_key(1))
+    record = store.get("trial", plan.trial_key(1, found.trials[1].params))
     assert (record.state, record.value, record.choice) == ("failed", None, None)
     assert {run.info.status for run in shown(store, "trial")} == {"FINISHED", "FAILED"}
     assert sweep(plan, store, None).done == 0
@@ -254,7 +254,7 @@ def test_trial_that_falls_behind_is_pruned_and_says_so(store, dataset):
     plan = plan_of(dataset, rates, settings={"decay": 0.0}, sampler="grid", pruner="median")
     found = sweep(plan, store, None)
     assert [t.state for t in found.trials] == ["complete"] * 5 + ["pruned"]
-    record = store.get("trial", plan.trial_key(5))
+    record = store.get("trial", plan.trial_key(5, found.trials[5].params))
     assert (record.state, record.choice) == ("pruned", None)
     assert PASSES // 2 <= record.steps < WORLDS * PASSES
     assert found.trials[5].value == record.value
@@ -436,7 +436,7 @@ def test_second_look_is_taken_once_elsewhere_and_recorded(store, dataset, interr
     looks = look_again(plan, store, points, InProcess())
     assert [look.number for look in looks] == list(points)
     for look in looks:
-        first = store.get("trial", plan.trial_key(look.number))
+        first = store.get("trial", plan.trial_key(look.number, look.params))
         assert look.params == first.params
         assert {w.name for w in look.choice.worlds}.isdisjoint(w.name for w in first.choice.worlds)
     assert look_again(plan, store, points, InProcess()) == looks
@@ -451,7 +451,7 @@ def test_winner_is_tested_once_by_the_choice_of_its_trial(store, dataset, interr
     calls = interrupt()
     record = final_test(plan, store, best.number, best.params, InProcess())
     assert calls == []
-    assert record.choice == store.get("trial", plan.trial_key(best.number)).choice
+    assert record.choice == store.get("trial", plan.trial_key(best.number, best.params)).choice
     assert record.spec.config["rate"] == best.params["rate"]
     assert final_test(plan, store, best.number, best.params, InProcess()) == record
     assert dataset.test_labels.openings == store.ledger().total() == 1

@@ -116,14 +116,13 @@ def sweep(
     )
     check_writable(results)
     store = Store(results)
-    with Display() as display:
+    with Display() as display, open_engine(jobs, display.tick, engine, address) as opened:
         plan = _plan(method, request, space, set_, worlds, display, sampler, pruner,
                      points=points, seed=seed, named=name)  # fmt: skip
         wanted = trials if sampler == "grid" else trials or DEFAULT_TRIALS
-        with open_engine(jobs, display.tick, engine, address) as opened:
-            found = search(plan, store, wanted, storage, opened)
-            _tell(found, store)
-            report = _report(plan, store, found, top, test, opened)
+        found = search(plan, store, wanted, storage, opened)
+        _tell(found, store)
+        report = _report(plan, store, found, top, test, opened)
     written = write_sweep(report, results / "sweeps")
     if json:
         print_json(as_json(report))

@@ -14,7 +14,7 @@ from zslbench.errors import ZslbenchError
 RETRIES = 3
 LOOK_SECONDS = 0.5
 KNOCK_SECONDS = 10.0
-PASSED_ON = ("MLFLOW_", "ZSLBENCH_")
+PASSED_ON = ("MLFLOW_", "PG", "ZSLBENCH_")
 
 
 class OnRay:
@@ -75,6 +75,12 @@ class OnRay:
                 _, call = self._running.pop(done[0])
                 try:
                     answer = self._ray.get(done[0])
+                except self._ray.exceptions.RayTaskError as error:
+                    raise ZslbenchError(
+                        f"--engine ray: a node could not begin its work ({_last_line(error)}). All "
+                        "nodes need the same packages, and this folder, the data and the results "
+                        "under the same paths."
+                    ) from error
                 except self._ray.exceptions.RayError as error:
                     return End(call, died=f"{RETRIES + 1} times, {type(error).__name__}")
                 return end_of(call, answer)
@@ -103,6 +109,10 @@ def run_packed(packed: bytes, folder: str, queue: Any, row: int) -> Answer:
     """Run a call on a node, in the same folder as here."""
     os.chdir(folder)
     return perform(packed, lambda *words: queue.put_nowait((row, *words)))
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]
 
 
 def _connected(address: str | None) -> Any:

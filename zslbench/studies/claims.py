@@ -136,6 +136,7 @@ def claim(
         if held.issuperset(range(wanted)):
             return None
         trial = study.ask()
+        trial.set_user_attr("beat", time.time())
         trial.set_user_attr("worker", worker)
         trials = study.get_trials(deepcopy=False)
         number = numbers(trials)[trial.number]
@@ -185,7 +186,7 @@ def _is_left(trial: "FrozenTrial", *, alone: bool) -> bool:
     if worker is not None and worker.rpartition("/")[0] == _here():
         return _is_gone(str(worker).rpartition("/")[2])
     began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-    seen: float = max(began, trial.user_attrs.get("beat", 0.0))
+    seen: float = trial.user_attrs.get("beat", began)  # Optuna's times are without a time zone
     return time.time() - seen > (BEAT_SECONDS if worker is None else GRACE_SECONDS)
 
 
@@ -208,5 +209,8 @@ def _folder() -> Path:
 
 
 def _here() -> str:
-    """Return the place whose processes see each other's locks."""
-    return f"{socket.gethostname()}:{_folder()}"
+    """Return the place whose processes see each other's locks: two jobs may each have a /tmp."""
+    folder, boot = _folder(), Path("/proc/sys/kernel/random/boot_id")
+    where = folder.stat()
+    started = boot.read_text().strip() if boot.is_file() else ""
+    return f"{socket.gethostname()}:{started}:{folder}:{where.st_dev}:{where.st_ino}"

@@ -61,6 +61,7 @@ class SweepPlan:
             "backbone": spec.backbone.weights_digest,
             "words": spec.words and spec.words.digest,
             **({"descriptions": spec.descriptions.digest} if spec.descriptions else {}),
+            "precision": spec.precision,
             "config": spec.config,
             "worlds": spec.tuning_worlds,
             "rules": list(spec.rules),
@@ -84,9 +85,9 @@ class SweepPlan:
         """The key of the sweep's record."""
         return digest({"name": self.name, "about": self.about})
 
-    def trial_key(self, number: int, look: int = 1) -> str:
-        """The key of a trial's record."""
-        return digest([self.key, number, look])
+    def trial_key(self, number: int, params: Mapping[str, Any], look: int = 1) -> str:
+        """Return the key of a trial's record: two sweeps apart may try other points by a number."""
+        return digest([self.key, number, look, self.job(params).spec.choice_key])
 
     def record(self) -> Sweep:
         """Return the sweep's record."""

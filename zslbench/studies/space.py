@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
+from math import prod
 from typing import Any, get_args
 
 from zslbench.errors import ZslbenchError, unknown
@@ -10,6 +11,7 @@ from zslbench.method import Method, MethodConfig, bounds
 
 LENGTHS = ("epochs", "batch_size")
 SMALLEST_SHARE = 1e-3
+MOST_CELLS = 10_000
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,17 @@ def _range(text: str, declared: Parameter, allowed: tuple[float, float]) -> Para
 
 
 def cells(space: Sequence[Parameter], points: int) -> list[dict[str, Any]]:
-    """Return every cell of the grid over a space, the last parameter fastest."""
+    """Return every cell of the grid over a space, the last parameter fastest.
+
+    Raises:
+        ZslbenchError: If there are more than anybody means to try.
+    """
     names = [parameter.name for parameter in space]
-    axes = product(*(parameter.points(points) for parameter in space))
-    return [dict(zip(names, cell, strict=True)) for cell in axes]
+    axes = [parameter.points(points) for parameter in space]
+    count = prod(map(len, axes))
+    if count > MOST_CELLS:
+        raise ZslbenchError(
+            f"--sampler grid: {len(axes)} settings make {count} cells, more than {MOST_CELLS}. "
+            "Take fewer --points, name fewer settings with --space, or --sampler random."
+        )
+    return [dict(zip(names, cell, strict=True)) for cell in product(*axes)]

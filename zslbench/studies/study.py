@@ -46,7 +46,8 @@ def open_study(plan: SweepPlan, results: Path, url: str | None) -> "optuna.Study
     journal = results / "sweeps" / f"{plan.name}.journal"
     try:
         study = _found(plan, _storage(journal, url))
-        known = study.user_attrs
+        begun = study.get_trials(deepcopy=False)  # before its attributes: they are set first
+        known, upwards = study.user_attrs, study.direction.name == "MAXIMIZE"
     except Exception as error:  # what drivers and broken files raise is not of one kind
         raise _refusal(journal, url, error) from error
     others = " and another ".join(contrasts(known, plan.about))
@@ -55,7 +56,13 @@ def open_study(plan: SweepPlan, results: Path, url: str | None) -> "optuna.Study
             f"The sweep {plan.name} exists with another {others}. Ask for the same again to go on "
             "with it, or start another one with --name."
         )
-    for name in plan.about.keys() - known.keys():
+    missing = plan.about.keys() - known.keys()
+    if (begun and missing) or not upwards:
+        raise ZslbenchError(
+            f"The study {plan.name} exists and is none of zslbench's, or of an older version. "
+            "Start another one with --name."
+        )
+    for name in missing:
         study.set_user_attr(name, plan.about[name])
     return study
 

@@ -16,7 +16,7 @@ from zslbench.run import Tick
 from zslbench.studies.claims import beating, claim, ended, recover, working
 from zslbench.studies.search import SweepPlan, planned_points
 from zslbench.studies.study import open_study, within_reach
-from zslbench.studies.trials import Ask, lost_trial, run_trial
+from zslbench.studies.trials import Ask, TakenOverError, lost_trial, run_trial
 from zslbench.tracking import Store
 
 if TYPE_CHECKING:
@@ -146,7 +146,9 @@ def try_next(
     *,
     tick: Tick,
 ) -> Tried | None:
-    """Try the next trial that nobody tries; return it, or None where there is none."""
+    """Try the next trial that nobody tries; None where there is none, or it was taken over."""
+    from optuna.exceptions import UpdateFinishedTrialError
+
     study = open_study(plan, store.results, storage)
     with working() as worker, within_reach(storage):
         with store.lock(f"sweep-{plan.name}"):
@@ -161,11 +163,17 @@ def try_next(
         def ask(step: int, value: float) -> bool:
             tick(stage, step, steps)
             with within_reach(storage):  # a database that is away is no fault of the trial's
-                trial.report(value, step)
+                try:
+                    trial.report(value, step)
+                except UpdateFinishedTrialError:
+                    raise TakenOverError from None
                 return trial.should_prune()
 
-        with beating(trial):
-            _try(study, plan, store, number, trial, ask)
+        try:
+            with beating(trial):
+                _try(study, plan, store, number, trial, ask)
+        except (TakenOverError, UpdateFinishedTrialError):
+            return None
         store.sync()
         return tried(number, study.trials[trial.number])
 

@@ -24,6 +24,10 @@ from zslbench.tracking import Store
 Ask = Callable[[int, float], bool]
 
 
+class TakenOverError(Exception):
+    """Somebody took this process for dead and has another one try its trial."""
+
+
 class Watch:
     """Follows a selection; how far it is, and what it has found, as one number for each step.
 
@@ -82,7 +86,8 @@ def run_trial(
         worlds: Where a second look is taken.
 
     Raises:
-        ZslbenchError: Where the user can mend something; whatever else is raised fails the trial.
+        ZslbenchError: Where the user can mend something.
+        TakenOverError: Where `ask` says so. Whatever else is raised fails the trial.
     """
     began, job = perf_counter(), plan.job(params)
     slots = _slots(plan, store, number, job.spec)
@@ -94,14 +99,14 @@ def run_trial(
         found |= {"value": objective(choice), "choice": choice}
     except StoppedError:
         found |= {"state": "pruned", "value": watch.value}
-    except ZslbenchError:
+    except (ZslbenchError, TakenOverError):
         raise
     except Exception as error:
         found |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
         trace = "".join(traceback.format_exception(error))
     look: Literal[1, 2] = 2 if worlds else 1
     record = Trial(
-        key=plan.trial_key(number, look), sweep=plan.key, number=number, look=look,
+        key=plan.trial_key(number, params, look), sweep=plan.key, number=number, look=look,
         params=dict(params), spec=job.spec,
         steps=watch.step, curve=watch.curve, seconds=perf_counter() - began, **found,
     )  # fmt: skip
@@ -121,8 +126,9 @@ def lost_trial(
     """Commit a trial that has failed because the processes that tried it died."""
     spec = plan.job(params).spec
     record = Trial(
-        key=plan.trial_key(number, look), sweep=plan.key, number=number, look=look, state="failed",
-        params=dict(params), spec=spec, value=None, steps=0, error=error, seconds=0.0,
+        key=plan.trial_key(number, params, look), sweep=plan.key, number=number, look=look,
+        state="failed", params=dict(params), spec=spec, value=None, steps=0, error=error,
+        seconds=0.0,
     )  # fmt: skip
     store.commit(record)
     _slots(plan, store, number, spec)("").clear()
@@ -160,7 +166,7 @@ def look_again(
     Raises:
         ZslbenchError: Where one cannot be read back now, or the user can mend something else.
     """
-    keys = {number: plan.trial_key(number, 2) for number in points}
+    keys = {number: plan.trial_key(number, params, 2) for number, params in points.items()}
     ready = deque(
         Call(second_look, (plan, store, number, params), f"second look at trial {number}, ")
         for number, params in points.items()
@@ -181,7 +187,7 @@ def second_look(
     plan: SweepPlan, store: Store, number: int, params: Mapping[str, Any], *, tick: Tick
 ) -> None:
     """Take the second look at a trial; of two processes on one disk one does."""
-    key = plan.trial_key(number, 2)
+    key = plan.trial_key(number, params, 2)
     with store.lock(f"look-{key[:16]}"):
         if not store.has("trial", key):
             worlds = fresh_worlds(plan.base.dataset, plan.base.spec.tuning_worlds)
@@ -199,7 +205,7 @@ def final_test(
     Returns:
         The run, or its failure; None where a run done before cannot be read back now.
     """
-    job, key = plan.job(params), plan.trial_key(number)
+    job, key = plan.job(params), plan.trial_key(number, params)
     tried = store.get("trial", key)
     if isinstance(tried, Trial) and tried.choice and not store.has("choice", job.spec.choice_key):
         store.commit(tried.choice)

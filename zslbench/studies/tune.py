@@ -85,7 +85,7 @@ def _winner(base: Job, trials: int, store: Store, engine: Engine) -> Job | None:
     number = max(looks, key=lambda look: look.value or 0.0).number
     job = plan.job(best[number])
     spec = job.spec.model_copy(update={"tuned": trials})
-    choice = store.read(Trial, plan.trial_key(number)).choice
+    choice = store.read(Trial, plan.trial_key(number, best[number])).choice
     if choice and not store.has("choice", spec.choice_key):
         store.commit(choice.model_copy(update={"key": spec.choice_key}))
     return replace(job, spec=spec)
