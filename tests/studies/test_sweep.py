@@ -1,5 +1,9 @@
 """A sweep: what its trials see, what is kept of them, and that a stopped one goes on."""
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+from time import time
+
 import optuna
 import pytest
 from fakes import Softmax, new_store
@@ -12,6 +16,7 @@ from zslbench.execute import Job
 from zslbench.method import hyper
 from zslbench.protocol import fresh_worlds, tuning_worlds
 from zslbench.run import StoppedError, select
+from zslbench.studies import claims
 from zslbench.studies import trials as module
 from zslbench.studies.plan import spec_of
 from zslbench.studies.search import SweepPlan
@@ -375,6 +380,72 @@ def test_sweep_of_another_space_is_refused_and_nothing_is_written(store, dataset
             sweep(other, store, 1)
     assert journal.read_bytes() == before
     assert len(shown(store, "sweep")) == 1
+
+
+def test_a_study_that_is_none_of_ours_is_refused_and_left_as_it_is(store, dataset, tmp_path):
+    place, plan = f"sqlite:///{tmp_path}/team.db", rate_plan(dataset, named="svip")
+    theirs = optuna.create_study(study_name="svip", storage=place, direction="maximize")
+    theirs.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    running = theirs.ask()
+    with pytest.raises(ZslbenchError, match="svip exists and is none of zslbench's"):
+        sweep(plan, store, 3, storage=place)
+    again = optuna.load_study(study_name="svip", storage=place)
+    assert again.user_attrs == {}
+    assert again.trials[running.number].state.name == "RUNNING"
+    optuna.create_study(study_name="down", storage=place, direction="minimize")
+    with pytest.raises(ZslbenchError, match="none of zslbench's"):
+        sweep(rate_plan(dataset, named="down"), store, 3, storage=place)
+
+
+def test_sweeps_kept_apart_under_one_name_do_not_take_each_others_looks(dataset, tmp_path):
+    """Two results folders have each a journal; under one number they may try other points."""
+    plan = rate_plan(dataset)
+    one, other = ({"rate": rate, "decay": 0.0} for rate in (1.0, 3.0))
+    assert plan.trial_key(1, one, 2) != plan.trial_key(1, other, 2)
+    assert plan.trial_key(1, one, 2) == plan.trial_key(1, dict(one), 2)
+
+
+def test_arithmetic_is_part_of_what_is_fixed(dataset):
+    plan = rate_plan(dataset)
+    spec = plan.base.spec.model_copy(update={"precision": "bfloat16"})
+    assert replace(plan, base=replace(plan.base, spec=spec)).name != plan.name
+
+
+def test_a_trial_that_another_process_took_over_is_left_to_it(store, dataset, monkeypatch):
+    """A host whose signs of life were not seen: its trial is failed and tried again elsewhere."""
+    plan, real = rate_plan(dataset), module.select
+    calls = []
+
+    def slow(spec, data, tick, slots, stop, worlds):
+        calls.append(spec)
+        if len(calls) == 1:
+            study = study_of(store, plan)
+            study.tell(study.trials[-1].number, state=optuna.trial.TrialState.FAIL)
+        return real(spec, data, tick, slots, stop, worlds)
+
+    monkeypatch.setattr(module, "select", slow)
+    found = sweep(plan, store, 2)
+    assert [trial.state for trial in found.trials] == ["complete", "complete"]
+    assert len(calls) == 3
+    assert {run.data.tags["zslbench.state"] for run in shown(store, "trial")} == {"complete"}
+
+
+@pytest.mark.parametrize("hours", [-9, 0, 9])
+def test_a_young_trial_of_a_host_in_another_time_zone_is_alive(hours):
+    began = datetime.now() + timedelta(hours=hours)
+    trial = optuna.trial.create_trial(value=0.0, user_attrs={"worker": "there/1", "beat": time()})
+    trial.datetime_start = began
+    assert claims._is_left(trial, alone=False) is False
+
+
+def test_a_trial_without_a_sign_of_life_for_ten_minutes_is_left():
+    signs = {"worker": "there/1", "beat": time() - 601}
+    assert claims._is_left(optuna.trial.create_trial(value=0.0, user_attrs=signs), alone=False)
+
+
+def test_a_grid_without_end_is_refused(dataset):
+    with pytest.raises(ZslbenchError, match="40000 cells, more than 10000"):
+        plan_of(dataset, sampler="grid", points=200)
 
 
 def test_name_tells_sweeps_apart_by_all_that_is_fixed(dataset):

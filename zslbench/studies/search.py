@@ -40,6 +40,8 @@ class SweepPlan:
     named: str | None = None
 
     def __post_init__(self) -> None:
+        if self.sampler == "grid":
+            cells(self.space, self.points)  # refuses one without end
         if self.pruner != "none" and len(self._lengths()) > 1:
             raise ZslbenchError(
                 f"--pruner {self.pruner} compares trials at equal epochs, and the number of epochs "
