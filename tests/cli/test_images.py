@@ -176,6 +176,27 @@ def test_every_other_method_on_images_trains_on_real_photos(zslbench, real_data,
 
 
 @pytest.mark.slow
+def test_the_classics_run_on_features_of_real_photos_beside_a_permutation_control(
+    zslbench, real_data, tmp_path
+):
+    classics = {"dap", "eszsl", "sae", "ale", "devise", "sje", "cada_vae"}
+    status, out, err = zslbench(
+        "leaderboard", "--methods", ",".join(sorted(classics)), "--dataset", "cub20",
+        "--features", "mobilenetv2", "--data-root", real_data, "--seeds", "0",
+        "--results", tmp_path, "--json",
+    )  # fmt: skip
+    assert status == 0, err
+    rows = json.loads(out)["rows"]
+    assert {row["method"] for row in rows} == classics
+    for row in rows:
+        t1, control = row["intervals"]["t1"]["these_classes"]["mean"], row["control"]
+        print(f"{row['method']:8} T1 {t1:.1f}, 95 % of permutations below "
+              f"{control['percentile_95']:.1f}, p = {control['p']:.3f}")  # fmt: skip
+        assert control["permutations"] == 200
+        assert (control["p"] <= 0.05) == (t1 >= control["percentile_95"])
+
+
+@pytest.mark.slow
 def test_svip_trains_on_real_photos(zslbench, real_data, tmp_path):
     status, out, err = zslbench(
         "run", "svip", "--dataset", "cub20", "--data-root", real_data, "--backbone", BACKBONE,
