@@ -54,7 +54,12 @@ def test_imports_go_one_way(place, others):
         assert not reached & others, path
 
 
-NETWORKS = {"backbones", "nn", "training.py"}  # imported by methods that have networks
+NETWORKS = {
+    "arithmetic.py",
+    "backbones",
+    "nn",
+    "training.py",
+}  # imported by methods that have networks
 
 
 def test_heavy_packages_are_imported_where_they_are_used():
@@ -67,11 +72,11 @@ def test_heavy_packages_are_imported_where_they_are_used():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "methods").glob("*.py")), ids=lambda p: p.stem)
 def test_methods_import_the_method_api_and_nothing_else_of_the_harness(path):
-    allowed = {"method", "backbones", "nn", "training", "seeding"}
+    allowed = {"method", "arithmetic", "backbones", "nn", "training", "seeding"}
     assert {m.split(".")[1] for m in imported(path) if m.startswith("zslbench.")} <= allowed
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "learners").glob("*.py")), ids=lambda p: p.stem)
 def test_learners_import_the_learner_api_and_nothing_else_of_the_harness(path):
-    allowed = {"learner", "method", "backbones", "nn", "training", "seeding"}
+    allowed = {"learner", "method", "arithmetic", "backbones", "nn", "training", "seeding"}
     assert {m.split(".")[1] for m in imported(path) if m.startswith("zslbench.")} <= allowed

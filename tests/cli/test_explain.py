@@ -29,8 +29,8 @@ def call(tmp_path_factory):
         return CliRunner().invoke(app, [*map(str, words), "--results", str(store.results)])
 
     few = ["--dataset", BIRDS, "--worlds", "1", "--seeds", "0"]
-    for method in ("svip", "vit_attr_head"):
-        done = invoke("run", method, *few, "--set", "epochs=1", "--set", "batch_size=16")
+    for method, more in (("svip", ()), ("vspcn", ("--set", "adapter=false"))):
+        done = invoke("run", method, *few, "--set", "epochs=1", "--set", "batch_size=16", *more)
         assert done.exit_code == 0, done.stderr
     invoke.store = store
     invoke.runs = {run.record.spec.method: run for run in store.runs()}
@@ -96,7 +96,7 @@ def test_no_test_label_is_opened(svip):
 
 
 def test_a_method_that_does_not_localise_attributes_is_shown_without(explain, figures):
-    explain("vit_attr_head", "--images", 3)
+    explain("vspcn", "--images", 3)
     assert list(figures) == ["patches", "tsne"]
     assert [len(figure.axes) for figure in figures.values()] == [3 * 2, 2]
 
@@ -149,7 +149,7 @@ def test_a_model_that_is_not_the_runs_is_told_by_its_answers(call, svip, explain
 
 
 def test_damaged_parameters_are_told_by_their_file(call):
-    key = call.runs["vit_attr_head"].record.key
+    key = call.runs["vspcn"].record.key
     path = call.store.results / "explained" / key[:16] / "state.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"no tensors")
