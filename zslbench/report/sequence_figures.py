@@ -67,6 +67,6 @@ def _figure(rows: Sequence[SequenceRow]):  # type: ignore[no-untyped-def]
                   linewidth=1.4, label=row.title)  # fmt: skip
     axes.set(xlabel="classes known", ylabel="accuracy, percent", ylim=(0, None))
     title = f"{rows[0].table}; bands: 95 % over images and seeds"
-    figure.suptitle(fill(title, 100), x=0.01, horizontalalignment="left", fontsize=9)
+    figure.suptitle(fill(title, 80), x=0.01, horizontalalignment="left", fontsize=9)
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
