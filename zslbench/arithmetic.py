@@ -1,7 +1,7 @@
 """Where networks run, and in which arithmetic.
 
 bf16 autocast is the default on a GPU. On a processor it is not: it pays where the processor
-multiplies bf16 (AMX, AVX-512 BF16; `benchmarks/speed/test_precision.py`), and is slow elsewhere.
+multiplies bf16 (AMX, AVX-512 BF16; `benchmarks/speed/test_methods.py`), and is slow elsewhere.
 """
 
 import os

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from zslbench.arithmetic import tensor
+from zslbench.arithmetic import multiplies_bf16, tensor
 from zslbench.backbones.create import find_backbone
 from zslbench.method import TrainSet
 from zslbench.registry import load_method
@@ -87,6 +87,23 @@ def test_merging_at_the_input_is_three_times_faster(benchmark):
     found = 1 / ratio(benchmark, lambda: early.step(*batch), lambda: late.step(*same), 5)
     print(f"\nsvip on {backbone}: merging at the input is {found:.2f} times faster")
     assert found >= 3
+
+
+@pytest.mark.parametrize("name", ["vit_attr_head", "svip"])
+def test_a_step_in_bf16_is_faster_where_the_processor_multiplies_it(benchmark, monkeypatch, name):
+    if not multiplies_bf16():
+        pytest.skip("this processor multiplies no bf16: ZSLBENCH_PRECISION=bfloat16 is slow here")
+    model, batch, _ = prepared(name, "plumage_vit")
+    model.network.train()
+
+    def step(*, short):
+        arithmetic = torch.autocast("cpu", torch.bfloat16, enabled=short)
+        monkeypatch.setattr("zslbench.training.autocast", lambda: arithmetic)
+        model.step(*batch)
+
+    gain = 1 / ratio(benchmark, lambda: step(short=True), lambda: step(short=False), 5)
+    print(f"\n{name}: a step in bf16 is {gain:.2f} times as fast as one in fp32")
+    assert gain >= 1.5
 
 
 @pytest.mark.parametrize("backbone", BATCHES)
