@@ -275,7 +275,7 @@ class VSPCN(TrainedMethod):
             row = ClassRow("rollout")
             network.encode(images, row)
             patches = row.patches()[:, len(network.prompts) :]
-            return patches, *(looks.pop().transpose(1, 2) for _ in looks[:1])
+            return (patches, looks.pop().transpose(1, 2)) if looks else (patches,)
 
         if adapter is None:
             return View(self.piecewise(batch, look)[0])

@@ -54,12 +54,8 @@ def test_imports_go_one_way(place, others):
         assert not reached & others, path
 
 
-NETWORKS = {
-    "arithmetic.py",
-    "backbones",
-    "nn",
-    "training.py",
-}  # imported by methods that have networks
+# Imported by methods that have networks.
+NETWORKS = {"arithmetic.py", "backbones", "nn", "training.py"}
 
 
 def test_heavy_packages_are_imported_where_they_are_used():

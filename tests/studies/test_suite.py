@@ -163,5 +163,5 @@ def test_first_table_has_all_methods_that_its_backbone_can_carry():
 
 def test_the_document_lists_what_ships():
     text = (ROOT / "docs/suites.md").read_text()
-    named = r"`((?:plumage_)?(?:svip|vspcn|zslvit|zeromamba)_\w+|plumage_study)`"
+    named = r"`((?:plumage_)?(?:svip|vspcn|zslvit|zeromamba)_\w+|plumage_(?:study|mamba_clip))`"
     assert set(re.findall(named, text)) == set(SHIPPED)

@@ -397,7 +397,7 @@ def test_a_study_that_is_none_of_ours_is_refused_and_left_as_it_is(store, datase
         sweep(rate_plan(dataset, named="down"), store, 3, storage=place)
 
 
-def test_sweeps_kept_apart_under_one_name_do_not_take_each_others_looks(dataset, tmp_path):
+def test_sweeps_kept_apart_under_one_name_do_not_take_each_others_looks(dataset):
     """Two results folders have each a journal; under one number they may try other points."""
     plan = rate_plan(dataset)
     one, other = ({"rate": rate, "decay": 0.0} for rate in (1.0, 3.0))

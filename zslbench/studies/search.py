@@ -13,7 +13,7 @@ from zslbench.method import MethodConfig
 from zslbench.records import Sweep, digest
 from zslbench.registry import load_method
 from zslbench.studies.plan import changed
-from zslbench.studies.space import Parameter, cells
+from zslbench.studies.space import Parameter, cells, check_grid
 from zslbench.tracking import Store
 
 SamplerName = Literal["tpe", "random", "grid"]
@@ -41,7 +41,7 @@ class SweepPlan:
 
     def __post_init__(self) -> None:
         if self.sampler == "grid":
-            cells(self.space, self.points)  # refuses one without end
+            check_grid(self.space, self.points)
         if self.pruner != "none" and len(self._lengths()) > 1:
             raise ZslbenchError(
                 f"--pruner {self.pruner} compares trials at equal epochs, and the number of epochs "

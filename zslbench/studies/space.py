@@ -175,18 +175,22 @@ def _range(text: str, declared: Parameter, allowed: tuple[float, float]) -> Para
     return Parameter(name, low, high, log, declared.whole, symbol=declared.symbol)
 
 
-def cells(space: Sequence[Parameter], points: int) -> list[dict[str, Any]]:
-    """Return every cell of the grid over a space, the last parameter fastest.
+def check_grid(space: Sequence[Parameter], points: int) -> None:
+    """Refuse a grid of more cells than anybody means to try.
 
     Raises:
-        ZslbenchError: If there are more than anybody means to try.
+        ZslbenchError: If it is one.
     """
-    names = [parameter.name for parameter in space]
-    axes = [parameter.points(points) for parameter in space]
-    count = prod(map(len, axes))
+    count = prod(len(parameter.points(points)) for parameter in space)
     if count > MOST_CELLS:
         raise ZslbenchError(
-            f"--sampler grid: {len(axes)} settings make {count} cells, more than {MOST_CELLS}. "
+            f"--sampler grid: {len(space)} settings make {count} cells, more than {MOST_CELLS}. "
             "Take fewer --points, name fewer settings with --space, or --sampler random."
         )
-    return [dict(zip(names, cell, strict=True)) for cell in product(*axes)]
+
+
+def cells(space: Sequence[Parameter], points: int) -> list[dict[str, Any]]:
+    """Return every cell of the grid over a space, the last parameter fastest."""
+    names = [parameter.name for parameter in space]
+    axes = product(*(parameter.points(points) for parameter in space))
+    return [dict(zip(names, cell, strict=True)) for cell in axes]
