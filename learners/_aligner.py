@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zslbench.arithmetic import tensor
-from zslbench.backbones.features import Frozen
 from zslbench.backbones.image_text import ImageText
 from zslbench.method import TrainSet
+from zslbench.nn.sentences import unit
 from zslbench.nn.transport import even, plans
 from zslbench.training import TrainedMethod
-
-from ._described import unit
 
 BLOCK = 32  # images whose patches are held against all classes at once
 
@@ -76,14 +74,19 @@ class Network(nn.Module):
 
 
 class Aligner(TrainedMethod):
-    """Trains the last task's projector on images and on pseudo-features of all older classes."""
+    """Trains the last task's projector on images and on pseudo-features of all older classes.
 
+    Attributes:
+        pair: The frozen pair, built once for all tasks.
+    """
+
+    pair: ImageText
     memory: Memory
     network: Network
 
     def build(self, train: TrainSet) -> nn.Module:
         """Return the pair with a projector for each task of the memory."""
-        network = Network(Frozen(self.source).network, len(self.memory.spans) - 1)
+        network = Network(self.pair, len(self.memory.spans) - 1)
         for projector, weight in zip(network.projectors, self.memory.projectors, strict=False):
             assert isinstance(projector, nn.Linear)
             projector.weight.data.copy_(weight)

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from itertools import cycle, islice
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zslbench.backbones.image_text import ImageText
+from zslbench.nn.sentences import ensemble, unit
 
 
-def heads(pair: ImageText, descriptions: Sequence[Sequence[str]]) -> Tensor:
-    """Return `[C, D]`: each class's sentences, of length 1, averaged, of length 1 again."""
-    sentences = [list(filter(None, each)) for each in descriptions]
-    found = unit(_embedded(pair, [s for each in sentences for s in each]))
-    parts = torch.split(found, [len(each) for each in sentences])
-    return unit(torch.stack([part.mean(dim=0) for part in parts]))
+def heads(pair: ImageText, descriptions: Sequence[Sequence[str]], template: str = "{}") -> Tensor:
+    """Return `[C, D]`: each class's sentences in a prompt, of length 1, averaged, again so long."""
+    said = [(row, template.format(s)) for row, each in enumerate(descriptions) for s in each if s]
+    found = _embedded(pair, [sentence for _, sentence in said])
+    owners = torch.tensor([row for row, _ in said], device=found.device)
+    return ensemble(found, owners, len(descriptions))
 
 
 def tokens(pair: ImageText, descriptions: Sequence[Sequence[str]], count: int) -> Tensor:
@@ -37,8 +38,3 @@ def _embedded(pair: ImageText, sentences: Sequence[str]) -> Tensor:
     with torch.inference_mode():
         pooled = pair.text_features(list(distinct)).pooled.float()
     return pooled[[distinct[sentence] for sentence in sentences]].clone()
-
-
-def unit(rows: Tensor) -> Tensor:
-    """Return rows of length 1."""
-    return nn.functional.normalize(rows.float(), dim=-1)

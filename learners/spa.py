@@ -43,11 +43,12 @@ from zslbench.arithmetic import device
 from zslbench.backbones.features import Frozen
 from zslbench.learner import Learner, Task
 from zslbench.method import Epoch, TrainSet, hyper, option
+from zslbench.nn.sentences import unit
 from zslbench.seeding import derive_seed
 from zslbench.training import LoopSettings
 
 from ._aligner import Aligner, Memory
-from ._described import heads, tokens, unit
+from ._described import heads, tokens
 
 
 class SPA(Learner):
@@ -123,7 +124,8 @@ class SPA(Learner):
 
     def _model(self, memory: Memory, number: int) -> Aligner:
         model = Aligner(self.config, derive_seed(self.seed, "task", number))
-        model.memory = self.memory = memory
+        model.pair, model.memory = self.frozen.network, memory
+        self.memory = memory
         self.model = model
         return model
 

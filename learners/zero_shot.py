@@ -2,7 +2,7 @@
 
 | point | CLIP (Radford et al., ICML 2021), as C3Box runs it | here |
 |---|---|---|
-| text | an ensemble of templates around the name | the descriptions that the run names |
+| text | an ensemble of templates around the name | `template` around each description |
 | classifier | sentences of length 1, averaged, of length 1 again | the same |
 """
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from zslbench.backbones.features import Frozen
 from zslbench.learner import Learner, Task
 from zslbench.method import Epoch, Settings
+from zslbench.nn.sentences import TEMPLATE
 
 from ._described import heads
 
@@ -24,8 +25,11 @@ class ZeroShot(Learner):
     """Scores are cosines of the pooled image with each class's mean sentence."""
 
     class Config(Settings):
-        """It has no settings."""
+        """Config of zero-shot CLIP."""
 
+        template: str = TEMPLATE
+
+    version = 2
     needs = frozenset({"images", "descriptions"})
     weights: NDArray[np.float32] | None = None
 
@@ -37,7 +41,8 @@ class ZeroShot(Learner):
     def learn(self, task: Task) -> Iterator[Epoch]:
         """Read the descriptions of the classes known."""
         assert task.descriptions is not None
-        self.weights = heads(self.frozen.network, task.descriptions).cpu().numpy()
+        classes = heads(self.frozen.network, task.descriptions, self.config.template)
+        self.weights = classes.cpu().numpy()
         yield Epoch(1)
 
     def scores(self, batch: NDArray[Any]) -> NDArray[np.floating]:

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import normalize
+
+from zslbench.nn.sentences import unit
 
 
 def sentences_of(table: NDArray[Any]) -> tuple[list[str], Tensor]:
@@ -14,20 +15,7 @@ def sentences_of(table: NDArray[Any]) -> tuple[list[str], Tensor]:
     return [text for text, _ in pairs], torch.tensor([row for _, row in pairs])
 
 
-def ensemble(pooled: Tensor, owners: Tensor, count: int) -> Tensor:
-    """Return `[C, D]`: unit vectors along each class's mean of its sentences' unit vectors.
-
-    Args:
-        pooled: `[n, D]` text features.
-        owners: `[n]` the class of each.
-        count: C.
-    """
-    unit = normalize(pooled.float(), dim=-1)
-    sums = unit.new_zeros(count, unit.shape[1]).index_add(0, owners, unit)
-    return normalize(sums, dim=-1)
-
-
 def cosine_logits(images: Tensor, classes: Tensor, scale: Tensor) -> Tensor:
     """Return `[B, C]` scaled cosines of image features `[B, D]` and unit vectors, in float32."""
     with torch.autocast(images.device.type, enabled=False):
-        return scale.float() * normalize(images.float(), dim=-1) @ classes.T
+        return scale.float() * unit(images) @ classes.T

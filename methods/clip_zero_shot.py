@@ -22,14 +22,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 
 from zslbench.arithmetic import PRECISION, autocast, device
 from zslbench.backbones.image_text import ImageText
 from zslbench.method import Epoch, Method, MethodConfig, Need, PublishedRule, TrainSet, option
+from zslbench.nn.sentences import TEMPLATE, ensemble
 from zslbench.training import normalise
 
-from ._prompts import cosine_logits, ensemble, sentences_of
+from ._prompts import cosine_logits, sentences_of
 
 BATCH = 128
 
@@ -40,11 +40,7 @@ class Config(MethodConfig):
     class_attributes: Literal["sentences"] = option(  # type: ignore[assignment]
         "sentences", symbol="t", doc="classes are told by their descriptions"
     )
-    template: str = Field(
-        default="a photo of a {}.", pattern=r"^[^{}]*\{\}[^{}]*$",
-        description="prompt around each sentence, which takes the place of {}",
-        json_schema_extra={"symbol": "prompt"},
-    )  # fmt: skip
+    template: str = TEMPLATE
 
 
 class ClipZeroShot(Method):

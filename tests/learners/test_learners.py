@@ -1,5 +1,8 @@
 """The learners: floor and ceiling, images learnt by heart, and SPA against its equations."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,13 +14,13 @@ from zslbench.incremental import follow_sequence
 from zslbench.nn.transport import even, plans
 from zslbench.protocol.tasks import TaskSequence
 from zslbench.records import SequenceSpec
-from zslbench.registry import load_learner
+from zslbench.registry import load_learner, load_method
 from zslbench.serving import Datasets
 from zslbench_learners._aligner import select
 from zslbench_learners._described import tokens
 
 BIRDS = "plumage:classes=10,unseen=2,images_per_class=10,clutter=0,spurious=0,seed=5"
-QUICK = {"epochs": 1, "batch_size": 16, "patches": 8, "tokens": 4, "iterations": 10}
+QUICK = {"epochs": 1, "batch_size": 16, "patches": 8, "tokens": 4, "iterations": 10, "mix": 0.3}
 LONG = {"epochs": 40, "batch_size": 16, "augment": False}
 ALL_TRAINED = {**LONG, "backbone_lr": 5e-4}
 ONE_PROJECTOR = {**LONG, "epochs": 100, "weight_decay": 0.0, "iterations": 20}
@@ -118,6 +121,103 @@ def test_spa_keeps_old_projectors_and_old_scores_and_carries_no_image(birds):
     np.testing.assert_allclose(learner.scores(images)[:, :4], before, rtol=1e-4, atol=1e-4)
     assert set(second) == {"spans", "heads", "tokens", "projectors", "means", "deviations"}
     assert second["means"].shape == second["deviations"].shape == (8, 5, 128)
+
+
+def lengthened(rows):
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def plan_of(cosines):
+    """The plan by another solver, stopped where SPA stops."""
+    import ot
+
+    uniform = [np.full(size, 1 / size) for size in cosines.shape]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it has not converged
+        return ot.sinkhorn(*uniform, 1 - cosines, 0.1, numItermax=QUICK["iterations"], stopThr=0)
+
+
+def nearest(patches, phrases):
+    """The patches `[m, D]` of one image that are nearest to any of some phrases."""
+    best = (patches @ phrases.T).max(axis=1).argsort()[::-1]
+    return patches[best[: QUICK["patches"]]]
+
+
+def test_scores_mix_the_pooled_token_with_patches_carried_to_phrases(birds):
+    """Class by class, in numpy and POT, each class through its own task's projector."""
+    learner, sequence = learnt_spa(birds, tasks=2)
+    images = sequence.test[np.arange(3)]
+    memory = {name: array.astype(np.float64) for name, array in learner.state().items()}
+    expected = np.empty((3, 8))
+    for i, features in enumerate(lengthened(learner.frozen.tokens(images).astype(np.float64))):
+        for c in range(8):
+            mine = slice(4 * (c // 4), 4 * (c // 4) + 4)
+            project = np.eye(128) + memory["projectors"][c // 4].T
+            pooled = lengthened(features[0] @ project) @ memory["heads"][c]
+            chosen = nearest(features[1:], memory["tokens"][mine].reshape(-1, 128))
+            cosines = lengthened(chosen @ project) @ memory["tokens"][c].T
+            expected[i, c] = 0.3 * pooled + 0.7 * (plan_of(cosines) * cosines).sum()
+    expected *= float(learner.frozen.network.logit_scale)
+    np.testing.assert_allclose(learner.scores(images), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_gaussians_are_those_of_the_pooled_token_and_of_what_is_carried_to_phrases(birds):
+    learner, sequence = learnt_spa(birds, tasks=1)
+    task, memory, shrink = sequence.task(1, learner.needs), learner.state(), learner.config.shrink
+    for c in range(4):
+        tokens_of = memory["tokens"][c].astype(np.float64)
+        found = []
+        images = task.inputs[np.flatnonzero(task.labels == c)]
+        for features in lengthened(learner.frozen.tokens(images).astype(np.float64)):
+            chosen = nearest(features[1:], tokens_of)
+            carried = lengthened(plan_of(chosen @ tokens_of.T).T @ chosen)
+            found.append(np.concatenate([features[:1], carried]))
+        variance = np.var(found, axis=0)
+        shrunk = (1 - shrink) * variance + shrink * variance.mean(axis=1, keepdims=True)
+        np.testing.assert_allclose(memory["means"][c], np.mean(found, axis=0), atol=1e-4)
+        np.testing.assert_allclose(memory["deviations"][c], np.sqrt(shrunk), atol=1e-4)
+
+
+def test_pseudo_features_are_drawn_from_their_classes_gaussians(birds):
+    learner, _ = learnt_spa(birds, tasks=1)
+    wide = {"deviations": np.full_like(learner.state()["deviations"], 1e-3)}
+    learner.load_state({**learner.state(), **wide})
+    torch.manual_seed(0)
+    drawn = learner.model.draw(torch.tensor([2] * 500 + [0] * 500))
+    for first, c in ((0, 2), (500, 0)):
+        rows = torch.cat([drawn.pooled[:, None], drawn.patches], dim=1)[first : first + 500]
+        mean = torch.from_numpy(learner.state()["means"][c])
+        direction = torch.nn.functional.normalize(mean, dim=-1)
+        torch.testing.assert_close(rows.mean(0), direction, atol=1e-3, rtol=0)
+        across = (rows - direction).std(0).mean(-1) * mean.norm(dim=-1)
+        torch.testing.assert_close(across, torch.full_like(across, 1e-3), rtol=0.05, atol=0)
+
+
+def test_spa_builds_its_pair_once(birds):
+    built = []
+
+    def build():
+        built.append(1)
+        return birds.source.build()
+
+    learnt_spa(replace(birds, source=replace(birds.source, build=build)), tasks=2)
+    assert built == [1]
+
+
+def test_zero_shot_compares_images_with_the_template_around_each_description(birds):
+    cls, sequence = load_learner("zero_shot"), TaskSequence.of(birds, 0, 4, 0)
+    task, images = sequence.task(1, cls.needs), sequence.test[np.arange(5)]
+    for template in ("a photo of a {}.", "{}"):
+        learner = cls(cls.Config(template=template), 0, birds.source)
+        list(learner.learn(task))
+        pair, expected = learner.frozen.network, []
+        for each in task.descriptions:
+            prompts = [template.replace("{}", sentence) for sentence in each if sentence]
+            rows = np.stack([pair.text_features([p]).pooled[0].detach().numpy() for p in prompts])
+            expected.append(lengthened(lengthened(rows).mean(axis=0)))
+        cosines = lengthened(learner.frozen(images)) @ np.stack(expected).T
+        np.testing.assert_allclose(learner.scores(images), cosines, atol=1e-5)
+    assert cls.Config().template == load_method("clip_zero_shot").Config().template
 
 
 def test_calibration_adds_a_loss_from_the_second_task_on(birds):

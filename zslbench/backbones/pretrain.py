@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zslbench.arithmetic import multiplies_bf16
 from zslbench.backbones.create import EMBEDDED, EMBEDDED_ENDING, embedded_architecture
 from zslbench.backbones.vit import OpenViT
 from zslbench.data.cache import default_cache_dir
@@ -45,7 +46,7 @@ def pretrain(out: Path, name: str = EMBEDDED) -> None:
     for epoch in range(1, epochs + 1):
         began, losses = time.perf_counter(), []
         for images, labels in _batches(data, epoch, size):
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bf16()):
                 logits = network["head"](backbone.feature(images)).float()
             loss = nn.functional.cross_entropy(logits, labels)
             optimiser.zero_grad(set_to_none=True)
