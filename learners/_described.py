@@ -33,8 +33,6 @@ def tokens(pair: ImageText, descriptions: Sequence[Sequence[str]], count: int) -
 
 
 def _embedded(pair: ImageText, sentences: Sequence[str]) -> Tensor:
-    """Return `[S, D]`; what is said twice is read once."""
-    distinct = {sentence: place for place, sentence in enumerate(dict.fromkeys(sentences))}
-    with torch.inference_mode():
-        pooled = pair.text_features(list(distinct)).pooled.float()
-    return pooled[[distinct[sentence] for sentence in sentences]].clone()
+    """Return `[S, D]`, without gradients."""
+    with torch.no_grad():
+        return pair.sentence_features(sentences).float()

@@ -7,13 +7,12 @@
 """
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.backbones.features import Frozen
+from zslbench.backbones.features import Frozen, frozen
 from zslbench.learner import Learner, Task
 from zslbench.method import Epoch, Settings
 
@@ -28,10 +27,10 @@ class NearestMean(Learner):
 
     means: Rows | None = None
 
-    @cached_property
+    @property
     def frozen(self) -> Frozen:
         """The backbone."""
-        return Frozen(self.source)
+        return frozen(self.source)
 
     def learn(self, task: Task) -> Iterator[Epoch]:
         """Add the mean of each new class."""

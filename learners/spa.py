@@ -31,7 +31,6 @@ suite's own test images in search of a bug; none was adopted.
 """
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -40,7 +39,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from zslbench.arithmetic import device
-from zslbench.backbones.features import Frozen
+from zslbench.backbones.features import Frozen, frozen
 from zslbench.learner import Learner, Task
 from zslbench.method import Epoch, TrainSet, hyper, option
 from zslbench.nn.sentences import unit
@@ -113,10 +112,10 @@ class SPA(Learner):
         known.deviations = _added(known.deviations, deviations)
         known.projectors = _added(known.projectors, last.weight.detach()[None])
 
-    @cached_property
+    @property
     def frozen(self) -> Frozen:
         """The pair."""
-        return Frozen(self.source)
+        return frozen(self.source)
 
     def _features(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Return pooled tokens and patches `[n, 1 + N, D]`, of length 1."""

@@ -7,18 +7,18 @@
 """
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.backbones.features import Frozen
+from zslbench.backbones.features import Frozen, frozen
 from zslbench.learner import Learner, Task
 from zslbench.method import Epoch, Settings
 from zslbench.nn.sentences import TEMPLATE
 
 from ._described import heads
+from .nearest_mean import unit
 
 
 class ZeroShot(Learner):
@@ -33,10 +33,10 @@ class ZeroShot(Learner):
     needs = frozenset({"images", "descriptions"})
     weights: NDArray[np.float32] | None = None
 
-    @cached_property
+    @property
     def frozen(self) -> Frozen:
         """The pair."""
-        return Frozen(self.source)
+        return frozen(self.source)
 
     def learn(self, task: Task) -> Iterator[Epoch]:
         """Read the descriptions of the classes known."""
@@ -47,9 +47,7 @@ class ZeroShot(Learner):
 
     def scores(self, batch: NDArray[Any]) -> NDArray[np.floating]:
         """Return cosines with the descriptions."""
-        pooled = self.frozen(batch)
-        lengths = np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
-        return np.asarray(pooled / lengths @ self.state()["heads"].T)
+        return np.asarray(unit(self.frozen(batch)) @ self.state()["heads"].T)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the classes' mean sentences."""

@@ -74,12 +74,7 @@ class ClipZeroShot(Method):
         found = []
         with torch.inference_mode(), autocast():
             prompts = [self.config.template.format(text) for text in texts]
-            pooled = torch.cat(
-                [
-                    self.pair.text_features(prompts[first : first + BATCH]).pooled
-                    for first in range(0, len(prompts), BATCH)
-                ]
-            )
+            pooled = self.pair.sentence_features(prompts)
             classes = ensemble(pooled, owners.to(pooled.device), len(class_attributes))
             for first in range(0, len(batch), BATCH):
                 images = normalise(batch[first : first + BATCH], self.source)

@@ -19,7 +19,8 @@ AAAI 2025 (arXiv 2408.14868); code DingjieFu/ZeroMamba at 31f77ed.
 | epoch, gamma | - | best on test (T1 and H apart), by hand per dataset | tuning worlds |
 
 "-" is where the paper's text was not at hand. `parts` is the ablation: `local` is SLP (with SeF)
-alone, `global` is GRL alone, that is, a linear attribute head on the pooled map.
+alone, `global` is GRL alone, that is, a linear attribute head on the pooled map. The local part has
+length 1, so that without GRL, which may grow, logits stay within `scale`: raise it there.
 """  # noqa: D205
 
 from typing import Any, Literal

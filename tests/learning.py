@@ -70,5 +70,5 @@ def centroid_spec(dataset, seed=0, **settings):
     return SequenceSpec(
         method="centroid", method_version=1, config=Centroid.Config(**settings).model_dump(),
         settings=settings, dataset=dataset.name, data_digest=dataset.digest,
-        backbone=dataset.backbone, seed=seed, precision="float64", base=0, increment=5,
+        backbone=dataset.backbone, seed=seed, precision=Centroid.precision, base=0, increment=5,
     )  # fmt: skip

@@ -1,12 +1,20 @@
 """A run along a task sequence: what is seen, carried, opened, and gone on from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from learning import Centroid, centroid_spec, toy_with_source, use_centroid
 
 from zslbench.checkpoints import Slot
+from zslbench.data.load import DataRequest
+from zslbench.data.types import SealedLabels
+from zslbench.errors import DataError, ZslbenchError
 from zslbench.incremental import follow_sequence
 from zslbench.records import RunSpec, SequenceSpec
+from zslbench.run import no_tick
+from zslbench.studies import sequences
+from zslbench.tracking import Store
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +88,43 @@ def test_keys_of_the_two_kinds_of_run_never_meet():
     assert len(keys | {spec.key}) == 5
     other = spec.model_copy(update={"seed": 7})
     assert other.seeds_key == spec.seeds_key
+
+
+def test_a_class_without_test_images_is_refused_before_anything_is_learnt_or_opened():
+    data = toy_with_source()
+    labels = data.test_labels.open(lambda: None)
+    lost = data.seen[1]
+    seen = len(data.splits.test_seen)
+    here = np.flatnonzero(labels[:seen] != lost)
+    left = np.concatenate([labels[here], labels[seen:]])
+    poor = replace(
+        data,
+        splits=replace(data.splits, test_seen=data.splits.test_seen[here]),
+        test_labels=SealedLabels(left),
+    )
+    said = f"no image of {data.classes.names[lost]} in test_seen"
+    with pytest.raises(DataError, match=said):
+        follow_sequence(centroid_spec(poor), poor, lambda opening: pytest.fail("opened"))
+    assert not Centroid.seen
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"precision": "bfloat16"}, "planned in bfloat16 and would run in float32"),
+        ({"data_digest": "0" * 64}, "has data of the digest"),
+        ({"backbone": {"name": "a", "weights_digest": "0" * 64}}, "has backbone of the digest"),
+        ({"descriptions": {"digest": "0" * 64, "description": "b"}}, "has class descriptions of"),
+    ],
+    ids=lambda x: str(x)[:20],
+)
+def test_another_machine_refuses_what_would_be_another_run(change, said, tmp_path, monkeypatch):
+    """Data, weights, texts and arithmetic are looked at where the run is."""
+    data = toy_with_source()
+    monkeypatch.setattr(sequences, "served_images", lambda request: data)
+    spec = SequenceSpec.model_validate({**centroid_spec(data).model_dump(), **change})
+    request = sequences.SequenceRequest(DataRequest("toy", tmp_path), spec.base, spec.increment)
+    store = Store(tmp_path / "results")
+    with pytest.raises(ZslbenchError, match=said):
+        sequences.do_sequence(sequences.SequenceJob(spec, request), store, tick=no_tick)
+    assert not Centroid.seen

@@ -10,7 +10,7 @@ from zslbench.data.load import DataRequest, is_embedded, load_dataset
 from zslbench.data.types import BackboneSource, Dataset, Ending
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.method import Method, MethodConfig
-from zslbench.records import RunSpec
+from zslbench.records import RunSpec, SequenceSpec
 from zslbench.registry import load_method
 
 Progress = Callable[[int, int], None]
@@ -128,25 +128,54 @@ def served(request: DataRequest, spec: RunSpec) -> Dataset:
     """Return the dataset of a run that another process has planned; each is loaded once.
 
     Raises:
-        DataError: If the data are not those that the run was planned on.
-        ZslbenchError: If networks would train in another arithmetic here.
+        ZslbenchError: If it would be another run here: in another arithmetic, on other data.
     """
     method = load_method(spec.method)
-    if method.precision != spec.precision:
-        raise ZslbenchError(
-            f"{spec.method} was planned in {spec.precision} and would run in {method.precision} "
-            f"here: set ZSLBENCH_PRECISION={spec.precision} for every process and machine."
-        )
+    check_arithmetic(spec, method.precision)
     config = method.Config.model_validate(spec.config)
     dataset = _kept(request).serving(spec.method, method, config)
-    if dataset.digest != spec.data_digest:
-        raise DataError(
-            request.name,
-            f"has the digest {dataset.digest[:12]} here and {spec.data_digest[:12]} where the run "
-            "was planned",
-            "Give every process and machine the same files.",
-        )
+    check_data(spec, dataset)
     return dataset
+
+
+def check_arithmetic(spec: RunSpec | SequenceSpec, precision: str) -> None:
+    """Refuse a run that was planned in another arithmetic.
+
+    Raises:
+        ZslbenchError: If networks would train in another one here.
+    """
+    if precision != spec.precision:
+        raise ZslbenchError(
+            f"{spec.method} was planned in {spec.precision} and would run in {precision} "
+            f"here: set ZSLBENCH_PRECISION={spec.precision} for every process and machine."
+        )
+
+
+def check_data(spec: RunSpec | SequenceSpec, dataset: Dataset) -> None:
+    """Refuse a run whose data, weights or texts are not those that it was planned on.
+
+    Raises:
+        DataError: With the first that differs.
+    """
+    texts = {"class descriptions": (spec.descriptions, dataset.descriptions)}
+    if isinstance(spec, RunSpec):
+        texts["word vectors"] = (spec.words, dataset.words)
+    digests = {
+        "data": (spec.data_digest, dataset.digest),
+        "backbone": (spec.backbone.weights_digest, dataset.backbone.weights_digest),
+    } | {
+        what: (planned.digest, here.digest if here else "")
+        for what, (planned, here) in texts.items()
+        if planned
+    }
+    for what, (planned, here) in digests.items():
+        if planned != here:
+            raise DataError(
+                dataset.name,
+                f"has {what} of the digest {here[:12]} here and {planned[:12]} where the run was "
+                "planned",
+                "Give every process and machine the same files.",
+            )
 
 
 @cache

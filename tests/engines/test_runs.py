@@ -11,6 +11,7 @@ from zslbench.data.load import DataRequest
 from zslbench.engines.processes import Processes
 from zslbench.errors import DataError
 from zslbench.execute import execute
+from zslbench.records import Backbone, WordVectors
 from zslbench.serving import served
 from zslbench.studies.plan import plan
 from zslbench.studies.search import SweepPlan
@@ -86,10 +87,19 @@ def test_job_that_does_not_say_how_its_data_are_read_cannot_travel(store):
         execute([softmax_job()], store, engine=engine)
 
 
-def test_data_that_differ_elsewhere_are_refused(tiny_root):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data_digest": "0" * 64},
+        {"backbone": Backbone(name="features:res101", weights_digest="0" * 64)},
+        {"words": WordVectors(digest="0" * 64, description="another file")},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_data_that_differ_elsewhere_are_refused(tiny_root, change):
     (job,) = planned(tiny_root, "eszsl", seeds=(0,))
     assert served(job.request, job.spec).digest == job.dataset.digest
-    other = job.spec.model_copy(update={"data_digest": "0" * 64})
+    other = job.spec.model_copy(update=change)
     with pytest.raises(DataError, match="Give every process and machine the same files"):
         served(job.request, other)
 

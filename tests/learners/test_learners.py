@@ -193,14 +193,22 @@ def test_pseudo_features_are_drawn_from_their_classes_gaussians(birds):
         torch.testing.assert_close(across, torch.full_like(across, 1e-3), rtol=0.05, atol=0)
 
 
-def test_spa_builds_its_pair_once(birds):
+def test_a_sequence_builds_its_pair_once(birds):
     built = []
 
     def build():
         built.append(1)
         return birds.source.build()
 
-    learnt_spa(replace(birds, source=replace(birds.source, build=build)), tasks=2)
+    config = load_learner("spa").Config(**QUICK)
+    spec = SequenceSpec(
+        method="spa", method_version=2, config=config.model_dump(), dataset=BIRDS,
+        data_digest=birds.digest, backbone=birds.backbone, seed=0, precision="float32",
+        base=0, increment=4,
+    )  # fmt: skip
+    counted = replace(birds, source=replace(birds.source, build=build))
+    course = follow_sequence(spec, counted, lambda opening: None)
+    assert course.record.sizes == (4, 4)
     assert built == [1]
 
 

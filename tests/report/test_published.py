@@ -173,6 +173,7 @@ OBSTACLES = [
     ({"test_images": (10, 20)}, {}, "dataset is not the real one"),
     ({"backbone": "features:mobilenetv2"}, {}, "other backbone (ResNet-101, ours features:mobile"),
     ({}, {"backbone": "ViT-B/16"}, "other backbone"),
+    ({"backbone": "vmamba_small_224.in1k"}, {"backbone": "VMamba-S"}, "other backbone (VMamba-S"),
     ({"exposure": "21k"}, {}, "pretraining differs or is unknown (1k, ours 21k)"),
     ({"exposure": "unknown"}, {"pretraining": "unknown"}, "pretraining differs or is unknown"),
     ({}, {"selected_on_test": "yes"}, "published value selected on test"),
@@ -218,6 +219,8 @@ def test_some_obstacles_leave_t1_comparable(note, reason):
         ({"chosen": {"gamma": 0.0}}, {"notes": ("no calibration",)}),
         ({"backbone": "deit_base_patch16_224.fb_in1k"}, {"backbone": "ViT-B/16"}),
         ({"dataset": "cub"}, {}),
+        ({"backbone": "vmamba_small_448.in1k"}, {"backbone": "VMamba-S"}),
+        ({"backbone": "clip:ViT-B-16.openai"}, {"backbone": "CLIP ViT-B/16"}),
         (
             {"marks": ("trains on unseen attributes",)},
             {"notes": ("trains on unseen attributes", "448 px")},
@@ -244,6 +247,7 @@ def test_only_what_is_printed_gets_a_verdict():
 @pytest.mark.parametrize(
     ("method", "dataset", "count"),
     [("eszsl", "CUB", 3), ("vit_attr_head", "awa2", 1), ("svip", "SUN", 3),
+     ("zeromamba", "SUN", 1), ("clip_zero_shot", "CUB", 1), ("coop", "CUB", 1),
      ("eszsl", "cub20", 0), ("nearest_prototype", "CUB", 0)],
 )  # fmt: skip
 def test_counterparts_are_of_the_method_itself_on_its_dataset(method, dataset, count):

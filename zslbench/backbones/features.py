@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class Frozen:
         self.source = source
         with torch.random.fork_rng():
             torch.manual_seed(derive_seed(0, "features", source.record.name))
-            self.network = source.build().to(device()).eval()
+            self.network = source.build().to(device())
 
     def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Return the class token, or the mean of the map, `[b, D]` of images `[b, h, w, 3]`."""
@@ -79,12 +80,19 @@ class Frozen:
 
         from zslbench.training import normalise
 
+        self.network.eval()
         with torch.inference_mode():
             parts = [
                 tower(normalise(batch[first : first + BATCH], self.source)).float().cpu()
                 for first in range(0, len(batch), BATCH)
             ]
             return torch.cat(parts).numpy()
+
+
+@lru_cache(maxsize=1)
+def frozen(source: BackboneSource) -> Frozen:
+    """Return a backbone as pretrained, built once for all who ask for it in turn."""
+    return Frozen(source)
 
 
 def write_mat(path: Path, features: NDArray[np.float32], folder: Path, classes: int) -> None:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+BATCH = 128  # sentences that are read at once
+
 
 class ImageFeatures(NamedTuple):
     """Images in the shared space.
@@ -105,6 +107,14 @@ class ImageText(nn.Module, ABC):
         places = torch.arange(length, device=ids.device)
         words = (places > 0) & (places < ends[:, None])
         return TextFeatures(pooled, tokens, words)
+
+    def sentence_features(self, sentences: Sequence[str]) -> Tensor:
+        """Return `[S, D]` pooled features of any number of sentences; equal ones are read once."""
+        distinct = {sentence: place for place, sentence in enumerate(dict.fromkeys(sentences))}
+        texts = list(distinct)
+        pieces = [texts[first : first + BATCH] for first in range(0, len(texts), BATCH)]
+        pooled = torch.cat([self.text_features(piece).pooled for piece in pieces])
+        return pooled[[distinct[sentence] for sentence in sentences]]
 
     def forward(self, images: Tensor) -> Tensor:
         """Return `[B, 1 + N, D]`: pooled, then patches, as a ViT's class token and patches."""

@@ -100,6 +100,9 @@ class BackboneSource(Protocol):
     def build(self) -> Callable[[], Any]:
         """Returns a new network with the weights in it."""
 
+    def __hash__(self) -> int:
+        """What a network built before is found by."""
+
 
 class PartTruth(Protocol):
     """Which pixel shows which part, and which part bears which attribute."""
@@ -120,10 +123,15 @@ class PartTruth(Protocol):
 
 
 class SealedLabels:
-    """Labels that are given out only by `open`, which announces itself and is counted."""
+    """Labels that are given out only by `open`, which announces itself and is counted.
+
+    Attributes:
+        classes: Which classes occur; not where.
+    """
 
     def __init__(self, labels: Int) -> None:
         self.__labels = labels
+        self.classes = np.unique(labels)
         self.digest = content_digest(labels)
         self.openings = 0
 

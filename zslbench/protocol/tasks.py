@@ -59,7 +59,18 @@ class TaskSequence:
 
     @classmethod
     def of(cls, dataset: Dataset, base: int, increment: int, seed: int) -> "TaskSequence":
-        """Cut a dataset's seen classes into tasks, in the seed's order."""
+        """Cut a dataset's seen classes into tasks, in the seed's order.
+
+        Raises:
+            DataError: If that is no sequence, or a class has no test image to measure it by.
+        """
+        untested = np.setdiff1d(dataset.seen, dataset.test_labels.classes)
+        if len(untested):
+            raise DataError(
+                dataset.name,
+                f"has no image of {dataset.classes.names[untested[0]]} in test_seen",
+                "Every class that is learnt needs one to be tested on: take another split.",
+            )
         sizes = task_sizes(len(dataset.seen), base, increment, dataset.name)
         order = generator(seed, "class order").permutation(dataset.seen)
         return cls(dataset, order, tuple(sizes))

@@ -33,6 +33,7 @@ TEST_IMAGES = {
 ARCHITECTURES = {
     r"(features:)?res(net)?101": "ResNet-101",
     r"(features:|random:)?(vit|deit)_base_patch16_224(\..*)?": "ViT-B/16",
+    r"(random:)?vmamba_small_448(\..*)?": "VMamba-S",
     r"(random:)?clip:ViT-B-16(-quickgelu)?(\..*)?": "CLIP ViT-B/16",
 }
 

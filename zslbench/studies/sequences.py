@@ -14,7 +14,7 @@ from zslbench import artifacts
 from zslbench.data.load import DataRequest
 from zslbench.data.types import Dataset
 from zslbench.engines import Call, Engine, dealt_twice
-from zslbench.errors import DataError, ZslbenchError
+from zslbench.errors import ZslbenchError
 from zslbench.execute import Report, once, outcome_of, slots_of
 from zslbench.incremental import Course, follow_sequence
 from zslbench.learner import Learner
@@ -23,7 +23,7 @@ from zslbench.protocol.tasks import task_sizes
 from zslbench.records import Failure, SequenceSpec
 from zslbench.registry import load_learner
 from zslbench.run import Tick
-from zslbench.serving import Datasets
+from zslbench.serving import Datasets, check_arithmetic, check_data
 from zslbench.tracking import Store
 
 
@@ -171,23 +171,13 @@ def do_sequence(job: SequenceJob, store: Store, *, tick: Tick) -> Failure | bool
 
 def _follow(job: SequenceJob, store: Store, tick: Tick) -> None:
     slot = slots_of(store, job.spec.key)("sequence")
-    dataset = _same(served_images(job.request.data), job)
+    check_arithmetic(job.spec, load_learner(job.spec.method).precision)
+    dataset = served_images(job.request.data)
+    check_data(job.spec, dataset)
     course = follow_sequence(job.spec, dataset, store.commit, tick, slot)
     store.commit(course.record, lambda folder: write_course(folder, course))
     slot.clear()
     store.sync()
-
-
-def _same(dataset: Dataset, job: SequenceJob) -> Dataset:
-    """Return the data if they are those that the run was planned on."""
-    if dataset.digest != job.spec.data_digest:
-        raise DataError(
-            job.request.data.name,
-            f"has the digest {dataset.digest[:12]} here and {job.spec.data_digest[:12]} where the "
-            "run was planned",
-            "Give every process and machine the same files.",
-        )
-    return dataset
 
 
 def write_course(folder: Path, course: Course) -> None:
