@@ -9,8 +9,8 @@ mean. Its phrases have cosines of 0.93 among themselves and its logits a scale o
 projector parts classes far: with images of old classes in place of Gaussians, a prototype
 gained 3 points and stayed below nearest class mean. `epochs` and `lr` are the best of six pairs on
 other birds (plumage, seed 7). Other scales, mixes and ways to join projectors were looked at on the
-suite's own test images in search of a bug; none was adopted. The suite's 11 phrases, all that a bird
-has, came after its first table, which had 8.
+suite's own test images in search of a bug; none was adopted. The suite's 11 phrases, all that a
+bird has, came after its first table, which had 8.
 
 | point | paper | here |
 |---|---|---|
