@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
-from zslbench.backbones import clip_pair
+from zslbench.backbones import clip_pair, image_text
 from zslbench.backbones.create import find_backbone
 from zslbench.backbones.pretrain_pair import best_patches
 from zslbench.data.descriptions import load_descriptions
@@ -64,6 +64,22 @@ def test_a_sentence_does_not_depend_on_the_others(pair):
     length = alone.words.shape[1]
     assert_close(together.tokens[1:, :length], alone.tokens)
     assert together.words[1, length:].sum() == 0
+
+
+@torch.inference_mode()
+def test_many_sentences_are_read_in_pieces_and_equal_ones_once(pair, monkeypatch):
+    expected = pair.text_features(TOLD).pooled
+    monkeypatch.setattr(image_text, "BATCH", 1)
+    read, tower = [], pair.text_features
+
+    def reading(piece):
+        read.append(piece)
+        return tower(piece)
+
+    monkeypatch.setattr(pair, "text_features", reading)
+    found = pair.sentence_features([TOLD[1], TOLD[0], TOLD[1]])
+    assert_close(found, expected[[1, 0, 1]], rtol=1e-4, atol=1e-5)
+    assert read == [[TOLD[1]], [TOLD[0]]]
 
 
 @torch.inference_mode()
