@@ -182,7 +182,7 @@ def test_the_classics_run_on_features_of_real_photos_beside_a_permutation_contro
     classics = {"dap", "eszsl", "sae", "ale", "devise", "sje", "cada_vae"}
     status, out, err = zslbench(
         "leaderboard", "--methods", ",".join(sorted(classics)), "--dataset", "cub20",
-        "--features", "mobilenetv2", "--data-root", real_data, "--seeds", "0",
+        "--features", "mobilenetv2", "--data-root", real_data, "--worlds", 1, "--seeds", "0",
         "--results", tmp_path, "--json",
     )  # fmt: skip
     assert status == 0, err
