@@ -212,6 +212,14 @@ def test_a_sequence_builds_its_pair_once(birds):
     assert built == [1]
 
 
+def test_a_pair_that_training_was_cut_off_around_is_as_pretrained(birds):
+    learner, sequence = learnt_spa(birds, tasks=1)
+    next(learner.learn(sequence.task(2, learner.needs)))
+    assert learner.model.pair.training
+    assert not learner.frozen.network.training
+    assert learner.frozen is load_learner("nearest_mean")(None, 0, birds.source).frozen
+
+
 def test_zero_shot_compares_images_with_the_template_around_each_description(birds):
     cls, sequence = load_learner("zero_shot"), TaskSequence.of(birds, 0, 4, 0)
     task, images = sequence.task(1, cls.needs), sequence.test[np.arange(5)]

@@ -65,7 +65,7 @@ class Frozen:
         self.source = source
         with torch.random.fork_rng():
             torch.manual_seed(derive_seed(0, "features", source.record.name))
-            self.network = source.build().to(device())
+            self.network = source.build().to(device()).eval()
 
     def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         """Return the class token, or the mean of the map, `[b, D]` of images `[b, h, w, 3]`."""
@@ -80,7 +80,6 @@ class Frozen:
 
         from zslbench.training import normalise
 
-        self.network.eval()
         with torch.inference_mode():
             parts = [
                 tower(normalise(batch[first : first + BATCH], self.source)).float().cpu()
@@ -89,9 +88,15 @@ class Frozen:
             return torch.cat(parts).numpy()
 
 
-@lru_cache(maxsize=1)
 def frozen(source: BackboneSource) -> Frozen:
     """Return a backbone as pretrained, built once for all who ask for it in turn."""
+    kept = _built(source)
+    kept.network.eval()  # what was trained around it may have been cut off
+    return kept
+
+
+@lru_cache(maxsize=1)
+def _built(source: BackboneSource) -> Frozen:
     return Frozen(source)
 
 
