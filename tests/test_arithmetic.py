@@ -10,8 +10,8 @@ import pytest
 from zslbench.tracking import Store
 
 ZSLBENCH = Path(sys.executable).with_name("zslbench")
-BIRDS = "plumage:classes=16,unseen=4,images_per_class=15"
-RUN = ["run", "vit_attr_head", "--dataset", BIRDS, "--set", "epochs=2", "--worlds", "1"]
+BIRDS = "plumage:classes=9,unseen=3,images_per_class=5"
+RUN = ["run", "vit_attr_head", "--dataset", BIRDS, "--set", "epochs=1", "--worlds", "1"]
 
 
 @pytest.fixture
