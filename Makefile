@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
-# A worker for each core, each with one thread: together they are faster than one with all threads.
-SHARED := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4
 
 .PHONY: install demo test test-slow test-long bench bench-save bench-compare clean
 
@@ -30,10 +28,10 @@ test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(SHARED) -m "not slow and not long"
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 -m "not slow and not long"
 
 test-slow: install
-	$(SHARED) -m slow
+	$(BIN)/pytest -m slow
 
 test-long: install
 	$(BIN)/pytest -m long -s
