@@ -56,11 +56,16 @@ def printed(process):
 
 
 def trials_of(store):
-    """Return the numbers of the trials that MLflow holds, as often as it holds them."""
+    """Return the numbers of the trials that MLflow holds, as often as it holds them to their end.
+
+    A run that never ended was left by an upload that was killed, or whose answer was late and that
+    MLflow's client sent again.
+    """
     found = store.client.search_experiments(filter_string="name LIKE 'zslbench/%'")
     runs = store.client.search_runs(
         [experiment.experiment_id for experiment in found],
-        "tags.`zslbench.kind` = 'trial' AND tags.`zslbench.look` = '1'",
+        "tags.`zslbench.kind` = 'trial' AND tags.`zslbench.look` = '1' "
+        "AND attributes.status != 'RUNNING'",
         max_results=1000,
     )
     return Counter(run.info.run_name for run in runs)

@@ -45,9 +45,13 @@ def open_study(plan: SweepPlan, results: Path, url: str | None) -> "optuna.Study
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal = results / "sweeps" / f"{plan.name}.journal"
     try:
-        study = _found(plan, _storage(journal, url))
-        begun = study.get_trials(deepcopy=False)  # before its attributes: they are set first
-        known, upwards = study.user_attrs, study.direction.name == "MAXIMIZE"
+        place = _storage(journal, url)
+        with within_reach(url):  # it could be reached when this process opened it first
+            study = _found(plan, place)
+            begun = study.get_trials(deepcopy=False)  # before its attributes: they are set first
+            known, upwards = study.user_attrs, study.direction.name == "MAXIMIZE"
+    except ZslbenchError:
+        raise
     except Exception as error:  # what drivers and broken files raise is not of one kind
         raise _refusal(journal, url, error) from error
     others = " and another ".join(contrasts(known, plan.about))
