@@ -31,7 +31,7 @@ test: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 -m "not slow and not long"
 
 test-slow: install
-	$(BIN)/pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m slow
 
 test-long: install
 	$(BIN)/pytest -m long -s

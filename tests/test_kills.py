@@ -19,11 +19,9 @@ from servers import PATIENCE, MlflowServer, running
 
 from zslbench.tracking import Store
 
-pytestmark = pytest.mark.slow
-
 ZSLBENCH = Path(sys.executable).with_name("zslbench")
 SEEDS = (0, 1, 2, 3)
-KILLS = 20
+KILLS = [pytest.param(8, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.long)]
 CHANGES_BY_NATURE = ("seconds", "commits", "openings")
 
 
@@ -127,10 +125,13 @@ def new_study(tiny_root, tmp_path):
         yield new
 
 
-def test_study_killed_at_random_moments_ends_with_the_same_numbers(undisturbed, new_study):
+@pytest.mark.parametrize("at_least", KILLS)
+def test_study_killed_at_random_moments_ends_with_the_same_numbers(
+    undisturbed, new_study, at_least
+):
     draw = random.Random(0)
     kills = studies = 0
-    while kills < KILLS:
+    while kills < at_least:
         study = new_study(studies)
         studies += 1
         for latest in (undisturbed.lifetime, *[undisturbed.reuse] * 3):
@@ -140,6 +141,7 @@ def test_study_killed_at_random_moments_ends_with_the_same_numbers(undisturbed, 
         study.check()
 
 
+@pytest.mark.slow
 def test_four_processes_fill_one_leaderboard(undisturbed, new_study):
     study = new_study("shared")
     workers = [study.start() for _ in range(4)]
@@ -148,6 +150,7 @@ def test_four_processes_fill_one_leaderboard(undisturbed, new_study):
     study.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_back_in_time", [True, False])
 def test_study_survives_a_server_that_goes_away_and_comes_back(
     undisturbed, new_study, tmp_path, is_back_in_time

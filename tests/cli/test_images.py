@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from zslbench.registry import load_method
+
 BACKBONE = "random:vit_tiny_patch16_224"
 CLASSES = ("wren", "robin", "finch", "crow", "gull", "swan", "owl", "lark")
 
@@ -162,10 +164,10 @@ def test_methods_on_birds_are_compared_with_a_reference_and_shown_where_they_loo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["svip_released", "vit_attr_head", "vspcn", "zslvit"])
-def test_every_other_method_on_images_trains_on_real_photos(zslbench, real_data, tmp_path, method):
+@pytest.mark.parametrize("method", ["svip", "svip_released", "vit_attr_head", "vspcn", "zslvit"])
+def test_methods_on_images_train_on_real_photos(zslbench, real_data, tmp_path, method):
     """On the small embedded network, which keeps this to seconds."""
-    words = ["--words", "random"] if method in ("svip_released", "vspcn") else []
+    words = ["--words", "random"] if "word_vectors" in load_method(method).needs else []
     status, out, err = zslbench(
         "run", method, "--dataset", "cub20", "--data-root", real_data, "--backbone", "plumage_vit",
         *words, "--worlds", 1, "--seeds", 0, "--set", "epochs=1", "--results", tmp_path, "--json",
@@ -196,8 +198,8 @@ def test_the_classics_run_on_features_of_real_photos_beside_a_permutation_contro
         assert (control["p"] <= 0.05) == (t1 >= control["percentile_95"])
 
 
-@pytest.mark.slow
-def test_svip_trains_on_real_photos(zslbench, real_data, tmp_path):
+@pytest.mark.long
+def test_svip_trains_on_real_photos_of_full_size(zslbench, real_data, tmp_path):
     status, out, err = zslbench(
         "run", "svip", "--dataset", "cub20", "--data-root", real_data, "--backbone", BACKBONE,
         "--words", "random", "--worlds", 1, "--seeds", 0, "--set", "epochs=1",
