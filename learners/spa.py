@@ -17,6 +17,7 @@ bird has, came after its first table, which had 8.
 | descriptions | GPT-5, shown images of the class | data: from attributes, or a JSON file |
 | semantic tokens | of descriptions | each phrase (between commas), through the text tower; the |
 | | | first `tokens` of a class, repeated in turn where it has fewer |
+| global text | not said | a class's mean sentence, without the template that zero-shot CLIP has |
 | patches | selected by descriptions | the `patches` nearest to any phrase of the task's classes |
 | alignment | optimal transport | entropic, uniform marginals, cost 1 - cosine, `epsilon` |
 | patch score | not said | the cosines' sum, weighted by the plan |

@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from zslbench.backbones.features import Frozen, frozen
 from zslbench.learner import Learner, Task
 from zslbench.method import Epoch, Settings
-from zslbench.nn.sentences import TEMPLATE
+from zslbench.nn.sentences import TEMPLATE, unit
 
 from ._described import heads
-from .nearest_mean import unit
 
 
 class ZeroShot(Learner):
@@ -47,7 +47,8 @@ class ZeroShot(Learner):
 
     def scores(self, batch: NDArray[Any]) -> NDArray[np.floating]:
         """Return cosines with the descriptions."""
-        return np.asarray(unit(self.frozen(batch)) @ self.state()["heads"].T)
+        pooled, classes = map(torch.from_numpy, (self.frozen(batch), self.state()["heads"]))
+        return np.asarray(unit(pooled) @ classes.T)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the classes' mean sentences."""

@@ -1,6 +1,7 @@
 """A run along a task sequence: what is seen, carried, opened, and gone on from."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_keys_of_the_two_kinds_of_run_never_meet():
     assert other.seeds_key == spec.seeds_key
 
 
-def test_a_class_without_test_images_is_refused_before_anything_is_learnt_or_opened():
+def test_a_class_without_test_images_is_refused_before_anything_is_learnt_or_opened(monkeypatch):
     data = toy_with_source()
     labels = data.test_labels.open(lambda: None)
     lost = data.seen[1]
@@ -106,6 +107,10 @@ def test_a_class_without_test_images_is_refused_before_anything_is_learnt_or_ope
     with pytest.raises(DataError, match=said):
         follow_sequence(centroid_spec(poor), poor, lambda opening: pytest.fail("opened"))
     assert not Centroid.seen
+    request = sequences.SequenceRequest(DataRequest("poor", root=Path()), base=0, increment=5)
+    with monkeypatch.context() as patch, pytest.raises(DataError, match=said):
+        patch.setattr(sequences, "served_images", lambda _: poor)
+        sequences.plan_sequences([], [request], [0])
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from zslbench.backbones.create import find_backbone
+from zslbench.backbones.features import Frozen
 from zslbench.data.cache import default_cache_dir
 from zslbench.data.load import DataRequest
 from zslbench.incremental import follow_sequence
@@ -217,6 +218,9 @@ def test_a_pair_that_training_was_cut_off_around_is_as_pretrained(birds):
     next(learner.learn(sequence.task(2, learner.needs)))
     assert learner.model.pair.training
     assert not learner.frozen.network.training
+    fresh = Frozen(birds.source).network.state_dict()
+    for name, tensor in learner.frozen.network.state_dict().items():
+        assert torch.equal(tensor, fresh[name]), name
     assert learner.frozen is load_learner("nearest_mean")(None, 0, birds.source).frozen
 
 

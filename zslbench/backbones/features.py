@@ -97,7 +97,9 @@ def frozen(source: BackboneSource) -> Frozen:
 
 @lru_cache(maxsize=1)
 def _built(source: BackboneSource) -> Frozen:
-    return Frozen(source)
+    kept = Frozen(source)
+    kept.network.requires_grad_(requires_grad=False)
+    return kept
 
 
 def write_mat(path: Path, features: NDArray[np.float32], folder: Path, classes: int) -> None:

@@ -3,7 +3,8 @@
 NAME is `plumage_vit` (the default) or `plumage_vmamba`, whose schedule is shorter.
 
 Trained on class labels alone, on plumage classes whose attribute combinations are reserved by hash,
-so that no seed or size of the dataset can meet them.
+so that no seed or size of the dataset can meet them. In bfloat16 where the processor multiplies it,
+as when the shipped weights were made, else in float32: those differ a little, and say which.
 """
 
 import sys
@@ -76,7 +77,9 @@ def _write(network: nn.Module, name: str, out: Path) -> None:
     from safetensors.torch import save_file
 
     state = {k: v.detach().half().contiguous() for k, v in network.state_dict().items()}
-    save_file(state, out, metadata={"made_by": f"python -m zslbench.backbones.pretrain {name}"})
+    arithmetic = "bfloat16" if multiplies_bf16() else "float32"
+    made_by = f"python -m zslbench.backbones.pretrain {name}, in {arithmetic}"
+    save_file(state, out, metadata={"made_by": made_by})
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ UNCALIBRATED = "no calibration"
 REIMPLEMENTED = "independent re-implementation"
 FINER = "448 px in training and 224 px in test"
 FEWER_CLASSES = "trained without the validation classes"
+OWN_SETTINGS = "settings of the dataset's own"
+NAMED = "reads class names"
 
 H_TOLERANCE = 0.1
 ROUNDING = 0.05

@@ -9,6 +9,8 @@ from zslbench.report.published import (
     CROPS,
     FEWER_CLASSES,
     FINER,
+    NAMED,
+    OWN_SETTINGS,
     PER_IMAGE,
     ROUNDING,
     TRANSDUCTIVE,
@@ -117,6 +119,10 @@ def _reasons(row: Row, published: Published, metric: Printed) -> tuple[str, ...]
         "published value possibly on crops": CROPS in published.notes,
         "published value trained at 448 pixels": FINER in published.notes,
         f"published value {FEWER_CLASSES}": FEWER_CLASSES in published.notes,
+        f"published value has {OWN_SETTINGS}": OWN_SETTINGS in published.notes,
+        f"published value {NAMED}, ours {row.descriptions}": (
+            NAMED in published.notes and row.descriptions != "names"
+        ),
         f"published value transductive ({TRANSDUCTIVE})": transductive == (True, False),
         f"our value transductive ({TRANSDUCTIVE})": transductive == (False, True),
         "published value is per-image accuracy": per_image == (True, False),

@@ -19,7 +19,7 @@ from zslbench.execute import Report, once, outcome_of, slots_of
 from zslbench.incremental import Course, follow_sequence
 from zslbench.learner import Learner
 from zslbench.method import Settings
-from zslbench.protocol.tasks import task_sizes
+from zslbench.protocol.tasks import TaskSequence
 from zslbench.records import Failure, SequenceSpec
 from zslbench.registry import load_learner
 from zslbench.run import Tick
@@ -71,13 +71,13 @@ def plan_sequences(
     """Return every entry x request x seed as a job.
 
     Raises:
-        ZslbenchError: On tasks that cannot be cut, or a backbone that reads no text for a learner
-            that needs it.
+        ZslbenchError: On tasks that cannot be cut, a class without test images, or a backbone that
+            reads no text for a learner that needs it.
     """
     jobs = []
     for request in requests:
         dataset = served_images(request.data)
-        task_sizes(len(dataset.seen), request.base, request.increment, request.data.name)
+        TaskSequence.of(dataset, request.base, request.increment, seed=0)  # can it be cut?
         for entry in entries:
             cls = load_learner(entry.learner)
             template = _spec(entry, cls, dataset, request)

@@ -45,13 +45,9 @@ def open_study(plan: SweepPlan, results: Path, url: str | None) -> "optuna.Study
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal = results / "sweeps" / f"{plan.name}.journal"
     try:
-        place = _storage(journal, url)
-        with within_reach(url):  # it could be reached when this process opened it first
-            study = _found(plan, place)
-            begun = study.get_trials(deepcopy=False)  # before its attributes: they are set first
-            known, upwards = study.user_attrs, study.direction.name == "MAXIMIZE"
-    except ZslbenchError:
-        raise
+        study = _found(plan, _storage(journal, url))
+        begun = study.get_trials(deepcopy=False)  # before its attributes: they are set first
+        known, upwards = study.user_attrs, study.direction.name == "MAXIMIZE"
     except Exception as error:  # what drivers and broken files raise is not of one kind
         raise _refusal(journal, url, error) from error
     others = " and another ".join(contrasts(known, plan.about))
@@ -186,8 +182,9 @@ def _reason(url: str, error: Exception) -> str:
         driver = "'zslbench[postgres]'" if url.startswith("postgresql") else "its driver"
         return f"the driver of this database is not installed. Do pip install {driver}."
     return (
-        f"Optuna cannot use it ({_first_line(error)}). Name a database that can be reached from "
-        "here, such as sqlite:///sweeps.db or postgresql://USER@HOST/NAME."
+        f"Optuna cannot use it ({_first_line(error)}). If it could until now, the same command "
+        "goes on when it can again; if not, name a database that can be reached from here, such as "
+        "sqlite:///sweeps.db or postgresql://USER@HOST/NAME."
     )
 
 
