@@ -182,9 +182,9 @@ def _reason(url: str, error: Exception) -> str:
         driver = "'zslbench[postgres]'" if url.startswith("postgresql") else "its driver"
         return f"the driver of this database is not installed. Do pip install {driver}."
     return (
-        f"Optuna cannot use it ({_first_line(error)}). If it could until now, the same command "
-        "goes on when it can again; if not, name a database that can be reached from here, such as "
-        "sqlite:///sweeps.db or postgresql://USER@HOST/NAME."
+        f"Optuna cannot use it ({_first_line(error)}). Name a database that can be reached from "
+        "here, such as sqlite:///sweeps.db or postgresql://USER@HOST/NAME; if this one could be "
+        "until now, the same command goes on when it can be again."
     )
 
 
