@@ -21,7 +21,7 @@ from zslbench.tracking import Store
 
 ZSLBENCH = Path(sys.executable).with_name("zslbench")
 SEEDS = (0, 1, 2, 3)
-KILLS = [pytest.param(8, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.long)]
+KILLS = [pytest.param(4, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.long)]
 CHANGES_BY_NATURE = ("seconds", "commits", "openings")
 
 

@@ -177,7 +177,7 @@ def test_methods_on_images_train_on_real_photos(zslbench, real_data, tmp_path, m
     assert row["method"] == method
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_classics_run_on_features_of_real_photos_beside_a_permutation_control(
     zslbench, real_data, tmp_path
 ):

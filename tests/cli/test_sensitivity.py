@@ -190,7 +190,7 @@ def test_study_killed_at_random_moments_ends_with_the_same_report(tiny_root, tmp
     assert not list((tmp_path / "killed" / "checkpoints").glob("*/*"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_find_what_one_finds(tiny_root, tmp_path):
     alone, _ = Killed(tiny_root, tmp_path / "alone").report()
     together, _ = Killed(tiny_root, tmp_path / "together", "--jobs", "2").report()

@@ -15,7 +15,7 @@ from zslbench.cli import app
 from zslbench.tracking import Store
 
 ZSLBENCH = Path(sys.executable).with_name("zslbench")
-KILLS = [pytest.param(3, marks=pytest.mark.slow), pytest.param(6, marks=pytest.mark.long)]
+KILLS = 6
 
 
 @pytest.fixture(scope="module")
@@ -119,11 +119,11 @@ class Killed:
         return json.loads(out), time.monotonic() - began
 
 
-@pytest.mark.parametrize("at_least", KILLS)
-def test_sweep_killed_at_random_moments_ends_with_the_same_report(tiny_root, tmp_path, at_least):
+@pytest.mark.long
+def test_sweep_killed_at_random_moments_ends_with_the_same_report(tiny_root, tmp_path):
     expected, lasted = Killed(tiny_root, tmp_path / "undisturbed").report()
     draw, kills, studies = random.Random(0), 0, 0
-    while kills < at_least:
+    while kills < KILLS:
         killed = Killed(tiny_root, tmp_path / str(studies))
         studies += 1
         for _ in range(3):
