@@ -8,13 +8,10 @@ import pytest
 from zslbench.control import Control
 from zslbench.report.cells import other_grids
 from zslbench.report.leaderboard import Leaderboard, Row
-from zslbench.report.published import parse
+from zslbench.report.published import Published
 from zslbench.report.render import as_markdown, as_terminal
 from zslbench.report.verdicts import TEST_IMAGES, verdict, verdicts
 from zslbench.stats import METRICS, Interval
-
-HEADER = ("method,venue,year,backbone,pretraining,dataset,T1,U,S,H,variant,source,"
-          "selected_on_test,notes")  # fmt: skip
 
 
 def row_of(**changes):
@@ -33,8 +30,12 @@ def row_of(**changes):
 
 
 def published_of(**changes):
-    line = "ESZSL,ICML,2015,ResNet-101,1k,CUB,50.0,50.0,50.0,50.0,,here,no,"
-    return replace(parse(f"{HEADER}\n{line}")[0], **changes)
+    published = Published(
+        method="ESZSL", venue="ICML", year=2015, backbone="ResNet-101", pretraining="1k",
+        dataset="CUB", t1=50.0, u=50.0, s=50.0, h=50.0, variant="", source="here",
+        selected_on_test="no", notes=(),
+    )  # fmt: skip
+    return replace(published, **changes)
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,7 @@ def test_a_database_that_goes_away_costs_a_sweep_no_trial(postgres, shell, tmp_p
     _, said = left.communicate(timeout=PATIENCE)
     postgres.go_on()
     assert left.returncode == 2
+    assert f"zslbench: --storage {url}: " in said
     assert "the same command goes on" in said
     assert "Traceback" not in said
     report = printed(shell(*words))

@@ -1,14 +1,14 @@
 """A sensitivity study: what it measures, where, and that nothing is measured twice."""
 
 import pytest
-from fakes import Softmax, new_store
+from fakes import new_store
+from tunable import Tunable
 
 from zslbench import registry
 from zslbench.conformance import toy_dataset
 from zslbench.engines import InProcess
 from zslbench.errors import ZslbenchError
 from zslbench.execute import Job, choice_for
-from zslbench.method import hyper
 from zslbench.protocol import fresh_worlds, tuning_worlds
 from zslbench.run import no_tick, select
 from zslbench.stats import over_seeds
@@ -18,22 +18,9 @@ from zslbench.studies.sensitivity import SensitivityPlan, sensitivity
 WORLDS = 2
 
 
-class Varied(Softmax):
-    """Softmax with two settings to vary, one of them open."""
-
-    class Config(Softmax.Config):
-        rate: float = hyper(2.0, low=0.01, high=10.0, log=True, symbol="eta", doc="rate")
-        decay: float | None = hyper(
-            None, low=0.0, high=0.5, grid=(0.0, 0.4), symbol="wd", doc="shrinkage of the weights"
-        )
-
-    def scores(self, batch, class_attributes):
-        return super().scores(batch, class_attributes) * (1 - (self.config.decay or 0.0))
-
-
 @pytest.fixture(autouse=True)
 def only_varied(monkeypatch):
-    monkeypatch.setitem(registry.method_modules(), "varied", __name__)
+    monkeypatch.setitem(registry.method_modules(), "varied", "tunable")
 
 
 @pytest.fixture
@@ -59,7 +46,7 @@ def selections(monkeypatch):
 
 def plan_of(dataset=None, final=False, seeds=(0, 1), settings=(), **grids):
     dataset = dataset or toy_dataset()
-    spec = spec_of("varied", Varied, Varied.Config(**dict(settings)), dataset)
+    spec = spec_of("varied", Tunable, Tunable.Config(**dict(settings)), dataset)
     base = Job(spec.model_copy(update={"tuning_worlds": WORLDS}), dataset)
     grids = grids or {"rate": ["0.1", "1"]}
     return SensitivityPlan(base, (), grids, seeds, final)
