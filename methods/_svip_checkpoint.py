@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from zslbench.backbones.create import load_state, read_state
+from zslbench.backbones.source import load_state, read_state
 
 HEADS = {
     "token_cls.": "patch_classifier.",

@@ -32,8 +32,8 @@ from torch.nn.functional import cross_entropy
 
 from zslbench.backbones.image_text import ImageText
 from zslbench.method import Method, Need, PublishedRule, TrainSet, hyper, option
+from zslbench.method.trained import TrainedConfig, TrainedMethod
 from zslbench.nn.sentences import ensemble
-from zslbench.training import TrainedConfig, TrainedMethod
 
 from ._prompts import cosine_logits, sentences_of
 

@@ -50,10 +50,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from zslbench.backbones.vit import OpenViT
 from zslbench.method import PublishedCurve, PublishedRule, TrainSet, View, hyper, option
+from zslbench.method.trained import TrainedConfig, TrainedMethod, class_logits
 from zslbench.nn.attention import Aggregation, ClassRow
 from zslbench.nn.losses import Consistency, consistency
 from zslbench.nn.patches import mean_blocks, merge_blocks
-from zslbench.training import TrainedConfig, TrainedMethod, class_logits
 
 HIDDEN = 512
 

@@ -43,12 +43,13 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softmax
 
 from zslbench.arithmetic import autocast, tensor
-from zslbench.backbones.create import Source, shaped_like
+from zslbench.backbones.embedded import shaped_like
+from zslbench.backbones.source import Source
 from zslbench.method import MethodConfig, PublishedRule, TrainSet, View, hyper, option
+from zslbench.method.trained import TrainedMethod, class_logits, normalise
 from zslbench.nn.attention import ClassRow
 from zslbench.nn.losses import consistency
 from zslbench.seeding import derive_seed, generator
-from zslbench.training import TrainedMethod, class_logits, normalise
 
 from ._svip_checkpoint import load_released, released_state
 from .svip import Network, take, top

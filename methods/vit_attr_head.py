@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from zslbench.backbones.vit import OpenViT
 from zslbench.method import PublishedRule, TrainSet, View
+from zslbench.method.trained import TrainedConfig, TrainedMethod, class_logits
 from zslbench.nn.attention import ClassRow
-from zslbench.training import TrainedConfig, TrainedMethod, class_logits
 
 
 class Network(nn.Module):

@@ -46,9 +46,9 @@ from torch.nn.functional import cross_entropy, layer_norm, mse_loss
 
 from zslbench.backbones.vit import AttentionHook, OpenViT, run_block
 from zslbench.method import PublishedCurve, PublishedRule, TrainSet, View, hyper, option
+from zslbench.method.trained import TrainedConfig, TrainedMethod, class_logits
 from zslbench.nn.attention import ClassRow
 from zslbench.nn.losses import Consistency, consistency
-from zslbench.training import TrainedConfig, TrainedMethod, class_logits
 
 SMALL, DEVIATION, LEAST_KL = 0.1, 0.02, 1e-6
 

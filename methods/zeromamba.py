@@ -32,7 +32,7 @@ from torch.nn.functional import cross_entropy, l1_loss, normalize
 
 from zslbench.backbones.maps import MapBackbone
 from zslbench.method import PublishedRule, TrainSet, View, hyper, option
-from zslbench.training import TrainedConfig, TrainedMethod, class_logits
+from zslbench.method.trained import TrainedConfig, TrainedMethod, class_logits
 
 HIDDEN = 512
 

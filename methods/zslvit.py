@@ -39,7 +39,7 @@ from torch.nn.functional import cross_entropy, l1_loss, pad
 
 from zslbench.backbones.vit import OpenViT, attend, run_block
 from zslbench.method import PublishedRule, TrainSet, View, hyper, option
-from zslbench.training import TrainedConfig, TrainedMethod, class_logits
+from zslbench.method.trained import TrainedConfig, TrainedMethod, class_logits
 
 DEVIATION = 0.02
 Fusing = Literal["raw", "normalised"]

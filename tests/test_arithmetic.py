@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zslbench.tracking import Store
+from zslbench.store import Store
 
 ZSLBENCH = Path(sys.executable).with_name("zslbench")
 BIRDS = "plumage:classes=9,unseen=3,images_per_class=5"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from zslbench.cli import app
-from zslbench.conformance import CHECKS
 from zslbench.method import Method
+from zslbench.method.conformance import CHECKS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (

@@ -10,9 +10,9 @@ import pytest
 from conftest import write_tiny
 
 from zslbench.data.load import DataRequest
-from zslbench.execute import execute
+from zslbench.engines.execute import execute
+from zslbench.store import Store
 from zslbench.studies.plan import plan
-from zslbench.tracking import Store
 
 ZSLBENCH = Path(sys.executable).with_name("zslbench")
 

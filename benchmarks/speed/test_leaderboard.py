@@ -16,7 +16,7 @@ from uuid import uuid4
 import pytest
 from conftest import write_tiny
 
-from zslbench.tracking import Store
+from zslbench.store import Store
 
 ZSLBENCH = Path(sys.executable).with_name("zslbench")
 RUNS, SEEDS, TRACKED = 2000, 3, 20_000

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from zslbench.arithmetic import multiplies_bf16, tensor
-from zslbench.backbones.create import find_backbone
+from zslbench.backbones.registry import find_backbone
 from zslbench.method import TrainSet
-from zslbench.registry import load_method
+from zslbench.method.registry import load_method
 
 CLASSES, ATTRIBUTES, WORD = 20, 47, 50
 STEPS = {"svip": 2.1, "vspcn": 1.5, "zslvit": 1.0}
@@ -98,7 +98,7 @@ def test_a_step_in_bf16_is_faster_where_the_processor_multiplies_it(benchmark, m
 
     def step(*, short):
         arithmetic = torch.autocast("cpu", torch.bfloat16, enabled=short)
-        monkeypatch.setattr("zslbench.training.autocast", lambda: arithmetic)
+        monkeypatch.setattr("zslbench.method.trained.autocast", lambda: arithmetic)
         model.step(*batch)
 
     gain = 1 / ratio(benchmark, lambda: step(short=True), lambda: step(short=False), 5)

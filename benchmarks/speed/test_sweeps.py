@@ -11,13 +11,13 @@ from conftest import write_tiny
 from zslbench.data.load import DataRequest
 from zslbench.engines import Call, dealt
 from zslbench.engines.processes import Processes
-from zslbench.registry import load_method
-from zslbench.run import select
+from zslbench.method.registry import load_method
+from zslbench.protocol.run import select
+from zslbench.store import Store
 from zslbench.studies.plan import plan
-from zslbench.studies.search import SweepPlan
-from zslbench.studies.space import Parameter, default_space
-from zslbench.studies.sweep import sweep
-from zslbench.tracking import Store
+from zslbench.studies.sweep.measure import sweep
+from zslbench.studies.sweep.plan import SweepPlan
+from zslbench.studies.sweep.space import Parameter, default_space
 
 BIRDS = "plumage:classes=16,unseen=4,images_per_class=15"
 PLACES, ROUNDS, TRIALS = 2, 3, 10

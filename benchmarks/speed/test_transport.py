@@ -5,7 +5,7 @@ import time
 import numpy as np
 import torch
 
-from zslbench.backbones.create import find_backbone
+from zslbench.backbones.registry import find_backbone
 from zslbench.nn.transport import plans
 
 IMAGES, PATCHES, PHRASES, CLASSES = 64, 32, 8, 40

@@ -6,7 +6,7 @@ from full_size import write_full_size
 
 from zslbench.data.load import DataRequest, load_dataset
 from zslbench.protocol import final_world, tuning_worlds
-from zslbench.run import evaluate, select
+from zslbench.protocol.run import evaluate, select
 from zslbench.studies.plan import plan
 
 

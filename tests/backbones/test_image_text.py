@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from torch.testing import assert_close
 
 from zslbench.backbones import clip_pair, image_text
-from zslbench.backbones.create import find_backbone
-from zslbench.backbones.pretrain_pair import best_patches
+from zslbench.backbones.pretrain.pair import best_patches
+from zslbench.backbones.registry import find_backbone
 from zslbench.data.descriptions import load_descriptions
 from zslbench.data.plumage import PlumageConfig
 from zslbench.data.plumage.classes import draw_classes

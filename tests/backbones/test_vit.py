@@ -5,7 +5,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from zslbench.backbones.create import find_backbone
+from zslbench.backbones.registry import find_backbone
 from zslbench.backbones.vit import OpenViT
 from zslbench.errors import ZslbenchError
 

@@ -8,13 +8,14 @@ import torch
 from safetensors.torch import save_file
 from torch.nn.functional import softplus
 
-from zslbench.backbones.create import embedded_architecture, find_backbone
+from zslbench.backbones.embedded import embedded_architecture
 from zslbench.backbones.maps import MapBackbone, OpenEfficientViM
+from zslbench.backbones.registry import find_backbone
 from zslbench.backbones.vmamba import SIZES, SS2D, VMamba, cross_merge, cross_scan
 from zslbench.data.load import DataRequest
+from zslbench.data.provide import Datasets, UnservedError
 from zslbench.errors import ZslbenchError
-from zslbench.registry import load_method
-from zslbench.serving import Datasets, UnservedError
+from zslbench.method.registry import load_method
 
 BIRDS = "plumage:classes=4,unseen=1,images_per_class=5"
 SMALL = {"widths": (16, 24), "depths": (1, 2), "expand": 2, "classes": 10}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zslbench.registry import load_method
+from zslbench.method.registry import load_method
 
 BACKBONE = "random:vit_tiny_patch16_224"
 CLASSES = ("wren", "robin", "finch", "crow", "gull", "swan", "owl", "lark")

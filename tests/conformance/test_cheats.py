@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from zslbench.conformance import CHECKS, REFITS, ConformanceError, toy_dataset
 from zslbench.method import Epoch
-from zslbench_methods.eszsl import ESZSL
+from zslbench.method.conformance import CHECKS, REFITS, ConformanceError, toy_dataset
+from zslbench.methods.eszsl import ESZSL
 
 CLASSES = 16
 LABELS = np.repeat(np.arange(CLASSES), 15)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from zslbench.conformance import ConformanceError
-from zslbench.learner_conformance import LEARNER_CHECKS
-from zslbench.registry import learner_modules, load_learner
-from zslbench_learners.nearest_mean import NearestMean
+from zslbench.method.conformance import ConformanceError
+from zslbench.method.conformance_incremental import LEARNER_CHECKS
+from zslbench.method.registry import learner_modules, load_learner
+from zslbench.methods.incremental.nearest_mean import NearestMean
 
 COSTLY = {"seed", "learns", "shuffled"}  # many fits, or long ones
 NETWORKS = {"fine_tuning", "joint", "spa"}
@@ -78,7 +78,7 @@ def test_cheat_is_caught(check):
 
 
 def test_who_knows_the_labels_of_test_images_is_caught(monkeypatch):
-    from zslbench import learner_conformance
+    from zslbench.method import conformance_incremental as learner_conformance
 
     known = {}
     honest = learner_conformance._sequence

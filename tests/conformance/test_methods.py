@@ -2,8 +2,8 @@
 
 import pytest
 
-from zslbench.conformance import CHECKS
-from zslbench.registry import load_method, method_modules
+from zslbench.method.conformance import CHECKS
+from zslbench.method.registry import load_method, method_modules
 
 COSTLY = {"learns", "shuffled_attributes"}  # many fits
 LONG = {"coop", "svip_released"}  # through a text tower at each step; much of it is svip's

@@ -9,7 +9,7 @@ from full_size import DIMENSIONS, write_full_size
 
 from zslbench.data.load import DataRequest, load_dataset
 from zslbench.protocol import final_world, tuning_worlds
-from zslbench.run import evaluate, select
+from zslbench.protocol.run import evaluate, select
 from zslbench.studies.plan import plan
 
 pytestmark = pytest.mark.slow

@@ -10,9 +10,9 @@ from searches import SEARCHES, found, nothing_runs_here
 
 from zslbench.data.load import DataRequest
 from zslbench.engines import Call, dealt
+from zslbench.engines.execute import execute
 from zslbench.engines.on_ray import OnRay
 from zslbench.errors import ZslbenchError
-from zslbench.execute import execute
 from zslbench.studies.plan import plan
 
 pytestmark = pytest.mark.slow

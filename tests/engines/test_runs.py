@@ -8,16 +8,16 @@ import pytest
 from fakes import kept, new_store, softmax_job
 
 from zslbench.data.load import DataRequest
+from zslbench.data.provide import served
+from zslbench.engines.execute import execute
 from zslbench.engines.processes import Processes
 from zslbench.errors import DataError
-from zslbench.execute import execute
 from zslbench.records import Backbone, WordVectors
-from zslbench.serving import served
+from zslbench.store import Store
 from zslbench.studies.plan import plan
-from zslbench.studies.search import SweepPlan
-from zslbench.studies.space import Parameter
-from zslbench.studies.sweep import sweep
-from zslbench.tracking import Store
+from zslbench.studies.sweep.measure import sweep
+from zslbench.studies.sweep.plan import SweepPlan
+from zslbench.studies.sweep.space import Parameter
 
 
 @pytest.fixture

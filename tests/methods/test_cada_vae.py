@@ -7,9 +7,9 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from zslbench.method import TrainSet
+from zslbench.methods.cada_vae import CADAVAE
 from zslbench.nn.gaussians import kl_to_standard, sample, wasserstein
 from zslbench.seeding import generator
-from zslbench_methods.cada_vae import CADAVAE
 
 SEEN, UNSEEN, K, D = 5, 2, 6, 8
 SMALL = {

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from zslbench.conformance import toy_images
 from zslbench.data.load import DataRequest
+from zslbench.data.provide import Datasets, UnservedError
 from zslbench.errors import ZslbenchError
 from zslbench.method import TrainSet
+from zslbench.method.conformance import toy_images
+from zslbench.method.registry import load_method
+from zslbench.method.trained import normalise
 from zslbench.protocol.worlds import final_world
-from zslbench.registry import load_method
-from zslbench.serving import Datasets, UnservedError
 from zslbench.studies.plan import spec_of
-from zslbench.training import normalise
 
 CLIP, COOP = load_method("clip_zero_shot"), load_method("coop")
 TOLD = np.array(

@@ -6,9 +6,9 @@ from scipy.optimize import minimize
 
 from zslbench.errors import ZslbenchError
 from zslbench.method import TrainSet
+from zslbench.methods import dap
+from zslbench.methods.dap import DAP, GRID
 from zslbench.seeding import generator
-from zslbench_methods import dap
-from zslbench_methods.dap import DAP, GRID
 
 SHAPES = {"n > d": (80, 6, 8, 5), "d > n": (24, 40, 6, 4)}
 

@@ -8,8 +8,8 @@ from scipy.linalg import solve
 
 from zslbench.errors import ZslbenchError
 from zslbench.method import TrainSet
+from zslbench.methods.eszsl import ESZSL
 from zslbench.seeding import generator
-from zslbench_methods.eszsl import ESZSL
 
 GRID = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 SHAPES = {"n > d": (60, 7, 5, 4), "d > n": (12, 30, 4, 9), "one class": (6, 4, 1, 3)}

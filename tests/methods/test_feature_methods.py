@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from zslbench import registry
-from zslbench.method import TrainSet
+from zslbench.method import TrainSet, registry
 from zslbench.seeding import generator
 
 LITTLE_HELD_BACK: dict[str, dict[str, object]] = {

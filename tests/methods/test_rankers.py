@@ -5,10 +5,10 @@ import pytest
 
 from zslbench.errors import ZslbenchError
 from zslbench.method import TrainSet
+from zslbench.methods.ale import ALE
+from zslbench.methods.devise import DeViSE
+from zslbench.methods.sje import SJE
 from zslbench.seeding import generator
-from zslbench_methods.ale import ALE
-from zslbench_methods.devise import DeViSE
-from zslbench_methods.sje import SJE
 
 
 def ale(violations):

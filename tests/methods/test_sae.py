@@ -6,8 +6,8 @@ from scipy.linalg import solve_sylvester
 
 from zslbench.errors import ZslbenchError
 from zslbench.method import TrainSet
+from zslbench.methods.sae import GRID, SAE
 from zslbench.seeding import generator
-from zslbench_methods.sae import GRID, SAE
 
 SHAPES = {"regular": (60, 7, 6, 4), "more attributes": (60, 7, 12, 9)}
 SINGULAR = {

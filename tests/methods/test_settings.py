@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from searches import SEARCHED
 
-from zslbench.cli.methods import describe
+from zslbench.cli.tools.methods import describe
 from zslbench.method import bounds
-from zslbench.registry import load_method, method_modules
-from zslbench.studies.space import declared_range, default_space
+from zslbench.method.registry import load_method, method_modules
+from zslbench.studies.sweep.space import declared_range, default_space
 
 
 def settings():

@@ -8,12 +8,12 @@ import torch
 from scipy.special import expit, log_softmax, rel_entr, softmax
 from scipy.stats import rankdata
 
-from zslbench.backbones.create import find_backbone
+from zslbench.backbones.registry import find_backbone
 from zslbench.backbones.vit import OpenViT
-from zslbench.conformance import toy_for
-from zslbench.localisation import score_view
+from zslbench.method.conformance import toy_for
+from zslbench.methods.svip import SVIP, patch_targets, top
+from zslbench.metrics.localisation import score_view
 from zslbench.nn.attention import ClassRow
-from zslbench_methods.svip import SVIP, patch_targets, top
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ from timm.models.vision_transformer import VisionTransformer
 from torch.nn.functional import cross_entropy
 
 from zslbench.backbones.vit import OpenViT
-from zslbench.conformance import toy_for
 from zslbench.errors import ZslbenchError
+from zslbench.method.conformance import toy_for
+from zslbench.methods import svip_released
+from zslbench.methods.svip import top
+from zslbench.methods.svip_released import SVIPReleased, one_way_divergence
 from zslbench.nn.attention import ClassRow
-from zslbench_methods import svip_released
-from zslbench_methods.svip import top
-from zslbench_methods.svip_released import SVIPReleased, one_way_divergence
 
 K, E = 47, 8
 
@@ -433,7 +433,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused_with_what_differs(
 @pytest.mark.parametrize(("k", "added"), [(312, 2_765_085), (102, 2_118_915), (85, 2_066_606)])
 def test_added_parameters_are_as_many_as_released(k, added):
     """For CUB, SUN and AwA2, with ViT-B and words of 300."""
-    from zslbench_methods.svip_released import ReleasedNetwork
+    from zslbench.methods.svip_released import ReleasedNetwork
 
     with torch.device("meta"):
         big = OpenViT(VisionTransformer(num_classes=0, depth=1))

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from zslbench.conformance import toy_for
-from zslbench_methods.vit_attr_head import ViTAttributeHead
+from zslbench.method.conformance import toy_for
+from zslbench.methods.vit_attr_head import ViTAttributeHead
 
 
 def test_an_attribute_is_seen_where_the_head_says_so_of_the_final_patch():

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from zslbench.backbones.create import find_backbone
-from zslbench.conformance import toy_for
-from zslbench_methods.vspcn import (
+from zslbench.backbones.registry import find_backbone
+from zslbench.method.conformance import toy_for
+from zslbench.methods.vspcn import (
     VSPCN,
     Config,
     Network,

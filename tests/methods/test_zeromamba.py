@@ -7,9 +7,9 @@ from hearts import learnt_by_heart
 
 from zslbench.arithmetic import tensor
 from zslbench.backbones.vmamba import VMamba
-from zslbench.conformance import toy_for, toy_images
 from zslbench.errors import ZslbenchError
-from zslbench_methods.zeromamba import LocalProjection, Network, ZeroMamba
+from zslbench.method.conformance import toy_for, toy_images
+from zslbench.methods.zeromamba import LocalProjection, Network, ZeroMamba
 
 LABELS = torch.tensor([0, 1, 2, 3])
 WORDS = 3 * torch.randn(10, 6, generator=torch.Generator().manual_seed(5))
@@ -131,7 +131,7 @@ def test_view_is_where_words_attend(zeromamba):
 
 
 def test_efficientvim_works_in_its_place():
-    from zslbench.backbones.create import find_backbone
+    from zslbench.backbones.registry import find_backbone
 
     network = Network(find_backbone("random:efficientvim_m1").build(), WORDS, ZeroMamba.Config())
     network(noise(2, 3, 128, 128)).square().sum().backward()

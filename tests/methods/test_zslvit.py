@@ -10,10 +10,10 @@ from hearts import learnt_by_heart
 from torch import nn
 
 from zslbench.arithmetic import tensor
-from zslbench.backbones.create import embedded_architecture
+from zslbench.backbones.embedded import embedded_architecture
 from zslbench.backbones.vit import OpenViT, attend
-from zslbench.conformance import toy_for, toy_images
-from zslbench_methods.zslvit import Network, Pass, ZSLViT, follow, fuse
+from zslbench.method.conformance import toy_for, toy_images
+from zslbench.methods.zslvit import Network, Pass, ZSLViT, follow, fuse
 
 K = 10
 LABELS = torch.tensor([0, 1, 2, 3])

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zslbench.conformance import toy_dataset
+from zslbench.method.conformance import toy_dataset
+from zslbench.methods.eszsl import ESZSL
 from zslbench.metrics import Outcome
 from zslbench.protocol import Tuning, choose, choose_gamma, tuning_worlds
-from zslbench_methods.eszsl import ESZSL
 
 
 def outcome(seed, *, bias=2.0, skill=1.5, n=60):

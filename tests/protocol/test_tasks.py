@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zslbench.conformance import toy_dataset
 from zslbench.errors import DataError
+from zslbench.method.conformance import toy_dataset
 from zslbench.protocol.tasks import TaskSequence, said, task_sizes
 
 CASES = [

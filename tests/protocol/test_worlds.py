@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from zslbench.conformance import PER_CLASS, SEEN, UNSEEN, toy_dataset
 from zslbench.data.types import ClassSplit
 from zslbench.errors import DataError
+from zslbench.method.conformance import PER_CLASS, SEEN, UNSEEN, toy_dataset
+from zslbench.methods.eszsl import ESZSL
 from zslbench.protocol import final_world, tuning_worlds
-from zslbench_methods.eszsl import ESZSL
 
 
 def test_final_world_trains_on_trainval_and_tests_on_the_rest():

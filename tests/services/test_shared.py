@@ -13,8 +13,8 @@ import optuna
 import pytest
 from servers import PATIENCE, MlflowServer, Postgres, running
 
-from zslbench.studies.claims import ended
-from zslbench.tracking import Store
+from zslbench.store import Store
+from zslbench.studies.sweep.claims import ended
 
 pytestmark = pytest.mark.slow
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from fakes import Softmax, commit_run, new_store, softmax_job, use_softmax
 
-from zslbench.conformance import toy_dataset
-from zslbench.execute import execute
+from zslbench.engines.execute import execute
+from zslbench.method.conformance import toy_dataset
+from zslbench.store import Store
 from zslbench.studies.status import Estimate, History, status_of
-from zslbench.tracking import Store
 
 
 @pytest.fixture

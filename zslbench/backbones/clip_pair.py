@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zslbench.backbones.create import OPEN_CLIP, RANDOM, Source, file_sha256
 from zslbench.backbones.image_text import ImageFeatures, ImageText
+from zslbench.backbones.source import RANDOM, Source, file_sha256
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.records import Backbone, Exposure
+
+OPEN_CLIP = "clip:"
 
 
 class ClipPair(ImageText):

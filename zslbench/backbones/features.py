@@ -78,7 +78,7 @@ class Frozen:
     def _of(self, tower: Callable[[Any], Any], batch: NDArray[Any]) -> NDArray[np.float32]:
         import torch
 
-        from zslbench.training import normalise
+        from zslbench.method.trained import normalise
 
         with torch.inference_mode():
             parts = [
@@ -106,7 +106,7 @@ def write_mat(path: Path, features: NDArray[np.float32], folder: Path, classes: 
     """Write features in the shape of `res101.mat`, with the labels and files of the dataset."""
     from scipy.io import savemat
 
-    from zslbench.data.xlsa17 import read_items
+    from zslbench.data.formats.xlsa17 import read_items
 
     items = read_items(folder, None, classes)
     part = path.with_name(f".{path.name}.part")

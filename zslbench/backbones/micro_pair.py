@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from zslbench.backbones.create import ARCHITECTURE, embedded_architecture
+from zslbench.backbones.embedded import ARCHITECTURE, embedded_architecture
 from zslbench.backbones.image_text import ImageFeatures, ImageText
 from zslbench.backbones.vit import OpenViT
 from zslbench.data.plumage import GROUPS

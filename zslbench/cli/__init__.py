@@ -5,26 +5,20 @@ import sys
 
 import typer
 
-from zslbench.cli import (
+from zslbench.cli.studies import (
     ablate,
     baseline,
     calibrate,
-    data,
-    doctor,
     explain,
-    features,
     incremental,
     leaderboard,
-    methods,
-    published,
     regress,
     run,
     sensitivity,
     submit,
     sweep,
-    sync,
-    ui,
 )
+from zslbench.cli.tools import data, doctor, features, methods, published, sync, ui
 from zslbench.errors import ZslbenchError
 
 app = typer.Typer(

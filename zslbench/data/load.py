@@ -8,6 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.data.formats.xlsa17 import (
+    SPLITS_FILE,
+    AttSplits,
+    Items,
+    check_sides,
+    find_feature_files,
+    locate_images,
+    read_att_splits,
+    read_class_splits,
+    read_items,
+)
 from zslbench.data.types import (
     ClassSplit,
     ClassTable,
@@ -18,17 +29,6 @@ from zslbench.data.types import (
     SealedLabels,
     Splits,
     content_digest,
-)
-from zslbench.data.xlsa17 import (
-    SPLITS_FILE,
-    AttSplits,
-    Items,
-    check_sides,
-    find_feature_files,
-    locate_images,
-    read_att_splits,
-    read_class_splits,
-    read_items,
 )
 from zslbench.errors import DataError, ZslbenchError, unknown
 from zslbench.records import Backbone, Exposure, WordVectors

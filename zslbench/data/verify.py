@@ -4,9 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zslbench.data.load import check_items, find_dataset
-from zslbench.data.types import ClassTable, Int
-from zslbench.data.xlsa17 import (
+from zslbench.data.formats.xlsa17 import (
     AttSplits,
     Items,
     check_sides,
@@ -16,6 +14,8 @@ from zslbench.data.xlsa17 import (
     read_class_splits,
     read_items,
 )
+from zslbench.data.load import check_items, find_dataset
+from zslbench.data.types import ClassTable, Int
 from zslbench.errors import DataError
 
 

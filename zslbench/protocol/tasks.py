@@ -13,7 +13,7 @@ import numpy as np
 
 from zslbench.data.types import Dataset, Inputs, Int, Subset
 from zslbench.errors import DataError
-from zslbench.learner import LearnerNeed, Task
+from zslbench.method.incremental import LearnerNeed, Task
 from zslbench.seeding import generator
 
 

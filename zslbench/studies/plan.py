@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zslbench.data.load import DataRequest
+from zslbench.data.provide import Datasets, UnservedError
 from zslbench.data.types import Dataset
-from zslbench.execute import Job
+from zslbench.engines.execute import Job
 from zslbench.method import Method, MethodConfig
+from zslbench.method.registry import load_method
 from zslbench.records import RuleName, RunSpec
-from zslbench.registry import load_method
-from zslbench.serving import Datasets, UnservedError
 
 DEFAULT_SEEDS = (0, 1, 2)
 

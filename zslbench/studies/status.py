@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zslbench.execute import Job
+from zslbench.engines.execute import Job
 from zslbench.records import Failure, RunRecord, RunSpec
-from zslbench.tracking import Store
+from zslbench.store import Store
 
 
 @dataclass(frozen=True)

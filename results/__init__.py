@@ -1,1 +1,0 @@
-"""The papers' numbers (`published.csv`), which travel in the wheel as `zslbench.published`."""

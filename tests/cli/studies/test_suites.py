@@ -1,0 +1,226 @@
+"""`zslbench leaderboard SUITE` and `zslbench ablate SUITE`, as a user meets them."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from fakes import Softmax, new_store, use_softmax
+
+SUFFIXES = ("md", "csv", "json", "html", "tex")
+DOCUMENT = Path(__file__).parents[3] / "docs/suites.md"
+BROKEN = """
+title = "Softmax, with <one> row that breaks"
+datasets = ["tiny"]
+seeds = [0, 1]
+worlds = 1
+reference = "whole"
+settings = { rate = 1e-5 }
+
+[[rows]]
+method = "softmax"
+label = "whole"
+
+[[rows]]
+method = "softmax"
+label = "w/o 50 % & #1_a"
+settings = { passes = 2 }
+
+[[rows]]
+method = "softmax"
+label = "broken"
+settings = { breaks = true }
+"""
+
+
+def files(results, name):
+    return {suffix: (results / f"{name}.{suffix}").read_bytes() for suffix in SUFFIXES}
+
+
+@pytest.fixture(scope="module")
+def birds(tmp_path_factory):
+    """The document's own suite, its commands as they stand there, and where results go."""
+    folder = tmp_path_factory.mktemp("birds")
+    text = DOCUMENT.read_text()
+    example = re.search(r"<!-- example: (.*?) -->\n```toml\n(.*?)```", text, re.S)
+    suite = folder / example.group(1)
+    suite.write_text(example.group(2))
+    commands = re.findall(r"^zslbench (.* ?my_table.toml.*)$", text, re.M)
+    return suite, commands, new_store(folder / "results", tmp_path_factory).results
+
+
+def words_of(command, suite, results):
+    quoted = re.findall(r'"[^"]*"|\S+', command)
+    words = [suite if word == suite.name else word.strip('"') for word in quoted]
+    return [*words, "--results", results]
+
+
+def test_commands_of_the_document_do_what_it_says(zslbench, birds):
+    suite, commands, results = birds
+    assert len(commands) == 5
+    said = []
+    for command in commands:
+        status, out, err = zslbench(*words_of(command, suite, results))
+        assert status == 0, err
+        said.append((out, err))
+    (plan, _), (board, first), (differences, again), (others, _), (rules, _) = said
+    assert "5 to run, 0 done; time left: unknown" in plan
+    assert "5 run, 0 reused, 0 failed" in first
+    assert "0 run, 5 reused, 0 failed" in again
+    assert "ESZSL: what its regularisers are worth" in board
+    assert "hardly any on images" in board
+    assert differences.count("minus ESZSL") == 4
+    assert "oracle" not in differences
+    assert others.count("minus eszsl (reg_s=1)") == 4
+    assert "rule published" in rules
+
+
+def test_plan_after_the_runs_has_nothing_to_do(zslbench, birds):
+    suite, _, results = birds
+    status, out, _ = zslbench("leaderboard", suite, "--results", results, "--plan", "--json")
+    plan = json.loads(out)
+    assert status == 0
+    assert [(line["done"], line["missing"]) for line in plan["plan"]] == [(1, 0)] * 5
+    assert plan["estimate"] == {"seconds": 0.0, "unknown": 0}
+
+
+def test_plan_tells_the_time_from_past_runs(zslbench, birds):
+    """The same rows with three tuning worlds, whose choices are still to be made."""
+    suite, _, results = birds
+    words = ("leaderboard", suite, "--results", results, "--worlds", 3, "--plan", "--json")
+    before = sorted(path.name for path in results.iterdir())
+    plan = json.loads(zslbench(*words)[1])
+    assert [(line["done"], line["missing"]) for line in plan["plan"]] == [(0, 1)] * 5
+    assert plan["estimate"]["unknown"] == 0
+    assert plan["estimate"]["seconds"] > 0
+    assert sorted(path.name for path in results.iterdir()) == before
+
+
+def test_differences_stand_in_the_order_of_the_suite(zslbench, birds):
+    suite, _, results = birds
+    board = json.loads(zslbench("ablate", suite, "--results", results, "--json")[1])
+    assert [c["method"] for c in board["comparisons"]] == [
+        "hardly any on images", "eszsl (reg_s=0.001)", "eszsl (reg_s=1)", "eszsl (reg_s=1000)",
+    ]  # fmt: skip
+
+
+def test_both_commands_write_the_same_files_and_write_them_again(zslbench, birds):
+    suite, _, results = birds
+    zslbench("leaderboard", suite, "--results", results)
+    first = files(results, "my_table")
+    assert all(first.values())
+    for suffix in SUFFIXES:
+        (results / f"my_table.{suffix}").unlink()
+    zslbench("ablate", suite, "--results", results)
+    assert files(results, "my_table") == first
+
+
+def test_tables_call_rows_as_the_suite_does(zslbench, birds):
+    suite, _, results = birds
+    zslbench("leaderboard", suite, "--results", results)
+    texts = {suffix: text.decode() for suffix, text in files(results, "my_table").items()}
+    assert all("hardly any on images" in text for text in texts.values())
+    assert "eszsl (reg_x=1e-06)" in texts["md"]
+    assert "On 72 birds, to show the form." in texts["html"]
+    for suffix in ("md", "html", "tex"):
+        assert "PARTIAL" not in texts[suffix]
+
+
+@pytest.fixture
+def broken(tmp_path, tmp_path_factory, monkeypatch, zslbench, tiny_root):
+    """Run a suite of the softmax: `broken(command, ...)` gives status, output, errors."""
+    use_softmax(monkeypatch)
+    (tmp_path / "broken.toml").write_text(BROKEN)
+    results = new_store(tmp_path / "results", tmp_path_factory).results
+    common = ("--data-root", tiny_root, "--results", results)
+    return lambda command, *words: zslbench(command, tmp_path / "broken.toml", *common, *words)
+
+
+def test_failed_row_is_listed_left_alone_and_run_again_on_request(broken, tmp_path, monkeypatch):
+    error = "ArithmeticError: this method was told to break"
+    status, _, err = broken("ablate")
+    assert status == 1
+    assert "4 run, 0 reused, 2 failed" in err
+    assert f"softmax on tiny, seed 1: {error}" in err
+
+    monkeypatch.setattr(Softmax, "fit", lambda *_: pytest.fail("nothing is to be run"))
+    status, out, err = broken("leaderboard")
+    assert status == 1
+    assert "0 run, 4 reused, 2 failed" in err
+    assert "--retry runs them again" in err
+    assert error in " ".join(out.split())
+    texts = {s: text.decode() for s, text in files(tmp_path / "results", "broken").items()}
+    missing = "(PARTIAL: 2 of 6 runs are missing)"
+    assert f"# Softmax, with &lt;one> row that breaks {missing}" in texts["md"]
+    assert f"<h1>Softmax, with &lt;one&gt; row that breaks {missing}</h1>" in texts["html"]
+    assert (
+        rf"Softmax, with \textless{{}}one\textgreater{{}} row that breaks {missing}"
+        in (texts["tex"])
+    )
+    assert r"{w/o 50 \% \& \#1\_a}" in texts["tex"]
+    assert error in texts["md"]
+    assert error in texts["html"]
+
+    _, out, _ = broken("leaderboard", "--plan")
+    assert f"failed: broken on tiny: seed 0: {error}" in out
+    assert "0 to run, 4 done, 2 failed\n" in out
+    assert "2 failed and to be run again" in broken("leaderboard", "--plan", "--retry")[1]
+
+    monkeypatch.undo()
+    use_softmax(monkeypatch)
+    real = Softmax.fit
+
+    def mended(self, prepared, after=None):
+        self.config = self.config.model_copy(update={"breaks": False})
+        return real(self, prepared, after)
+
+    monkeypatch.setattr(Softmax, "fit", mended)
+    status, _, err = broken("leaderboard", "--retry")
+    assert status == 0
+    assert "2 run, 4 reused, 0 failed" in err
+    assert "PARTIAL" not in (tmp_path / "results/broken.md").read_text()
+
+
+def test_table_whose_reference_failed_has_no_differences(broken, tmp_path):
+    status, out, err = broken("ablate", "--reference", "broken")
+    assert status == 1
+    assert "no run of the reference broken is done" in err
+    assert "PARTIAL" in out
+    assert json.loads((tmp_path / "results/broken.json").read_text())["comparisons"] == []
+
+
+def test_suite_with_seeds_has_win_rates(broken, tmp_path):
+    broken("leaderboard")
+    board = json.loads((tmp_path / "results/broken.json").read_text())
+    assert {s["method"] for s in board["standings"]} == {"whole", "w/o 50 % & #1_a"}
+    assert sum(s["win_rate"] for s in board["standings"]) == pytest.approx(100)
+    for suffix in ("md", "html"):
+        text = (tmp_path / f"results/broken.{suffix}").read_text().casefold()
+        assert "win rates and ranks" in text
+        assert "critical-difference diagram" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["leaderboard", "svip_tabel2"], "Did you mean 'svip_table2'?"),
+        (["leaderboard", "svip_table2", "--methods", "svip"], "the suite names its rows"),
+        (["leaderboard", "--plan"], "name a suite, or datasets"),
+        (["ablate", "plain.toml"], "name one with --reference ROW"),
+        (["ablate", "plain.toml", "--reference", "eszl"], "Did you mean 'eszsl'?"),
+        (["ablate", "plain.toml", "--reference", "eszsl", "--dataset", "tinny"], "mean 'tiny'?"),
+        (["ablate", "plain.toml", "--reference", "eszsl", "--rules", "best"], "no rule 'best'"),
+        (["ablate", "absent.toml"], "absent.toml: cannot be read"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_paragraph(
+    zslbench, tiny_root, tmp_path, monkeypatch, words, said
+):
+    monkeypatch.chdir(tmp_path)
+    Path("plain.toml").write_text('title = "t"\ndatasets = ["tiny"]\nrows = [{method = "eszsl"}]')
+    status, out, err = zslbench(*words, "--data-root", tiny_root, "--results", "results")
+    assert status == 2
+    assert said in err
+    assert err.strip().count("\n") == 0
+    assert out == ""
+    assert not Path("results").exists()

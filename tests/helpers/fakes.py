@@ -1,0 +1,97 @@
+"""A method with epochs, losses and a seed that matters, quick enough for every test."""
+
+import shutil
+
+import numpy as np
+
+from zslbench.engines.execute import Job, write_evaluation
+from zslbench.method import Epoch, Method, MethodConfig, registry
+from zslbench.method.conformance import toy_dataset
+from zslbench.protocol.run import evaluate, select
+from zslbench.records import RunSpec
+from zslbench.store import Store
+
+
+class Softmax(Method):
+    """Softmax regression on class attributes, all items in one batch: logits x' W s."""
+
+    class Config(MethodConfig):
+        passes: int = 4
+        rate: float = 2.0
+        breaks: bool = False
+
+    needs = frozenset({"features"})
+    precision = "float64"
+
+    @classmethod
+    def epochs(cls, config):
+        return config.passes
+
+    def fit(self, prepared, after=None):
+        if self.config.breaks:
+            raise ArithmeticError("this method was told to break")
+        features, attributes = prepared.inputs[:], prepared.class_attributes
+        shape = features.shape[1], attributes.shape[1]
+        self.weights = np.random.default_rng(self.seed).normal(0, 0.01, shape)
+        truth = np.eye(len(attributes))[prepared.labels]
+        for number in range(1, self.config.passes + 1):
+            logits = self.scores(features, attributes)
+            shares = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+            slope = features.T @ (truth - shares) @ attributes / len(features)
+            self.weights += self.config.rate * slope
+            yield Epoch(number, {"cross-entropy (mean)": -np.log(shares[truth == 1]).mean()})
+
+    def scores(self, batch, class_attributes):
+        return batch @ self.weights @ class_attributes.T
+
+    def state(self):
+        return {"weights": self.weights}
+
+    def load_state(self, state):
+        self.weights = state["weights"]
+
+
+def use_softmax(monkeypatch):
+    """Make `softmax` the one method there is, in this process."""
+    monkeypatch.setitem(registry.method_modules(), "softmax", __name__)
+
+
+def softmax_job(dataset=None, seed=0, **settings):
+    """Return a run of it on the toy data."""
+    dataset = dataset or toy_dataset()
+    spec = RunSpec(
+        method="softmax", method_version=1, config=Softmax.Config(**settings).model_dump(),
+        settings=settings, dataset=dataset.name, data_digest=dataset.digest,
+        backbone=dataset.backbone, seed=seed, precision="float64", tuning_worlds=2,
+    )  # fmt: skip
+    return Job(spec, dataset)
+
+
+def commit_run(store, job):
+    """Commit what `execute` commits for a run, and upload nothing; return the record."""
+    choice = select(job.spec, job.dataset)
+    store.commit(choice)
+    evaluation = evaluate(job.spec, choice, job.dataset, store.commit)
+    store.commit(evaluation.record, lambda folder: write_evaluation(folder, evaluation, job))
+    return evaluation.record
+
+
+def new_store(results, tmp_path_factory):
+    """Return a store with an empty MLflow database: made once a session (seconds), then copied."""
+    template = tmp_path_factory.getbasetemp() / "empty-store"
+    if not template.exists():
+        _ = Store(template).client
+    results.mkdir()
+    shutil.copy(template / "mlflow.db", results)
+    return Store(results)
+
+
+CHANGES_BY_NATURE = {"created", "cost", "environment", "opening", "seconds", "choice"}
+
+
+def kept(store):
+    """Return what the records of a store say, without what differs from run to run."""
+    records = sorted((run.record for run in store.runs()), key=lambda record: record.key)
+    plain = [record.model_dump(exclude=CHANGES_BY_NATURE) for record in records]
+    chosen = [record.choice.model_dump(exclude=CHANGES_BY_NATURE) for record in records]
+    return list(zip(plain, chosen, strict=True))

@@ -1,0 +1,278 @@
+"""Rows of a leaderboard, from stored runs alone."""
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from boards import RULES, changed, stored_run
+from outcomes import random_outcome
+
+from zslbench.errors import ZslbenchError
+from zslbench.method import PublishedRule
+from zslbench.methods.eszsl import ESZSL
+from zslbench.metrics import harmonic_mean
+from zslbench.stats import Interval
+from zslbench.store.artifacts import read_class_names, read_test
+from zslbench.studies.leaderboard.evidence import POINTS, mean_curve
+from zslbench.studies.leaderboard.render import as_csv, as_json, as_markdown, as_terminal
+from zslbench.studies.leaderboard.results import Leaderboard, build_leaderboard
+from zslbench.studies.leaderboard.tables import other_grids
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    root = tmp_path_factory.mktemp("stored")
+    runs = [stored_run(root / f"s{seed}", seed=seed) for seed in range(2)]
+    return [*runs, stored_run(root / "raw", features="raw", reg_x=1000.0, reg_s=1000.0)]
+
+
+def board_of(stored, rules=("validation",)):
+    return build_leaderboard(stored, Counter(), rules)
+
+
+def rows_of(stored, rules=("validation",)):
+    return board_of(stored, rules).rows
+
+
+def test_seeds_of_one_config_make_one_row(stored):
+    rows = rows_of(stored)
+    assert sorted(row.seeds for row in rows) == [(0,), (0, 1)]
+    assert sorted(len(row.settings) for row in rows) == [0, 3]
+
+
+def test_rows_are_sorted_by_h(stored):
+    values = [row.value("h") for row in rows_of(stored)]
+    assert values == sorted(values, reverse=True)
+
+
+def test_h_is_the_mean_of_per_seed_h(stored):
+    row = next(row for row in rows_of(stored) if len(row.seeds) == 2)
+    scores = [run.record.rules["validation"].scores for run in stored[:2]]
+    expected = sum(harmonic_mean(s.u, s.s) for s in scores) / 2
+    assert row.value("h") == pytest.approx(expected)
+
+
+def test_stored_files_give_back_the_numbers_of_the_record(stored):
+    for row in rows_of(stored, RULES):
+        run = next(r for r in stored if r.record.spec.settings == row.settings)
+        scores = run.record.rules[row.rule].scores
+        for metric in ("t1", "u", "s", "h", "ausuc"):
+            assert row.value(metric) == pytest.approx(getattr(scores, metric))
+
+
+def test_a_key_stored_twice_counts_once(stored):
+    once, twice = rows_of(stored), rows_of([*stored, *stored])
+    assert [row.seeds for row in once] == [row.seeds for row in twice]
+
+
+def test_openings_come_from_the_ledger(stored):
+    ledger = Counter({("eszsl", stored[0].record.test_digest): 7})
+    rows = build_leaderboard(stored, ledger).rows
+    assert {row.openings for row in rows} == {7}
+
+
+def test_choosing_on_test_is_marked(stored, monkeypatch, tmp_path):
+    monkeypatch.setattr(ESZSL, "published", PublishedRule(gamma="best"))
+    run = stored_run(tmp_path / "cheat")
+    by_rule = {row.rule: row for row in rows_of([run], RULES)}
+    assert "selected on test" in by_rule["published"].marks
+    assert "selected on test" not in by_rule["validation"].marks
+    assert by_rule["published"].value("h") == pytest.approx(by_rule["published"].oracle_h)
+
+
+def test_one_tuning_world_and_pretraining_beyond_1k_are_marked(stored):
+    record = stored[0].record
+    backbone = record.spec.backbone.model_copy(update={"exposure": "21k"})
+    spec = record.spec.model_copy(update={"backbone": backbone, "tuning_worlds": 1})
+    changed = replace(stored[0], record=record.model_copy(update={"spec": spec}))
+    (row,) = rows_of([changed])
+    assert {"fewer than three tuning worlds", "pretrained beyond ImageNet-1k"} <= set(row.marks)
+
+
+def test_rendering_twice_gives_the_same_bytes(stored):
+    board, again = board_of(stored, RULES), board_of(list(reversed(stored)), RULES)
+    for render in (as_markdown, as_csv, lambda b: json.dumps(as_json(b))):
+        assert render(board) == render(again)
+
+
+def test_markdown_escapes_names_that_would_break_the_table(stored):
+    (row, *_) = rows_of(stored)
+    text = as_markdown(Leaderboard([replace(row, method="a|b", dataset="<script>")]))
+    assert "a\\|b" in text
+    assert "<script>" not in text
+
+
+def test_csv_has_both_ends_of_both_intervals(stored):
+    lines = list(csv.DictReader(io.StringIO(as_csv(board_of(stored)))))
+    for name in ("T1", "U", "S", "H", "AUSUC"):
+        for line in lines:
+            for classes in ("these_classes", "new_classes"):
+                low, high = (float(line[f"{name}_{end}_{classes}"]) for end in ("low", "high"))
+                assert low <= float(line[name]) <= high
+
+
+def test_terminal_shows_value_intervals_and_control(stored):
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=140)
+    for part in as_terminal(board_of(stored)):
+        console.print(part, markup=False)
+    text = console.file.getvalue()
+    assert "p = 0." in text
+    assert "control" in text
+    assert "features:toy" in text
+
+
+def test_oracle_and_gamma_zero_are_those_of_the_row(stored):
+    for row in rows_of(stored, RULES):
+        assert row.oracle_h >= row.value("h") - 1e-9
+
+
+def test_markdown_names_the_rule_and_its_marks_in_the_table(stored, monkeypatch, tmp_path):
+    monkeypatch.setattr(ESZSL, "published", PublishedRule(gamma="best"))
+    run = stored_run(tmp_path / "cheat")
+    lines = [line for line in as_markdown(board_of([run], RULES)).splitlines()
+             if line.startswith("| eszsl<br>rule")]  # fmt: skip
+    assert "rule published<br>SELECTED ON TEST" in lines[-1]
+    assert len(lines) == 3
+
+
+def test_test_images_are_counted_by_side(stored):
+    for row in rows_of(stored):
+        run = next(r for r in stored if r.record.spec.settings == row.settings)
+        labels, seen = read_test(run.folder)
+        assert row.test_images == (sum(labels < seen), sum(labels >= seen))
+        assert min(row.test_images) > 0
+
+
+def test_evidence_agrees_with_the_row(stored):
+    for row in rows_of(stored, RULES):
+        found = row.evidence
+        place = int(np.searchsorted(found.curve.gammas, row.chosen["gamma"]))
+        assert len(found.curve.gammas) <= POINTS
+        for metric in ("u", "s", "h"):
+            assert getattr(found.curve, metric)[place] == pytest.approx(row.value(metric))
+        unseen, seen = found.class_accuracies[found.seen :], found.class_accuracies[: found.seen]
+        assert unseen.mean() == pytest.approx(row.value("u"))
+        assert seen.mean() == pytest.approx(row.value("s"))
+        assert found.curve.u[-1] == pytest.approx(row.value("t1"))
+        assert found.curve.h.max() <= row.oracle_h + 1e-9
+
+
+def test_long_curves_are_thinned_and_keep_their_ends():
+    outcome = random_outcome(np.random.default_rng(0), 40, 10, 60)
+    spread = replace(outcome, margin=outcome.margin + np.linspace(0, 1e-3, len(outcome.margin)))
+    curve, whole = mean_curve([spread], [0.4]), spread.curve
+    assert len(whole.steps) > 5 * POINTS
+    assert len(curve.gammas) <= POINTS
+    assert (curve.u[0], curve.s[-1]) == (0.0, 0.0)
+    assert (curve.u[-1], curve.s[0]) == (whole.u[-1], whole.s[0])
+    assert {0.0, 0.4} <= set(curve.gammas)
+    u, s = whole.at(curve.gammas)
+    assert np.array_equal(curve.u, u)
+    assert np.array_equal(curve.s, s)
+
+
+def test_classes_are_named_and_runs_stored_without_names_are_numbered(stored, tmp_path):
+    names = rows_of(stored)[0].evidence.class_names
+    assert sorted(names) == sorted(f"class {c}" for c in range(16))
+    labels = np.array([0, 1])
+    np.savez(tmp_path / "test.npz", classes=np.array([7, 3]), labels=labels, seen=np.array([1]))
+    assert read_class_names(tmp_path) == ("class 7", "class 3")
+
+
+def test_json_leaves_the_evidence_out(stored):
+    assert all("evidence" not in row for row in as_json(board_of(stored))["rows"])
+
+
+def raw_title(stored):
+    return next(row.title for row in rows_of(stored) if row.settings)
+
+
+def test_reference_is_a_row_by_its_title_before_a_method(stored):
+    title = raw_title(stored)
+    (by_title,) = build_leaderboard(stored, Counter(), reference=title).comparisons
+    assert (by_title.method, by_title.reference) == ("eszsl", title)
+    (by_default,) = build_leaderboard(stored, Counter(), reference="eszsl").comparisons
+    assert (by_default.method, by_default.reference) == (title, "eszsl")
+
+
+def test_method_with_several_rows_is_no_reference(stored):
+    labels = {run.record.spec.choice_key: f"row {len(run.record.spec.settings)}" for run in stored}
+    with pytest.raises(ZslbenchError, match="2 configs of it were run on"):
+        build_leaderboard([*stored, changed(stored[0], method="other")], Counter(),
+                          reference="eszsl", labels=labels)  # fmt: skip
+
+
+def test_same_labels_under_other_pictures_are_other_data(stored):
+    """Test labels of two drawings may be the same: rows are paired within a dataset."""
+    elsewhere = [changed(run, dataset="elsewhere", data_digest="other") for run in stored]
+    title = raw_title(stored)
+    board = build_leaderboard([*stored, *elsewhere], Counter(), reference=title)
+    assert sorted(c.dataset for c in board.comparisons) == ["elsewhere", "toy"]
+    assert {standing.datasets for standing in board.standings} == {2}
+
+
+def test_rows_are_called_as_their_suite_does(stored):
+    labels = {run.record.spec.choice_key: "full" for run in stored if not run.record.spec.settings}
+    board = build_leaderboard(stored, Counter(), labels=labels)
+    names = {row.title: row.configured for row in board.rows}
+    assert names["full"] == "eszsl"
+    text = as_markdown(board)
+    assert "| full<br>rule validation" in text
+    assert re.search(r"\* full: .*; eszsl; |\* full: eszsl; ", text)
+    assert {line["label"] for line in csv.DictReader(io.StringIO(as_csv(board)))} == {"full", ""}
+
+
+def test_partial_table_says_so_in_its_title(stored):
+    board = replace(board_of(stored), title="Some <table>", planned=9, missing=2)
+    assert as_markdown(board).startswith("# Some &lt;table> (PARTIAL: 2 of 9 runs are missing)\n")
+
+
+def test_unbounded_interval_is_null_in_json(stored):
+    board = board_of(stored)
+    intervals = {**board.rows[0].intervals, "h": {"these_classes": Interval(1.0, -np.inf, np.inf)}}
+    document = as_json(Leaderboard([replace(board.rows[0], intervals=intervals)]))
+    json.dumps(document, allow_nan=False)
+    assert document["rows"][0]["intervals"]["h"]["these_classes"] == {
+        "mean": 1.0, "low": None, "high": None,
+    }  # fmt: skip
+
+
+def test_markdown_prints_the_best_bold_and_the_second_underlined(stored):
+    first, second = (line.split(" | ") for line in as_markdown(board_of(stored)).splitlines()
+                     if line.startswith("| eszsl") and "<br>(" in line)  # fmt: skip
+    assert first[4].startswith("**")
+    assert second[4].startswith("<u>")
+
+
+def test_other_tables_tell_who_trains_on_unseen_attributes(stored):
+    update = {"transductive": True, "deterministic": False}
+    runs = [replace(run, record=run.record.model_copy(update=update)) for run in stored]
+    title = raw_title(stored)
+    board = build_leaderboard(runs, Counter(), RULES, title)
+    grids = {grid.title: grid for grid in other_grids(board)}
+    for name in ("paired differences", "win rates and ranks", "inflation"):
+        assert all("TRAINS ON UNSEEN ATTRIBUTES" in line[0] for line in grids[name].rows), name
+
+
+def test_where_methods_look_is_told_once_and_without_an_interval_of_one_seed(stored):
+    looks = {"patch_auc": 60.0}
+    runs = [replace(run, record=run.record.model_copy(update={"localisation": looks}))
+            for run in stored]  # fmt: skip
+    (grid,) = (g for g in other_grids(board_of(runs, RULES)) if g.title == "where methods look")
+    assert len(grid.rows) == 2
+    assert {line[1] for line in grid.rows} == {"60.0\n"}
+
+
+@pytest.mark.parametrize(("deterministic", "told"), [(True, "0.0"), (False, "-")])
+def test_one_seed_has_no_spread_where_seeds_matter(stored, deterministic, told):
+    update = {"deterministic": deterministic}
+    one = replace(stored[0], record=stored[0].record.model_copy(update=update))
+    (grid,) = (g for g in other_grids(board_of([one], RULES)) if g.title == "inflation")
+    assert grid.rows[0][-1] == told

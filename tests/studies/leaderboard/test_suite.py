@@ -1,0 +1,167 @@
+"""Suites: what a file may say, what is refused, and that those that ship can be run."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from zslbench.data.load import KNOBS, is_embedded
+from zslbench.data.plumage import PlumageConfig
+from zslbench.errors import ZslbenchError
+from zslbench.studies.leaderboard.suite import parse_suite, read_suite, shipped_suites
+from zslbench.studies.published.numbers import fold, read_published
+
+ROOT = Path(__file__).parents[3]
+SHIPPED = sorted(name for name in shipped_suites() if name != "regression")
+WHOLE = """
+title = "t"
+datasets = ["a"]
+seeds = [3, 4]
+worlds = 2
+reference = "ESZSL"
+settings = { reg_x = 10 }
+
+[[rows]]
+method = "eszsl"
+label = "ESZSL"
+
+[[rows]]
+method = "eszsl"
+settings = { reg_s = 1 }
+
+[[rows]]
+method = "ale"
+
+[[grids]]
+method = "eszsl"
+settings = { reg_x = [1, 10], reg_s = [1, 100] }
+"""
+
+
+def test_a_suite_is_its_rows_then_its_grids():
+    entries = parse_suite("s", WHOLE).entries()
+    titles = ["ESZSL", "eszsl (reg_s=1)", "ale", "eszsl (reg_x=1)", "eszsl (reg_s=100)"]
+    assert [entry.title for entry in entries] == titles
+    assert [entry.config.reg_x for entry in entries if entry.method == "eszsl"] == [10, 10, 1, 10]
+    assert [entry.seeds for entry in entries] == [(3,), (3,), (3, 4), (3,), (3,)]
+
+
+def changed(old, new):
+    assert old in WHOLE
+    return WHOLE.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("title = [", "s.toml: is not TOML"),
+        (changed("worlds", "wolds"), "no key 'wolds' in a suite (s.toml). Did you mean 'worlds'?"),
+        (changed("label", "lable"), "no key 'lable' in rows 1 (s.toml). Did you mean 'label'?"),
+        (changed('title = "t"\n', ""), "title: field required"),
+        (changed('["a"]', "[]"), "datasets: list should have at least 1 item"),
+        (changed("worlds = 2", "worlds = 0"), "worlds: input should be greater than or equal to 1"),
+        (changed("[3, 4]", "[-1]"), "seeds.1: input should be greater than or equal to 0"),
+        (changed("worlds = 2", 'rules = ["best"]'), "rules.1: input should be 'validation'"),
+        (changed("[1, 10]", "1"), "grids.1.settings.reg_x: input should be a valid list"),
+        (changed('"t"', '"t"\nname = "n"'), "no key 'name'"),
+        ('title = "t"\ndatasets = ["a"]\nrows = 3', "rows: input should be a valid list"),
+        ('title = "t"\ndatasets = ["a"]\nrows = [3]', "rows.1: input should be a valid dictionary"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_suite_is_refused(text, said):
+    with pytest.raises(ZslbenchError, match=re.escape(said)) as refusal:
+        parse_suite("s", text)
+    assert "\n" not in str(refusal.value).partition("is not TOML")[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"eszsl"\nlabel', '"eszl"\nlabel', "s, row 'ESZSL': There is no method 'eszl'. Did you"),
+        ("{ reg_s = 1 }", "{ regs = 1 }", "There is no setting of eszsl 'regs'. Did you mean"),
+        ("{ reg_s = 1 }", "{ reg_s = -1 }", "s, row 'eszsl (reg_s=-1)': reg_s=-1: input should be"),
+        ("{ reg_s = 1 }", "{ reg_s = 'much' }", "reg_s=much: input should be a valid number"),
+        ("[1, 100]", "[1, 1e9]", "reg_s=1000000000.0: input should be less than"),
+        ("{ reg_x = 10 }", "{ reg_z = 10 }", "no setting of any method 'reg_z' in s. Did you mean"),
+        ("{ reg_s = 1 }", "{ reg_x = 10 }", "'ESZSL' and 'eszsl (reg_x=10)' are the same run"),
+        ('"ale"', '"ale"\nlabel = "ESZSL"', "two rows are called 'ESZSL'"),
+        ('"ESZSL"\nsettings', '"EZSL"\nsettings', "no row 'EZSL' in s to be reference. Did you"),
+    ],
+)
+def test_rows_that_cannot_be_run_are_refused(old, new, said):
+    with pytest.raises(ZslbenchError, match=re.escape(said)):
+        parse_suite("s", changed(old, new)).entries()
+
+
+def test_a_suite_without_rows_is_refused():
+    with pytest.raises(ZslbenchError, match="it has no rows"):
+        parse_suite("s", 'title = "t"\ndatasets = ["a"]').entries()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("svip_tabel2", "There is no suite 'svip_tabel2'. Did you mean 'svip_table2'?"),
+        ("nowhere/mine.toml", "nowhere/mine.toml: cannot be read"),
+    ],
+)
+def test_a_suite_that_is_not_there(name, said):
+    with pytest.raises(ZslbenchError, match=re.escape(said)):
+        read_suite(name)
+
+
+def test_a_suite_of_ones_own_is_named_by_its_file(tmp_path):
+    (tmp_path / "mine.toml").write_text(WHOLE)
+    assert read_suite(str(tmp_path / "mine.toml")).name == "mine"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_row_of_a_shipped_suite_is_a_config_of_its_method(name):
+    suite = read_suite(name)
+    entries = suite.entries()
+    assert len(entries) >= 2
+    assert suite.reference
+    assert suite.source
+    for dataset in filter(is_embedded, suite.datasets):
+        pairs = filter(None, dataset.partition(":")[2].split(","))
+        knobs = dict(pair.split("=") for pair in pairs)
+        assert set(knobs) <= set(KNOBS)
+        PlumageConfig(**{key: int(value) for key, value in knobs.items()})
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if not name.startswith("plumage")])
+def test_every_shipped_suite_has_a_twin_with_the_same_rows(name):
+    suite, twin = read_suite(name), read_suite(f"plumage_{name}")
+    assert [(row.method, row.label) for row in suite.rows] == [
+        (row.method, row.label) for row in twin.rows
+    ]
+    assert [list(grid.settings) for grid in suite.grids] == [
+        list(grid.settings) for grid in twin.grids
+    ]
+    assert "plumage twin" in twin.title
+    assert twin.about.startswith("Twin on small sets of procedural birds")
+    assert all(map(is_embedded, twin.datasets))
+
+
+@pytest.mark.parametrize("name", ["svip_table2", "vspcn_ablation"])
+def test_ablations_have_every_published_variant_under_its_name(name):
+    suite = read_suite(name)
+    method = suite.reference
+    published = {row.variant for row in read_published()
+                 if fold(row.method) == fold(method) and row.variant}  # fmt: skip
+    assert published
+    assert published <= {row.label for row in suite.rows}
+
+
+def test_first_table_has_all_methods_that_its_backbone_can_carry():
+    """All rows run on the suite's one backbone, a ViT, but for CLIP's, which have a pair."""
+    from zslbench.method.registry import load_method, method_modules
+
+    able = {name for name in method_modules() if load_method(name).ending != "map"}
+    assert {row.method for row in read_suite("svip_table1").rows} == able
+
+
+def test_the_document_lists_what_ships():
+    text = (ROOT / "docs/suites.md").read_text()
+    named = r"`((?:plumage_)?(?:svip|vspcn|zslvit|zeromamba)_\w+|plumage_(?:study|mamba_clip))`"
+    assert set(re.findall(named, text)) == set(SHIPPED)

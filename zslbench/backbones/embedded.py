@@ -1,0 +1,70 @@
+"""The networks that ship with the package, pretrained on plumage, and plain ViTs."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from zslbench.backbones.maps import MapBackbone
+from zslbench.backbones.source import IMAGENET, Source, file_sha256
+from zslbench.backbones.vit import OpenViT
+from zslbench.backbones.vmamba import MICRO, VMamba
+from zslbench.data.types import Ending
+from zslbench.errors import ZslbenchError
+from zslbench.records import Backbone
+
+EMBEDDED = "plumage_vit"
+PAIR = "plumage_clip"
+EMBEDDED_ENDING: dict[Ending, str] = {"tokens": EMBEDDED, "map": "plumage_vmamba", "pair": PAIR}
+ARCHITECTURE: dict[str, Any] = {
+    "img_size": 56,
+    "patch_size": 8,
+    "embed_dim": 128,
+    "depth": 6,
+    "num_heads": 4,
+}
+
+
+def embedded_architecture(name: str = EMBEDDED) -> OpenViT | MapBackbone:
+    """Return an embedded network with fresh parameters: 7 x 7 tokens or places of 56 px images."""
+    return _plain_vit(ARCHITECTURE) if name == EMBEDDED else VMamba(**MICRO)
+
+
+def shaped_like(state: Mapping[str, Any], path: Path) -> Source:
+    """Return a plain ViT of the shapes in a state dict (timm's names), with ImageNet's statistics.
+
+    Its parameters are fresh: who brings the state fills them. Heads have 64 channels, as ViT-B's.
+
+    Raises:
+        ZslbenchError: If the state is no plain ViT's.
+    """
+    try:
+        width, _, patch, _ = state["patch_embed.proj.weight"].shape
+        grid = round((state["pos_embed"].shape[1] - 1) ** 0.5)
+    except (KeyError, ValueError, IndexError) as error:
+        raise ZslbenchError(
+            f"{path}: no ViT's patch embedding and positions are in it ({error!r}). Name a "
+            "checkpoint that holds the whole network."
+        ) from None
+    blocks = {int(name.split(".")[1]) for name in state if name.startswith("blocks.")}
+    size = grid * patch
+    shape: dict[str, Any] = {"img_size": size, "patch_size": patch, "embed_dim": width,
+                             "depth": len(blocks), "num_heads": max(1, width // 64)}  # fmt: skip
+    record = Backbone(name=f"checkpoint:{path.name}", weights_digest=file_sha256(path))
+    return Source(record, *IMAGENET, size, partial(_plain_vit, shape))
+
+
+def _plain_vit(shape: Mapping[str, Any]) -> OpenViT:
+    from timm.models.vision_transformer import VisionTransformer
+
+    return OpenViT(VisionTransformer(**shape, num_classes=0, global_pool="token"))
+
+
+def build_embedded(name: str, path: Path) -> OpenViT | MapBackbone:
+    """Return an embedded network with the weights of a file in it."""
+    from safetensors.torch import load_file
+
+    backbone = embedded_architecture(name)
+    inner = backbone.vit if isinstance(backbone, OpenViT) else backbone
+    inner.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    return backbone

@@ -1,0 +1,100 @@
+"""A backbone that can be built again and again, and the files that its weights come in."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import file_digest
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from zslbench.data.types import Ending
+from zslbench.errors import ZslbenchError
+from zslbench.records import Backbone
+
+RANDOM = "random:"
+HALF = (0.5, 0.5, 0.5)
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A backbone that can be built again and again.
+
+    Attributes:
+        record: Name, digest of weights, exposure.
+        mean: Of its input, `(r, g, b)` in [0, 1].
+        deviation: Likewise.
+        size: Side of its images in pixels.
+        build: Returns a new network with the weights in it.
+        ending: What the network ends in: an `OpenViT` in tokens, a `MapBackbone` in a map, an
+            `ImageText` in features of images and of texts.
+    """
+
+    record: Backbone
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    size: int
+    build: Callable[[], Any]
+    ending: Ending = "tokens"
+
+
+def read_state(path: Path, allowed: Sequence[type] = ()) -> dict[str, Any]:
+    """Read a state dict by torch without executing anything in it.
+
+    Args:
+        path: A file of `torch.save`.
+        allowed: Types that may be in it beside tensors and plain containers.
+
+    Raises:
+        ZslbenchError: If there is none, or it cannot be read that way.
+    """
+    import torch
+
+    if not path.is_file():
+        raise ZslbenchError(f"{path}: there is no such file. Name a file of weights.")
+    try:
+        with torch.serialization.safe_globals(list(allowed)):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        return dict(state)
+    except Exception as error:  # a damaged file fails in many ways
+        raise ZslbenchError(
+            f"{path}: no state dict can be read from it without executing code "
+            f"({type(error).__name__}: {str(error)[:150]}). Save tensors alone: "
+            "torch.save(model.state_dict(), FILE)."
+        ) from error
+
+
+def load_state(network: Any, state: Mapping[str, Any], path: Path, mend: str) -> None:
+    """Load every parameter of a network.
+
+    Args:
+        network: A module.
+        state: Its state dict, read from `path`.
+        path: For the error.
+        mend: What to do where they do not fit.
+
+    Raises:
+        ZslbenchError: If a parameter is missing, unknown, or of another shape.
+    """
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        differs = " ".join(str(error).split())[:300]
+        raise ZslbenchError(f"{path}: its parameters do not fit ({differs}). {mend}") from None
+
+
+def shipped(name: str) -> Path:
+    """Return the file of weights that comes with the package."""
+    return Path(str(files("zslbench.backbones") / f"{name}.safetensors"))
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file of weights.
+
+    Raises:
+        ZslbenchError: If there is no such file.
+    """
+    if not path.is_file():
+        raise ZslbenchError(f"--weights {path}: there is no such file.")
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

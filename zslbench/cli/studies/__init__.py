@@ -1,0 +1,1 @@
+"""Commands that answer a question: one module each, named after its command."""

@@ -1,0 +1,52 @@
+"""`zslbench calibrate`: a finished run's curve over gamma, from its kept scores."""
+
+from typing import Annotated
+
+import typer
+
+from zslbench.cli import options as opt
+
+SPACES = ("logit", "probability")
+
+
+def calibrate(
+    run: Annotated[
+        str, typer.Argument(help="The start of a run's key, or its id in MLflow.", metavar="RUN")
+    ],
+    space: Annotated[str, typer.Option(help="Where gamma acts: logit or probability.")] = "logit",
+    results: opt.Results = opt.RESULTS,
+    json: opt.Json = False,
+) -> None:
+    """Show U, S and H at every gamma, at the epoch of each rule; nothing is trained or opened.
+
+    Table, curves and figure go to results/calibration/. Keys of runs are in leaderboard.html under
+    "provenance", and in the answer to a key that does not exist.
+
+    Examples:
+      zslbench calibrate 3fa9c2
+
+      zslbench calibrate 3fa9c2 --space probability
+
+      zslbench calibrate 3fa9c2 --json
+    """
+    from zslbench.cli.output import print_json, print_parts, say
+    from zslbench.errors import unknown
+    from zslbench.report.files import write_figure, write_text
+    from zslbench.store import Store, find_run
+    from zslbench.studies.calibrate.measure import calibrate as read
+    from zslbench.studies.calibrate.results import as_csv, as_json, as_markdown, as_terminal, draw
+    from zslbench.studies.leaderboard.measure import check_writable
+
+    if space not in SPACES:
+        raise unknown("space", space, SPACES)
+    check_writable(results)
+    found = read(find_run(Store(results), run), "probability" if space == SPACES[1] else "logit")
+    folder = results / "calibration"
+    write_text(folder / f"{found.name}.md", as_markdown(found))
+    write_text(folder / f"{found.name}.csv", as_csv(found))
+    write_figure(folder, found.name, draw(found))
+    if json:
+        print_json(as_json(found))
+    else:
+        print_parts(as_terminal(found))
+    say(f"written: {folder / found.name}.{{md,csv,png,pdf}}")

@@ -1,0 +1,118 @@
+"""`zslbench explain`: pictures of where a finished run looks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zslbench.cli import options as opt
+
+MOST = 24
+
+
+def explain(
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="The run: the start of its key (in leaderboard.html under a row's provenance), or "
+            "its id in MLflow."
+        ),
+    ],
+    images: Annotated[
+        str,
+        typer.Option(
+            help="How many test images to picture, or their items, with commas: 12,47 (one: 12,). "
+            "Items are numbered as in the run's predictions.csv."
+        ),
+    ] = "6",
+    data_root: opt.DataRoot = opt.DATA_ROOT,
+    image_root: Annotated[
+        Path | None, typer.Option(help="Folder of the images, where it is not the dataset's own.")
+    ] = None,
+    weights: opt.Weights = None,
+    words: opt.Words = None,
+    descriptions: opt.Descriptions = None,
+    resplit: opt.Resplit = False,
+    results: opt.Results = opt.RESULTS,
+    json: opt.Json = False,
+) -> None:
+    """Draw which patches a run keeps, where it sees attributes, and how what it predicts lies.
+
+    The method is fitted again, from the run's record, to its chosen epoch, and what it has learnt
+    is kept, so that a second call is quick. No test labels are opened. The figures (PNG and PDF)
+    go to results/explained/KEY and to the run in MLflow; parts are drawn in where they are known
+    (plumage; datasets with a parts.csv).
+
+    Examples:
+      zslbench explain 3f2a9c
+
+      zslbench explain 3f2a9c --images 3,12,47
+
+      zslbench explain 3f2a9c --data-root ~/data --words glove.txt --images 10
+    """
+    from zslbench.cli.output import Display, print_json, say
+    from zslbench.data.descriptions import ATTRIBUTES, NAMES
+    from zslbench.data.load import DataRequest
+    from zslbench.store import Store
+    from zslbench.store.find import find_run
+    from zslbench.studies.explain.measure import explain as draw
+    from zslbench.studies.explain.refit import job_of
+
+    wanted = parse_images(images)
+    store = Store(results)
+    store.sync()
+    stored = find_run(store, run)
+    spec = stored.record.spec
+    told = spec.descriptions.description if spec.descriptions else ""
+    said = spec.words.description.partition(",")[0] if spec.words else ""
+    request = DataRequest(
+        spec.dataset,
+        data_root,
+        images=image_root,
+        backbone=spec.backbone.name,
+        weights=weights,
+        words=words or (said if said.startswith("random:") else None),
+        descriptions=descriptions or (told if told in (NAMES, ATTRIBUTES) else None),
+        resplit=resplit,
+    )
+    folder = store.results / "explained" / stored.record.key[:16]
+    with Display() as display:
+        job = job_of(spec, request, lambda done, n: display.tick("decoding images", done, n))
+        found = draw(stored, job, wanted, folder, request, display.tick)
+    attached = store.attach(stored, found.files, "explained")
+    if not attached:
+        say("MLflow could not be reached, or does not have the run yet: the figures are here only.")
+    facts = {
+        "run": stored.record.key,
+        "run_id": stored.run_id,
+        "images": found.items,
+        "agreement": found.agreement,
+        "files": [str(path) for path in found.files],
+        "in_mlflow": attached,
+    }
+    if json:
+        print_json(facts)
+        return
+    print(f"{spec.method} on {spec.dataset}, seed {spec.seed}: fitted again, it answers as the run "
+          f"did on {found.agreement:.1f} % of the images")  # fmt: skip
+    print("\n".join(map(str, found.files)))
+
+
+def parse_images(text: str) -> int | list[int]:
+    """Return how many images are meant, or which items."""
+    from zslbench.errors import ZslbenchError
+
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    numbers = [int(part) for part in parts if part.isdecimal()]
+    if not numbers or len(numbers) < len(parts) or len(numbers) > MOST:
+        raise ZslbenchError(
+            f"--images {text}: write how many, such as 6, or items, such as 12,47; at most {MOST}."
+        )
+    if "," in text:
+        return list(dict.fromkeys(numbers))
+    if not 1 <= numbers[0] <= MOST:
+        raise ZslbenchError(
+            f"--images {text}: a number alone says how many, 1 to {MOST}; one item is written with "
+            f"a comma: --images {text},"
+        )
+    return numbers[0]

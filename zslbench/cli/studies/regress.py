@@ -1,0 +1,198 @@
+"""`zslbench regress`: did a change move any accuracy? Three tiers: exact, statistical, trend."""
+
+from pathlib import Path
+from traceback import print_exc
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zslbench.cli import options as opt
+
+if TYPE_CHECKING:
+    from zslbench.store import Store
+    from zslbench.studies.regression.measure import Subject
+
+BROKEN = 125
+# What a status becomes for `git bisect run`, to which 125 is skip and 128 ends the search.
+BISECT = {2: 128, 3: BROKEN}
+
+Project = Annotated[
+    Path, typer.Option(help="A folder of the checkout to compare (default: where you are).")
+]
+Suite = Annotated[str, typer.Option(help="What to measure: a suite's name or file.")]
+HERE = Path()
+
+
+def regress(
+    against: Annotated[
+        str | None,
+        typer.Option(help="A git ref, or a baseline such as results/baselines/regression.toml."),
+    ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="Compare exact numbers with results/baselines/exact.toml."),
+    ] = False,
+    trend: Annotated[
+        bool, typer.Option("--trend", help="Show every tracked value by commit, and its steps.")
+    ] = False,
+    power: Annotated[
+        bool, typer.Option("--power", help="Print what how many seeds can tell, and end.")
+    ] = False,
+    suite: Suite = "regression",
+    seeds: Annotated[int, typer.Option(min=2, max=1000, help="How many seeds, paired.")] = 10,
+    margin: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            help="Smallest drop that matters, in points; a cell that "
+            "chance moves more has a wider margin.",
+        ),
+    ] = 1.0,
+    bisect: Annotated[
+        bool,
+        typer.Option(
+            "--bisect",
+            help="Exit as git bisect run needs it: 125 (skip) if "
+            "INCONCLUSIVE or this commit cannot be measured, 128 (abort) on bad input.",
+        ),
+    ] = False,
+    project: Project = HERE,
+    data_root: opt.DataRoot = opt.DATA_ROOT,
+    results: opt.Results = opt.RESULTS,
+    json: opt.Json = False,
+) -> None:
+    """Compare this commit's accuracies with another's, paired by seed, in tuning worlds alone.
+
+    Both are installed beside each other and measured by their own code. Exit status 0 PASS, 1 FAIL,
+    3 INCONCLUSIVE (more seeds decide), 2 bad input, 125 zslbench itself broke: no verdict. What was
+    measured is tracked by commit, and not measured again.
+
+    Examples:
+      zslbench regress --exact
+
+      zslbench regress --against main
+
+      zslbench regress --against results/baselines/regression.toml --seeds 8
+
+      zslbench regress --power
+
+      zslbench regress --trend
+
+      git bisect run zslbench regress --against v0.1 --bisect
+    """
+    from zslbench.cli.output import say
+    from zslbench.errors import ZslbenchError
+    from zslbench.store import Store
+    from zslbench.studies.leaderboard.measure import check_writable
+    from zslbench.studies.regression.measure import subjects_of
+    from zslbench.studies.regression.sides import SideError, find_project
+
+    if sum((against is not None, exact, trend, power)) != 1:
+        raise ZslbenchError("Say one of --against REF, --exact, --trend, --power.")
+    try:
+        root = find_project(project)
+        if exact:
+            check_writable(results)
+            status = _exact(root, results / "packages", json=json)
+        elif power:
+            status = _power(root, suite, margin, seeds, json=json)
+        else:
+            check_writable(results)
+            store = Store(results)
+            if against is None:
+                status = _trend(root, store, json=json)
+            else:
+                chosen = subjects_of(suite, data_root)
+                status = _against(root, against, suite, chosen, seeds, margin, store, json=json)
+    except ZslbenchError as error:
+        if not bisect:
+            raise
+        say(f"zslbench: {error}")
+        status = BROKEN if isinstance(error, SideError) else 2
+    except BrokenPipeError:
+        raise
+    except Exception:  # whatever it is, it is no FAIL
+        print_exc()
+        status = BROKEN
+    raise typer.Exit(BISECT.get(status, status) if bisect else status)
+
+
+def _exact(root: Path, packages: Path, *, json: bool) -> int:
+    from zslbench.cli.output import print_json
+    from zslbench.studies.regression.baseline import load, place_of
+    from zslbench.studies.regression.pinned import check_exact, said, verdict_of
+    from zslbench.studies.regression.results import STATUS
+    from zslbench.studies.regression.sides import SideError, ask, blamed, code_of
+
+    with blamed(SideError):
+        stored = load(place_of(root, "exact"))
+        (found,) = ask(code_of(root, packages), {"exact": True})
+    problems, verdict = check_exact(stored, found), verdict_of(stored, found)
+    others = found.get("passed_over", [])
+    if json:
+        about = {"verdict": verdict, "compared": said(stored, found), "problems": problems}
+        print_json({"schema_version": 1, **about, "passed_over": others})
+        return STATUS[verdict]
+    print(said(stored, found))
+    if others:
+        print(f"passed over: {', '.join(others)} (of other packages, with no numbers here)")
+    for name, problem in problems.items():
+        print(f"{name} {problem}")
+    measured = [*found["methods"], *(f"learner {name}" for name in found["learners"])]
+    alike = len(set(measured) - problems.keys())
+    print(f"{verdict}: {alike} of {len(measured)} methods have the stored numbers")
+    return STATUS[verdict]
+
+
+def _against(
+    root: Path,
+    against: str,
+    suite: str,
+    subjects: "list[Subject]",
+    seeds: int,
+    margin: float,
+    store: "Store",
+    *,
+    json: bool,
+) -> int:
+    from zslbench.cli.output import Display, print_json, print_parts
+    from zslbench.studies.regression.compare import regress as compared
+    from zslbench.studies.regression.results import STATUS, as_json, as_terminal
+
+    with Display() as display:
+        found = compared(root, against, suite, subjects, seeds, margin, store, display.tick)
+    if json:
+        print_json(as_json(found))
+    else:
+        print_parts(as_terminal(found))
+    return STATUS[found.verdict]
+
+
+def _trend(root: Path, store: "Store", *, json: bool) -> int:
+    from zslbench.cli.output import print_json, print_parts, say
+    from zslbench.studies.regression.trend import trend
+    from zslbench.studies.regression.trend_results import as_json, as_terminal, write_trend
+
+    found = trend(root, store.measurements())
+    paths = write_trend(found, store.results)
+    if json:
+        print_json(as_json(found))
+    else:
+        print_parts(as_terminal(found))
+    say(f"drawn: {', '.join(map(str, paths))}")
+    return 0
+
+
+def _power(root: Path, suite: str, margin: float, seeds: int, *, json: bool) -> int:
+    from zslbench.cli.output import print_json, print_parts
+    from zslbench.studies.regression.baseline import load, place_of, spreads_of
+    from zslbench.studies.regression.results import power_rows, power_table, sight_rows, sight_table
+
+    spreads = spreads_of(load(place_of(root, suite)))
+    rows = power_rows([s for cell in spreads.values() for s in cell.values()], margin)
+    cells = sight_rows(spreads, margin, seeds)
+    if json:
+        print_json({"schema_version": 1, "rows": rows, "cells": cells})
+    else:
+        print_parts([*power_table(rows, len(cells)), *sight_table(cells)])
+    return 0

@@ -1,0 +1,71 @@
+"""`zslbench submit`: someone else's scores, read in our protocol."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zslbench.cli import options as opt
+
+
+def submit(
+    dataset: Annotated[
+        str, typer.Option(help="A dataset's folder below --data-root, or plumage[:knob=n,...].")
+    ],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Filled templates, one for each seed.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What the tables call it: external:NAME.")
+    ] = None,
+    template: Annotated[
+        Path | None, typer.Option(help="Write a file to fill in, and nothing else.")
+    ] = None,
+    data_root: opt.DataRoot = opt.DATA_ROOT,
+    results: opt.Results = opt.RESULTS,
+    json: opt.Json = False,
+) -> None:
+    """Score a matrix that you bring: a score for each test item and each class.
+
+    The template holds `items` (test items, numbered as in res101.mat from 0) and `classes` (seen
+    ones first), whose order is checked, `scores` to fill in, and `gamma` (0), subtracted from the
+    seen classes' scores: choose it on validation classes of your own. Each file opens the test
+    labels once, which the ledger counts. The row is marked external in every table: how the scores
+    were made, and whether test images had a part in it, the protocol cannot know.
+
+    Examples:
+      zslbench submit --template mine.npz --dataset CUB --data-root ~/data
+
+      zslbench submit mine.npz --name MyViT --dataset CUB --data-root ~/data
+
+      zslbench submit seed0.npz seed1.npz seed2.npz --name MyViT --dataset plumage
+    """
+    from zslbench.cli.output import Display
+    from zslbench.data.load import DataRequest, load_dataset
+    from zslbench.errors import ZslbenchError
+    from zslbench.protocol import final_world
+    from zslbench.store import Store
+    from zslbench.studies.leaderboard.measure import check_writable, print_leaderboard
+    from zslbench.studies.leaderboard.results import build_leaderboard
+    from zslbench.studies.submit.measure import submit as score
+    from zslbench.studies.submit.submission import read_submission, write_template
+
+    if (template is None) == (not files):
+        raise ZslbenchError("Name either files to score, or --template FILE to write one.")
+    if files and name is None:
+        raise ZslbenchError("--name is missing: say what the tables shall call it.")
+    with Display() as display:
+        request = DataRequest(dataset, data_root, resplit=True, bare=True)
+        data = load_dataset(request, lambda done, n: display.tick("decoding images", done, n))
+    world = final_world(data)
+    if template is not None:
+        write_template(template, world)
+        print(template)
+        return
+    found = [read_submission(path, world) for path in files or ()]
+    check_writable(results)
+    store = Store(results)
+    keys = score(found, name or "", data, store)
+    store.sync(again=True)
+    stored = [run for run in store.runs() if run.record.key in keys]
+    print_leaderboard(build_leaderboard(stored, store.ledger(), ()), json=json)

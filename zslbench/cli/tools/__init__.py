@@ -1,0 +1,1 @@
+"""Commands that look after data, results and the installation."""

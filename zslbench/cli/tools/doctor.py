@@ -1,0 +1,106 @@
+"""`zslbench doctor`: is everything in order, and if not, what to do."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zslbench.cli import options as opt
+
+
+def doctor(
+    data_root: Annotated[
+        Path | None, typer.Option("--data-root", envvar="ZSLBENCH_DATA", help="Check it too.")
+    ] = None,
+    results: opt.Results = opt.RESULTS,
+    json: opt.Json = False,
+) -> None:
+    """Check environment, data, and store; exit status 1 if anything needs attention.
+
+    Examples:
+      zslbench doctor
+
+      zslbench doctor --data-root ~/data
+    """
+    from zslbench.cli.output import print_json
+    from zslbench.environment import environment
+
+    found = [
+        _check_arithmetic(),
+        *_check_methods(),
+        *_check_store(results),
+        *_check_data(data_root),
+    ]
+    if json:
+        print_json({"environment": environment(), "checks": found})
+    else:
+        for name, value in environment().items():
+            print(f"{name:10} {value}")
+        for check in found:
+            print(f"{'ok' if check['ok'] else 'ATTENTION':10} {check['what']}")
+    raise typer.Exit(0 if all(check["ok"] for check in found) else 1)
+
+
+def _check(ok: bool, what: str) -> dict[str, Any]:
+    return {"ok": ok, "what": what}
+
+
+def _check_arithmetic() -> dict[str, Any]:
+    from zslbench.arithmetic import PRECISION, device, multiplies_bf16
+
+    faster = PRECISION == "float32" and device().type == "cpu" and multiplies_bf16()
+    hint = ": ZSLBENCH_PRECISION=bfloat16 is faster on this processor" if faster else ""
+    return _check(True, f"networks train in {PRECISION}{hint}")
+
+
+def _check_methods() -> list[dict[str, Any]]:
+    from zslbench.method.registry import load_method, method_modules
+
+    checks = []
+    for name in sorted(method_modules()):
+        try:
+            load_method(name)
+            checks.append(_check(True, f"method {name}"))
+        except Exception as error:  # a third party's file may raise anything at import
+            checks.append(_check(False, f"method {name}: {type(error).__name__}: {error}"))
+    return checks
+
+
+def _check_store(results: Path) -> list[dict[str, Any]]:
+    from zslbench.errors import DataError
+    from zslbench.store import Store
+    from zslbench.store.outbox import read_record
+
+    store = Store(results)
+    if not store.results.is_dir():
+        return [_check(True, f"store: {store.results} is made by the first run")]
+    checks = []
+    dead = store.dead_links()
+    reached = f"store: {store.uri}" if not store.error else f"store: {store.uri}: {store.error}"
+    checks.append(_check(not store.error, reached))
+    checks += [_check(False, f"run {run_id}: its artifacts are gone; delete it in MLflow, then "
+                      "run it again") for run_id in dead]  # fmt: skip
+    waiting = list(store.outbox)
+    note = f"outbox: {len(waiting)} records wait; `zslbench sync` uploads them"
+    checks.append(_check(not waiting, note if waiting else "outbox: empty"))
+    for path in waiting:
+        try:
+            read_record(path, path.name.split("-", 1)[0])
+        except (DataError, KeyError) as error:
+            checks.append(_check(False, str(error)))
+    return checks
+
+
+def _check_data(root: Path | None) -> list[dict[str, Any]]:
+    from zslbench.data.load import find_datasets
+    from zslbench.data.verify import verify
+
+    if root is None:
+        return []
+
+    checks = []
+    for name in find_datasets(root):
+        problems = verify(name, root).problems
+        checks += [_check(False, f"data: {problem}") for problem in problems]
+        checks += [] if problems else [_check(True, f"data: {name}")]
+    return checks

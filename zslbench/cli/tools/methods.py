@@ -1,0 +1,115 @@
+"""`zslbench methods`: what methods and learners there are, and what each may be set to."""
+
+from typing import Annotated, Any
+
+import typer
+
+from zslbench.cli import options as opt
+
+KINDS = {int: "whole number", float: "number", bool: "True, False", str: "text"}
+
+
+def methods(
+    name: Annotated[
+        str | None, typer.Argument(help="One method or learner, with its settings.")
+    ] = None,
+    json: opt.Json = False,
+) -> None:
+    """List the methods, and the learners of task sequences; or one's source, needs and settings.
+
+    Examples:
+      zslbench methods
+
+      zslbench methods eszsl
+
+      zslbench methods spa
+    """
+    from zslbench.cli.output import print_json, print_parts
+    from zslbench.method.registry import learner_modules, method_modules
+
+    names = [name] if name else [*sorted(method_modules()), *sorted(learner_modules())]
+    found = {each: describe(each) for each in names}
+    if json:
+        print_json(found)
+    elif name:
+        print_parts(_page(found[name]))
+    else:
+        kinds = ("method", "learner")
+        print_parts([_list(k, {n: f for n, f in found.items() if f["kind"] == k}) for k in kinds])
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Return what a method or a learner is, from its file.
+
+    Raises:
+        ZslbenchError: If there is neither, with the nearest name.
+    """
+    import inspect
+
+    from zslbench.errors import unknown
+    from zslbench.method import Method, bounds
+    from zslbench.method.registry import learner_modules, load_learner, load_method, method_modules
+
+    if name not in {**method_modules(), **learner_modules()}:
+        raise unknown("method", name, [*method_modules(), *learner_modules()])
+    cls = load_method(name) if name in method_modules() else load_learner(name)
+    module = inspect.getmodule(cls)
+    settings = {}
+    for key, info in cls.Config.model_fields.items():
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        low, high = bounds(info) or (None, None)
+        settings[key] = {
+            "default": info.default,
+            "type": _type(info.annotation),
+            "meaning": info.description or "",
+            "low": low,
+            "high": high,
+            **extra,
+        }
+    about = {
+        "name": name,
+        "kind": "learner",
+        "about": inspect.cleandoc((module and module.__doc__) or ""),
+        "needs": sorted(cls.needs),
+        "version": cls.version,
+        "settings": settings,
+    }
+    if not issubclass(cls, Method):
+        return about
+    rules = {"deterministic": cls.deterministic, "published_rule": cls.published.source}
+    return {**about, "kind": "method", **rules}
+
+
+def _type(annotation: Any) -> str:
+    """Return the names that a setting may be, or in a word what kind of value it is."""
+    from typing import Literal, get_args, get_origin
+
+    if get_origin(annotation) is Literal:
+        return ", ".join(map(str, get_args(annotation)))
+    kinds = [kind for kind in (get_args(annotation) or (annotation,)) if kind is not type(None)]
+    return KINDS.get(kinds[0]) or str(kinds[0])
+
+
+def _list(kind: str, found: dict[str, dict[str, Any]]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(kind, "source", "needs", "settings")
+    for name, about in found.items():
+        source = " ".join(about["about"].split("\n\n")[0].split())
+        texts = (name, source, ", ".join(about["needs"]), ", ".join(about["settings"]))
+        table.add_row(*map(Text, texts))
+    return table
+
+
+def _page(about: dict[str, Any]) -> list[Any]:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("setting", "symbol", "default", "from", "to", "chosen among", "meaning")
+    for key, info in about["settings"].items():
+        grid = ", ".join(f"{value:g}" for value in info.get("grid", [])) or info["type"]
+        symbol, default = info.get("symbol", ""), str(info["default"])
+        limits = ("" if limit is None else str(limit) for limit in (info["low"], info["high"]))
+        table.add_row(*map(Text, (key, symbol, default, *limits, grid, info["meaning"])))
+    return [about["about"], "", f"Needs: {', '.join(about['needs'])}.", table]

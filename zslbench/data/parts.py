@@ -1,0 +1,77 @@
+"""Where the parts are in photos, as points: from `parts.csv` in a dataset's folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zslbench.data.formats.xlsa17 import locate_images, read_items
+from zslbench.data.types import Int
+from zslbench.errors import DataError
+
+FILE = "parts.csv"
+COLUMNS = ("image_file", "part", "x", "y")
+
+Points = dict[str, tuple[float, float]]
+
+
+def part_points(
+    folder: Path, items: Int, size: int, classes: int, images: Path | None = None
+) -> list[Points] | None:
+    """Return the visible parts of some items, in pixels of their decoded images; None if unknown.
+
+    Args:
+        folder: The dataset's. Its `parts.csv` has the columns image_file, part, x, y, one line for
+            each visible part, in pixels of the image files.
+        items: Numbers of the items.
+        size: Side of the decoded images (the centre of the image, its shorter side scaled to this).
+        classes: How many the dataset has.
+        images: Folder of the images, where it is not the dataset's own.
+
+    Raises:
+        DataError: If the table cannot be read, or an image is not there.
+    """
+    if not (folder / FILE).is_file():
+        return None
+    names = read_items(folder, None, classes).files
+    chosen = [names[item] for item in items.tolist()]
+    paths = locate_images(chosen, images or folder)
+    table = _read(folder / FILE, chosen)
+    return [_decoded(table[name], path, size) for name, path in zip(chosen, paths, strict=True)]
+
+
+def _read(path: Path, wanted: Sequence[str]) -> dict[str, Points]:
+    import pandas as pd
+
+    try:
+        table: Any = pd.read_csv(
+            path, usecols=list(COLUMNS), dtype={"image_file": str, "part": str}
+        )
+        places = table[["x", "y"]].to_numpy(dtype=np.float64)
+    except (ValueError, TypeError, OSError) as error:
+        reason = " ".join(str(error).split())[:120].rstrip(". ")
+        message = f"is not a table with the columns {', '.join(COLUMNS)} ({reason})"
+        raise DataError(path, message, "Mend it, or take it away to draw no parts.") from error
+    found: dict[str, Points] = {name: {} for name in wanted}
+    rows = zip(table["image_file"], table["part"], places.tolist(), strict=True)
+    for name, part, (x, y) in rows:
+        if name in found and np.isfinite([x, y]).all():
+            found[name][str(part)] = (x, y)
+    return found
+
+
+def _decoded(points: Points, path: Path, size: int) -> Points:
+    """Return the points where `decode_image` puts them; those that are cut away are left out."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        width, height = image.size
+    shorter = min(width, height)
+    scaled = int(size * width / shorter), int(size * height / shorter)
+    left, top = (round((side - size) / 2) for side in scaled)
+    moved = {
+        part: (x * scaled[0] / width - left, y * scaled[1] / height - top)
+        for part, (x, y) in points.items()
+    }
+    return {p: (x, y) for p, (x, y) in moved.items() if 0 <= x < size and 0 <= y < size}

@@ -1,0 +1,184 @@
+"""From a request to the dataset in the form that a method needs it in: images, or features."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, cached_property
+
+import numpy as np
+
+from zslbench.data.load import DataRequest, is_embedded, load_dataset
+from zslbench.data.types import BackboneSource, Dataset, Ending
+from zslbench.errors import DataError, ZslbenchError
+from zslbench.method import Method, MethodConfig
+from zslbench.method.registry import load_method
+from zslbench.records import RunSpec, SequenceSpec
+
+Progress = Callable[[int, int], None]
+USUAL: dict[Ending, str] = {
+    "tokens": "a ViT of timm's, such as deit_base_patch16_224.fb_in1k",
+    "pair": "an image-text pair, such as clip:ViT-B-16.laion400m_e32",
+    "map": "a network that ends in a map, such as vmamba_small_448.in1k or efficientvim_m1",
+}
+
+
+class UnservedError(ZslbenchError):
+    """A method needs what the data, as asked for, do not have."""
+
+
+class Datasets:
+    """One dataset in the forms that methods need it in: images, or features.
+
+    Args:
+        request: What to load.
+        on_progress: Called with (done, total) while images are decoded.
+    """
+
+    def __init__(
+        self, request: DataRequest, on_progress: Progress = lambda done, total: None
+    ) -> None:
+        self.request, self.on_progress = request, on_progress
+        self._kept: dict[str, Dataset] = {}
+
+    def serving(self, name: str, cls: type[Method], config: MethodConfig) -> Dataset:
+        """Return the form that a method needs.
+
+        Raises:
+            UnservedError: If the data have no such form.
+        """
+        own = cls.source_of(config)
+        if own is not None:
+            dataset = self._images_for(own)
+        else:
+            dataset = self._images(name, cls) if "images" in cls.needs else self._features
+        if "word_vectors" in cls.needs and dataset.word_vectors is None:
+            raise UnservedError(
+                f"{name} needs word vectors of the attribute names: name a GloVe file or a table "
+                "with --words FILE, or say --words random."
+            )
+        return dataset
+
+    @cached_property
+    def images(self) -> Dataset:
+        """Images, with the backbone asked for beside them.
+
+        Raises:
+            UnservedError: If there is no such backbone, or it takes images of another size.
+        """
+        return self._images_once(self._source())
+
+    def _source(self, ending: Ending | None = None) -> BackboneSource:
+        """Return the backbone asked for; on the embedded data, by default the one of an ending."""
+        from zslbench.backbones.embedded import EMBEDDED_ENDING
+        from zslbench.backbones.registry import find_backbone
+
+        if ending == "pair" and self.request.pair is not None:
+            try:
+                return find_backbone(self.request.pair)
+            except ZslbenchError as refusal:  # a suite's other rows can do without it
+                raise UnservedError(str(refusal)) from None
+
+        name = self.request.backbone
+        if name is None:
+            if not is_embedded(self.request.name):
+                raise UnservedError(
+                    f"{self.request.name} needs a backbone for its images: with "
+                    f"--backbone, name {USUAL[ending or 'tokens']}."
+                )
+            name = EMBEDDED_ENDING[ending or "tokens"]
+        return find_backbone(name, self.request.weights)
+
+    def _images(self, name: str, cls: type[Method]) -> Dataset:
+        source = self._source(cls.ending)
+        if source.ending != cls.ending:
+            raise UnservedError(
+                f"{name} cannot run on {source.record.name}: with --backbone, name "
+                f"{USUAL[cls.ending]}."
+            )
+        return self._images_once(source)
+
+    def _images_once(self, source: BackboneSource) -> Dataset:
+        name = source.record.name
+        if name not in self._kept:
+            self._kept[name] = self._images_for(source)
+        return self._kept[name]
+
+    def _images_for(self, source: BackboneSource) -> Dataset:
+        request = replace(self.request, features=None, image_size=source.size)
+        dataset = load_dataset(request, self.on_progress)
+        side = dataset.inputs[np.arange(1)].shape[1]
+        if side != source.size:
+            raise UnservedError(
+                f"{self.request.name} has images of {side} px and {source.record.name} takes "
+                f"{source.size}: choose a backbone of that size."
+            )
+        return replace(dataset, backbone=source.record, source=source)
+
+    @cached_property
+    def _features(self) -> Dataset:
+        if self.request.features or not (self.request.backbone or is_embedded(self.request.name)):
+            return load_dataset(self.request, self.on_progress)
+        from zslbench.backbones.features import with_features
+        from zslbench.data.cache import default_cache_dir
+
+        source = self._source()
+        dataset = self._images_once(source)
+        return with_features(dataset, source, default_cache_dir(), self.on_progress)
+
+
+def served(request: DataRequest, spec: RunSpec) -> Dataset:
+    """Return the dataset of a run that another process has planned; each is loaded once.
+
+    Raises:
+        ZslbenchError: If it would be another run here: in another arithmetic, on other data.
+    """
+    method = load_method(spec.method)
+    check_arithmetic(spec, method.precision)
+    config = method.Config.model_validate(spec.config)
+    dataset = _kept(request).serving(spec.method, method, config)
+    check_data(spec, dataset)
+    return dataset
+
+
+def check_arithmetic(spec: RunSpec | SequenceSpec, precision: str) -> None:
+    """Refuse a run that was planned in another arithmetic.
+
+    Raises:
+        ZslbenchError: If networks would train in another one here.
+    """
+    if precision != spec.precision:
+        raise ZslbenchError(
+            f"{spec.method} was planned in {spec.precision} and would run in {precision} "
+            f"here: set ZSLBENCH_PRECISION={spec.precision} for every process and machine."
+        )
+
+
+def check_data(spec: RunSpec | SequenceSpec, dataset: Dataset) -> None:
+    """Refuse a run whose data, weights or texts are not those that it was planned on.
+
+    Raises:
+        DataError: With the first that differs.
+    """
+    texts = {"class descriptions": (spec.descriptions, dataset.descriptions)}
+    if isinstance(spec, RunSpec):
+        texts["word vectors"] = (spec.words, dataset.words)
+    digests = {
+        "data": (spec.data_digest, dataset.digest),
+        "backbone": (spec.backbone.weights_digest, dataset.backbone.weights_digest),
+    } | {
+        what: (planned.digest, here.digest if here else "")
+        for what, (planned, here) in texts.items()
+        if planned
+    }
+    for what, (planned, here) in digests.items():
+        if planned != here:
+            raise DataError(
+                dataset.name,
+                f"has {what} of the digest {here[:12]} here and {planned[:12]} where the run was "
+                "planned",
+                "Give every process and machine the same files.",
+            )
+
+
+@cache
+def _kept(request: DataRequest) -> Datasets:
+    return Datasets(request)

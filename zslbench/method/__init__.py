@@ -1,0 +1,41 @@
+"""What a method is, and what one subclasses to add one."""
+
+from zslbench.method.base import (
+    Epoch,
+    Float,
+    Method,
+    Need,
+    PublishedCurve,
+    PublishedRule,
+    TrainSet,
+    View,
+)
+from zslbench.method.closed_form import ClosedFormMethod
+from zslbench.method.settings import (
+    AttributeForm,
+    ClassForm,
+    MethodConfig,
+    Settings,
+    bounds,
+    hyper,
+    option,
+)
+
+__all__ = [
+    "AttributeForm",
+    "ClassForm",
+    "ClosedFormMethod",
+    "Epoch",
+    "Float",
+    "Method",
+    "MethodConfig",
+    "Need",
+    "PublishedCurve",
+    "PublishedRule",
+    "Settings",
+    "TrainSet",
+    "View",
+    "bounds",
+    "hyper",
+    "option",
+]

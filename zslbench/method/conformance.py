@@ -1,0 +1,229 @@
+"""What every method must hold to, as checks that a third party can run on its own method too.
+
+    from zslbench.method.conformance import CHECKS
+    for check in CHECKS.values():
+        check(MyMethod)
+
+A check raises `ConformanceError` with what was found. It is part of the package, not of the tests,
+so that methods outside this project are held to the same.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.data.types import ClassTable, Dataset, Ending, SealedLabels, Splits
+from zslbench.method import Method, MethodConfig
+from zslbench.metrics import Float, per_class_accuracy
+from zslbench.protocol.worlds import World, final_world
+from zslbench.records import Backbone
+from zslbench.seeding import generator
+
+SEEN, UNSEEN, PER_CLASS, ATTRIBUTES, FEATURES = 12, 4, 15, 10, 24
+REFITS = {"features": 20, "images": 6}
+EPOCHS, LEARNING_EPOCHS = 2, 25
+TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 2e-2}
+
+
+class ConformanceError(AssertionError):
+    """A method does what no method may do."""
+
+
+def toy_dataset(seed: int = 0, *, shuffled: int | None = None) -> Dataset:
+    """Return a small dataset whose features are a noisy linear image of class attributes.
+
+    Args:
+        seed: Of the data.
+        shuffled: If given, the rows of the class table are permuted by this seed: attributes then
+            say nothing about the images of any class.
+    """
+    rng = generator(seed, "conformance data")
+    classes = SEEN + UNSEEN
+    attributes = rng.uniform(0, 1, (classes, ATTRIBUTES))
+    labels = np.repeat(np.arange(classes), PER_CLASS)
+    features = (attributes[labels] - 0.5) @ rng.normal(size=(ATTRIBUTES, FEATURES))
+    features += 0.3 * rng.normal(size=features.shape)
+    if shuffled is not None:
+        attributes = generator(shuffled, "shuffled attributes").permutation(attributes)
+    items = np.arange(len(labels))
+    is_seen, held = labels < SEEN, items % 5 == 0
+    splits = Splits(items[is_seen & ~held], items[is_seen & held], items[~is_seen])
+    features.setflags(write=False)
+    unit = attributes / np.linalg.norm(attributes, axis=1, keepdims=True)
+    return Dataset(
+        name="toy",
+        classes=ClassTable(tuple(f"class {c}" for c in range(classes)), unit, attributes),
+        splits=splits,
+        seen=np.arange(SEEN),
+        unseen=np.arange(SEEN, classes),
+        train_labels=labels[splits.trainval],
+        test_labels=SealedLabels(labels[np.concatenate([splits.test_seen, splits.test_unseen])]),
+        inputs=features,
+        backbone=Backbone(name="features:toy", weights_digest=""),
+        digest="toy",
+        word_vectors=rng.normal(size=(ATTRIBUTES, 8)),
+    )
+
+
+def toy_images(seed: int = 0, *, shuffled: int | None = None, ending: Ending = "tokens") -> Dataset:
+    """Return a small plumage for methods that need images; see `toy_dataset`."""
+    from zslbench.backbones.embedded import EMBEDDED_ENDING
+    from zslbench.backbones.registry import find_backbone
+    from zslbench.data.cache import default_cache_dir
+    from zslbench.data.descriptions import ATTRIBUTES as FROM_ATTRIBUTES
+    from zslbench.data.descriptions import load_descriptions
+    from zslbench.data.plumage import PlumageConfig, load_plumage
+
+    config = PlumageConfig(
+        classes=34, unseen=UNSEEN, images_per_class=12, clutter=0, spurious=0, seed=seed,
+    )  # fmt: skip
+    dataset = load_plumage(config, default_cache_dir())
+    source = find_backbone(EMBEDDED_ENDING[ending])
+    table = dataset.classes
+    if shuffled is not None:
+        order = generator(shuffled, "shuffled attributes").permutation(len(table.names))
+        table = replace(
+            table, attributes=table.attributes[order], raw_attributes=table.raw_attributes[order]
+        )
+    words = generator(0, "conformance words").normal(size=(table.attributes.shape[1], 8))
+    return replace(
+        dataset, classes=table, backbone=source.record, source=source, word_vectors=words,
+        sentences=load_descriptions(FROM_ATTRIBUTES, table, "bird").sentences,
+    )  # fmt: skip
+
+
+def toy_for(method: type[Method], seed: int = 0, *, shuffled: int | None = None) -> World:
+    """Return the final world of the toy data that a method needs."""
+    if "images" in method.needs:
+        return final_world(toy_images(seed, shuffled=shuffled, ending=method.ending))
+    return final_world(toy_dataset(seed, shuffled=shuffled))
+
+
+def _config(method: type[Method], epochs: int) -> MethodConfig:
+    """Return the middle one of the configs the method would choose among.
+
+    On images, at a rate for the toy's small backbone: one for a large one would hardly move it.
+    """
+    toy = {"epochs": epochs, "batch_size": 32, "lr": 1e-3} if "images" in method.needs else {}
+    settings = {name: value for name, value in toy.items() if name in method.Config.model_fields}
+    candidates = method.Config.model_validate(settings).candidates()
+    return candidates[len(candidates) // 2]
+
+
+def _fitted(method: type[Method], world: World, seed: int = 0, epochs: int = EPOCHS) -> Method:
+    config = _config(method, epochs)
+    model = method(config, seed)
+    for _ in model.fit(method.prepare(world.train_set(method, config.class_attributes), config)):
+        pass
+    return model
+
+
+def _scores(model: Method, world: World, items: NDArray[np.int64]) -> Float:
+    attributes = world.attributes(model.config.class_attributes)
+    return np.asarray(model.scores(world.dataset.inputs[items], attributes), dtype=float)
+
+
+def _differ(model: Method, one: Float, other: Float) -> float:
+    """Return the largest difference, 0 where it is within the tolerance of the arithmetic."""
+    gap = float(np.max(np.abs(one - other)))
+    return gap if gap > TOLERANCE[model.precision] * max(1.0, float(np.abs(one).max())) else 0.0
+
+
+def _unseen_accuracy(model: Method, world: World) -> float:
+    labels = world.open_labels()
+    unseen = labels >= world.seen
+    scores = _scores(model, world, world.test[unseen])[:, world.seen :]
+    return per_class_accuracy(world.seen + scores.argmax(axis=1), labels[unseen])
+
+
+def check_scores(method: type[Method]) -> None:
+    """Scores are finite, `[b, C]`, one for each item and class asked for."""
+    world = toy_for(method)
+    scores = _scores(_fitted(method, world), world, world.test[:7])
+    if scores.shape != (7, len(world.classes)) or not np.isfinite(scores).all():
+        raise ConformanceError(f"7 items and {len(world.classes)} classes gave {scores.shape}")
+
+
+def check_batches(method: type[Method]) -> None:
+    """An item's scores are the same alone, in a shuffled batch, and in a class-sorted one."""
+    world = toy_for(method)
+    model = _fitted(method, world)
+    by_class = np.sort(world.test)
+    sorted_scores = _scores(model, world, by_class)
+    order = generator(0, "conformance order").permutation(len(by_class))
+    shuffled = np.empty_like(sorted_scores)
+    shuffled[order] = _scores(model, world, by_class[order])
+    alone = np.concatenate([_scores(model, world, by_class[i : i + 1]) for i in range(12)])
+    for name, gap in (
+        ("shuffled", _differ(model, sorted_scores, shuffled)),
+        ("alone", _differ(model, sorted_scores[:12], alone)),
+    ):
+        if gap:
+            raise ConformanceError(f"scores {name} and in a class-sorted batch differ by {gap:.3g}")
+
+
+def check_seed(method: type[Method]) -> None:
+    """The same seed gives the same scores."""
+    world = toy_for(method)
+    one, other = (_fitted(method, world, seed=3) for _ in range(2))
+    gap = float(np.max(np.abs(_scores(one, world, world.test) - _scores(other, world, world.test))))
+    if gap:
+        raise ConformanceError(f"two fits with one seed differ by {gap:.3g}")
+
+
+def check_state(method: type[Method]) -> None:
+    """What `state` returns, written without pickle and loaded into a new object, scores alike."""
+    world = toy_for(method)
+    model = _fitted(method, world)
+    file = io.BytesIO()
+    state: dict[str, Any] = model.state()
+    np.savez(file, **state)
+    file.seek(0)
+    again = method(model.config, model.seed)
+    again.setup(world.train_set(method, model.config.class_attributes))
+    with np.load(file, allow_pickle=False) as content:
+        again.load_state({name: content[name] for name in content.files})
+    before, after = _scores(model, world, world.test), _scores(again, world, world.test)
+    if not np.array_equal(before, after):
+        raise ConformanceError("scores change when the state is saved and loaded")
+
+
+def check_learns(method: type[Method]) -> None:
+    """On an easy world, unseen classes are recognised at twice the rate of chance or better."""
+    world = toy_for(method)
+    accuracy = _unseen_accuracy(_fitted(method, world, epochs=LEARNING_EPOCHS), world)
+    if accuracy < 200 / UNSEEN:
+        raise ConformanceError(f"T1 is {accuracy:.1f} on an easy world, chance {100 / UNSEEN:.1f}")
+
+
+def check_shuffled_attributes(method: type[Method]) -> None:
+    """With attributes that mean nothing, mean T1 over refits is at chance (one-sided, 4 errors).
+
+    Whoever does better has the labels from somewhere else: from the labels themselves, from file
+    names, from the order of items.
+    """
+    found = []
+    refits = REFITS["images" if "images" in method.needs else "features"]
+    for refit in range(refits):
+        world = toy_for(method, refit, shuffled=refit)
+        found.append(_unseen_accuracy(_fitted(method, world, seed=refit), world))
+    mean, error = float(np.mean(found)), float(np.std(found, ddof=1)) / refits**0.5
+    if mean > 100 / UNSEEN + 4 * error:
+        raise ConformanceError(
+            f"T1 is {mean:.1f} +- {error:.1f} though the attributes mean nothing; "
+            f"chance is {100 / UNSEEN:.1f}"
+        )
+
+
+CHECKS: dict[str, Callable[[type[Method]], None]] = {
+    "scores": check_scores,
+    "batches": check_batches,
+    "seed": check_seed,
+    "state": check_state,
+    "learns": check_learns,
+    "shuffled_attributes": check_shuffled_attributes,
+}

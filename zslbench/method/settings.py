@@ -1,0 +1,108 @@
+"""The settings of a method: typed, bounded, with their search space."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from zslbench.errors import ZslbenchError, unknown
+
+
+def hyper(
+    default: Any,
+    *,
+    low: float,
+    high: float,
+    doc: str,
+    symbol: str,
+    log: bool = False,
+    grid: Sequence[Any] = (),
+) -> Any:
+    """Declare a hyper-parameter of a config.
+
+    Args:
+        default: Its value; None says that the tuning worlds choose among `grid`.
+        low: Smallest value allowed, also of the search space.
+        high: Largest value allowed.
+        doc: One line on what it does.
+        symbol: The paper's name for it.
+        log: Whether it is searched on a logarithmic scale.
+        grid: The candidates where the value is None.
+    """
+    space: dict[str, Any] = {"symbol": symbol, "log": log, "grid": list(grid)}
+    return Field(default, ge=low, le=high, description=doc, json_schema_extra=space)
+
+
+def option(default: Any, *, doc: str, symbol: str) -> Any:
+    """Declare a setting that is one of a few names, or a switch: no sweep searches it by itself.
+
+    Args:
+        default: Its value.
+        doc: One line on what it does, with the equation where there is one.
+        symbol: What the paper calls what it decides.
+    """
+    return Field(default, description=doc, json_schema_extra={"symbol": symbol})
+
+
+def bounds(info: FieldInfo) -> tuple[float, float] | None:
+    """Return the smallest and the largest value that `hyper` allows; None for other settings."""
+    found = {key: getattr(m, key) for m in info.metadata for key in ("ge", "le") if hasattr(m, key)}
+    return (found["ge"], found["le"]) if found else None
+
+
+AttributeForm = Literal["l2", "raw", "centred"]
+ClassForm = AttributeForm | Literal["sentences"]
+
+
+class Settings(BaseModel):
+    """Base of every config: typed, bounded, immutable, unknown names refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], method: str) -> Self:
+        """Build the config from `key=value` settings.
+
+        Raises:
+            ZslbenchError: On an unknown key (with the nearest one) or a value out of bounds.
+        """
+        for key in values:
+            if key not in cls.model_fields:
+                raise unknown(f"setting of {method}", key, cls.model_fields)
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = str(first["loc"][0])
+            message = first["msg"][0].lower() + first["msg"][1:]
+            raise ZslbenchError(
+                f"--set {key}={values.get(key)}: {message}. "
+                f"`zslbench methods {method}` lists what {key} may be."
+            ) from None
+
+
+class MethodConfig(Settings):
+    """Base of every method's config.
+
+    Attributes:
+        class_attributes: The form in which a method gets class attributes, in training and scoring
+            alike: rows L2-normalised; as published; or L2-normalised, minus the mean of the world's
+            seen classes, and normalised again. A method that needs `descriptions` has `sentences`
+            here, and gets `[C, S]` text in their place, filled up with empty sentences.
+    """
+
+    class_attributes: AttributeForm = option(
+        "l2", symbol="a", doc="form of the class attributes: l2, raw (as published) or centred"
+    )
+
+    def candidates(self) -> list[Self]:
+        """Return the configs the tuning worlds choose among: one for each point of open grids."""
+        open_grids = {}
+        for name, info in type(self).model_fields.items():
+            extra = info.json_schema_extra
+            if getattr(self, name) is None and isinstance(extra, dict) and extra.get("grid"):
+                open_grids[name] = list(extra["grid"])  # type: ignore[arg-type]
+        points = product(*open_grids.values())
+        return [self.model_copy(update=dict(zip(open_grids, p, strict=True))) for p in points]

@@ -1,0 +1,30 @@
+"""Accuracies, the seen-unseen curve, forgetting and localisation. Pure numpy."""
+
+from zslbench.metrics.accuracy import (
+    Average,
+    Bool,
+    Float,
+    Int,
+    Space,
+    harmonic_mean,
+    per_class_accuracy,
+    score_unit,
+)
+from zslbench.metrics.curve import Outcome, SeenUnseenCurve, plateau_middle
+from zslbench.metrics.summary import ScoreSummary, summarise
+
+__all__ = [
+    "Average",
+    "Bool",
+    "Float",
+    "Int",
+    "Outcome",
+    "ScoreSummary",
+    "SeenUnseenCurve",
+    "Space",
+    "harmonic_mean",
+    "per_class_accuracy",
+    "plateau_middle",
+    "score_unit",
+    "summarise",
+]

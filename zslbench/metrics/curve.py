@@ -1,0 +1,181 @@
+"""Outcomes of a run on labelled images, and the exact seen-unseen curve over gamma.
+
+Everything is computed from score summaries, so that every gamma costs one sort and no second pass
+over `[n, C]` scores. Throughout: classes are numbered seen first, then unseen; on a tie the seen
+class wins; accuracies are in percent, AUSUC is in [0, 1].
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from zslbench.metrics.accuracy import Average, Bool, Float, Int, Space, harmonic_mean
+from zslbench.metrics.summary import ScoreSummary
+from zslbench.records import Scores
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A score summary met with its labels: all that metrics and intervals need.
+
+    Attributes:
+        labels: `[n]` true classes.
+        seen: Number of seen classes.
+        seen_hit: `[n]` whether the best seen class is the true one.
+        unseen_hit: `[n]` whether the best unseen class is the true one.
+        margin: `[n]` the gamma at which each image's answer turns from seen to unseen.
+        average: Per-class means, or per-image means as some published code has them.
+    """
+
+    labels: Int
+    seen: int
+    seen_hit: Bool
+    unseen_hit: Bool
+    margin: Float
+    average: Average = "class"
+
+    @classmethod
+    def of(
+        cls,
+        summary: ScoreSummary,
+        labels: Int,
+        seen: int,
+        space: Space = "logit",
+        average: Average = "class",
+    ) -> "Outcome":
+        """Meet a summary with its labels; margins in units of the scale (logits) or as they are."""
+        unit = summary.scale if space == "logit" else 1.0
+        return cls(
+            labels,
+            seen,
+            summary.seen_class == labels,
+            summary.unseen_class == labels,
+            summary.margin(space) / unit,
+            average,
+        )
+
+    @cached_property
+    def classes(self) -> tuple[Int, Int, Int]:
+        """The `[c]` classes that have images, `[n]` each image's place among them, their sizes."""
+        counts = np.bincount(self.labels)
+        classes = np.flatnonzero(counts)
+        places = np.cumsum(counts > 0) - 1
+        return classes, places[self.labels], counts[classes]
+
+    @cached_property
+    def class_shares(self) -> Float:
+        """`[c]` each class's weight in its side's accuracy: those of its images together."""
+        shares: Float = np.bincount(self.classes[1], weights=self.weights).astype(np.float64)
+        return shares
+
+    @cached_property
+    def weights(self) -> Float:
+        """`[n]` each image's weight in its side's accuracy; they sum to 1 on either side."""
+        is_seen = self.labels < self.seen
+        if self.average == "image":
+            weights: Float = 1 / np.where(is_seen, is_seen.sum(), (~is_seen).sum())
+            return weights
+        counts = np.bincount(self.labels)
+        seen, unseen = (np.count_nonzero(side) for side in np.split(counts, [self.seen]))
+        weights = 1 / (counts[self.labels] * np.where(is_seen, seen, unseen))
+        return weights
+
+    @cached_property
+    def curve(self) -> "SeenUnseenCurve":
+        """The exact curve over gamma."""
+        return SeenUnseenCurve.of(self)
+
+    @cached_property
+    def curve_placements(self) -> Float:
+        """`[n]` share of the other side's right answers beyond a right one's margin; ties half.
+
+        AUSUC is their weighted mean over either side: a Mann-Whitney statistic.
+        """
+        placed = np.zeros(len(self.labels))
+        for mine, other, beyond in (
+            (self.seen_hit, self.unseen_hit, False),
+            (self.unseen_hit, self.seen_hit, True),
+        ):
+            order = np.argsort(self.margin[other])
+            ladder = np.concatenate(([0.0], np.cumsum(self.weights[other][order])))
+            rungs = self.margin[other][order]
+            below = ladder[np.searchsorted(rungs, self.margin[mine], side="left")]
+            below_or_tied = ladder[np.searchsorted(rungs, self.margin[mine], side="right")]
+            half_tied = (below + below_or_tied) / 2
+            placed[mine] = ladder[-1] - half_tied if beyond else half_tied
+        return placed
+
+    @cached_property
+    def t1(self) -> float:
+        """Per-class top-1 of unseen images among unseen classes, in percent."""
+        return min(100 * float(self.weights[self.unseen_hit].sum()), 100.0)
+
+    def scores(self, gamma: float) -> Scores:
+        """Return T1, U, S, H and AUSUC, with U, S, H at one gamma."""
+        u, s = (float(value) for value in self.curve.at(gamma))
+        return Scores(t1=self.t1, u=u, s=s, h=harmonic_mean(u, s), ausuc=self.curve.area)
+
+
+@dataclass(frozen=True)
+class SeenUnseenCurve:
+    """U and S as exact step functions of gamma (Chao et al., ECCV 2016, made exact).
+
+    An image's answer is its best seen class while gamma <= margin, and its best unseen class above.
+    So U and S change only at margins of images that one side gets right.
+
+    Attributes:
+        steps: `[k]` increasing gammas at which the curve changes.
+        u: `[k + 1]` percent; `u[j]` holds on `(steps[j-1], steps[j]]`.
+        s: `[k + 1]` percent.
+    """
+
+    steps: Float
+    u: Float
+    s: Float
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> "SeenUnseenCurve":
+        """Build the curve from one sort of the critical gammas."""
+        right = outcome.seen_hit | outcome.unseen_hit
+        order = np.argsort(outcome.margin[right], kind="stable")
+        margin = outcome.margin[right][order]
+        weight = 100 * outcome.weights[right][order]
+        gained = np.cumsum(np.where(outcome.unseen_hit[right][order], weight, 0.0))
+        lost = np.cumsum(np.where(outcome.seen_hit[right][order], weight, 0.0))
+        last_of_tie = np.append(np.flatnonzero(np.diff(margin)), len(margin) - 1)[: len(margin)]
+        all_seen = lost[-1] if len(lost) else 0.0
+        u = np.concatenate(([0.0], gained[last_of_tie]))
+        s = np.concatenate(([all_seen], all_seen - lost[last_of_tie]))
+        return cls(margin[last_of_tie], np.minimum(u, 100.0), np.clip(s, 0.0, 100.0))
+
+    @cached_property
+    def area(self) -> float:
+        """AUSUC in [0, 1]: S over U by trapezoids, so that a tie counts half to either side."""
+        return min(float(np.sum(np.diff(self.u) * (self.s[1:] + self.s[:-1]))) / 2e4, 1.0)
+
+    @property
+    def h(self) -> Float:
+        """`[k + 1]` harmonic means along the curve, in percent."""
+        total = self.u + self.s
+        return np.divide(2 * self.u * self.s, total, out=np.zeros_like(total), where=total > 0)
+
+    def at(self, gamma: float | Float) -> tuple[Float, Float]:
+        """Return U and S where `gamma` is subtracted from the seen scores, in percent."""
+        index = np.searchsorted(self.steps, gamma, side="left")
+        return np.asarray(self.u[index]), np.asarray(self.s[index])
+
+    def best(self) -> tuple[float, float]:
+        """Return the best H over all gamma and a gamma in the middle of its plateau."""
+        index = int(np.argmax(self.h))
+        return float(self.h[index]), plateau_middle(self.steps, index, index)
+
+
+def plateau_middle(steps: Float, first: int, last: int) -> float:
+    """Return the middle of a curve's intervals first..last; an open end counts as one unit long."""
+    if not len(steps):
+        return 0.0
+    low = steps[first - 1] if first > 0 else steps[0] - 1.0
+    high = steps[last] if last < len(steps) else steps[-1] + 1.0
+    middle = float((low + high) / 2)
+    return middle if middle > low else float(high)

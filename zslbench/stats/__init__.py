@@ -1,0 +1,37 @@
+"""Intervals, paired differences, permutation tests and what else makes numbers comparable."""
+
+from zslbench.stats.intervals import (
+    LEVEL,
+    METRICS,
+    POPULATIONS,
+    Difference,
+    Interval,
+    Metric,
+    Population,
+    Reading,
+    difference,
+    holm,
+    intervals,
+    over_seeds,
+    paired,
+    placements,
+    share_interval,
+)
+
+__all__ = [
+    "LEVEL",
+    "METRICS",
+    "POPULATIONS",
+    "Difference",
+    "Interval",
+    "Metric",
+    "Population",
+    "Reading",
+    "difference",
+    "holm",
+    "intervals",
+    "over_seeds",
+    "paired",
+    "placements",
+    "share_interval",
+]

@@ -1,0 +1,432 @@
+"""The store: commits go to the outbox at once, to MLflow when it can be reached."""
+
+import logging
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlparse
+from uuid import uuid4
+
+from filelock import FileLock
+
+from zslbench.errors import DataError, ZslbenchError
+from zslbench.records import (
+    Failure,
+    Measurement,
+    Opening,
+    Record,
+    RunRecord,
+    SequenceRecord,
+)
+from zslbench.store.garbage import uncollected
+from zslbench.store.outbox import RECORD_FILE, Outbox, read_record
+from zslbench.store.payload import PREFIX, Payload, payload
+
+EXPERIMENT = "zslbench/"
+PAGE = 1000
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A run's record and the folder of its files; `run_id` is None before it is uploaded."""
+
+    record: RunRecord
+    folder: Path
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class StoredSequence:
+    """The record of a run along a task sequence, and the folder of its files."""
+
+    record: SequenceRecord
+    folder: Path
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What a sync did: records uploaded, records left in the outbox, and why."""
+
+    uploaded: int
+    left: int
+    error: str | None = None
+
+
+class Store:
+    """Reads and writes records.
+
+    Args:
+        results: The results folder.
+        uri: MLflow's tracking URI; by default `MLFLOW_TRACKING_URI`, else a SQLite file in
+            `results`.
+    """
+
+    def __init__(self, results: Path, uri: str | None = None) -> None:
+        self.results = results.resolve()
+        self.outbox = Outbox(self.results / "outbox")
+        self.database = self.results / "mlflow.db"
+        local = f"sqlite:///{self.database}"
+        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or local
+        self.is_local = self.uri == local
+        self.error: str | None = None
+        self._experiments: dict[str, str] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process it travels as its place; each process opens it once."""
+        return _opened, (self.results, self.uri)
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def commit(self, record: Any, write: Callable[[Path], None] = lambda p: None) -> None:
+        """Commit a record to the outbox; it is done from here on.
+
+        Openings and the keys of finished runs are noted on this disk as well, where they stay: no
+        server that is away makes a run look undone, or a look at test labels unseen.
+        """
+        if isinstance(record, Opening):
+            self._note("ledger.jsonl", record.model_dump_json())
+        self.outbox.commit(record.kind, record.key, record, write)
+        if isinstance(record, RunRecord | SequenceRecord):
+            self._note("finished.txt", record.key)
+
+    def attach(self, run: Stored, files: Sequence[Path], place: str) -> bool:
+        """Put files beside a run's record in MLflow, in a folder there.
+
+        Returns:
+            False where MLflow cannot be reached, or does not have the run yet.
+        """
+        if run.run_id is None or self.error:
+            return False
+        put = self.client.log_artifact
+        return all(self._try(partial(put, run.run_id, str(file), place)) for file in files)
+
+    def _note(self, name: str, line: str) -> None:
+        self.results.mkdir(parents=True, exist_ok=True)
+        with (self.results / name).open("a") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _noted(self, name: str) -> list[str]:
+        path = self.results / name
+        return path.read_text().splitlines() if path.is_file() else []
+
+    def sync(self, *, again: bool = False) -> SyncReport:
+        """Upload what waits in the outbox; an unreachable server costs only a later sync.
+
+        Args:
+            again: Try even if MLflow could not be reached before.
+        """
+        self.error = None if again else self.error
+        self.outbox.sweep()
+        waiting = list(self.outbox)
+        if not waiting:
+            return SyncReport(0, 0, self.error)
+        with self.lock("sync"):
+            for path in waiting:
+                if self.error:
+                    break
+                if path.exists():
+                    self._try(partial(self._upload, path))
+        left = sum(path.exists() for path in waiting)
+        return SyncReport(len(waiting) - left, left, self.error)
+
+    @contextmanager
+    def lock(self, name: str, timeout: float = -1) -> Iterator[None]:
+        """Keep other processes on this disk out; a process that dies lets go.
+
+        Args:
+            name: What is locked.
+            timeout: Seconds to wait for it; negative: for ever.
+
+        Raises:
+            filelock.Timeout: If another process has it for longer.
+        """
+        folder = self.results / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{name}.lock", timeout):
+            yield
+
+    def _try(self, action: Callable[[], Any]) -> bool:
+        """Run an action against MLflow; after one failure this process leaves MLflow alone."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            action()
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            self.error = str(error).strip().splitlines()[0][:300]
+            return False
+        return True
+
+    def _upload(self, path: Path) -> None:
+        kind, key = path.name.split("-", 1)
+        if next(self._search(_finished(kind, key)), None) is None:
+            try:
+                record = read_record(path, kind)
+            except DataError:
+                return  # stays where it is: `doctor` shows it, and others must not wait for it
+            self._create(payload(record), path)
+        self.outbox.remove(path)
+
+    def _create(self, shown: Payload, folder: Path) -> None:
+        from mlflow.entities import Dataset, DatasetInput, Metric, Param
+
+        end = int(folder.stat().st_mtime * 1000)
+        start = end - int(shown.seconds * 1000)
+        tags = shown.tags | self._parent_tag(shown)
+        experiment = self._experiment(shown.experiment)
+        run = self.client.create_run(experiment, start, tags, shown.name).info
+        metrics = [Metric(name, value, end, step) for name, value, step in shown.metrics]
+        params = [Param(name, value) for name, value in shown.params.items()]
+        for first in range(0, max(len(metrics), 1), 900):
+            self.client.log_batch(run.run_id, metrics[first : first + 900], params)
+            params = []
+        if shown.dataset:
+            name, digest = shown.dataset
+            dataset = Dataset(name, digest[:36], "local", name)
+            self.client.log_inputs(run.run_id, [DatasetInput(dataset)])
+        self.client.log_artifacts(run.run_id, str(folder))
+        self.client.set_terminated(run.run_id, shown.status, end)
+
+    def _parent_tag(self, shown: Payload) -> dict[str, str]:
+        """Return the tag that nests a run under its parent, if the parent is there."""
+        parent = shown.parent and next(self._search(_finished(*shown.parent)), None)
+        return {"mlflow.parentRunId": parent.info.run_id} if parent else {}
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def get(self, kind: str, key: str) -> Record | None:
+        """Return a finished record; MLflow's earliest FINISHED one goes before the outbox."""
+        waiting = self._waiting(f"{kind}-{key}")
+        for run in self._look(_finished(kind, key)):
+            folder = self._folder(run)
+            if (folder / RECORD_FILE).is_file():
+                return read_record(folder, kind)
+        return next(iter(waiting.values()), None)
+
+    def read(self, kind: type[R], key: str) -> R:
+        """Return a record that is known to be finished.
+
+        Raises:
+            ZslbenchError: If it cannot be read back now.
+        """
+        record = self.get(kind.kind, key)
+        if not isinstance(record, kind):
+            why = self.error or "`zslbench doctor` says why"
+            raise ZslbenchError(
+                f"The {kind.kind} {key[:12]} is finished and cannot be read back now ({why}). "
+                "When it can be, the same command goes on."
+            )
+        return record
+
+    def has(self, kind: str, key: str) -> bool:
+        """Return whether a record is finished, as far as can be known."""
+        if self.outbox.path(kind, key).exists() or self._look(_finished(kind, key)):
+            return True
+        return (
+            bool(self.error) and kind in ("run", "sequence") and key in self._noted("finished.txt")
+        )
+
+    def runs(self) -> list[Stored]:
+        """Return all finished runs, each key once: the earliest FINISHED, then the outbox."""
+        return [Stored(_run(record), folder, i) for record, folder, i in self._all("run")]
+
+    def sequences(self) -> list[StoredSequence]:
+        """Return all finished runs along task sequences, each key once, likewise."""
+        return [
+            StoredSequence(_sequence(record), folder) for record, folder, _ in self._all("sequence")
+        ]
+
+    def _all(self, kind: str) -> list[tuple[Record, Path, str | None]]:
+        """Return records of a kind that have files, with their folders and MLflow's ids."""
+        waiting = self._waiting(f"{kind}-")
+        found: dict[str, tuple[Record, Path, str | None]] = {}
+        with uncollected():
+            for run in self._look(_finished(kind)):
+                key, folder = run.data.tags[PREFIX + "key"], self._folder(run)
+                if key not in found and (folder / RECORD_FILE).is_file():
+                    found[key] = read_record(folder, kind), folder, run.info.run_id
+        for path, record in waiting.items():
+            found.setdefault(record.key, (record, path, None))
+        return list(found.values())
+
+    def measurements(self) -> list[Measurement]:
+        """Return all measurements, each key once."""
+        found = {record.key: record for record in self._waiting("measurement-").values()}
+        for run in self._look(_finished("measurement")):
+            key, folder = run.data.tags[PREFIX + "key"], self._folder(run)
+            if key not in found and (folder / RECORD_FILE).is_file():
+                found[key] = read_record(folder, "measurement")
+        return list(found.values())
+
+    def failures(self, keys: Collection[str]) -> dict[str, Failure]:
+        """Return the latest failure of each of some runs, by the run's key; most have none."""
+        waiting = self._waiting("failure-")
+        found: dict[str, Failure] = {}
+        for run in self._look(_finished("failure")):
+            key = run.data.tags[PREFIX + "run_key"]
+            if key in keys and ((folder := self._folder(run)) / RECORD_FILE).is_file():
+                found[key] = _failure(read_record(folder, "failure"))
+        for record in waiting.values():
+            if record.spec.key in keys:
+                found[record.spec.key] = record
+        return found
+
+    def ledger(self) -> Counter[tuple[str, str]]:
+        """Return how often test labels were opened, by (method, test digest)."""
+        whole = [line for line in self._noted("ledger.jsonl") if line.endswith("}")]
+        noted = [Opening.model_validate_json(line) for line in whole]
+        entries = self._waiting("opening-").values()
+        known = [*noted, *(entry for entry in entries if isinstance(entry, Opening))]
+        opened = {entry.key: (entry.method, entry.test_digest) for entry in known}
+        with uncollected():
+            for run in self._look(_finished("opening")):
+                tags = run.data.tags
+                opened[tags[PREFIX + "key"]] = tags[PREFIX + "method"], tags[PREFIX + "test_digest"]
+        return Counter(opened.values())
+
+    def dead_links(self) -> list[str]:
+        """Return ids of finished runs whose record is not where MLflow says it is."""
+        runs = self._look(_finished("run"))
+        return [r.info.run_id for r in runs if not (self._folder(r) / RECORD_FILE).is_file()]
+
+    def _waiting(self, prefix: str) -> dict[Path, Any]:
+        """Return the outbox's records: read before MLflow is, for a record moves from here there.
+
+        Whoever looked at MLflow first could miss one that is uploaded in between.
+        """
+        found = {}
+        for path in self.outbox:
+            if path.name.startswith(prefix):
+                try:
+                    found[path] = read_record(path, path.name.split("-", 1)[0])
+                except DataError:
+                    if path.exists():  # else another process has uploaded it meanwhile
+                        raise
+        return found
+
+    def _look(self, filter_string: str) -> list[Any]:
+        """Search, or find nothing where MLflow cannot be reached."""
+        found: list[Any] = []
+        if not self.error:
+            self._try(lambda: found.extend(self._search(filter_string)))
+        return found
+
+    def _search(self, filter_string: str) -> Iterator[Any]:
+        """Yield runs of all our experiments, the earliest to end first."""
+        experiments = list(self._known_experiments().values())
+        token = None
+        while experiments:
+            page = self.client.search_runs(
+                experiments,
+                filter_string,
+                max_results=PAGE,
+                order_by=["attributes.end_time ASC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _folder(self, run: Any) -> Path:
+        """Return the folder of a run's artifacts, fetched once where it is not on this disk."""
+        where = urlparse(str(run.info.artifact_uri))
+        if where.scheme in ("", "file"):
+            return Path(unquote(where.path))
+        folder = self.results / "fetched" / str(run.info.run_id)
+        with self.lock("fetched"):
+            if not folder.exists() and not self.error:
+                draft = folder.with_name(".draft")
+                shutil.rmtree(draft, ignore_errors=True)
+                draft.mkdir(parents=True)
+                fetch = self.client.download_artifacts
+                if self._try(lambda: fetch(run.info.run_id, "", str(draft))):
+                    draft.rename(folder)
+        return folder
+
+    # -- MLflow ----------------------------------------------------------------------------------
+
+    @cached_property
+    def client(self) -> Any:
+        """MLflow's client; a new SQLite database is made by one process at a time.
+
+        It sends a request again whose answer is late, which may leave a run in MLflow that never
+        ends; whoever reads passes over it.
+        """
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        from mlflow import MlflowClient
+
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        with self.lock("database"):
+            if self.is_local and not self.database.exists():
+                self._make_database()
+            return MlflowClient(self.uri)
+
+    def _make_database(self) -> None:
+        """Make the database, whole or not at all: MLflow cannot mend a half-made one."""
+        from mlflow import MlflowClient
+
+        for left in self.results.glob(".database-*"):
+            shutil.rmtree(left)
+        draft = self.results / f".database-{uuid4().hex}"
+        draft.mkdir()
+        MlflowClient(f"sqlite:///{draft / self.database.name}")
+        (draft / self.database.name).rename(self.database)
+        shutil.rmtree(draft)
+
+    def _known_experiments(self) -> dict[str, str]:
+        found = self.client.search_experiments(filter_string=f"name LIKE '{EXPERIMENT}%'")
+        self._experiments = {experiment.name: experiment.experiment_id for experiment in found}
+        return self._experiments
+
+    def _experiment(self, short_name: str) -> str:
+        """Return the id of an experiment, made where there is none; `sync` holds the lock."""
+        name = EXPERIMENT + short_name
+        if name not in self._experiments and name not in self._known_experiments():
+            folder = (self.results / "artifacts" / short_name).as_uri() if self.is_local else None
+            tags = {"mlflow.experimentKind": "custom_model_development"}
+            self._experiments[name] = self.client.create_experiment(name, folder, tags)
+        return self._experiments[name]
+
+
+@cache
+def _opened(results: Path, uri: str) -> Store:
+    return Store(results, uri)
+
+
+def _finished(kind: str, key: str | None = None) -> str:
+    status = {"failure": "= 'FAILED'", "trial": "!= 'RUNNING'"}.get(kind, "= 'FINISHED'")
+    parts = [f"tags.`{PREFIX}kind` = '{kind}'", f"attributes.status {status}"]
+    if key:
+        parts.append(f"tags.`{PREFIX}key` = '{key}'")
+    return " AND ".join(parts)
+
+
+def _run(record: Record) -> RunRecord:
+    assert isinstance(record, RunRecord)
+    return record
+
+
+def _sequence(record: Record) -> SequenceRecord:
+    assert isinstance(record, SequenceRecord)
+    return record
+
+
+def _failure(record: Record) -> Failure:
+    assert isinstance(record, Failure)
+    return record

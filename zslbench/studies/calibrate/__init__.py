@@ -1,0 +1,1 @@
+"""How do seen and unseen accuracy trade off over gamma?"""

@@ -1,0 +1,131 @@
+"""Runs that differ in nothing but their seed, with what a rule reads off them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from zslbench.metrics import Int, Outcome, ScoreSummary
+from zslbench.records import RuleName, RuleResult, RunRecord
+from zslbench.store import Stored, artifacts
+
+SUBMITTED: RuleName = "submitted"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one method, config and data, read by one rule: one for each seed.
+
+    Attributes:
+        label: What a suite calls it; may be empty.
+    """
+
+    rule: RuleName
+    runs: tuple[Stored, ...]
+    label: str = ""
+
+    @property
+    def title(self) -> str:
+        """What a suite calls it, or the method, with what differs from its defaults."""
+        spec = self.records[0].spec
+        return self.label or title_of(spec.method, spec.settings, spec.tuned)
+
+    @cached_property
+    def records(self) -> list[RunRecord]:
+        """The records, in the order of their seeds."""
+        return [run.record for run in self.runs]
+
+    @cached_property
+    def results(self) -> list[RuleResult]:
+        """What the rule read off each."""
+        return [record.rules[self.rule] for record in self.records]
+
+    @cached_property
+    def summaries(self) -> list[ScoreSummary]:
+        """The score summaries the rule read."""
+        pairs = zip(self.runs, self.results, strict=True)
+        return [artifacts.read_summary(run.folder, result.epoch) for run, result in pairs]
+
+    @cached_property
+    def test(self) -> tuple[Int, int]:
+        """`[m]` true classes of the test items, and the number of seen classes."""
+        return artifacts.read_test(self.runs[0].folder)
+
+    @property
+    def data(self) -> tuple[str, str]:
+        """The dataset's name and the digest of its test labels, which tells no pictures apart."""
+        first = self.records[0]
+        return first.spec.dataset, first.test_digest
+
+    @property
+    def test_images(self) -> tuple[int, int]:
+        """Numbers of test items, of seen and of unseen classes."""
+        labels, seen = self.test
+        of_seen = int((labels < seen).sum())
+        return of_seen, len(labels) - of_seen
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, seen first."""
+        return artifacts.read_class_names(self.runs[0].folder)
+
+    @cached_property
+    def outcomes(self) -> list[Outcome]:
+        """The summaries met with their labels."""
+        return [
+            Outcome.of(summary, *self.test, result.space, result.average)
+            for summary, result in zip(self.summaries, self.results, strict=True)
+        ]
+
+    @property
+    def h(self) -> list[float]:
+        """H of each seed."""
+        return [result.scores.h for result in self.results]
+
+    @property
+    def trajectories(self) -> list[dict[int, Outcome]]:
+        """Each seed's outcome at every epoch that was scored, on logits."""
+        return [
+            {e: Outcome.of(s, *self.test) for e, s in artifacts.read_summaries(run.folder).items()}
+            for run in self.runs
+        ]
+
+    @property
+    def gammas(self) -> list[float]:
+        """One per seed."""
+        return [result.gamma for result in self.results]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in order."""
+        return tuple(record.spec.seed for record in self.records)
+
+
+def title_of(method: str, settings: Mapping[str, Any], tuned: int = 0) -> str:
+    """Return a method's name with what differs from its defaults; or that it was tuned."""
+    if tuned:
+        return f"{method} (tuned)"
+    pairs = ", ".join(f"{key}={value}" for key, value in settings.items())
+    return f"{method} ({pairs})" if pairs else method
+
+
+def group_runs(
+    stored: Sequence[Stored], rules: Sequence[RuleName], labels: Mapping[str, str]
+) -> list[Group]:
+    """Put together the runs that differ in nothing but their seed.
+
+    Args:
+        stored: The runs.
+        rules: Which to read; submissions have one of their own.
+        labels: Choice key -> label.
+    """
+    found: dict[tuple[str, RuleName], dict[int, Stored]] = {}
+    for run in stored:
+        for rule in dict.fromkeys((*rules, SUBMITTED)):
+            if rule in run.record.rules:
+                seeds = found.setdefault((run.record.spec.choice_key, rule), {})
+                seeds.setdefault(run.record.spec.seed, run)
+    return [
+        Group(rule, tuple(runs[seed] for seed in sorted(runs)), labels.get(key, ""))
+        for (key, rule), runs in found.items()
+    ]

@@ -1,0 +1,1 @@
+"""Class-incremental learning: how do methods do along a task sequence?"""

@@ -1,0 +1,185 @@
+"""Runs along task sequences: what a question asks for, and doing what is missing of it."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zslbench.data.load import DataRequest
+from zslbench.data.provide import Datasets, check_arithmetic, check_data
+from zslbench.data.types import Dataset
+from zslbench.engines import Call, Engine, dealt_twice
+from zslbench.engines.execute import Report, once, outcome_of, slots_of
+from zslbench.errors import ZslbenchError
+from zslbench.method import Settings
+from zslbench.method.incremental import Learner
+from zslbench.method.registry import load_learner
+from zslbench.protocol.run import Tick
+from zslbench.protocol.run_tasks import Course, follow_sequence
+from zslbench.protocol.tasks import TaskSequence
+from zslbench.records import Failure, SequenceSpec
+from zslbench.store import Store, artifacts
+
+
+@dataclass(frozen=True)
+class SequenceRequest:
+    """Which data, cut how.
+
+    Attributes:
+        base: Classes of the first task; 0: as every other.
+        increment: Classes of every other task.
+    """
+
+    data: DataRequest
+    base: int
+    increment: int
+
+
+@dataclass(frozen=True)
+class SequenceEntry:
+    """A learner with a config: a line of the table."""
+
+    learner: str
+    config: Settings
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class SequenceJob:
+    """A run to be done; to another process it travels without its data, which are read there."""
+
+    spec: SequenceSpec
+    request: SequenceRequest
+    label: str = ""
+
+
+@cache
+def served_images(request: DataRequest) -> Dataset:
+    """Return the data of a request as images with a backbone; each is loaded once."""
+    return Datasets(request).images
+
+
+def plan_sequences(
+    entries: Sequence[SequenceEntry], requests: Sequence[SequenceRequest], seeds: Sequence[int]
+) -> list[SequenceJob]:
+    """Return every entry x request x seed as a job.
+
+    Raises:
+        ZslbenchError: On tasks that cannot be cut, a class without test images, or a backbone that
+            reads no text for a learner that needs it.
+    """
+    jobs = []
+    for request in requests:
+        dataset = served_images(request.data)
+        TaskSequence.of(dataset, request.base, request.increment, seed=0)  # can it be cut?
+        for entry in entries:
+            cls = load_learner(entry.learner)
+            template = _spec(entry, cls, dataset, request)
+            for seed in seeds:
+                spec = template.model_copy(update={"seed": seed})
+                jobs.append(SequenceJob(spec, request, entry.label))
+    return jobs
+
+
+def _spec(
+    entry: SequenceEntry, cls: type[Learner], dataset: Dataset, request: SequenceRequest
+) -> SequenceSpec:
+    reads = "descriptions" in cls.needs
+    if reads:
+        _check_reads(entry.learner, dataset)
+    values, defaults = entry.config.model_dump(mode="json"), cls.Config().model_dump(mode="json")
+    return SequenceSpec(
+        method=entry.learner,
+        method_version=cls.version,
+        config=values,
+        settings={key: value for key, value in values.items() if value != defaults[key]},
+        dataset=dataset.name,
+        data_digest=dataset.digest,
+        backbone=dataset.backbone,
+        seed=0,
+        precision=cls.precision,
+        base=request.base,
+        increment=request.increment,
+        descriptions=dataset.descriptions if reads else None,
+    )
+
+
+def _check_reads(name: str, dataset: Dataset) -> None:
+    if dataset.source is None or dataset.source.ending != "pair":
+        raise ZslbenchError(
+            f"{name} reads descriptions, and the backbone {dataset.backbone.name} has no text "
+            "tower: name an image-text pair with --backbone, plumage_clip or clip:MODEL.TAG."
+        )
+
+
+def parse_entry(learner: str, settings: Mapping[str, Any], label: str = "") -> SequenceEntry:
+    """Return a line of the table from a learner's name and its settings.
+
+    Raises:
+        ZslbenchError: On an unknown learner or setting, a value out of bounds.
+    """
+    return SequenceEntry(learner, load_learner(learner).Config.parse(settings, learner), label)
+
+
+def execute_sequences(
+    jobs: Sequence[SequenceJob], store: Store, engine: Engine, *, retry: bool = True
+) -> Report:
+    """Run what is missing from the store; what fails is recorded and the rest goes on.
+
+    Args:
+        jobs: The plan.
+        store: Where the records go.
+        engine: Where the work is done.
+        retry: Whether to run what failed before; otherwise it is told as failed.
+    """
+    missing = [job for job in jobs if not store.has("sequence", job.spec.key)]
+    known = {} if retry else store.failures({job.spec.key for job in missing})
+    report = Report(reused=len(jobs) - len(missing), failures=list(known.values()))
+    wanted = [job for job in missing if job.spec.key not in known]
+    calls = deque(
+        Call(do_sequence, (job, store), f"run {n} of {len(wanted)}, " if len(wanted) > 1 else "")
+        for n, job in enumerate(wanted, start=1)
+    )
+    for end in dealt_twice(engine, calls):
+        outcome = outcome_of(end)
+        if isinstance(outcome, Failure):
+            store.commit(outcome)
+        _take(report, outcome)
+    store.sync(again=True)
+    return report
+
+
+def _take(report: Report, outcome: Failure | bool) -> None:
+    if isinstance(outcome, Failure):
+        report.failures.append(outcome)
+    elif outcome:
+        report.done += 1
+    else:
+        report.reused += 1
+
+
+def do_sequence(job: SequenceJob, store: Store, *, tick: Tick) -> Failure | bool:
+    """Do a run and commit it; return what went wrong, or whether it was still to be done."""
+    return once(job.spec, "sequence", store, lambda: _follow(job, store, tick))
+
+
+def _follow(job: SequenceJob, store: Store, tick: Tick) -> None:
+    slot = slots_of(store, job.spec.key)("sequence")
+    check_arithmetic(job.spec, load_learner(job.spec.method).precision)
+    dataset = served_images(job.request.data)
+    check_data(job.spec, dataset)
+    course = follow_sequence(job.spec, dataset, store.commit, tick, slot)
+    store.commit(course.record, lambda folder: write_course(folder, course))
+    slot.clear()
+    store.sync()
+
+
+def write_course(folder: Path, course: Course) -> None:
+    """Write what is kept beside the record of a run along a task sequence."""
+    labels: NDArray[np.int64] = course.history.labels
+    artifacts.write_answers(folder, course.history.predicted, labels, course.items, course.order)

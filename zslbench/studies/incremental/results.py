@@ -1,0 +1,288 @@
+"""Rows of task sequences from stored runs: accuracies with intervals, and their differences."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from zslbench.errors import unknown
+from zslbench.metrics import Float, Outcome
+from zslbench.metrics.forgetting import SEQUENCE_METRICS, History, SequenceMetric, outcome_of
+from zslbench.records import SequenceRecord
+from zslbench.stats import (
+    POPULATIONS,
+    Difference,
+    Interval,
+    Population,
+    difference,
+    holm,
+    share_interval,
+)
+from zslbench.store import StoredSequence, artifacts
+from zslbench.studies.groups import title_of
+
+KEEPS = "keeps the images of old tasks"
+
+
+@dataclass(frozen=True)
+class SequenceRow:
+    """One line: a learner with a config, along one task sequence.
+
+    Attributes:
+        protocol: Such as B0-Inc12.
+        sizes: Classes of each task.
+        intervals: Of each metric, over seeds.
+        accuracy: After each task.
+        carried: Bytes, after the last task, mean over seeds.
+        openings: How often this learner has looked at these test labels, ever.
+    """
+
+    dataset: str
+    method: str
+    label: str
+    settings: dict[str, Any]
+    backbone: str
+    exposure: str
+    descriptions: str
+    protocol: str
+    sizes: tuple[int, ...]
+    seeds: tuple[int, ...]
+    intervals: dict[SequenceMetric, dict[Population, Interval]]
+    accuracy: tuple[Interval, ...]
+    carried: float
+    seconds: float
+    openings: int
+    marks: tuple[str, ...]
+    commits: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """What a suite calls it, or the learner with what differs from its defaults."""
+        return self.label or title_of(self.method, self.settings)
+
+    @property
+    def table(self) -> str:
+        """What it may be compared in."""
+        return f"{self.dataset}, {self.protocol}"
+
+
+@dataclass(frozen=True)
+class SequenceDifference:
+    """One row minus the reference, along the same sequence."""
+
+    table: str
+    method: str
+    reference: str
+    seeds: tuple[int, ...]
+    differences: dict[SequenceMetric, dict[Population, Difference]]
+
+
+@dataclass(frozen=True)
+class SequenceGroup:
+    """The runs of one learner, config, data and sequence: one for each seed."""
+
+    runs: tuple[StoredSequence, ...]
+    label: str = ""
+
+    @cached_property
+    def records(self) -> list[SequenceRecord]:
+        """The records, in the order of their seeds."""
+        return [run.record for run in self.runs]
+
+    @cached_property
+    def _read(self) -> list[tuple[History, Any]]:
+        found = []
+        for run in self.runs:
+            predicted, labels, order = artifacts.read_answers(run.folder)
+            known = np.cumsum(run.record.sizes).tolist()
+            found.append((History(predicted, labels, known), order))
+        return found
+
+    @cached_property
+    def histories(self) -> list[History]:
+        """What each predicted, in the order its seed gives the classes."""
+        return [history for history, _ in self._read]
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """The test images' classes in the dataset's order, the same for every seed."""
+        history, order = self._read[0]
+        classes = np.unique(order[history.labels], return_inverse=True)[1]
+        return outcome_of(classes.astype(np.int64))
+
+    def values(self, metric: SequenceMetric) -> Float:
+        """Return a metric of each seed."""
+        return np.array([getattr(history, metric) for history in self.histories])
+
+    def placed(self, metric: SequenceMetric) -> Float:
+        """Return a metric's placements `[seeds, m]`."""
+        return np.stack([history.placements(metric) for history in self.histories])
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in order."""
+        return tuple(record.spec.seed for record in self.records)
+
+    @property
+    def title(self) -> str:
+        """What the table calls it."""
+        spec = self.records[0].spec
+        return self.label or title_of(spec.method, spec.settings)
+
+    def only(self, seeds: Sequence[int]) -> "SequenceGroup":
+        """Return the runs of some seeds."""
+        return SequenceGroup(tuple(r for r in self.runs if r.record.spec.seed in seeds), self.label)
+
+
+def group_sequences(
+    stored: Sequence[StoredSequence], labels: Mapping[str, str] = MappingProxyType({})
+) -> list[SequenceGroup]:
+    """Put together the runs that differ in nothing but their seed; `labels` go by `seeds_key`."""
+    found: dict[str, dict[int, StoredSequence]] = {}
+    for run in stored:
+        found.setdefault(run.record.spec.seeds_key, {})[run.record.spec.seed] = run
+    return [
+        SequenceGroup(tuple(runs[seed] for seed in sorted(runs)), labels.get(key, ""))
+        for key, runs in found.items()
+    ]
+
+
+def sequence_rows(
+    groups: Sequence[SequenceGroup], ledger: Counter[tuple[str, str]]
+) -> list[SequenceRow]:
+    """Return a row for each group, by dataset and sequence, the best average first."""
+    names = _dataset_names(groups)
+    rows = [_row(group, ledger, names[_data(group)]) for group in groups]
+    return sorted(rows, key=lambda row: (row.table.casefold(), -_mean(row, "average"), row.title))
+
+
+def _dataset_names(groups: Sequence[SequenceGroup]) -> dict[tuple[str, str], str]:
+    """Return what to call each group's data: different ones of one name by their digests too."""
+    names = {_data(group): group.records[0].spec.dataset for group in groups}
+    shared = Counter(names.values())
+    return {
+        data: name if shared[name] == 1 else f"{name} (data {data[0][:8]})"
+        for data, name in names.items()
+    }
+
+
+def _mean(row: SequenceRow, metric: SequenceMetric) -> float:
+    return row.intervals[metric]["these_classes"].mean
+
+
+def _row(group: SequenceGroup, ledger: Counter[tuple[str, str]], dataset: str) -> SequenceRow:
+    first = group.records[0]
+    spec = first.spec
+    return SequenceRow(
+        dataset=dataset,
+        method=spec.method,
+        label=group.label,
+        settings=spec.settings,
+        backbone=spec.backbone.name,
+        exposure=spec.backbone.exposure,
+        descriptions=spec.descriptions.description if spec.descriptions else "",
+        protocol=spec.protocol,
+        sizes=first.sizes,
+        seeds=group.seeds,
+        intervals={m: {p: _interval(group, m, p) for p in POPULATIONS} for m in SEQUENCE_METRICS},
+        accuracy=tuple(_after(group, number) for number in range(len(first.sizes))),
+        carried=float(np.mean([record.carried[-1] for record in group.records])),
+        seconds=sum(r.cost.fit_seconds + r.cost.score_seconds for r in group.records),
+        openings=ledger[spec.method, first.test_digest],
+        marks=_marks(group.records),
+        commits=tuple(sorted({record.environment["commit"] for record in group.records})),
+    )
+
+
+def _interval(group: SequenceGroup, metric: SequenceMetric, population: Population) -> Interval:
+    values, placed = group.values(metric), group.placed(metric)
+    if metric == "forgetting":  # of either sign
+        found = difference(values, placed, group.outcome, population)
+        return Interval(found.mean, found.low, found.high)
+    return share_interval(values.tolist(), placed, group.outcome, population)
+
+
+def _after(group: SequenceGroup, number: int) -> Interval:
+    values = [float(history.accuracy[number]) for history in group.histories]
+    placed = np.stack([history.after(number) for history in group.histories])
+    return share_interval(values, placed, group.outcome, "these_classes")
+
+
+def _marks(records: Sequence[SequenceRecord]) -> tuple[str, ...]:
+    spec = records[0].spec
+    marks = {
+        KEEPS: records[0].keeps_images,
+        "one seed: one order of the classes": len(records) == 1,
+        "pretrained beyond ImageNet-1k": spec.backbone.exposure in ("21k", "web"),
+        "random start: little more than chance is to be expected": spec.backbone.exposure == "none",
+        "several commits": len({record.environment["commit"] for record in records}) > 1,
+    }
+    return tuple(mark for mark, holds in marks.items() if holds)
+
+
+def compare_sequences(groups: Sequence[SequenceGroup], reference: str) -> list[SequenceDifference]:
+    """Return each group minus the reference's along the same sequence, seeds both have.
+
+    Args:
+        groups: All.
+        reference: A row's title.
+
+    Raises:
+        ZslbenchError: If no row is called so.
+    """
+    references = [group for group in groups if group.title == reference]
+    if not references:
+        raise unknown("row", reference, {group.title for group in groups}, " to be reference")
+    names = _dataset_names(groups)
+    found = [
+        _difference(group, other, names[_data(group)])
+        for group in groups
+        for other in references
+        if group is not other and _sequence(group) == _sequence(other) and _common(group, other)
+    ]
+    return _adjusted(found)
+
+
+def _data(group: SequenceGroup) -> tuple[str, str]:
+    first = group.records[0]
+    return first.spec.data_digest, first.test_digest
+
+
+def _sequence(group: SequenceGroup) -> tuple[str, ...]:
+    return *_data(group), group.records[0].spec.protocol
+
+
+def _common(group: SequenceGroup, other: SequenceGroup) -> list[int]:
+    return sorted(set(group.seeds) & set(other.seeds))
+
+
+def _difference(group: SequenceGroup, other: SequenceGroup, dataset: str) -> SequenceDifference:
+    seeds = _common(group, other)
+    ours, theirs = group.only(seeds), other.only(seeds)
+    differences = {
+        metric: {
+            population: difference(
+                ours.values(metric) - theirs.values(metric),
+                ours.placed(metric) - theirs.placed(metric),
+                ours.outcome,
+                population,
+            )
+            for population in POPULATIONS
+        }
+        for metric in SEQUENCE_METRICS
+    }
+    table = f"{dataset}, {group.records[0].spec.protocol}"
+    return SequenceDifference(table, group.title, other.title, tuple(seeds), differences)
+
+
+def _adjusted(found: list[SequenceDifference]) -> list[SequenceDifference]:
+    for metric in SEQUENCE_METRICS:
+        for population in POPULATIONS:
+            raw = [each.differences[metric][population] for each in found]
+            for each, one, p in zip(found, raw, holm([one.p for one in raw]), strict=True):
+                each.differences[metric][population] = replace(one, p=p)
+    return found

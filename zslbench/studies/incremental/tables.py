@@ -1,0 +1,117 @@
+"""The words and numbers of tables of task sequences."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from zslbench.metrics.forgetting import SEQUENCE_METRICS, SequenceMetric
+from zslbench.report.files import csv_text
+from zslbench.report.table import Grid
+from zslbench.studies.groups import title_of
+from zslbench.studies.incremental.results import SequenceDifference, SequenceRow
+
+NOTE = (
+    "Accuracies are per-class means over all classes known by then, in percent: the mean over "
+    "tasks, after the last, and after each. Forgetting: from each task's best accuracy to that at "
+    "the end, in points, given where the best was. [ ]: 95 % interval over images and seeds (a "
+    "seed also orders the classes), these classes fixed; ( ): over new classes as well. Carried: "
+    "all that goes from one task to the next, at the end, but for old images where a learner is "
+    "handed those. Nothing was chosen on images of this dataset: settings are as given, every task "
+    "is learnt to the end of its schedule."
+)
+PAIRED_NOTE = (
+    "Over the same images, seeds and orders of classes; p two-sided, these classes (new classes), "
+    "adjusted for the number of comparisons (Holm)."
+)
+
+
+def sequence_grids(
+    rows: Sequence[SequenceRow], differences: Sequence[SequenceDifference]
+) -> list[Grid]:
+    """Return a table for each sequence, and one of the differences."""
+    grids = [
+        _grid(name, [row for row in rows if row.table == name])
+        for name in dict.fromkeys(row.table for row in rows)
+    ]
+    if differences:
+        columns = ("difference", *SEQUENCE_METRICS)
+        cells = [_difference_cells(each) for each in differences]
+        grids.append(Grid("task sequences: paired differences", columns, cells, PAIRED_NOTE))
+    return grids
+
+
+def _grid(name: str, rows: Sequence[SequenceRow]) -> Grid:
+    columns = ("learner", *SEQUENCE_METRICS, "after each task", "carried")
+    cells = [[_named(row), *(_held(row, m) for m in SEQUENCE_METRICS), _path(row), _size(row)]
+             for row in rows]  # fmt: skip
+    sizes = ", ".join(map(str, rows[0].sizes))
+    return Grid(f"task sequence {name}", columns, cells, f"Tasks of {sizes} classes. {NOTE}")
+
+
+def _named(row: SequenceRow) -> str:
+    about = [
+        *(mark.upper() for mark in row.marks),
+        *([title_of(row.method, row.settings)] if row.label else []),
+        f"{row.backbone} (pretraining: {row.exposure})",
+        *([f"descriptions: {row.descriptions}"] if row.descriptions else []),
+        f"seeds {', '.join(map(str, row.seeds))}; opened {row.openings}",
+    ]
+    return "\n".join([row.title, *about])
+
+
+def _held(row: SequenceRow, metric: SequenceMetric) -> str:
+    these, new = row.intervals[metric].values()
+    return f"{these.mean:.1f}\n[{these.low:.1f}, {these.high:.1f}]\n({new.low:.1f}, {new.high:.1f})"
+
+
+def _path(row: SequenceRow) -> str:
+    return " ".join(f"{found.mean:.1f}" for found in row.accuracy)
+
+
+def _size(row: SequenceRow) -> str:
+    return f"{row.carried / 2**20:.2f} MiB"
+
+
+def _difference_cells(each: SequenceDifference) -> list[str]:
+    about = f"{each.table}; seeds {', '.join(map(str, each.seeds))}"
+    cells = []
+    for metric in SEQUENCE_METRICS:
+        these, new = each.differences[metric].values()
+        cells.append(
+            f"{these.mean:+.1f}\n[{these.low:+.1f}, {these.high:+.1f}]\n"
+            f"({new.low:+.1f}, {new.high:+.1f})\np = {these.p:.3f} ({new.p:.3f})"
+        )
+    return [f"{each.method}\nminus {each.reference}\n{about}", *cells]
+
+
+def sequences_csv(rows: Sequence[SequenceRow]) -> str:
+    """Return one line a row, every interval's ends in columns of their own."""
+    return csv_text([_flat(row) for row in rows])
+
+
+def _flat(row: SequenceRow) -> dict[str, Any]:
+    numbers: dict[str, Any] = {}
+    for metric, by_population in row.intervals.items():
+        numbers[metric] = by_population["these_classes"].mean
+        for population, found in by_population.items():
+            numbers |= {f"{metric}_low_{population}": found.low}
+            numbers |= {f"{metric}_high_{population}": found.high}
+    return {
+        "dataset": row.dataset,
+        "sequence": row.protocol,
+        "sizes": " ".join(map(str, row.sizes)),
+        "method": row.method,
+        "label": row.label,
+        "settings": json.dumps(row.settings, sort_keys=True),
+        "backbone": row.backbone,
+        "exposure": row.exposure,
+        "descriptions": row.descriptions,
+        "marks": "; ".join(row.marks),
+        "seeds": " ".join(map(str, row.seeds)),
+        **numbers,
+        "after_each_task": " ".join(str(found.mean) for found in row.accuracy),
+        "carried_bytes": row.carried,
+        "openings": row.openings,
+        "commits": " ".join(row.commits),
+        "seconds": row.seconds,
+    }

@@ -1,0 +1,1 @@
+"""Which method is better, under one protocol, with which confidence?"""

@@ -1,0 +1,160 @@
+"""What stands behind a row: its curve, its accuracy on each class, its cost, its provenance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zslbench.metrics import Float, Outcome
+from zslbench.records import Choice, RunRecord
+from zslbench.studies.groups import SUBMITTED, Group
+
+POINTS = 200
+
+
+@dataclass(frozen=True)
+class Curve:
+    """U, S and H over gamma, means over seeds, at no more than `POINTS` gammas.
+
+    Attributes:
+        gammas: `[k]`, increasing. As on `SeenUnseenCurve`, values at one hold down to the one
+            before it: exactly, as long as the curve has no more steps than there are points.
+        u: `[k]` percent.
+        s: `[k]` percent.
+        h: `[k]` percent: the mean of each seed's H, as in the table.
+    """
+
+    gammas: Float
+    u: Float
+    s: Float
+    h: Float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a row's figures are drawn from.
+
+    Attributes:
+        curve: Means over seeds.
+        class_names: `[C]`, seen first.
+        class_accuracies: `[C]` percent at the row's gamma, means over seeds; NaN without images.
+        seen: Number of seen classes.
+        fit_seconds: Mean over seeds.
+        peak_memory_mib: The largest of any seed.
+        provenance: Where the numbers come from, by headings.
+    """
+
+    curve: Curve
+    class_names: tuple[str, ...]
+    class_accuracies: Float
+    seen: int
+    fit_seconds: float
+    peak_memory_mib: float
+    provenance: dict[str, dict[str, Any]]
+
+
+def evidence_of(group: Group) -> Evidence:
+    """Gather it from the runs of one row."""
+    costs = [record.cost for record in group.records]
+    classes = len(group.class_names)
+    accuracies = [
+        class_accuracies(outcome, gamma, classes)
+        for outcome, gamma in zip(group.outcomes, group.gammas, strict=True)
+    ]
+    return Evidence(
+        curve=mean_curve(group.outcomes, group.gammas),
+        class_names=group.class_names,
+        class_accuracies=np.mean(accuracies, axis=0),
+        seen=group.test[1],
+        fit_seconds=float(np.mean([cost.fit_seconds for cost in costs])),
+        peak_memory_mib=max(cost.peak_memory_mib for cost in costs),
+        provenance=_provenance(group),
+    )
+
+
+def mean_curve(outcomes: Sequence[Outcome], gammas: Sequence[float]) -> Curve:
+    """Return the mean curve over seeds, with 0 and the chosen gammas among its points."""
+    fixed = np.unique([0.0, *gammas])
+    steps = np.unique(np.concatenate([outcome.curve.steps for outcome in outcomes]))
+    ends = np.concatenate((fixed, steps))
+    margin = 0.03 * (ends.max() - ends.min()) or 1.0
+    fixed = np.union1d(fixed, [ends.min() - margin, ends.max() + margin])[:POINTS]
+    kept = np.linspace(0, len(steps) - 1, min(len(steps), POINTS - len(fixed))).astype(np.int64)
+    grid = np.union1d(fixed, steps[kept])
+    u, s = np.stack([outcome.curve.at(grid) for outcome in outcomes], axis=1)
+    total = u + s
+    h = np.divide(2 * u * s, total, out=np.zeros_like(total), where=total > 0)
+    return Curve(grid, u.mean(axis=0), s.mean(axis=0), h.mean(axis=0))
+
+
+def class_accuracies(outcome: Outcome, gamma: float, classes: int) -> Float:
+    """Return `[C]` the share of each class's images answered right among all classes, percent."""
+    right = np.where(outcome.margin >= gamma, outcome.seen_hit, outcome.unseen_hit)
+    counts = np.bincount(outcome.labels, minlength=classes).astype(np.float64)
+    hits = np.bincount(outcome.labels, weights=right, minlength=classes)
+    shares: Float = np.divide(100 * hits, counts, out=np.full(classes, np.nan), where=counts > 0)
+    return shares
+
+
+def _provenance(group: Group) -> dict[str, dict[str, Any]]:
+    first, spec = group.records[0], group.records[0].spec
+    words, told = spec.words, spec.descriptions
+    return {
+        "method": {
+            "name": spec.method,
+            "version": spec.method_version,
+            "precision": spec.precision,
+            "protocol version": spec.protocol_version,
+        },
+        "config": first.choice.config,
+        "choice": _choice(first.choice),
+        "data": {
+            "dataset": spec.dataset,
+            "data digest": spec.data_digest,
+            "test digest": first.test_digest,
+        },
+        "backbone": {
+            "name": spec.backbone.name,
+            "weights digest": spec.backbone.weights_digest,
+            "pretraining": spec.backbone.exposure,
+            **({"words": words.description, "words digest": words.digest} if words else {}),
+            **({"descriptions": told.description, "their digest": told.digest} if told else {}),
+        },
+        "runs": {f"seed {record.spec.seed}": record.key for record in group.records},
+        "cost": {} if group.rule == SUBMITTED else _cost(group.records),
+        "environment": _environment(group.records),
+    }
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    error = "" if choice.gain_error is None else f" ± {choice.gain_error:.2f}"
+    return {
+        "key": choice.key,
+        "epoch": choice.epoch,
+        "epoch for T1": choice.t1_epoch,
+        "gamma": choice.gamma,
+        "gamma at the last epoch": choice.last_gamma,
+        "gain in H over gamma = 0": f"{choice.gain:.2f}{error}",
+        "epochs of configs tried": len(choice.candidates),
+        **{f"H in tuning world {world.name}": world.scores.h for world in choice.worlds},
+    }
+
+
+def _cost(records: Sequence[RunRecord]) -> dict[str, str]:
+    costs = [record.cost for record in records]
+    return {
+        "fit seconds": ", ".join(f"{cost.fit_seconds:.3g}" for cost in costs),
+        "score seconds": ", ".join(f"{cost.score_seconds:.3g}" for cost in costs),
+        "training images a second": ", ".join(f"{cost.images_per_second:.3g}" for cost in costs),
+        "peak memory, MiB": ", ".join(f"{cost.peak_memory_mib:.0f}" for cost in costs),
+    }
+
+
+def _environment(records: Sequence[RunRecord]) -> dict[str, str]:
+    """Return each entry's values over all runs."""
+    names = dict.fromkeys(name for record in records for name in record.environment)
+    return {
+        name: ", ".join(sorted({record.environment.get(name, "-") for record in records}))
+        for name in names
+    }

@@ -1,0 +1,1 @@
+"""A leaderboard as one page of HTML, and its figures."""

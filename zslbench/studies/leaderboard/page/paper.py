@@ -1,0 +1,220 @@
+"""A leaderboard's figures for papers: one column wide, told apart without colours as well."""
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zslbench.report.files import write_figure
+from zslbench.report.svg import Axis
+from zslbench.stats import Interval
+from zslbench.stats.selection_bias import CHOSEN
+from zslbench.studies.leaderboard.page.costs import COSTS
+from zslbench.studies.leaderboard.results import Leaderboard, Row
+from zslbench.studies.leaderboard.selection_bias import Inflated
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTH, DPI = 3.3, 300  # inches; dots an inch of the PNG
+FONTS: dict[Any, Any] = {
+    "font.size": 7.5,
+    "axes.linewidth": 0.6,
+    "hatch.linewidth": 0.6,
+    "pdf.fonttype": 42,  # TrueType: Type 3, the default, is refused by many venues
+    "text.parse_math": False,
+}
+DARK, MIDDLE, LIGHT = "#1a1a1a", "#7f7f7f", "#d4d4d4"
+COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9")
+DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
+MARKERS = "osD^vP"
+CURVES, POINTS, LINES = 6, 12, 30  # the most rows that a figure can tell apart
+
+
+def write_paper_figures(board: Leaderboard, folder: Path) -> list[Path]:
+    """Write every figure of every dataset as PDF and PNG; same rows, same bytes."""
+    from matplotlib import rc_context
+
+    paths: list[Path] = []
+    stems: set[str] = set()
+    with rc_context(FONTS):
+        for dataset, group in groupby(board.rows, key=lambda row: row.dataset):
+            rows = list(group)
+            inflations = [found for found in board.inflations if found.dataset == dataset]
+            figures = {
+                "seen_unseen": seen_unseen(rows),
+                "h_over_gamma": h_over_gamma(rows),
+                "h_by_method": h_by_method(rows),
+                "h_over_time": h_over_time(rows),
+                **({"inflation": inflation(inflations)} if inflations else {}),
+            }
+            stem = re.sub(r"[^\w.=-]+", "_", dataset).strip(".")
+            while stem in stems:
+                stem += "_"
+            stems.add(stem)
+            for name, figure in figures.items():
+                paths += write_figure(folder, f"{stem}_{name}", figure, DPI)
+    return paths
+
+
+def seen_unseen(rows: Sequence[Row]) -> "Figure":
+    """Draw S over U as gamma grows, each row's own gamma marked."""
+    return _curves(
+        rows,
+        lambda row: (row.evidence.curve.u, row.evidence.curve.s, row.value("u"), row.value("s")),
+        ("U, percent", "S, percent"),
+    )
+
+
+def h_over_gamma(rows: Sequence[Row]) -> "Figure":
+    """Draw H over gamma, each row's own gamma marked."""
+
+    def curve(row: Row) -> tuple[Any, ...]:
+        found = row.evidence.curve
+        return found.gammas, found.h, float(row.chosen["gamma"]), row.value("h")
+
+    return _curves(
+        rows, curve, ("gamma, standard deviations of class-centred scores", "H, percent")
+    )
+
+
+def _curves(
+    rows: Sequence[Row], curve: Callable[[Row], tuple[Any, ...]], labels: tuple[str, str]
+) -> "Figure":
+    fair = _fair(rows)
+    shown = fair[:CURVES]
+    figure, axes = _figure(2.4 + _legend_height(shown))
+    for place, row in enumerate(shown):
+        across, up, x, y = curve(row)
+        style = {"color": COLOURS[place], "marker": MARKERS[place], "label": fill(row.title, 40)}
+        axes.plot(across, up, linestyle=DASHES[place], linewidth=1.1, markevery=[], **style)
+        axes.plot([x], [y], color=COLOURS[place], marker=MARKERS[place], markersize=5)
+    axes.set(xlabel=labels[0], ylabel=labels[1], ylim=(0, None))
+    _legend(figure, rows, fair, shown)
+    return figure
+
+
+def h_by_method(rows: Sequence[Row]) -> "Figure":
+    """Draw H with its intervals: thick for these classes, thin for new ones."""
+    shown = rows[:LINES]
+    figure, axes = _figure(0.75 + 0.24 * len(shown))
+    for place, row in enumerate(shown):
+        these, new = (row.intervals["h"][p] for p in ("these_classes", "new_classes"))
+        axes.plot([new.low, new.high], [place, place], color=DARK, linewidth=0.7, marker="|")
+        axes.plot([these.low, these.high], [place, place], color=MIDDLE, linewidth=3.5,
+                  solid_capstyle="butt")  # fmt: skip
+        axes.plot([these.mean], [place], color=DARK, **_point(row, "o"))
+    axes.set_yticks(range(len(shown)), [fill(_named(row, rows), 30) for row in shown])
+    axes.set(xlim=(0, None), ylim=(len(shown) - 0.4, -0.6))
+    figure.supxlabel(
+        f"H, percent{_of(len(shown), len(rows))}\nthick: these classes, thin: new classes",
+        fontsize=FONTS["font.size"],
+    )
+    return figure
+
+
+def h_over_time(rows: Sequence[Row]) -> "Figure":
+    """Draw H over the time to fit, with its interval for these classes."""
+    fair, time = _fair(rows), COSTS[0]
+    shown = fair[:POINTS]
+    figure, axes = _figure(2.4 + _legend_height(shown))
+    for place, row in enumerate(shown):
+        these, colour = row.intervals["h"]["these_classes"], COLOURS[place % len(COLOURS)]
+        x, marker = time.of(row), MARKERS[place % len(MARKERS)]
+        axes.plot([x, x], [these.low, these.high], color=colour, linewidth=0.8)
+        axes.plot([x], [these.mean], color=colour, linestyle="", label=fill(row.title, 40),
+                  **_point(row, marker, hollow=place >= len(MARKERS)))  # fmt: skip
+    spent = [time.of(row) for row in shown]
+    across = Axis("", min(spent) / 2.5, max(spent) * 2.5, log=True)
+    axes.set(xscale="log", xlim=(across.low, across.high), ylabel="H, percent")
+    axes.set_xticks(across.ticks, [f"{tick:g}" for tick in across.ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel(f"time to fit, {time.unit}")
+    _legend(figure, rows, fair, shown)
+    return figure
+
+
+def inflation(rows: Sequence[Inflated]) -> "Figure":
+    """Draw optimism and regret by what is chosen on test, with their intervals over seeds."""
+    from matplotlib.figure import Figure
+
+    shown = rows[:LINES]
+    figure = Figure(figsize=(WIDTH, 0.95 + 0.3 * len(shown)), layout="constrained")
+    panels = figure.subplots(1, len(CHOSEN), sharey=True, sharex=True, squeeze=False)[0]
+    places = np.arange(len(shown))
+    for axes, chosen in zip(panels, CHOSEN, strict=True):
+        for shift, name, style in (
+            (-0.19, "optimism", {"color": MIDDLE}),
+            (0.19, "regret", {"color": LIGHT, "hatch": "/////", "edgecolor": DARK}),
+        ):
+            found: list[Interval] = [getattr(row, name)[chosen] for row in shown]
+            axes.barh(places + shift, [i.mean for i in found], 0.36, label=name, **style)
+            ends = [[i.low for i in found], [i.high for i in found]]
+            axes.hlines(places + shift, *ends, color=DARK, linewidth=0.7)
+        axes.axvline(0, color=DARK, linewidth=0.6)
+        axes.set_title(chosen, fontsize=7.5)
+        axes.tick_params(width=0.6)
+    panels[0].set_yticks(places, [fill(row.method, 18) for row in shown])
+    panels[0].invert_yaxis()
+    figure.supxlabel(f"points of H{_of(len(shown), len(rows))}", fontsize=7.5)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+    return figure
+
+
+def _figure(height: float) -> "tuple[Figure, Any]":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.subplots()
+    axes.tick_params(width=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _fair(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the first rule there is, those that are set apart where all are."""
+    fair = [row for row in rows if not row.set_apart] or list(rows)
+    return [row for row in fair if row.rule == fair[0].rule]
+
+
+def _named(row: Row, among: Sequence[Row]) -> str:
+    """Return a row's title, with its rule where that differs."""
+    several = len({other.rule for other in among}) > 1
+    return f"{row.title}, {row.rule}" if several else row.title
+
+
+def _point(row: Row, marker: str, *, hollow: bool = False) -> dict[str, Any]:
+    """Return how a point is drawn: hollow where it is set apart."""
+    face = {"markerfacecolor": "white"} if row.set_apart or hollow else {}
+    return {"marker": marker, "markersize": 4.5, **face}
+
+
+def _of(shown: int, rows: int) -> str:
+    return f" (the first {shown} of {rows} rows)" if shown < rows else ""
+
+
+def _legend_height(shown: Sequence[Row]) -> float:
+    return 0.16 * (1 + len(shown) / _columns(shown))
+
+
+def _columns(shown: Sequence[Row]) -> int:
+    return 2 if max(len(row.title) for row in shown) < 22 else 1
+
+
+def _legend(
+    figure: "Figure", rows: Sequence[Row], fair: Sequence[Row], shown: Sequence[Row]
+) -> None:
+    """Put a legend above; it says what of the rows it shows, where that is not all."""
+    rule = f"rule {fair[0].rule}" if len({row.rule for row in rows}) > 1 else ""
+    figure.legend(
+        loc="outside upper center",
+        ncols=_columns(shown),
+        frameon=False,
+        handlelength=3,
+        title=(rule + _of(len(shown), len(fair))).strip() or None,
+    )

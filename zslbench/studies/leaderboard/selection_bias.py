@@ -1,0 +1,64 @@
+"""Inflation of every method: what choosing on test would have added, off the same runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zslbench.stats import Interval, over_seeds
+from zslbench.stats.selection_bias import CHOSEN, Chosen, inflation
+from zslbench.studies.groups import Group
+
+
+@dataclass(frozen=True)
+class Inflated:
+    """A method's H by each rule, and the inflation in points, means over seeds.
+
+    Attributes:
+        h: H by rule.
+        spread: Standard deviation over seeds of H by the validation rule; None for one
+            seed of a method that has use for several.
+        optimism: By what is chosen on test.
+        regret: Likewise.
+    """
+
+    dataset: str
+    method: str
+    h: dict[str, Interval]
+    spread: float | None
+    optimism: dict[Chosen, Interval]
+    regret: dict[Chosen, Interval]
+
+
+def inflated(groups: Sequence[Group]) -> list[Inflated]:
+    """Return the inflation of the groups whose runs scored every epoch on test images."""
+    return [
+        _inflated(group)
+        for group in groups
+        if group.rule == "validation" and all("published" in r.rules for r in group.records)
+    ]
+
+
+def _inflated(group: Group) -> Inflated:
+    found = [
+        inflation(outcomes, record.choice.epoch, record.choice.gamma)
+        for outcomes, record in zip(group.trajectories, group.records, strict=True)
+    ]
+    h = {
+        rule: [record.rules[rule].scores.h for record in group.records]
+        for rule in ("validation", "last", "published")
+    }
+    return Inflated(
+        group.records[0].spec.dataset,
+        group.title,
+        {rule: over_seeds(values) for rule, values in h.items()},
+        _spread(h["validation"], deterministic=group.records[0].deterministic),
+        {c: over_seeds([one[c].optimism for one in found]) for c in CHOSEN},
+        {c: over_seeds([one[c].regret for one in found]) for c in CHOSEN},
+    )
+
+
+def _spread(values: Sequence[float], *, deterministic: bool) -> float | None:
+    if len(values) == 1:
+        return 0.0 if deterministic else None
+    return float(np.std(values, ddof=1))

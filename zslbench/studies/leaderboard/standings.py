@@ -1,0 +1,120 @@
+"""How methods stand over datasets and seeds: win rates and mean ranks by H."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zslbench.records import RuleName
+from zslbench.stats.ranking import Float, mean_ranks, win_rates
+from zslbench.studies.groups import SUBMITTED, Group
+
+Data = tuple[str, str]  # as `Group.data`
+
+NAMED = 30
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One method against the others, by one rule.
+
+    Attributes:
+        datasets: How many it was run on.
+        mean_rank: Over datasets, by mean H, among the methods that were run on all of them; None
+            where there is but one dataset, or it was not run on all.
+        win_rate: Mean of `wins`.
+        wins: By opponent, the percentage of dataset x seed pairs on which its H is the higher;
+            empty where more than `NAMED` methods compete.
+    """
+
+    method: str
+    rule: RuleName
+    datasets: int
+    mean_rank: float | None
+    win_rate: float
+    wins: dict[str, float]
+
+
+def standings(groups: Sequence[Group]) -> list[Standing]:
+    """Return the standings by each rule, the best first; none where one pair is all there is.
+
+    Tuned methods have standings of their own. What was selected on test or submitted has no part in
+    any, nor has a method that stands in several rows of one dataset (with other backbones, words or
+    worlds).
+    """
+    compared = [
+        group
+        for group in groups
+        if group.rule != SUBMITTED and not any(r.selected_on_test for r in group.results)
+    ]
+    return [
+        standing
+        for tuned, rule in dict.fromkeys((_tuned(group), group.rule) for group in compared)
+        for standing in _by_rule(
+            rule, [g for g in compared if (_tuned(g), g.rule) == (tuned, rule)]
+        )
+    ]
+
+
+def _tuned(group: Group) -> int:
+    return group.records[0].spec.tuned
+
+
+def _by_rule(rule: RuleName, groups: Sequence[Group]) -> list[Standing]:
+    rows = _competitors(groups)
+    tests = list(dict.fromkeys(test for members in rows.values() for test in members))
+    blocks = [(test, seed) for test in tests for seed in _seeds(test, rows)]
+    if len(rows) < 2 or len(blocks) < 2:
+        return []
+    names = list(rows)
+    rates = 100 * win_rates(_table([[_h(rows[n], *block) for block in blocks] for n in names]))
+    ranks = mean_ranks(_table([[_mean_h(rows[n], test) for test in tests] for n in names]))
+    found = []
+    for name, ours, rank in zip(names, rates, ranks, strict=True):
+        met = ~np.isnan(ours)
+        if met.any():
+            ranked = None if len(tests) == 1 or np.isnan(rank) else float(rank)
+            wins = {names[n]: float(ours[n]) for n in np.flatnonzero(met) if len(names) <= NAMED}
+            mean = float(ours[met].mean())
+            found.append(Standing(name, rule, len(rows[name]), ranked, mean, wins))
+    return sorted(found, key=lambda standing: (-standing.win_rate, standing.method))
+
+
+def _competitors(groups: Sequence[Group]) -> dict[str, dict[Data, Group]]:
+    """Return each method's groups by what they were tested on, but of none that has two there."""
+    rows: dict[str, dict[Data, Group]] = {}
+    twice = set()
+    for group in sorted(groups, key=lambda group: group.title):
+        members = rows.setdefault(group.title, {})
+        if members.setdefault(group.data, group) is not group:
+            twice.add(group.title)
+    return {name: members for name, members in rows.items() if name not in twice}
+
+
+def _seeds(test: Data, rows: dict[str, dict[Data, Group]]) -> list[int]:
+    """Return the seeds that anyone has on a dataset; where nobody has use for seeds, one."""
+    here = [members[test] for members in rows.values() if test in members]
+    seeds = {seed for group in here if not _deterministic(group) for seed in group.seeds}
+    return sorted(seeds) or [0]
+
+
+def _h(members: dict[Data, Group], test: Data, seed: int) -> float:
+    """Return H; a deterministic method has any seed."""
+    if test not in members:
+        return np.nan
+    group = members[test]
+    if _deterministic(group):
+        return group.h[0]
+    return dict(zip(group.seeds, group.h, strict=True)).get(seed, np.nan)
+
+
+def _mean_h(members: dict[Data, Group], test: Data) -> float:
+    return float(np.mean(members[test].h)) if test in members else np.nan
+
+
+def _deterministic(group: Group) -> bool:
+    return group.records[0].deterministic
+
+
+def _table(rows: list[list[float]]) -> Float:
+    return np.asarray(rows, dtype=np.float64)

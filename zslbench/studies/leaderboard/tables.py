@@ -1,0 +1,248 @@
+"""The words and numbers of tables, whatever they are printed as."""
+
+from collections.abc import Sequence
+
+from zslbench.report.table import Grid
+from zslbench.stats import METRICS, Interval, Metric, Population
+from zslbench.stats.selection_bias import CHOSEN
+from zslbench.studies.incremental.tables import sequence_grids
+from zslbench.studies.leaderboard.paired import Comparison
+from zslbench.studies.leaderboard.results import Failed, Leaderboard, Row
+from zslbench.studies.leaderboard.standings import Standing
+from zslbench.studies.published.numbers import PRINTED, TRANSDUCTIVE, Printed
+from zslbench.studies.published.verdicts import Verdict, verdicts
+
+NAMES: dict[Metric, str] = {"t1": "T1", "u": "U", "s": "S", "h": "H", "ausuc": "AUSUC"}
+NOTES = (
+    "First line: mean over seeds. [ ]: 95 % interval over images and seeds, these classes fixed. "
+    "( ): over new classes as well.",
+    "p: T1 against 200 permutations of the unseen classes' identities, with their 95th percentile.",
+    "Epoch, gamma and open settings were chosen once, in the tuning worlds, unless the rule is "
+    "`published`; intervals are given that choice. Opened: times this method has looked at these "
+    "test labels.",
+)
+FAILED_NOTE = "These runs raised an error and are not in the table; `--retry` runs them again."
+EXTERNAL_NOTE = (
+    "External: a matrix of scores handed in, with its gamma. Order and labels are the protocol's; "
+    "how the scores were made, and whether test images had a part in it, nobody here knows. Gamma "
+    "is in standard deviations of class-centred scores on test images."
+)
+PAIRED_NOTE = (
+    "Differences over the same images and seeds, intervals as above; p two-sided, these classes "
+    "(new classes), adjusted for the number of comparisons (Holm)."
+)
+INFLATION_NOTE = (
+    "What choosing epoch, gamma or both on test would add to H = optimism (what a half of the test "
+    "images says of itself beyond the other half) + regret (what our choice cost), in points."
+)
+STANDING_NOTE = (
+    "By H; what was selected on test takes no part. Win rate: percent of dataset x seed pairs on "
+    "which a method beats another, ties half; first the mean over opponents, then each. Mean rank: "
+    "over datasets, 1 the best, among the methods that were run on all of them. A "
+    "critical-difference diagram would take at least 10 datasets."
+)
+LOCALISATION = {
+    "patch_auc": "patches ranked (AUC)",
+    "patch_precision": "patches kept on the object",
+    "attribute_hit": "attributes found on their part",
+}
+LOCALISATION_NOTE = (
+    "In percent, on test images, at the chosen epoch, with the 95 % interval over seeds. A patch "
+    "is on the object if that covers a quarter of it; an attribute is found if its best patch "
+    "shows the bearing part. Without looking: any patch, or the ones nearest to the middle; best: "
+    "as many patches as are kept, all on the object where there are enough."
+)
+
+PAPER_NOTE = (
+    "First line: the published value. [ ]: our 95 % interval over images and seeds, these classes "
+    "fixed; T1 is ours at the epoch of H. Last line: where the published value lies: below our "
+    "interval, above it, or within. `zslbench published` lists all published values."
+)
+
+
+def notes(board: Leaderboard) -> tuple[str, ...]:
+    """Return what is said below the main table."""
+    return (*NOTES, EXTERNAL_NOTE) if any(row.external for row in board.rows) else NOTES
+
+
+def number(metric: Metric, value: float, sign: str = "") -> str:
+    """Return a value at the precision tables have: one decimal, three for AUSUC."""
+    return f"{value:{sign}.3f}" if metric == "ausuc" else f"{value:{sign}.1f}"
+
+
+def span(row: Row, metric: Metric, population: Population) -> str:
+    """Return an interval as `low, high`."""
+    found = row.intervals[metric][population]
+    return f"{number(metric, found.low)}, {number(metric, found.high)}"
+
+
+def details(row: Row) -> list[str]:
+    """Return what a reader must know beside the numbers, marks first."""
+    chosen = ", ".join(
+        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in row.chosen.items()
+    )
+    return [
+        *(mark.upper() for mark in row.marks),
+        *([row.configured] if row.label else []),
+        f"rule {row.rule}: {chosen}",
+        f"{row.backbone} (pretraining: {row.exposure})",
+        *([f"words: {row.words}"] if row.words else []),
+        *([f"class descriptions: {row.descriptions}"] if row.descriptions else []),
+        f"seeds {', '.join(map(str, row.seeds))}; tuning worlds: {row.tuning_worlds}; "
+        f"opened {row.openings}",
+        f"H at gamma = 0: {row.plain_h:.1f}; T1 at its own epoch: {row.t1_best:.1f}; "
+        f"oracle H (test-tuned): {row.oracle_h:.1f}",
+    ]
+
+
+def control(row: Row) -> str:
+    """Return the permutation control of T1."""
+    return f"p = {row.control.p:.3f} (control {row.control.percentile_95:.1f})"
+
+
+def other_grids(board: Leaderboard) -> list[Grid]:
+    """Return the tables that answer other questions than the leaderboard's, where asked."""
+    located = _once([row for row in board.rows if row.localisation])
+    judged = [(row, found) for row in board.rows for found in verdicts(row)]
+    return [
+        *([failed_grid(board.failures)] if board.failures else []),
+        *([paired_grid(board)] if board.comparisons else []),
+        *([_standings_grid(board)] if board.standings else []),
+        *([_inflation_grid(board)] if board.inflations else []),
+        *([_localisation_grid(located)] if located else []),
+        *([_paper_grid(judged)] if judged else []),
+        *sequence_grids(board.sequences, board.sequence_differences),
+    ]
+
+
+def _once(rows: Sequence[Row]) -> list[Row]:
+    """Return one row of those that several rules read off the same runs."""
+    found: dict[tuple[str, ...], Row] = {}
+    for row in rows:
+        found.setdefault(tuple(row.evidence.provenance["runs"].values()), row)
+    return list(found.values())
+
+
+def _transductive(board: Leaderboard) -> dict[str, str]:
+    """Return what stands before the facts of a method that trains on unseen attributes."""
+    mark = f"{TRANSDUCTIVE.upper()}; "
+    return {row.title: mark for row in board.rows if TRANSDUCTIVE in row.marks}
+
+
+def failed_grid(failures: Sequence[Failed]) -> Grid:
+    """Return the runs that failed, with their errors, as a table."""
+    rows = [[f"{f.method}\n{f.dataset}; seed {f.seed}", f.error] for f in failures]
+    return Grid("failed runs", ("run", "error"), rows, FAILED_NOTE)
+
+
+def paired_grid(board: Leaderboard) -> Grid:
+    """Return the differences from a reference as a table."""
+    rows, marks = [], _transductive(board)
+    for c in board.comparisons:
+        seeds = ", ".join(map(str, c.seeds))
+        about = f"{marks.get(c.method, '')}{c.dataset}; rule {c.rule}; seeds {seeds}"
+        cells = [_difference(c, metric) for metric in METRICS]
+        rows.append([f"{c.method}\nminus {c.reference}\n{about}", *cells])
+    return Grid("paired differences", ("difference", *NAMES.values()), rows, PAIRED_NOTE)
+
+
+def _difference(comparison: Comparison, metric: Metric) -> str:
+    these, new = comparison.differences[metric].values()
+    return "\n".join([
+        number(metric, these.mean, "+"),
+        f"[{number(metric, these.low, '+')}, {number(metric, these.high, '+')}]",
+        f"({number(metric, new.low, '+')}, {number(metric, new.high, '+')})",
+        f"p = {these.p:.3f} ({new.p:.3f})",
+    ])  # fmt: skip
+
+
+def _standings_grid(board: Leaderboard) -> Grid:
+    marks = _transductive(board)
+    rows = [
+        [
+            f"{s.method}\n{marks.get(s.method, '')}rule {s.rule}; datasets: {s.datasets}",
+            "-" if s.mean_rank is None else f"{s.mean_rank:.2f}",
+            "\n".join([f"{s.win_rate:.0f}", *([_beaten(s)] if s.wins else [])]),
+        ]
+        for s in board.standings
+    ]
+    return Grid("win rates and ranks", ("method", "mean rank", "win rate"), rows, STANDING_NOTE)
+
+
+def _beaten(standing: Standing) -> str:
+    return ", ".join(f"{name} {win:.0f}" for name, win in standing.wins.items())
+
+
+def _inflation_grid(board: Leaderboard) -> Grid:
+    marks = _transductive(board)
+    rules = ("validation", "last", "published")
+    columns = (*(f"H, {rule}" for rule in rules), *(f"{c} on test" for c in CHOSEN), "sd of seeds")
+    cells = [
+        [
+            f"{row.method}\n{marks.get(row.method, '')}{row.dataset}",
+            *(f"{row.h[rule].mean:.1f}" for rule in rules),
+            *(
+                f"{_points(row.optimism[c].mean + row.regret[c].mean)}\n"
+                f"= {_points(row.optimism[c].mean)} {_points(row.regret[c].mean)}"
+                for c in CHOSEN
+            ),
+            "-" if row.spread is None else f"{row.spread:.1f}",
+        ]
+        for row in board.inflations
+    ]
+    return Grid("inflation", ("method", *columns), cells, INFLATION_NOTE)
+
+
+def _points(value: float) -> str:
+    return f"{round(value, 1) + 0.0:+.1f}"  # no -0.0
+
+
+def _localisation_grid(rows: Sequence[Row]) -> Grid:
+    cells = [
+        [f"{row.title}\n{row.dataset}; rule validation", *_found(row.localisation)] for row in rows
+    ]
+    return Grid("where methods look", ("method", *LOCALISATION.values()), cells, LOCALISATION_NOTE)
+
+
+def _found(localisation: dict[str, Interval]) -> list[str]:
+    found = []
+    for name in LOCALISATION:
+        share = localisation.get(name)
+        if share is None:
+            found.append("-")
+            continue
+        known = {base: localisation.get(f"{name}_{base}") for base in ("random", "centre", "best")}
+        beside = [f"{base} {k.mean:.1f}" for base, k in known.items() if k is not None]
+        known_to = [f"[{share.low:.1f}, {share.high:.1f}]"] if share.low < share.high else []
+        lines = [f"{share.mean:.1f}", *known_to, ", ".join(beside)]
+        found.append("\n".join(lines))
+    return found
+
+
+def _paper_grid(judged: Sequence[tuple[Row, Verdict]]) -> Grid:
+    cells = [
+        [_pair(row, found), *(_held(row, found, metric) for metric in PRINTED)]
+        for row, found in judged
+    ]
+    columns = ("paper and ours", *(NAMES[metric] for metric in PRINTED))
+    return Grid("paper versus ours", columns, cells, PAPER_NOTE)
+
+
+def _pair(row: Row, found: Verdict) -> str:
+    """Return which two are compared, and what stands between them."""
+    published = found.published
+    about = [f"selected on test: {published.selected_on_test}", *published.notes]
+    return "\n".join([
+        row.title,
+        f"{row.dataset}; rule {row.rule}",
+        f"{published.source} ({'; '.join(about)})",
+        *([f"not comparable: {'; '.join(found.obstacles)}"] if found.obstacles else []),
+    ])  # fmt: skip
+
+
+def _held(row: Row, found: Verdict, metric: Printed) -> str:
+    if metric not in found.words:
+        return "-"
+    value, ours = found.published.scores[metric], span(row, metric, "these_classes")
+    return f"{value}\n[{ours}]\n{found.words[metric]}"

@@ -1,0 +1,1 @@
+"""What do the papers print, and do our numbers agree?"""

@@ -1,0 +1,219 @@
+"""The exact tier: numbers that must not move at all unless a version does.
+
+Every method is fitted on a tiny plumage, one seed, one thread, deterministic algorithms. What is
+kept is chosen so that another processor gives it too: closed-form methods, in float64, see features
+that are sums of pixels, hence the same bits everywhere; networks take five steps, one an epoch.
+Every learner learns the same in two tasks, with as many steps in each.
+"""
+
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from zslbench.data.types import Dataset, Ending, Splits
+from zslbench.method import ClosedFormMethod, Method
+from zslbench.method.registry import learner_modules, load_learner, load_method, method_modules
+from zslbench.protocol import World, fresh_worlds
+from zslbench.protocol.run import score, select
+from zslbench.protocol.tasks import TaskSequence
+from zslbench.records import PROTOCOL_VERSION, Backbone
+from zslbench.seeding import generator
+from zslbench.studies.plan import spec_of
+
+STEPS, SHOWN = 5, 4
+Values = dict[str, list[float]]
+
+
+def fingerprint() -> dict[str, str]:
+    """Return what last bits depend on: torch, numpy and its BLAS, the processor's arithmetic."""
+    import torch
+
+    build: Any = np.show_config(mode="dicts")
+    blas = build["Build Dependencies"]["blas"]
+    return {
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "blas": f"{blas.get('name')} {blas.get('version')}",
+        "arithmetic": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+    }
+
+
+def measure_exact(names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return the numbers of this project's methods, or of those named, and the fingerprint.
+
+    Methods of other packages have no numbers in this project; they are named as passed over.
+    To be called in a process with one thread and no GPU, as `regression.sides` starts it.
+    """
+    wanted = own_methods() if names is None else names
+    with _deterministic():
+        methods = {name: _measure(name) for name in wanted}
+        learners = {name: _learn(name) for name in own_learners()} if names is None else {}
+    return {
+        "protocol_version": PROTOCOL_VERSION,
+        "fingerprint": fingerprint(),
+        "methods": methods,
+        "learners": learners,
+        "passed_over": sorted(method_modules().keys() - own_methods()),
+    }
+
+
+def own_methods() -> list[str]:
+    """Return the names of the methods that come with this project."""
+    return _own(method_modules(), "zslbench.methods.")
+
+
+def own_learners() -> list[str]:
+    """Return the names of the learners that come with this project."""
+    return _own(learner_modules(), "zslbench.methods.incremental.")
+
+
+def _own(modules: Mapping[str, str], package: str) -> list[str]:
+    return sorted(name for name, module in modules.items() if module.startswith(package))
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    import torch
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def _measure(name: str) -> dict[str, Any]:
+    cls = load_method(name)
+    closed = issubclass(cls, ClosedFormMethod)
+    dataset = _tiny_images(cls.ending) if "images" in cls.needs else _tiny_features()
+    (world,) = fresh_worlds(dataset, 1)
+    found = _closed_form(name, cls, world) if closed else _steps(cls, world)
+    return {"version": cls.version, "closed_form": closed, "values": found}
+
+
+def _learn(name: str) -> dict[str, Any]:
+    """Return the losses of every step along two tasks, and scores of some test items."""
+    cls, dataset = load_learner(name), _tiny_images("pair")
+    assert dataset.source is not None
+    sequence = TaskSequence.of(dataset, 0, len(dataset.seen) // 2, 0)
+    most = len(sequence.task(2, frozenset({"old_images"})).labels)
+    steps = {"epochs": STEPS, "batch_size": most}
+    known = {key: value for key, value in steps.items() if key in cls.Config.model_fields}
+    learner = cls(cls.Config.model_validate(known), 0, dataset.source)
+    values: Values = {}
+    for number in (1, 2):
+        for epoch in learner.learn(sequence.task(number, cls.needs)):
+            for term, value in epoch.losses.items():
+                values.setdefault(f"loss {term}", []).append(float(value))
+    scores = learner.scores(sequence.test[np.arange(SHOWN)])
+    values["scores"] = [float(value) for value in np.ravel(scores)]
+    return {"version": cls.version, "closed_form": False, "values": values}
+
+
+def _tiny_images(ending: Ending = "tokens") -> Dataset:
+    """Return a small plumage with 4 to 8 training images a class, word vectors and sentences."""
+    from zslbench.backbones.embedded import EMBEDDED_ENDING
+    from zslbench.backbones.registry import find_backbone
+    from zslbench.data.cache import default_cache_dir
+    from zslbench.data.descriptions import ATTRIBUTES, load_descriptions
+    from zslbench.data.plumage import PlumageConfig, load_plumage
+
+    config = PlumageConfig(classes=12, unseen=2, images_per_class=10, clutter=0, spurious=0)
+    whole = load_plumage(config, default_cache_dir())
+    source = find_backbone(EMBEDDED_ENDING[ending])
+    trained = whole.splits.trainval
+    wanted = 4 + whole.train_labels % 5
+    place = np.array(
+        [np.sum(whole.train_labels[:i] == c) for i, c in enumerate(whole.train_labels)]
+    )
+    kept = place < wanted
+    splits = Splits(trained[kept], whole.splits.test_seen, whole.splits.test_unseen)
+    words = generator(0, "exact words").normal(size=(whole.classes.attributes.shape[1], 8))
+    return replace(
+        whole, splits=splits, train_labels=whole.train_labels[kept],
+        backbone=source.record, source=source, word_vectors=words,
+        sentences=load_descriptions(ATTRIBUTES, whole.classes, "bird").sentences,
+    )  # fmt: skip
+
+
+def _tiny_features() -> Dataset:
+    """Return the same with features: the sums of 7 x 7 blocks of pixels, `[n, 147]`."""
+    dataset = _tiny_images()
+    pixels = dataset.inputs[np.arange(len(dataset.inputs))].astype(np.int64)
+    n, side, *_ = pixels.shape
+    sums = pixels.reshape(n, 7, side // 7, 7, side // 7, 3).sum(axis=(2, 4)).reshape(n, -1)
+    exact = Backbone(name="features:block sums", weights_digest="")
+    return replace(dataset, inputs=sums.astype(np.float64), backbone=exact, source=None)
+
+
+def _config(cls: type[Method], **settings: Any) -> Any:
+    """Return the middle one of the configs that the method would choose among."""
+    known = {name: value for name, value in settings.items() if name in cls.Config.model_fields}
+    candidates = cls.Config.model_validate(known).candidates()
+    return candidates[len(candidates) // 2]
+
+
+def _closed_form(name: str, cls: type[Method], world: World) -> Values:
+    """Return the choice's scores and gamma, and scores of some test items, of one config."""
+    spec = spec_of(name, cls, _config(cls), world.dataset).model_copy(update={"tuning_worlds": 1})
+    choice = select(spec, world.dataset, worlds=[world])
+    found = {k: [float(v)] for k, v in choice.worlds[0].scores.model_dump().items()}
+    model = cls(_config(cls), 0)
+    for _ in _fit(cls, model, world):
+        pass
+    return {**found, "gamma": [choice.gamma], **_scores(model, world)}
+
+
+def _steps(cls: type[Method], world: World) -> Values:
+    """Return the losses of five steps, one an epoch, and scores of some test items after them.
+
+    A method that yields once, at the end of its fit, tells the losses of its last step alone: there
+    what the first five steps descended from is added.
+    """
+    config = _config(cls, epochs=STEPS, batch_size=len(world.train), classifier_epochs=1)
+    model = cls(config, 0)
+    losses: Values = {}
+    with _descended() as totals:
+        for epoch in _fit(cls, model, world):
+            for term, value in epoch.losses.items():
+                losses.setdefault(f"loss {term}", []).append(float(value))
+    if max(map(len, losses.values()), default=0) < STEPS:
+        losses["loss descended"] = totals[:STEPS]
+    return losses | _scores(model, world)
+
+
+@contextmanager
+def _descended() -> Iterator[list[float]]:
+    """Collect the loss of every backward pass, whatever a method tells of it."""
+    from torch import Tensor
+
+    usual, found = Tensor.backward, []
+
+    def backward(loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        found.append(float(loss.detach()))
+        usual(loss, *args, **kwargs)  # type: ignore[no-untyped-call]
+
+    Tensor.backward = backward  # type: ignore[method-assign, assignment]
+    try:
+        yield found
+    finally:
+        Tensor.backward = usual  # type: ignore[method-assign]
+
+
+def _fit(cls: type[Method], model: Method, world: World) -> Any:
+    train = world.train_set(cls, model.config.class_attributes)
+    return model.fit(cls.prepare(train, model.config))
+
+
+def _scores(model: Method, world: World) -> Values:
+    found = score(model, world)
+    return {
+        "scale": [found.scale],
+        "seen scores": [float(v) for v in found.seen_score[:SHOWN]],
+        "unseen scores": [float(v) for v in found.unseen_score[:SHOWN]],
+    }

@@ -1,0 +1,1 @@
+"""How much do the accuracies depend on each hyper-parameter?"""

@@ -1,0 +1,263 @@
+"""How much hangs on each setting: T1, U, S and H over its values, as tables and a figure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from zslbench.report.files import csv_text
+from zslbench.stats import METRICS, Interval, Metric
+from zslbench.studies.leaderboard.tables import NAMES, number
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import RenderableType
+
+WATERMARK = "READ ON TEST CLASSES"
+PER_ROW, WIDTH, HEIGHT = 4, 3.1, 2.9
+LINES: tuple[tuple[Metric, str, str, str, float], ...] = (  # the last: points aside, to tell apart
+    ("t1", "#777777", ":", "o", -3.0),
+    ("u", "#D55E00", "--", "^", -1.0),
+    ("s", "#0072B2", "-.", "s", 1.0),
+    ("h", "#222222", "-", "D", 3.0),
+)
+GREEK = re.compile(r"(alpha|beta|gamma|Delta|eta|lambda|sigma)(_\w+)?")
+NOTES = {
+    False: "Means over the tuning worlds of all seeds, at the epoch and gamma that each seed's "
+    "worlds choose; test classes were not looked at. [ ]: 95 % t interval over these worlds, each "
+    "with a class split, images held out and a start of its own, the same for all values.",
+    True: "Test classes, rule `validation`. [ ]: 95 % interval over images and seeds, these "
+    "classes fixed. To choose a value by this picture is to choose on test.",
+}
+DIFFERENCE = {
+    False: "H - default: difference in H from the default, world by world.",
+    True: "H - default: difference in H from the default on the same images and seeds.",
+}
+ONE_WORLD = "One seed in one world: no intervals."
+
+
+@dataclass(frozen=True)
+class Point:
+    """What came of one value; `difference` is H minus H at the default, paired by seed.
+
+    Attributes:
+        seeds: Those that did not fail.
+    """
+
+    value: Any
+    seeds: tuple[int, ...]
+    scores: dict[Metric, Interval]
+    difference: Interval
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One setting, all others at their defaults.
+
+    Attributes:
+        symbol: The paper's name for it.
+        optimum: The best value as the paper has it, if it says.
+        log: Whether it is drawn on a logarithmic scale.
+        points: In the order of their values.
+    """
+
+    parameter: str
+    symbol: str
+    default: Any
+    optimum: float | None
+    log: bool
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """All that is shown of a sensitivity study.
+
+    Attributes:
+        name: The stem of its files.
+        final: Whether it was read on test classes.
+        openings: How often the method has looked at these test labels by now, where it has.
+        marks: What a reader must know before comparing.
+    """
+
+    name: str
+    method: str
+    dataset: str
+    backbone: str
+    settings: dict[str, Any]
+    final: bool
+    seeds: tuple[int, ...]
+    tuning_worlds: int
+    curves: tuple[Curve, ...]
+    openings: int
+    marks: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """The study, in words."""
+        where = "test classes" if self.final else f"{self.tuning_worlds} tuning worlds"
+        return f"Sensitivity of {self.method} on {self.dataset}, {where}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be said below its tables, marks first."""
+        seeds = f"{self.backbone}; seeds {', '.join(map(str, self.seeds))}"
+        opened = f"; opened {self.openings}" if self.final else ""
+        alone = len(self.seeds) == self.tuning_worlds == 1 and not self.final
+        said = [NOTES[self.final], *([ONE_WORLD] if alone else []), DIFFERENCE[self.final]]
+        return [*map(str.upper, self.marks), seeds + opened, *said]
+
+
+def as_json(found: Sensitivity) -> dict[str, Any]:
+    """Return it as one JSON document."""
+    return {"schema_version": 1, **asdict(found)}
+
+
+def as_terminal(found: Sensitivity) -> "list[RenderableType]":
+    """Return a rich table for each setting, and the notes."""
+    from rich.table import Table
+
+    parts: list[Any] = [found.title]
+    for curve in found.curves:
+        table = Table(title=_heading(curve), title_justify="left")
+        for place, name in enumerate((curve.parameter, *NAMES.values(), "H - default")):
+            table.add_column(name, justify="right" if place else "left")
+        for point in curve.points:
+            table.add_row(*_cells(curve, point))
+        parts.append(table)
+    return [*parts, *found.notes]
+
+
+def as_markdown(found: Sensitivity) -> str:
+    """Return a table for each setting, and the notes."""
+    lines = [f"# {found.title}", "", f"![{found.title}]({found.name}.png)", ""]
+    for curve in found.curves:
+        head = (curve.parameter, *NAMES.values(), "H - default")
+        lines += [f"## {_heading(curve)}", "", f"| {' | '.join(head)} |"]
+        lines.append("|---|" + "---:|" * (len(head) - 1))
+        lines += [_line(_cells(curve, point)) for point in curve.points]
+        lines.append("")
+    return "\n".join([*lines, *(f"> {note}\n" for note in found.notes)])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace(chr(10), ' ') for cell in cells)} |"
+
+
+def _heading(curve: Curve) -> str:
+    told = f"{curve.parameter}: default {curve.default}"
+    return told if curve.optimum is None else f"{told}; best in the paper {curve.optimum:g}"
+
+
+def _cells(curve: Curve, point: Point) -> list[str]:
+    marks = [*(["default"] if point.value == curve.default else []),
+             *(["paper's best"] if point.value == curve.optimum else [])]  # fmt: skip
+    label = _label(point.value) + (f" ({', '.join(marks)})" if marks else "")
+    scores = [
+        f"{number(m, i.mean)}\n[{number(m, i.low)}, {number(m, i.high)}]"
+        for m, i in point.scores.items()
+    ]
+    d = point.difference
+    return [label, *scores, f"{d.mean:+.1f}\n[{d.low:+.1f}, {d.high:+.1f}]"]
+
+
+def _label(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def as_csv(found: Sensitivity) -> str:
+    """Return a line for each value of each setting, every interval's ends in columns."""
+    rows = []
+    for curve in found.curves:
+        for point in curve.points:
+            numbers: dict[str, float] = {}
+            for name, found_ in (
+                *((NAMES[m], point.scores[m]) for m in METRICS),
+                ("H_minus_default", point.difference),
+            ):
+                numbers |= {name: found_.mean, f"{name}_low": found_.low}
+                numbers |= {f"{name}_high": found_.high}
+            rows.append({
+                "method": found.method,
+                "dataset": found.dataset,
+                "classes": "test" if found.final else "tuning",
+                "parameter": curve.parameter,
+                "value": point.value,
+                "is_default": point.value == curve.default,
+                "is_papers_best": point.value == curve.optimum,
+                "seeds": " ".join(map(str, point.seeds)),
+                **numbers,
+            })  # fmt: skip
+    return csv_text(rows)
+
+
+def draw(found: Sensitivity) -> "Figure":
+    """Draw a panel for each setting; markers and line styles differ as well as colours."""
+    from matplotlib.figure import Figure
+
+    columns = min(PER_ROW, len(found.curves))
+    rows = -(-len(found.curves) // columns)
+    size = WIDTH * max(columns, 2), HEIGHT * rows + 0.7
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for axes in panels.flat[len(found.curves) :]:
+        axes.set_axis_off()
+    for axes, curve in zip(panels.flat, found.curves, strict=False):
+        _panel(axes, curve)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("percent")
+    legend: dict[str, Any] = {}
+    for panel in panels.flat:
+        handles, labels = panel.get_legend_handles_labels()
+        legend |= dict(zip(labels, handles, strict=True))
+    figure.legend(
+        legend.values(), legend.keys(), loc="outside lower center", ncols=6, frameon=False,
+        fontsize=8,
+    )  # fmt: skip
+    marks = "".join(f"; {mark}" for mark in found.marks if mark != WATERMARK)
+    figure.suptitle(f"{found.title}{marks}", fontsize=9)
+    if found.final:
+        figure.text(
+            0.5, 0.5, WATERMARK, fontsize=9 * columns + 9, color="#777777", alpha=0.35,
+            rotation=20, ha="center", va="center",
+        )  # fmt: skip
+    return figure
+
+
+def _panel(axes: Any, curve: Curve) -> None:
+    from matplotlib.transforms import offset_copy
+
+    values = [point.value for point in curve.points]
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    places = values if numbers else list(range(len(values)))
+    for metric, colour, style, marker, aside in LINES:
+        found = [point.scores[metric] for point in curve.points]
+        reach = [[i.mean - i.low for i in found], [i.high - i.mean for i in found]]
+        axes.errorbar(
+            places, [i.mean for i in found], reach, color=colour, linestyle=style, marker=marker,
+            markersize=4, linewidth=1.3, elinewidth=0.7, capsize=2, label=NAMES[metric],
+            transform=offset_copy(axes.transData, axes.figure, x=aside, units="points"),
+        )  # fmt: skip
+        axes.update_datalim([(x, y) for x, i in zip(places, found, strict=True)
+                             for y in (i.low, i.high)])  # fmt: skip
+    if curve.log:
+        axes.set_xscale("log")
+        axes.minorticks_off()
+    axes.autoscale_view()
+    axes.set_xticks(places, [_label(value) for value in values], fontsize=7)
+    if curve.default in values:
+        at = places[values.index(curve.default)]
+        axes.axvline(at, color="#999999", linewidth=0.8, zorder=0, label="default")
+    if curve.optimum is not None and numbers:
+        axes.plot(
+            [curve.optimum], [1.0], marker="v", color="#222222", markersize=8, linestyle="none",
+            transform=axes.get_xaxis_transform(), clip_on=False, label="best in the paper",
+        )  # fmt: skip
+    axes.set_xlabel(_axis_label(curve))
+
+
+def _axis_label(curve: Curve) -> str:
+    if curve.symbol in ("", curve.parameter):
+        return curve.parameter
+    symbol = rf"$\{curve.symbol}$" if GREEK.fullmatch(curve.symbol) else curve.symbol
+    return f"{curve.parameter} ({symbol})"

@@ -1,0 +1,1 @@
+"""Scores from elsewhere, read in our protocol."""

@@ -1,0 +1,1 @@
+"""Which hyper-parameters are best on the tuning worlds?"""

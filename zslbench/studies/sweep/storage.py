@@ -1,0 +1,248 @@
+"""Optuna's side of a sweep: where its study is kept, what draws its points, what ends its trials.
+
+The sampler is seeded anew by a trial's number, so that the trials of an interrupted sweep are those
+of one that was not. The `hyperband` pruner is the exception: it draws a trial's bracket from
+Optuna's own number, which counts interrupted ones in.
+"""
+
+import json
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zslbench.errors import DataError, ZslbenchError
+from zslbench.seeding import derive_seed
+from zslbench.studies.sweep.contrast import contrasts
+from zslbench.studies.sweep.plan import SweepPlan
+from zslbench.studies.sweep.space import Parameter
+
+if TYPE_CHECKING:
+    import optuna
+
+MOST_SEED = 2**32
+CONNECT_SECONDS = 10
+TABLE_TRIES = 20
+TABLE_PAUSE = 0.1  # seconds
+
+
+def open_study(plan: SweepPlan, results: Path, url: str | None) -> "optuna.Study":
+    """Return the study of a sweep, made where there is none.
+
+    Args:
+        plan: The sweep.
+        results: The results folder.
+        url: A database; by default a journal file in the results folder.
+
+    Raises:
+        ZslbenchError: If the place cannot be reached, or the study there is of another search.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    journal = results / "sweeps" / f"{plan.name}.journal"
+    try:
+        study = _found(plan, _storage(journal, url))
+        begun = study.get_trials(deepcopy=False)  # before its attributes: they are set first
+        known, upwards = study.user_attrs, study.direction.name == "MAXIMIZE"
+    except Exception as error:  # what drivers and broken files raise is not of one kind
+        raise _refusal(journal, url, error) from error
+    others = " and another ".join(contrasts(known, plan.about))
+    if others:
+        raise ZslbenchError(
+            f"The sweep {plan.name} exists with another {others}. Ask for the same again to go on "
+            "with it, or start another one with --name."
+        )
+    missing = plan.about.keys() - known.keys()
+    if (begun and missing) or not upwards:
+        raise ZslbenchError(
+            f"The study {plan.name} exists and is none of zslbench's, or of an older version. "
+            "Start another one with --name."
+        )
+    for name in missing:
+        study.set_user_attr(name, plan.about[name])
+    return study
+
+
+def _found(plan: SweepPlan, place: "optuna.storages.BaseStorage") -> "optuna.Study":
+    import optuna
+
+    with suppress(optuna.exceptions.DuplicatedStudyError):  # another process makes it now
+        if plan.name not in optuna.get_all_study_names(place):
+            optuna.create_study(study_name=plan.name, storage=place, direction="maximize")
+    return optuna.load_study(study_name=plan.name, storage=place, pruner=_pruner(plan))
+
+
+@lru_cache(maxsize=4)
+def _storage(journal: Path, url: str | None) -> "optuna.storages.BaseStorage":
+    from optuna import storages
+    from optuna.storages.journal import JournalFileBackend
+
+    if url is None:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        return storages.JournalStorage(JournalFileBackend(str(journal)))
+    return storages.get_storage(_database(url))
+
+
+def _database(url: str) -> "optuna.storages.RDBStorage":
+    """Connect to a database; to PostgreSQL through psycopg 3, and not waiting long."""
+    from sqlalchemy.engine import make_url
+
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "postgresql":
+        return _tables(url)
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    patient = {"connect_args": {"connect_timeout": CONNECT_SECONDS}}
+    return _tables(parsed.render_as_string(hide_password=False), patient)
+
+
+def _tables(url: str, options: dict[str, Any] | None = None) -> "optuna.storages.RDBStorage":
+    """Open Optuna's tables; of processes that make them at once, all but one must ask again."""
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import DBAPIError, IntegrityError
+
+    for _ in range(TABLE_TRIES):
+        try:
+            return RDBStorage(url, engine_kwargs=options)
+        except DBAPIError as error:
+            if not isinstance(error, IntegrityError) and "already exists" not in str(error.orig):
+                raise
+        time.sleep(TABLE_PAUSE)
+    return RDBStorage(url, engine_kwargs=options)
+
+
+@contextmanager
+def within_reach(url: str | None) -> Iterator[None]:
+    """Say in a paragraph that the database of a study went away while it was at work.
+
+    Raises:
+        ZslbenchError: If it did.
+    """
+    if url is None:
+        yield
+        return
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        cause = error.__cause__ or error
+        raise ZslbenchError(
+            f"--storage {_shown(url)}: it went away in the middle of the sweep "
+            f"({_first_line(cause)}). When it can be reached again, the same command goes on."
+        ) from error
+
+
+def _shown(url: str) -> str:
+    """Return a URL without its password."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url
+
+
+def _refusal(journal: Path, url: str | None, error: Exception) -> ZslbenchError:
+    if url is not None:
+        return ZslbenchError(f"--storage {_shown(url)}: {_reason(url, error)}")
+    line = _broken_line(journal)
+    if line is None:
+        mend = "See to it that it can be read and written."
+        return DataError(journal, f"cannot be used ({type(error).__name__}: {error})", mend)
+    return DataError(
+        journal,
+        f"line {line} is not what Optuna wrote there",
+        f"Remove the lines from {line} on to go on with the trials before, or move the file away "
+        "to start anew; records of finished trials are kept elsewhere.",
+    )
+
+
+def _broken_line(journal: Path) -> int | None:
+    """Return the first line of a journal that is no entry."""
+    with suppress(OSError):
+        for number, line in enumerate(journal.read_bytes().splitlines(), start=1):
+            try:
+                if "op_code" in json.loads(line):
+                    continue
+            except (ValueError, TypeError):
+                pass
+            return number
+    return None
+
+
+def _reason(url: str, error: Exception) -> str:
+    if isinstance(error, ImportError):
+        driver = "'zslbench[postgres]'" if url.startswith("postgresql") else "its driver"
+        return f"the driver of this database is not installed. Do pip install {driver}."
+    return (
+        f"Optuna cannot use it ({_first_line(error)}). Name a database that can be reached from "
+        "here, such as sqlite:///sweeps.db or postgresql://USER@HOST/NAME; if this one could be "
+        "until now, the same command goes on when it can be again."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _pruner(plan: SweepPlan) -> "optuna.pruners.BasePruner":
+    """Return the pruner; `median` gives every trial half an epoch schedule of the first world."""
+    from optuna import pruners
+
+    length = plan.length(plan.middle)
+    if plan.pruner == "median":
+        return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=length // 2)
+    if plan.pruner == "hyperband":
+        most = length * plan.base.spec.tuning_worlds
+        return pruners.HyperbandPruner(min_resource=1, max_resource=most)
+    return pruners.NopPruner()
+
+
+def draw(
+    trial: "optuna.Trial", plan: SweepPlan, number: int, first: Sequence[Mapping[str, Any]]
+) -> None:
+    """Give a trial its point: the planned one of its number, else what the sampler draws for it.
+
+    Args:
+        trial: Without a point yet, or with that of the trial it replaces.
+        plan: The sweep.
+        number: The trial's.
+        first: The points that are tried before any is drawn.
+    """
+    from optuna import samplers
+    from optuna.exceptions import ExperimentalWarning
+
+    sampler = _sampler(plan, number)
+    if number < len(first):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            sampler = samplers.PartialFixedSampler(dict(first[number]), sampler)
+    trial.study.sampler = sampler
+    for parameter in plan.space:
+        _suggest(trial, parameter)
+
+
+def _sampler(plan: SweepPlan, number: int) -> "optuna.samplers.BaseSampler":
+    from optuna import samplers
+
+    seed = derive_seed(plan.seed, "sweep", number) % MOST_SEED
+    if plan.sampler == "tpe":
+        return samplers.TPESampler(seed=seed)
+    return samplers.RandomSampler(seed=seed)
+
+
+def _suggest(trial: "optuna.Trial", parameter: Parameter) -> None:
+    name, low, high = parameter.name, parameter.low, parameter.high
+    if parameter.choices:
+        trial.suggest_categorical(name, parameter.choices)
+    elif parameter.whole:
+        trial.suggest_int(name, int(low), int(high), log=parameter.log)
+    else:
+        trial.suggest_float(name, low, high, log=parameter.log)
