@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from zslbench.arithmetic import device
 from zslbench.method import Epoch, TrainSet
-from zslbench.method.incremental import Learner, Task
+from zslbench.method.incremental import IncrementalMethod, Task
 from zslbench.method.trained import TrainedMethod, TrainedSettings, class_logits
 from zslbench.seeding import derive_seed
 
@@ -69,7 +69,7 @@ class Classifier(TrainedMethod):
         return class_logits(pooled, network.head.weight, config.logits, config.scale)
 
 
-class ClassifierLearner(Learner):
+class IncrementalClassifier(IncrementalMethod):
     """Trains a classifier over all classes known on the images it is handed.
 
     Attributes:

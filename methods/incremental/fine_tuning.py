@@ -8,8 +8,8 @@
 | schedule | SGD, of each paper's own | AdamW with warm-up and cosine, anew for each task |
 """
 
-from ._classifier import ClassifierLearner
+from ._classifier import IncrementalClassifier
 
 
-class FineTuning(ClassifierLearner):
+class FineTuning(IncrementalClassifier):
     """Goes on training the network on the images of the task at hand."""

@@ -6,10 +6,10 @@
 | network, rows, loss, schedule | those of sequential fine-tuning | the same |
 """
 
-from ._classifier import ClassifierLearner
+from ._classifier import IncrementalClassifier
 
 
-class Joint(ClassifierLearner):
+class Joint(IncrementalClassifier):
     """Trains the pretrained network on all that is known; marked, for it keeps every image."""
 
     needs = frozenset({"images", "old_images"})

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from zslbench.backbones.features import Frozen, frozen
 from zslbench.method import Epoch, Settings
-from zslbench.method.incremental import Learner, Task
+from zslbench.method.incremental import IncrementalMethod, Task
 
 Rows = NDArray[np.float32]
 
 
-class NearestMean(Learner):
+class NearestMean(IncrementalMethod):
     """Scores are cosines with the mean feature of each class."""
 
     class Config(Settings):

@@ -43,7 +43,7 @@ from torch import nn
 from zslbench.arithmetic import device
 from zslbench.backbones.features import Frozen, frozen
 from zslbench.method import Epoch, TrainSet, hyper, option
-from zslbench.method.incremental import Learner, Task
+from zslbench.method.incremental import IncrementalMethod, Task
 from zslbench.method.trained import LoopSettings
 from zslbench.nn.sentences import unit
 from zslbench.seeding import derive_seed
@@ -52,7 +52,7 @@ from ._aligner import Aligner, Memory
 from ._described import heads, tokens
 
 
-class SPA(Learner):
+class SPA(IncrementalMethod):
     """Patches chosen by phrases, aligned with them by transport; old classes as Gaussians."""
 
     class Config(LoopSettings):

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from zslbench.backbones.features import Frozen, frozen
 from zslbench.method import Epoch, Settings
-from zslbench.method.incremental import Learner, Task
+from zslbench.method.incremental import IncrementalMethod, Task
 from zslbench.nn.sentences import TEMPLATE, unit
 
 from ._described import heads
 
 
-class ZeroShot(Learner):
+class ZeroShot(IncrementalMethod):
     """Scores are cosines of the pooled image with each class's mean sentence."""
 
     class Config(Settings):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from zslbench.method.conformance import ConformanceError
-from zslbench.method.conformance_incremental import LEARNER_CHECKS
-from zslbench.method.registry import learner_modules, load_learner
+from zslbench.method.conformance_incremental import INCREMENTAL_CHECKS
+from zslbench.method.registry import incremental_modules, load_incremental
 from zslbench.methods.incremental.nearest_mean import NearestMean
 
 COSTLY = {"seed", "learns", "shuffled"}  # many fits, or long ones
@@ -13,8 +13,8 @@ NETWORKS = {"fine_tuning", "joint", "spa"}
 
 
 def cases():
-    for name in sorted(learner_modules()):
-        for check in LEARNER_CHECKS:
+    for name in sorted(incremental_modules()):
+        for check in INCREMENTAL_CHECKS:
             costly = name in NETWORKS and check in COSTLY
             # Joint training has the network and the loop of fine-tuning, on more images.
             often = pytest.mark.long if name == "joint" else pytest.mark.slow
@@ -24,7 +24,7 @@ def cases():
 
 @pytest.mark.parametrize(("name", "check"), list(cases()))
 def test_learner_conforms(name, check):
-    LEARNER_CHECKS[check](load_learner(name))
+    INCREMENTAL_CHECKS[check](load_incremental(name))
 
 
 class AveragesOverTheBatch(NearestMean):
@@ -74,14 +74,14 @@ CHEATS = {
 @pytest.mark.parametrize("check", CHEATS)
 def test_cheat_is_caught(check):
     with pytest.raises(ConformanceError):
-        LEARNER_CHECKS[check](CHEATS[check])
+        INCREMENTAL_CHECKS[check](CHEATS[check])
 
 
 def test_who_knows_the_labels_of_test_images_is_caught(monkeypatch):
-    from zslbench.method import conformance_incremental as learner_conformance
+    from zslbench.method import conformance_incremental
 
     known = {}
-    honest = learner_conformance._sequence
+    honest = conformance_incremental._sequence
 
     def told(seed=0, *, shuffled=False):
         sequence = honest(seed, shuffled=shuffled)
@@ -97,6 +97,6 @@ def test_who_knows_the_labels_of_test_images_is_caught(monkeypatch):
                 found[row, known[image.tobytes()]] += 10
             return found
 
-    monkeypatch.setattr(learner_conformance, "_sequence", told)
+    monkeypatch.setattr(conformance_incremental, "_sequence", told)
     with pytest.raises(ConformanceError, match="mean nothing"):
-        LEARNER_CHECKS["shuffled"](KnowsLabels)
+        INCREMENTAL_CHECKS["shuffled"](KnowsLabels)

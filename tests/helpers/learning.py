@@ -7,11 +7,11 @@ import numpy as np
 from zslbench.backbones.source import Source
 from zslbench.method import Epoch, Settings, registry
 from zslbench.method.conformance import toy_dataset
-from zslbench.method.incremental import Learner
-from zslbench.records import Backbone, SequenceSpec
+from zslbench.method.incremental import IncrementalMethod
+from zslbench.records import Backbone, IncrementalSpec
 
 
-class Centroid(Learner):
+class Centroid(IncrementalMethod):
     """Nearest mean of the inputs; told to, it breaks, or keeps more than it says."""
 
     class Config(Settings):
@@ -53,7 +53,7 @@ class Centroid(Learner):
 
 def use_centroid(monkeypatch):
     """Make `centroid` a learner, in this process."""
-    monkeypatch.setitem(registry.learner_modules(), "centroid", __name__)
+    monkeypatch.setitem(registry.incremental_modules(), "centroid", __name__)
     Centroid.broken, Centroid.seen = False, ()
 
 
@@ -66,7 +66,7 @@ def toy_with_source():
 
 def centroid_spec(dataset, seed=0, **settings):
     """A run of it on a dataset."""
-    return SequenceSpec(
+    return IncrementalSpec(
         method="centroid", method_version=1, config=Centroid.Config(**settings).model_dump(),
         settings=settings, dataset=dataset.name, data_digest=dataset.digest,
         backbone=dataset.backbone, seed=seed, precision=Centroid.precision, base=0, increment=5,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from zslbench.metrics.forgetting import SEQUENCE_METRICS, History, outcome_of
+from zslbench.metrics.forgetting import INCREMENTAL_METRICS, TaskPredictions, outcome_of
 
 
 def naive(history):
@@ -45,21 +45,21 @@ def histories(draw):
     parts = [
         draw(npst.arrays(np.int64, len(labels), elements=st.integers(0, k - 1))) for k in known
     ]
-    return History(np.stack(parts), labels, known)
+    return TaskPredictions(np.stack(parts), labels, known)
 
 
 @given(histories())
 def test_metrics_are_those_of_a_naive_loop(history):
     found = naive(history)
     np.testing.assert_allclose(history.accuracy, found["accuracy"])
-    for metric in SEQUENCE_METRICS:
+    for metric in INCREMENTAL_METRICS:
         np.testing.assert_allclose(getattr(history, metric), found[metric], atol=1e-9)
 
 
 @given(histories())
 def test_placements_weighted_as_accuracies_are_the_metric(history):
     weights = outcome_of(history.labels).weights
-    for metric in SEQUENCE_METRICS:
+    for metric in INCREMENTAL_METRICS:
         mean = float((weights * history.placements(metric)).sum())
         np.testing.assert_allclose(mean, getattr(history, metric), atol=1e-9)
     for number, accuracy in enumerate(history.accuracy):
@@ -69,7 +69,7 @@ def test_placements_weighted_as_accuracies_are_the_metric(history):
 def test_answers_on_classes_yet_to_come_count_for_nothing():
     labels = np.array([0, 0, 1, 1])
     first = np.array([0, 0, 0, 0])
-    history = History(np.stack([first, labels]), labels, (1, 2))
+    history = TaskPredictions(np.stack([first, labels]), labels, (1, 2))
     assert history.accuracy.tolist() == [100, 100]
     assert history.forgetting == 0
 
@@ -77,6 +77,6 @@ def test_answers_on_classes_yet_to_come_count_for_nothing():
 def test_forgetting_all_but_the_last_task_is_a_hundred():
     labels = np.array([0, 1, 2])
     predicted = np.array([[0, 0, 0], [1, 1, 1], [2, 2, 2]])
-    history = History(predicted, labels, (1, 2, 3))
+    history = TaskPredictions(predicted, labels, (1, 2, 3))
     assert history.forgetting == 100
     assert history.accuracy.tolist() == pytest.approx([100, 50, 100 / 3])

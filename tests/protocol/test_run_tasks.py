@@ -11,11 +11,11 @@ from zslbench.data.load import DataRequest
 from zslbench.data.types import SealedLabels
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.protocol.run import no_tick
-from zslbench.protocol.run_tasks import follow_sequence
-from zslbench.records import RunSpec, SequenceSpec
+from zslbench.protocol.run_tasks import run_tasks
+from zslbench.records import IncrementalSpec, RunSpec
 from zslbench.store import Store
 from zslbench.store.checkpoints import Slot
-from zslbench.studies import sequences
+from zslbench.studies.incremental import plan as sequences
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def told(course):
 
 def test_a_record_tells_what_was_predicted():
     data = toy_with_source()
-    course = follow_sequence(centroid_spec(data), data, lambda opening: None)
+    course = run_tasks(centroid_spec(data), data, lambda opening: None)
     record = course.record
     assert record.sizes == (5, 5, 2)
     assert [len(row) for row in record.tasks] == [1, 2, 3]
@@ -53,14 +53,14 @@ def test_labels_are_opened_once_when_all_is_predicted_and_the_ledger_knows_befor
         assert data.test_labels.openings == 0
         noted.append(opening)
 
-    record = follow_sequence(centroid_spec(data), data, announce).record
+    record = run_tasks(centroid_spec(data), data, announce).record
     assert data.test_labels.openings == 1
     assert [opening.key for opening in noted] == [record.opening]
 
 
 def test_nothing_but_the_state_goes_from_one_task_to_the_next():
     data = toy_with_source()
-    record = follow_sequence(centroid_spec(data, hides=True), data, lambda opening: None).record
+    record = run_tasks(centroid_spec(data, hides=True), data, lambda opening: None).record
     row = data.inputs[:1].nbytes
     assert record.carried == (5 * row, 10 * row, 12 * row)
 
@@ -70,11 +70,11 @@ def test_a_killed_run_goes_on_after_its_last_task_to_the_same_end(tmp_path):
     spec = centroid_spec(data, breaks_at=3)
     slot = Slot(tmp_path / "slot")
     with pytest.raises(KeyboardInterrupt):
-        follow_sequence(spec, data, lambda opening: None, slot=slot)
+        run_tasks(spec, data, lambda opening: None, slot=slot)
     assert data.test_labels.openings == 0
-    resumed = follow_sequence(spec, data, lambda opening: None, slot=slot)
+    resumed = run_tasks(spec, data, lambda opening: None, slot=slot)
     assert [number for number, _ in Centroid.seen] == [1, 2, 3, 3]
-    whole = follow_sequence(spec, data, lambda opening: None)
+    whole = run_tasks(spec, data, lambda opening: None)
     assert told(resumed) == told(whole)
 
 
@@ -85,7 +85,7 @@ def test_keys_of_the_two_kinds_of_run_never_meet():
     run = RunSpec.model_validate(common)
     assert spec.key != run.key
     changed = [{"base": 2}, {"increment": 4}, {"seed": 1}, {"data_digest": "other"}]
-    keys = {SequenceSpec.model_validate({**spec.model_dump(), **c}).key for c in changed}
+    keys = {IncrementalSpec.model_validate({**spec.model_dump(), **c}).key for c in changed}
     assert len(keys | {spec.key}) == 5
     other = spec.model_copy(update={"seed": 7})
     assert other.seeds_key == spec.seeds_key
@@ -105,12 +105,12 @@ def test_a_class_without_test_images_is_refused_before_anything_is_learnt_or_ope
     )
     said = f"no image of {data.classes.names[lost]} in test_seen"
     with pytest.raises(DataError, match=said):
-        follow_sequence(centroid_spec(poor), poor, lambda opening: pytest.fail("opened"))
+        run_tasks(centroid_spec(poor), poor, lambda opening: pytest.fail("opened"))
     assert not Centroid.seen
     request = sequences.SequenceRequest(DataRequest("poor", root=Path()), base=0, increment=5)
     with monkeypatch.context() as patch, pytest.raises(DataError, match=said):
         patch.setattr(sequences, "served_images", lambda _: poor)
-        sequences.plan_sequences([], [request], [0])
+        sequences.plan_incremental([], [request], [0])
 
 
 @pytest.mark.parametrize(
@@ -127,9 +127,9 @@ def test_another_machine_refuses_what_would_be_another_run(change, said, tmp_pat
     """Data, weights, texts and arithmetic are looked at where the run is."""
     data = toy_with_source()
     monkeypatch.setattr(sequences, "served_images", lambda request: data)
-    spec = SequenceSpec.model_validate({**centroid_spec(data).model_dump(), **change})
+    spec = IncrementalSpec.model_validate({**centroid_spec(data).model_dump(), **change})
     request = sequences.SequenceRequest(DataRequest("toy", tmp_path), spec.base, spec.increment)
     store = Store(tmp_path / "results")
     with pytest.raises(ZslbenchError, match=said):
-        sequences.do_sequence(sequences.SequenceJob(spec, request), store, tick=no_tick)
+        sequences.do_incremental(sequences.SequenceJob(spec, request), store, tick=no_tick)
     assert not Centroid.seen

@@ -8,7 +8,7 @@ from fakes import Softmax, commit_run, new_store, softmax_job, use_softmax
 from zslbench.engines.execute import execute
 from zslbench.method.conformance import toy_dataset
 from zslbench.store import Store
-from zslbench.studies.status import Estimate, History, status_of
+from zslbench.studies.status import Estimate, PastRuns, status_of
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_an_estimate_is_the_mean_of_past_runs_and_counts_a_choice_once(store, da
     records = [commit_run(store, softmax_job(dataset, seed)) for seed in range(2)]
     fits = sum(r.cost.fit_seconds + r.cost.score_seconds for r in records) / 2
     choosing = sum(r.choice.seconds / len(r.choice.worlds) for r in records) / 2
-    history = History(store)
+    history = PastRuns(store)
     chosen = [softmax_job(dataset, seed) for seed in (2, 3)]
     assert history.estimate(chosen) == Estimate(pytest.approx(2 * fits), 0)
     other = [softmax_job(dataset, seed, rate=1.0) for seed in range(3)]
@@ -85,4 +85,4 @@ def test_what_past_runs_do_not_tell_is_unknown(store, dataset):
     commit_run(store, softmax_job(dataset))
     stranger = softmax_job(dataset, 1)
     elsewhere = replace(stranger, spec=stranger.spec.model_copy(update={"dataset": "elsewhere"}))
-    assert History(store).estimate([elsewhere]) == Estimate(0.0, 1)
+    assert PastRuns(store).estimate([elsewhere]) == Estimate(0.0, 1)

@@ -11,7 +11,7 @@ from zslbench.data.types import BackboneSource, Dataset, Ending
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.method import Method, MethodConfig
 from zslbench.method.registry import load_method
-from zslbench.records import RunSpec, SequenceSpec
+from zslbench.records import IncrementalSpec, RunSpec
 
 Progress = Callable[[int, int], None]
 USUAL: dict[Ending, str] = {
@@ -139,7 +139,7 @@ def served(request: DataRequest, spec: RunSpec) -> Dataset:
     return dataset
 
 
-def check_arithmetic(spec: RunSpec | SequenceSpec, precision: str) -> None:
+def check_arithmetic(spec: RunSpec | IncrementalSpec, precision: str) -> None:
     """Refuse a run that was planned in another arithmetic.
 
     Raises:
@@ -152,7 +152,7 @@ def check_arithmetic(spec: RunSpec | SequenceSpec, precision: str) -> None:
         )
 
 
-def check_data(spec: RunSpec | SequenceSpec, dataset: Dataset) -> None:
+def check_data(spec: RunSpec | IncrementalSpec, dataset: Dataset) -> None:
     """Refuse a run whose data, weights or texts are not those that it was planned on.
 
     Raises:

@@ -16,7 +16,7 @@ from zslbench.engines import Call, End, Engine, InProcess, dealt, dealt_twice
 from zslbench.errors import ZslbenchError
 from zslbench.protocol import fresh_worlds
 from zslbench.protocol.run import Evaluation, Slots, Tick, evaluate, no_tick, select
-from zslbench.records import Choice, Failure, RunSpec, SequenceSpec, digest
+from zslbench.records import Choice, Failure, IncrementalSpec, RunSpec, digest
 from zslbench.store import Store, artifacts
 from zslbench.store.checkpoints import Slot
 
@@ -162,7 +162,7 @@ def do_run(job: Job, store: Store, *, tick: Tick) -> Failure | bool:
 
 
 def once(
-    spec: RunSpec | SequenceSpec, kind: str, store: Store, work: Callable[[], None]
+    spec: RunSpec | IncrementalSpec, kind: str, store: Store, work: Callable[[], None]
 ) -> Failure | bool:
     """Do the work of a run that is not done; return what went wrong, or whether it was to be done.
 
@@ -252,7 +252,7 @@ def outcome_of(end: End) -> Any:
     return failure_of(end.call.arguments[0].spec, error)
 
 
-def failure_of(spec: RunSpec | SequenceSpec, error: Exception) -> Failure:
+def failure_of(spec: RunSpec | IncrementalSpec, error: Exception) -> Failure:
     """Return the record of a run that raised."""
     text = "".join(traceback.format_exception(error))
     return Failure(

@@ -1,8 +1,8 @@
 """What every learner must hold to, as checks that a third party can run on its own learner too.
 
-    from zslbench.method.conformance_incremental import LEARNER_CHECKS
-    for check in LEARNER_CHECKS.values():
-        check(MyLearner)
+    from zslbench.method.conformance_incremental import INCREMENTAL_CHECKS
+    for check in INCREMENTAL_CHECKS.values():
+        check(MyMethod)
 
 They are to learners what `zslbench.method.conformance` is to methods, on a sequence of three tasks.
 """
@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.method.conformance import TOLERANCE, ConformanceError, toy_images
-from zslbench.method.incremental import Learner
+from zslbench.method.incremental import IncrementalMethod
 from zslbench.metrics import Float, per_class_accuracy
 from zslbench.protocol.tasks import TaskSequence
 from zslbench.seeding import generator
 
 TASKS, EPOCHS, LEARNING_EPOCHS, REFITS = 3, 2, 10, 6
-Check = Callable[[type[Learner]], None]
+Check = Callable[[type[IncrementalMethod]], None]
 
 
 def _sequence(seed: int = 0, *, shuffled: bool = False) -> TaskSequence:
@@ -33,7 +33,9 @@ def _sequence(seed: int = 0, *, shuffled: bool = False) -> TaskSequence:
     return TaskSequence.of(data, 0, len(data.seen) // TASKS, seed)
 
 
-def _made(cls: type[Learner], sequence: TaskSequence, seed: int, epochs: int) -> Learner:
+def _made(
+    cls: type[IncrementalMethod], sequence: TaskSequence, seed: int, epochs: int
+) -> IncrementalMethod:
     assert sequence.dataset.source is not None
     toy = {"epochs": epochs, "batch_size": 16, "lr": 1e-3}
     known = {name: value for name, value in toy.items() if name in cls.Config.model_fields}
@@ -41,8 +43,12 @@ def _made(cls: type[Learner], sequence: TaskSequence, seed: int, epochs: int) ->
 
 
 def _learnt(
-    cls: type[Learner], sequence: TaskSequence, seed: int = 0, tasks: int = 2, epochs: int = EPOCHS
-) -> Learner:
+    cls: type[IncrementalMethod],
+    sequence: TaskSequence,
+    seed: int = 0,
+    tasks: int = 2,
+    epochs: int = EPOCHS,
+) -> IncrementalMethod:
     learner = _made(cls, sequence, seed, epochs)
     for number in range(1, tasks + 1):
         for _ in learner.learn(sequence.task(number, cls.needs)):
@@ -50,17 +56,17 @@ def _learnt(
     return learner
 
 
-def _scores(learner: Learner, sequence: TaskSequence, items: NDArray[np.int64]) -> Float:
+def _scores(learner: IncrementalMethod, sequence: TaskSequence, items: NDArray[np.int64]) -> Float:
     return np.asarray(learner.scores(sequence.test[items]), dtype=float)
 
 
-def _gap(learner: Learner, one: Float, other: Float) -> float:
+def _gap(learner: IncrementalMethod, one: Float, other: Float) -> float:
     """Return the largest difference, 0 where it is within the tolerance of the arithmetic."""
     gap = float(np.max(np.abs(one - other)))
     return gap if gap > TOLERANCE[learner.precision] * max(1.0, float(np.abs(one).max())) else 0.0
 
 
-def _accuracy(learner: Learner, sequence: TaskSequence, first: int, known: int) -> float:
+def _accuracy(learner: IncrementalMethod, sequence: TaskSequence, first: int, known: int) -> float:
     """Return the accuracy on, and among, the classes from `first` up to `known`."""
     labels = sequence.open_labels(lambda: None)
     items = np.flatnonzero((labels >= first) & (labels < known))
@@ -68,7 +74,7 @@ def _accuracy(learner: Learner, sequence: TaskSequence, first: int, known: int) 
     return per_class_accuracy(first + scores.argmax(axis=1), labels[items])
 
 
-def check_scores(cls: type[Learner]) -> None:
+def check_scores(cls: type[IncrementalMethod]) -> None:
     """After each task scores are finite, `[b, C]`, one for each item and class known."""
     sequence, items = _sequence(), np.arange(7)
     for tasks, known in enumerate(sequence.known[:2], start=1):
@@ -77,7 +83,7 @@ def check_scores(cls: type[Learner]) -> None:
             raise ConformanceError(f"7 items and {known} classes known gave {scores.shape}")
 
 
-def check_batches(cls: type[Learner]) -> None:
+def check_batches(cls: type[IncrementalMethod]) -> None:
     """An item's scores are the same alone, and in batches of either order."""
     sequence = _sequence()
     learner, items = _learnt(cls, sequence), np.arange(len(sequence.test))
@@ -92,7 +98,7 @@ def check_batches(cls: type[Learner]) -> None:
             raise ConformanceError(f"scores {name} and in a batch differ by {gap:.3g}")
 
 
-def check_seed(cls: type[Learner]) -> None:
+def check_seed(cls: type[IncrementalMethod]) -> None:
     """The same seed gives the same scores."""
     sequence = _sequence()
     items = np.arange(len(sequence.test))
@@ -101,7 +107,7 @@ def check_seed(cls: type[Learner]) -> None:
         raise ConformanceError(f"two fits with one seed differ by {np.abs(one - other).max():.3g}")
 
 
-def check_state(cls: type[Learner]) -> None:
+def check_state(cls: type[IncrementalMethod]) -> None:
     """One made anew from its state, written without pickle, scores alike and learns on alike."""
     sequence = _sequence()
     learner = _learnt(cls, sequence, tasks=1)
@@ -118,14 +124,16 @@ def check_state(cls: type[Learner]) -> None:
     _check_alike(learner, again, sequence, "after the next task")
 
 
-def _check_alike(learner: Learner, again: Learner, sequence: TaskSequence, when: str) -> None:
+def _check_alike(
+    learner: IncrementalMethod, again: IncrementalMethod, sequence: TaskSequence, when: str
+) -> None:
     items = np.arange(len(sequence.test))
     gap = _gap(learner, *(_scores(each, sequence, items) for each in (learner, again)))
     if gap:
         raise ConformanceError(f"{when}, scores of one made anew differ by {gap:.3g}")
 
 
-def check_learns(cls: type[Learner]) -> None:
+def check_learns(cls: type[IncrementalMethod]) -> None:
     """Classes of the task just learnt are told apart at twice the rate of chance or better."""
     sequence = _sequence()
     first, known, *_ = sequence.known
@@ -135,7 +143,7 @@ def check_learns(cls: type[Learner]) -> None:
         raise ConformanceError(f"accuracy on the last task is {accuracy:.1f}, chance {chance:.1f}")
 
 
-def check_shuffled(cls: type[Learner]) -> None:
+def check_shuffled(cls: type[IncrementalMethod]) -> None:
     """With labels and descriptions that mean nothing, accuracy is at chance (4 errors).
 
     Whoever does better has the labels from somewhere else.
@@ -154,7 +162,7 @@ def check_shuffled(cls: type[Learner]) -> None:
         )
 
 
-LEARNER_CHECKS: dict[str, Check] = {
+INCREMENTAL_CHECKS: dict[str, Check] = {
     "scores": check_scores,
     "batches": check_batches,
     "seed": check_seed,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from zslbench.data.types import BackboneSource, Inputs
 from zslbench.method import Epoch, Settings
 
-LearnerNeed = Literal["images", "descriptions", "old_images"]
+IncrementalNeed = Literal["images", "descriptions", "old_images"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Task:
     descriptions: tuple[tuple[str, ...], ...] | None = None
 
 
-class Learner(ABC):
+class IncrementalMethod(ABC):
     """Learns task by task.
 
     Attributes:
@@ -53,7 +53,7 @@ class Learner(ABC):
 
     Config: ClassVar[type[Settings]]
     version: ClassVar[int] = 1
-    needs: ClassVar[frozenset[LearnerNeed]] = frozenset({"images"})
+    needs: ClassVar[frozenset[IncrementalNeed]] = frozenset({"images"})
     precision: ClassVar[str] = "float32"
 
     def __init__(self, config: Any, seed: int, source: BackboneSource) -> None:

@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.method import Method
-from zslbench.method.incremental import Learner
+from zslbench.method.incremental import IncrementalMethod
 
-Base = TypeVar("Base", Method, Learner)
-METHODS, LEARNERS = "zslbench.methods", "zslbench.incremental"
+Base = TypeVar("Base", Method, IncrementalMethod)
+METHODS, INCREMENTAL = "zslbench.methods", "zslbench.incremental"
 
 
 @cache
@@ -30,9 +30,9 @@ def method_modules() -> dict[str, str]:
 
 
 @cache
-def learner_modules() -> dict[str, str]:
+def incremental_modules() -> dict[str, str]:
     """Return learner name -> module; see `method_modules`."""
-    return _modules(LEARNERS)
+    return _modules(INCREMENTAL)
 
 
 def _modules(group: str) -> dict[str, str]:
@@ -72,16 +72,16 @@ def load_method(name: str) -> type[Method]:
     return _only_class(modules[name], Method)  # type: ignore[type-abstract]
 
 
-def load_learner(name: str) -> type[Learner]:
+def load_incremental(name: str) -> type[IncrementalMethod]:
     """Return the learner class of a name, its module's name.
 
     Raises:
         ZslbenchError: On an unknown name, with the nearest known one.
     """
-    modules = learner_modules()
+    modules = incremental_modules()
     if name not in modules:
         raise unknown("learner", name, modules)
-    return _only_class(modules[name], Learner)  # type: ignore[type-abstract]
+    return _only_class(modules[name], IncrementalMethod)  # type: ignore[type-abstract]
 
 
 def _only_class(name: str, base: type[Base]) -> type[Base]:

@@ -12,12 +12,12 @@ import numpy as np
 
 from zslbench.metrics import Bool, Float, Int, Outcome
 
-SequenceMetric = Literal["average", "last", "forgetting"]
-SEQUENCE_METRICS: tuple[SequenceMetric, ...] = ("average", "last", "forgetting")
+IncrementalMetric = Literal["average", "last", "forgetting"]
+INCREMENTAL_METRICS: tuple[IncrementalMetric, ...] = ("average", "last", "forgetting")
 
 
 @dataclass(frozen=True)
-class History:
+class TaskPredictions:
     """What a run predicted after each task, met with the truth.
 
     Attributes:
@@ -88,7 +88,7 @@ class History:
         right = 100.0 * self.hits[number] * (self.labels < known)
         return np.asarray(right * self.known[-1] / known)
 
-    def placements(self, metric: SequenceMetric) -> Float:
+    def placements(self, metric: IncrementalMetric) -> Float:
         """Return a metric's placements `[m]`; of forgetting, given where each best was."""
         if metric == "last":
             return self.after(len(self.known) - 1)

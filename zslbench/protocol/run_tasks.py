@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from zslbench.data.types import Dataset
 from zslbench.environment import environment, peak_memory_mib, restart_peak_memory
-from zslbench.method.incremental import Learner
-from zslbench.method.registry import load_learner
+from zslbench.method.incremental import IncrementalMethod
+from zslbench.method.registry import load_incremental
 from zslbench.metrics import Int
-from zslbench.metrics.forgetting import History
+from zslbench.metrics.forgetting import TaskPredictions
 from zslbench.protocol.run import BATCH, Tick, no_tick
 from zslbench.protocol.tasks import TaskSequence
-from zslbench.records import Cost, Opening, SequenceRecord, SequenceSpec
+from zslbench.records import Cost, IncrementalRecord, IncrementalSpec, Opening
 from zslbench.seeding import generator
 from zslbench.store.checkpoints import Progress, Slot
 
@@ -38,8 +38,8 @@ class Course:
         order: `[C]` the dataset's classes in the order they were learnt.
     """
 
-    record: SequenceRecord
-    history: History
+    record: IncrementalRecord
+    history: TaskPredictions
     items: Int
     order: Int
 
@@ -55,8 +55,8 @@ class _Way:
     images: int = 0
 
 
-def follow_sequence(
-    spec: SequenceSpec,
+def run_tasks(
+    spec: IncrementalSpec,
     dataset: Dataset,
     announce: Callable[[Opening], None],
     tick: Tick = no_tick,
@@ -85,8 +85,8 @@ def follow_sequence(
         test_digest=dataset.test_digest,
     )
     labels = sequence.open_labels(lambda: announce(opening))
-    history = History(np.stack(way.predicted), labels, sequence.known)
-    record = SequenceRecord(
+    history = TaskPredictions(np.stack(way.predicted), labels, sequence.known)
+    record = IncrementalRecord(
         key=spec.key,
         spec=spec,
         sizes=sequence.sizes,
@@ -96,7 +96,7 @@ def follow_sequence(
         last=history.last,
         forgetting=history.forgetting,
         carried=tuple(way.carried),
-        keeps_images="old_images" in load_learner(spec.method).needs,
+        keeps_images="old_images" in load_incremental(spec.method).needs,
         losses=way.progress.losses,
         opening=opening.key,
         test_digest=dataset.test_digest,
@@ -111,9 +111,9 @@ def follow_sequence(
     return Course(record, history, dataset.splits.test_seen, sequence.order)
 
 
-def _learn_all(spec: SequenceSpec, sequence: TaskSequence, tick: Tick, slot: Slot) -> _Way:
+def _learn_all(spec: IncrementalSpec, sequence: TaskSequence, tick: Tick, slot: Slot) -> _Way:
     """Learn the tasks that are not learnt yet."""
-    cls = load_learner(spec.method)
+    cls = load_incremental(spec.method)
     config = cls.Config.model_validate(spec.config)
     source = sequence.dataset.source
     if source is None:
@@ -144,14 +144,14 @@ def _learn_all(spec: SequenceSpec, sequence: TaskSequence, tick: Tick, slot: Slo
     return way
 
 
-def _made(learner: Learner, state: State) -> Learner:
+def _made(learner: IncrementalMethod, state: State) -> IncrementalMethod:
     """Return a learner just made with what it carries, which is nothing before the first task."""
     if state:
         learner.load_state(state)
     return learner
 
 
-def _predict(learner: Learner, sequence: TaskSequence, known: int) -> Int:
+def _predict(learner: IncrementalMethod, sequence: TaskSequence, known: int) -> Int:
     """Return `[m]` the best known class of each test image, in an order that tells nothing."""
     inputs = sequence.test
     order = generator(0, "scoring order", "sequence").permutation(len(inputs))

@@ -13,7 +13,7 @@ import numpy as np
 
 from zslbench.data.types import Dataset, Inputs, Int, Subset
 from zslbench.errors import DataError
-from zslbench.method.incremental import LearnerNeed, Task
+from zslbench.method.incremental import IncrementalNeed, Task
 from zslbench.seeding import generator
 
 
@@ -90,7 +90,7 @@ class TaskSequence:
         place[self.order] = np.arange(len(self.order))
         return place[labels]
 
-    def task(self, number: int, needs: frozenset[LearnerNeed] = frozenset()) -> Task:
+    def task(self, number: int, needs: frozenset[IncrementalNeed] = frozenset()) -> Task:
         """Return what a learner may see of one task (1-based), with no way to any other's images.
 
         Args:

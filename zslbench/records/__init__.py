@@ -1,7 +1,7 @@
 """What is stored: specifications, choices, results, failures.
 
 Runs are of two kinds: in a seen/unseen world (`RunRecord`), and along a task sequence
-(`SequenceRecord`). A record's key is the SHA-256 of the canonical JSON of everything that may
+(`IncrementalRecord`). A record's key is the SHA-256 of the canonical JSON of everything that may
 change its numbers. Git commit, device, environment and threads are tags, not part of the key:
 whoever changes numbers bumps `PROTOCOL_VERSION` or the method's `version`.
 """
@@ -9,8 +9,8 @@ whoever changes numbers bumps `PROTOCOL_VERSION` or the method's `version`.
 from zslbench.records.base import Backbone, Exposure, Record, RuleName, WordVectors
 from zslbench.records.choices import Candidate, Choice, Scores, TuningWorld
 from zslbench.records.keys import PROTOCOL_VERSION, SCHEMA_VERSION, canonical_json, digest, now
-from zslbench.records.runs import Cost, Failure, Opening, RuleResult, RunRecord, SequenceRecord
-from zslbench.records.specs import RunSpec, SequenceSpec, Spec
+from zslbench.records.runs import Cost, Failure, IncrementalRecord, Opening, RuleResult, RunRecord
+from zslbench.records.specs import IncrementalSpec, RunSpec, Spec
 from zslbench.records.studies import Measurement, Sweep, Trial
 
 __all__ = [
@@ -22,6 +22,8 @@ __all__ = [
     "Cost",
     "Exposure",
     "Failure",
+    "IncrementalRecord",
+    "IncrementalSpec",
     "Measurement",
     "Opening",
     "Record",
@@ -30,8 +32,6 @@ __all__ = [
     "RunRecord",
     "RunSpec",
     "Scores",
-    "SequenceRecord",
-    "SequenceSpec",
     "Spec",
     "Sweep",
     "Trial",

@@ -8,7 +8,7 @@ from pydantic import Field
 from zslbench.records.base import Record, RuleName
 from zslbench.records.choices import Choice, Scores
 from zslbench.records.keys import SCHEMA_VERSION, now
-from zslbench.records.specs import RunSpec, SequenceSpec
+from zslbench.records.specs import IncrementalSpec, RunSpec
 
 
 class RuleResult(Record):
@@ -79,7 +79,7 @@ class RunRecord(Record):
     schema_version: int = SCHEMA_VERSION
 
 
-class SequenceRecord(Record):
+class IncrementalRecord(Record):
     """The result of one run along a task sequence; all accuracies are per-class means, in percent.
 
     Attributes:
@@ -100,7 +100,7 @@ class SequenceRecord(Record):
     kind: ClassVar[str] = "sequence"
 
     key: str
-    spec: SequenceSpec
+    spec: IncrementalSpec
     sizes: tuple[int, ...]
     accuracy: tuple[float, ...]
     tasks: tuple[tuple[float, ...], ...]
@@ -137,7 +137,7 @@ class Failure(Record):
     kind: ClassVar[str] = "failure"
 
     key: str
-    spec: RunSpec | SequenceSpec
+    spec: RunSpec | IncrementalSpec
     error: str
     traceback: str
     created: str = Field(default_factory=now)

@@ -83,7 +83,7 @@ class RunSpec(Spec):
         return digest({k: v for k, v in identity.items() if k not in ("seed", "rules")})
 
 
-class SequenceSpec(Spec):
+class IncrementalSpec(Spec):
     """Method x config x dataset x backbone x task sizes x seed; the seed also orders the classes.
 
     Attributes:

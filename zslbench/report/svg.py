@@ -34,7 +34,7 @@ def escape(text: object) -> str:
 
 
 @dataclass(frozen=True)
-class Axis:
+class Scale:
     """A range of values that ends up between two pixels, linear or logarithmic, ticked or bare."""
 
     label: str
@@ -64,9 +64,9 @@ class Axis:
         return [round(k * step, 10) for k in range(first, last + 1)]
 
 
-def percent_axis(label: str, highest: float) -> Axis:
+def percent_axis(label: str, highest: float) -> Scale:
     """Return an axis from 0 to a little above the highest value, in percent."""
-    return Axis(label, 0, min(max(10.0, float(highest) * 1.08), 100.0))
+    return Scale(label, 0, min(max(10.0, float(highest) * 1.08), 100.0))
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
@@ -74,15 +74,15 @@ def _log_ticks(low: float, high: float) -> list[float]:
     dense = len(decades) < 4
     factors = (1, 2, 5) if dense else (1,)
     found = [f * 10.0**d for d in decades for f in factors if low <= f * 10.0**d <= high]
-    return found if len(found) > 2 else Axis("", low, high).ticks
+    return found if len(found) > 2 else Scale("", low, high).ticks
 
 
 @dataclass(frozen=True)
 class Frame:
     """A figure's plotting area with its two axes."""
 
-    x: Axis
-    y: Axis
+    x: Scale
+    y: Scale
 
     def points(self, x: float | Float, y: float | Float) -> tuple[Float, Float]:
         """Return the pixels of points."""

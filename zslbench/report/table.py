@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Grid:
+class Table:
     """A table; cells may have several lines."""
 
     title: str

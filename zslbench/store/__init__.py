@@ -2,6 +2,6 @@
 
 from zslbench.store.find import find_run
 from zslbench.store.outbox import Outbox
-from zslbench.store.store import Store, Stored, StoredSequence, SyncReport
+from zslbench.store.store import Store, Stored, StoredIncremental, SyncReport
 
-__all__ = ["Outbox", "Store", "Stored", "StoredSequence", "SyncReport", "find_run"]
+__all__ = ["Outbox", "Store", "Stored", "StoredIncremental", "SyncReport", "find_run"]

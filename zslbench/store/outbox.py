@@ -16,17 +16,17 @@ from zslbench.errors import DataError
 from zslbench.records import (
     Choice,
     Failure,
+    IncrementalRecord,
     Measurement,
     Opening,
     Record,
     RunRecord,
-    SequenceRecord,
     Sweep,
     Trial,
 )
 
 RECORD_FILE = "record.json"
-RECORDS = (RunRecord, SequenceRecord, Choice, Opening, Failure, Sweep, Trial, Measurement)
+RECORDS = (RunRecord, IncrementalRecord, Choice, Opening, Failure, Sweep, Trial, Measurement)
 KINDS: dict[str, type[Record]] = {record.kind: record for record in RECORDS}
 STALE_SECONDS = 3600
 

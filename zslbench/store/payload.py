@@ -8,14 +8,14 @@ from typing import Any
 from zslbench.records import (
     Choice,
     Failure,
+    IncrementalRecord,
+    IncrementalSpec,
     Measurement,
     Opening,
     Record,
     RunRecord,
     RunSpec,
     Scores,
-    SequenceRecord,
-    SequenceSpec,
     Sweep,
     Trial,
 )
@@ -56,14 +56,14 @@ def _tags(record: Any, more: dict[str, str]) -> dict[str, str]:
     return {PREFIX + name: value for name, value in common.items()}
 
 
-def _spec_tags(spec: RunSpec | SequenceSpec) -> dict[str, str]:
+def _spec_tags(spec: RunSpec | IncrementalSpec) -> dict[str, str]:
     tags = {"method": spec.method, "dataset": spec.dataset}
-    if isinstance(spec, SequenceSpec):
+    if isinstance(spec, IncrementalSpec):
         return {**tags, "seeds_key": spec.seeds_key}
     return {**tags, "choice_key": spec.choice_key}
 
 
-def _params(spec: RunSpec | SequenceSpec, config: dict[str, Any]) -> dict[str, str]:
+def _params(spec: RunSpec | IncrementalSpec, config: dict[str, Any]) -> dict[str, str]:
     """Return the spec with the config as chosen, nested values as `outer.inner`."""
     plain = {**spec.model_dump(mode="json", exclude={"settings"}), "config": config}
     nested = {name: value for name, value in plain.items() if isinstance(value, dict)}
@@ -72,7 +72,7 @@ def _params(spec: RunSpec | SequenceSpec, config: dict[str, Any]) -> dict[str, s
     return {name: str(value) for name, value in flat.items()}
 
 
-def _run_tags(record: RunRecord | SequenceRecord) -> dict[str, str]:
+def _run_tags(record: RunRecord | IncrementalRecord) -> dict[str, str]:
     environment = {f"env.{name}": value for name, value in record.environment.items()}
     tags = _tags(record, _spec_tags(record.spec) | environment)
     if record.environment.get("commit", "unknown") != "unknown":
@@ -110,7 +110,7 @@ def _run(record: RunRecord) -> Payload:
     )
 
 
-def _sequence(record: SequenceRecord) -> Payload:
+def _sequence(record: IncrementalRecord) -> Payload:
     """Return what is shown of a run along a task sequence; the step is the task."""
     spec = record.spec
     metrics = [(name, getattr(record, name), 0) for name in ("average", "last", "forgetting")]
@@ -225,7 +225,7 @@ def _scores(scores: Scores) -> list[tuple[str, float]]:
 
 _SHOWN: dict[type[Record], Callable[[Any], Payload]] = {
     RunRecord: _run,
-    SequenceRecord: _sequence,
+    IncrementalRecord: _sequence,
     Choice: _choice,
     Failure: _failure,
     Sweep: _sweep,

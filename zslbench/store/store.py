@@ -18,11 +18,11 @@ from filelock import FileLock
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.records import (
     Failure,
+    IncrementalRecord,
     Measurement,
     Opening,
     Record,
     RunRecord,
-    SequenceRecord,
 )
 from zslbench.store.garbage import uncollected
 from zslbench.store.outbox import RECORD_FILE, Outbox, read_record
@@ -44,10 +44,10 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class StoredSequence:
+class StoredIncremental:
     """The record of a run along a task sequence, and the folder of its files."""
 
-    record: SequenceRecord
+    record: IncrementalRecord
     folder: Path
 
 
@@ -94,7 +94,7 @@ class Store:
         if isinstance(record, Opening):
             self._note("ledger.jsonl", record.model_dump_json())
         self.outbox.commit(record.kind, record.key, record, write)
-        if isinstance(record, RunRecord | SequenceRecord):
+        if isinstance(record, RunRecord | IncrementalRecord):
             self._note("finished.txt", record.key)
 
     def attach(self, run: Stored, files: Sequence[Path], place: str) -> bool:
@@ -240,10 +240,11 @@ class Store:
         """Return all finished runs, each key once: the earliest FINISHED, then the outbox."""
         return [Stored(_run(record), folder, i) for record, folder, i in self._all("run")]
 
-    def sequences(self) -> list[StoredSequence]:
+    def sequences(self) -> list[StoredIncremental]:
         """Return all finished runs along task sequences, each key once, likewise."""
         return [
-            StoredSequence(_sequence(record), folder) for record, folder, _ in self._all("sequence")
+            StoredIncremental(_sequence(record), folder)
+            for record, folder, _ in self._all("sequence")
         ]
 
     def _all(self, kind: str) -> list[tuple[Record, Path, str | None]]:
@@ -422,8 +423,8 @@ def _run(record: Record) -> RunRecord:
     return record
 
 
-def _sequence(record: Record) -> SequenceRecord:
-    assert isinstance(record, SequenceRecord)
+def _sequence(record: Record) -> IncrementalRecord:
+    assert isinstance(record, IncrementalRecord)
     return record
 
 

@@ -13,7 +13,7 @@ SUBMITTED: RuleName = "submitted"
 
 
 @dataclass(frozen=True)
-class Group:
+class SeedGroup:
     """The runs of one method, config and data, read by one rule: one for each seed.
 
     Attributes:
@@ -111,7 +111,7 @@ def title_of(method: str, settings: Mapping[str, Any], tuned: int = 0) -> str:
 
 def group_runs(
     stored: Sequence[Stored], rules: Sequence[RuleName], labels: Mapping[str, str]
-) -> list[Group]:
+) -> list[SeedGroup]:
     """Put together the runs that differ in nothing but their seed.
 
     Args:
@@ -126,6 +126,6 @@ def group_runs(
                 seeds = found.setdefault((run.record.spec.choice_key, rule), {})
                 seeds.setdefault(run.record.spec.seed, run)
     return [
-        Group(rule, tuple(runs[seed] for seed in sorted(runs)), labels.get(key, ""))
+        SeedGroup(rule, tuple(runs[seed] for seed in sorted(runs)), labels.get(key, ""))
         for (key, rule), runs in found.items()
     ]

@@ -46,7 +46,7 @@ def status_of(jobs: Sequence[Job], store: Store) -> Status:
     return Status(done, store.failures(keys - done))
 
 
-class History:
+class PastRuns:
     """Wall times of past runs."""
 
     def __init__(self, store: Store) -> None:

@@ -15,7 +15,7 @@ from zslbench.cli.studies.explain import parse_images
 from zslbench.errors import ZslbenchError
 from zslbench.methods.svip import SVIP
 from zslbench.report.files import write_figure
-from zslbench.studies import explain as study
+from zslbench.studies.explain import measure as study
 
 BIRDS = "plumage:classes=9,unseen=3,images_per_class=5"
 

@@ -7,7 +7,7 @@ from fakes import new_store
 from learning import Centroid, use_centroid
 
 from zslbench.store import Store
-from zslbench.studies.incremental.suite import read_sequence_suite, shipped_sequence_suites
+from zslbench.studies.incremental.suite import read_incremental_suite, shipped_incremental_suites
 
 BIRDS = "plumage:classes=10,unseen=2,images_per_class=10,clutter=0,spurious=0,seed=5"
 SUITE = f"""
@@ -81,7 +81,7 @@ def test_one_command_from_nothing_to_table_figure_and_page(zslbench, asked):
     document = json.loads(out)
     assert {row["label"] for row in document["sequences"]} == {"means", "pixels"}
     assert all(row["openings"] == 2 for row in document["sequences"])
-    assert [d["method"] for d in document["sequence_differences"]] == ["pixels"]
+    assert [d["method"] for d in document["incremental_differences"]] == ["pixels"]
 
     assert list(Store(results).outbox) == []
     status, out, _ = zslbench("leaderboard", "--results", results)
@@ -129,8 +129,8 @@ def test_bad_input_is_one_paragraph_and_nothing_is_written(zslbench, tmp_path, o
     assert not list(results.glob("incremental*"))
 
 
-@pytest.mark.parametrize("name", shipped_sequence_suites())
+@pytest.mark.parametrize("name", shipped_incremental_suites())
 def test_every_shipped_suite_of_task_sequences_has_rows_that_can_be_made(name):
-    suite = read_sequence_suite(name)
+    suite = read_incremental_suite(name)
     assert len(suite.entries()) == len(suite.rows)
     assert suite.reference in [entry.label for entry in suite.entries()]

@@ -10,7 +10,7 @@ from zslbench.cli.studies.regress import HERE
 from zslbench.errors import ZslbenchError
 from zslbench.records import Measurement
 from zslbench.store.payload import payload
-from zslbench.studies import sides
+from zslbench.studies.regression import sides
 from zslbench.studies.regression.sides import SideError
 from zslbench.studies.regression.trend import trend
 from zslbench.studies.regression.trend_results import as_terminal, write_trend

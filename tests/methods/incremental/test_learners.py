@@ -12,13 +12,13 @@ from zslbench.backbones.registry import find_backbone
 from zslbench.data.cache import default_cache_dir
 from zslbench.data.load import DataRequest
 from zslbench.data.provide import Datasets
-from zslbench.method.registry import load_learner, load_method
+from zslbench.method.registry import load_incremental, load_method
 from zslbench.methods.incremental._aligner import select
 from zslbench.methods.incremental._described import tokens
 from zslbench.nn.transport import even, plans
-from zslbench.protocol.run_tasks import follow_sequence
+from zslbench.protocol.run_tasks import run_tasks
 from zslbench.protocol.tasks import TaskSequence
-from zslbench.records import SequenceSpec
+from zslbench.records import IncrementalSpec
 
 BIRDS = "plumage:classes=10,unseen=2,images_per_class=10,clutter=0,spurious=0,seed=5"
 QUICK = {"epochs": 1, "batch_size": 16, "patches": 8, "tokens": 4, "iterations": 10, "mix": 0.3}
@@ -36,7 +36,7 @@ def birds():
 
 def learnt_spa(birds, tasks):
     """SPA after its first tasks."""
-    cls = load_learner("spa")
+    cls = load_incremental("spa")
     learner = cls(cls.Config(**QUICK), 0, birds.source)
     sequence = TaskSequence.of(birds, 0, 4, 0)
     for number in range(1, tasks + 1):
@@ -55,7 +55,7 @@ def test_plans_have_uniform_marginals(epsilon):
 
 
 def test_the_default_iterations_come_near_enough():
-    config = load_learner("spa").Config()
+    config = load_incremental("spa").Config()
     cosines = torch.rand(
         6, config.patches, config.tokens, generator=torch.Generator().manual_seed(2)
     )
@@ -201,14 +201,14 @@ def test_a_sequence_builds_its_pair_once(birds):
         built.append(1)
         return birds.source.build()
 
-    config = load_learner("spa").Config(**QUICK)
-    spec = SequenceSpec(
+    config = load_incremental("spa").Config(**QUICK)
+    spec = IncrementalSpec(
         method="spa", method_version=2, config=config.model_dump(), dataset=BIRDS,
         data_digest=birds.digest, backbone=birds.backbone, seed=0, precision="float32",
         base=0, increment=4,
     )  # fmt: skip
     counted = replace(birds, source=replace(birds.source, build=build))
-    course = follow_sequence(spec, counted, lambda opening: None)
+    course = run_tasks(spec, counted, lambda opening: None)
     assert course.record.sizes == (4, 4)
     assert built == [1]
 
@@ -221,11 +221,11 @@ def test_a_pair_that_training_was_cut_off_around_is_as_pretrained(birds):
     fresh = Frozen(birds.source).network.state_dict()
     for name, tensor in learner.frozen.network.state_dict().items():
         assert torch.equal(tensor, fresh[name]), name
-    assert learner.frozen is load_learner("nearest_mean")(None, 0, birds.source).frozen
+    assert learner.frozen is load_incremental("nearest_mean")(None, 0, birds.source).frozen
 
 
 def test_zero_shot_compares_images_with_the_template_around_each_description(birds):
-    cls, sequence = load_learner("zero_shot"), TaskSequence.of(birds, 0, 4, 0)
+    cls, sequence = load_incremental("zero_shot"), TaskSequence.of(birds, 0, 4, 0)
     task, images = sequence.task(1, cls.needs), sequence.test[np.arange(5)]
     for template in ("a photo of a {}.", "{}"):
         learner = cls(cls.Config(template=template), 0, birds.source)
@@ -241,7 +241,7 @@ def test_zero_shot_compares_images_with_the_template_around_each_description(bir
 
 
 def test_calibration_adds_a_loss_from_the_second_task_on(birds):
-    cls = load_learner("spa")
+    cls = load_incremental("spa")
     sequence = TaskSequence.of(birds, 0, 4, 0)
     for calibration, expected in ((True, {"calibration"}), (False, set())):
         settings = {**QUICK, "calibration": calibration}
@@ -267,7 +267,7 @@ def test_calibration_adds_a_loss_from_the_second_task_on(birds):
 )
 def test_64_images_are_learnt_by_heart(name, settings, share, loss):
     birds = Datasets(DataRequest(BIRDS, default_cache_dir(), backbone="plumage_clip")).images
-    cls = load_learner(name)
+    cls = load_incremental(name)
     task = TaskSequence(birds, birds.seen, (8,)).task(1, cls.needs)
     assert len(task.labels) == 64
     learner = cls(cls.Config(**settings), 0, birds.source)
@@ -283,14 +283,14 @@ def test_the_ceiling_is_above_the_floor_on_small_birds():
     birds = Datasets(DataRequest(name, default_cache_dir(), backbone="plumage_clip")).images
     found = {}
     for learner in ("joint", "fine_tuning", "nearest_mean"):
-        cls = load_learner(learner)
+        cls = load_incremental(learner)
         shared = {} if learner == "nearest_mean" else {"epochs": 20, "batch_size": 16}
-        spec = SequenceSpec(
+        spec = IncrementalSpec(
             method=learner, method_version=1, config=cls.Config(**shared).model_dump(),
             dataset=name, data_digest=birds.digest, backbone=birds.backbone, seed=0,
             precision="float32", base=0, increment=4,
         )  # fmt: skip
-        found[learner] = follow_sequence(spec, birds, lambda opening: None).record
+        found[learner] = run_tasks(spec, birds, lambda opening: None).record
     assert found["joint"].last > found["fine_tuning"].last + 15
     assert found["joint"].forgetting < found["fine_tuning"].forgetting
     assert found["nearest_mean"].last > found["fine_tuning"].last

@@ -7,7 +7,7 @@ from PIL import Image
 
 from zslbench.report.files import write_figure
 from zslbench.studies.explain.embedding import embedding_figure
-from zslbench.studies.explain.pictures import Picture, attribute_figure, patch_figure
+from zslbench.studies.explain.pictures import ItemPicture, attribute_figure, patch_figure
 
 SIDE, GRID = 28, 7
 KEPT = np.arange(GRID**2) % 7 != 0  # all but the first column
@@ -16,7 +16,7 @@ KEPT = np.arange(GRID**2) % 7 != 0  # all but the first column
 def picture(**more):
     """A grey image of 28 pixels on a grid of 7; patches matter more from the first to the last."""
     image = np.full((SIDE, SIDE, 3), 200, dtype=np.uint8)
-    return Picture("a bird", image, np.arange(GRID**2, dtype=float), **more)
+    return ItemPicture("a bird", image, np.arange(GRID**2, dtype=float), **more)
 
 
 def maps(best):
@@ -64,7 +64,7 @@ def test_patches_that_matter_more_are_brighter():
 
 
 def test_patches_that_matter_equally_are_equally_dark():
-    figure = patch_figure([Picture("", picture().image, np.zeros(GRID**2))], "title")
+    figure = patch_figure([ItemPicture("", picture().image, np.zeros(GRID**2))], "title")
     assert len(np.unique(shown(figure.axes[1]))) == 1
 
 

@@ -9,8 +9,8 @@ from boards import RULES, changed, selected_on_test, stored_run
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from zslbench.report import paper
 from zslbench.stats.selection_bias import CHOSEN
+from zslbench.studies.leaderboard.page import paper
 from zslbench.studies.leaderboard.page.paper import write_paper_figures
 from zslbench.studies.leaderboard.results import build_leaderboard
 

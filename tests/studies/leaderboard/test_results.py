@@ -21,7 +21,7 @@ from zslbench.store.artifacts import read_class_names, read_test
 from zslbench.studies.leaderboard.evidence import POINTS, mean_curve
 from zslbench.studies.leaderboard.render import as_csv, as_json, as_markdown, as_terminal
 from zslbench.studies.leaderboard.results import Leaderboard, build_leaderboard
-from zslbench.studies.leaderboard.tables import other_grids
+from zslbench.studies.leaderboard.tables import other_tables
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +256,7 @@ def test_other_tables_tell_who_trains_on_unseen_attributes(stored):
     runs = [replace(run, record=run.record.model_copy(update=update)) for run in stored]
     title = raw_title(stored)
     board = build_leaderboard(runs, Counter(), RULES, title)
-    grids = {grid.title: grid for grid in other_grids(board)}
+    grids = {grid.title: grid for grid in other_tables(board)}
     for name in ("paired differences", "win rates and ranks", "inflation"):
         assert all("TRAINS ON UNSEEN ATTRIBUTES" in line[0] for line in grids[name].rows), name
 
@@ -265,7 +265,7 @@ def test_where_methods_look_is_told_once_and_without_an_interval_of_one_seed(sto
     looks = {"patch_auc": 60.0}
     runs = [replace(run, record=run.record.model_copy(update={"localisation": looks}))
             for run in stored]  # fmt: skip
-    (grid,) = (g for g in other_grids(board_of(runs, RULES)) if g.title == "where methods look")
+    (grid,) = (g for g in other_tables(board_of(runs, RULES)) if g.title == "where methods look")
     assert len(grid.rows) == 2
     assert {line[1] for line in grid.rows} == {"60.0\n"}
 
@@ -274,5 +274,5 @@ def test_where_methods_look_is_told_once_and_without_an_interval_of_one_seed(sto
 def test_one_seed_has_no_spread_where_seeds_matter(stored, deterministic, told):
     update = {"deterministic": deterministic}
     one = replace(stored[0], record=stored[0].record.model_copy(update=update))
-    (grid,) = (g for g in other_grids(board_of([one], RULES)) if g.title == "inflation")
+    (grid,) = (g for g in other_tables(board_of([one], RULES)) if g.title == "inflation")
     assert grid.rows[0][-1] == told

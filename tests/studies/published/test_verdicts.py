@@ -9,7 +9,7 @@ from zslbench.stats import METRICS, Interval
 from zslbench.stats.permutation import Control
 from zslbench.studies.leaderboard.render import as_markdown, as_terminal
 from zslbench.studies.leaderboard.results import Leaderboard, Row
-from zslbench.studies.leaderboard.tables import other_grids
+from zslbench.studies.leaderboard.tables import other_tables
 from zslbench.studies.published.numbers import Published
 from zslbench.studies.published.verdicts import TEST_IMAGES, verdict, verdicts
 
@@ -194,4 +194,4 @@ def test_every_table_shows_paper_versus_ours_where_there_is_a_counterpart():
     for part in as_terminal(board):
         console.print(part, markup=False)
     assert "paper versus ours" in console.file.getvalue()
-    assert other_grids(Leaderboard([row_of(dataset="cub20")])) == []
+    assert other_tables(Leaderboard([row_of(dataset="cub20")])) == []

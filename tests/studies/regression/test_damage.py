@@ -5,8 +5,8 @@ from faults import FAULTS, HARMLESS, Change, copy_of_project
 
 from zslbench.studies.regression.baseline import load, spreads_of
 from zslbench.studies.regression.compare import compare
+from zslbench.studies.regression.exact_verdict import check_exact
 from zslbench.studies.regression.measure import measurements_of, subjects_of
-from zslbench.studies.regression.pinned import check_exact
 from zslbench.studies.regression.sides import Side, SideError, ask
 
 SEEDS = 10  # the default of `zslbench regress`

@@ -5,10 +5,10 @@ import copy
 import pytest
 
 from zslbench.errors import ZslbenchError
-from zslbench.studies import exact
+from zslbench.studies.regression import exact
 from zslbench.studies.regression.baseline import load
-from zslbench.studies.regression.exact import STEPS, measure_exact, own_learners, own_methods
-from zslbench.studies.regression.pinned import check_exact, check_update, said, verdict_of
+from zslbench.studies.regression.exact import STEPS, measure_exact, own_incremental, own_methods
+from zslbench.studies.regression.exact_verdict import check_exact, check_update, said, verdict_of
 from zslbench.studies.regression.sides import ask
 
 LEARN_NOTHING = {"clip_zero_shot"}
@@ -24,7 +24,7 @@ def test_numbers_are_the_stored_ones(stored):
     (found,) = ask(None, {"exact": True})
     print(said(stored, found))
     assert sorted(found["methods"]) == own_methods()
-    assert sorted(found["learners"]) == own_learners()
+    assert sorted(found["learners"]) == own_incremental()
     assert check_exact(stored, found) == {}
     if verdict_of(stored, found) != "PASS":
         pytest.skip(said(stored, found))
@@ -101,7 +101,7 @@ def test_methods_of_other_packages_are_passed_over(monkeypatch):
     known = {"eszsl": "zslbench.methods.eszsl", "theirs": "their_package.theirs"}
     monkeypatch.setattr(exact, "method_modules", lambda: known)
     monkeypatch.setattr(exact, "_measure", lambda name: name)
-    monkeypatch.setattr(exact, "own_learners", list)
+    monkeypatch.setattr(exact, "own_incremental", list)
     found = measure_exact()
     assert (found["methods"], found["passed_over"]) == ({"eszsl": "eszsl"}, ["theirs"])
 

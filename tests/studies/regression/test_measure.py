@@ -6,7 +6,8 @@ from faults import FAULTS, copy_of_project
 
 from zslbench.errors import ZslbenchError
 from zslbench.records import PROTOCOL_VERSION
-from zslbench.studies import measuring, regression
+from zslbench.studies.regression import compare as regression
+from zslbench.studies.regression import measure as measuring
 from zslbench.studies.regression.compare import compare
 from zslbench.studies.regression.measure import (
     FACTS,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from zslbench.studies.sweep.results import SweepReport, TrialRow, Tried, Winner
+from zslbench.studies.sweep.results import SweepReport, TrialPoint, TrialRow, Winner
 from zslbench.studies.sweep.tables import as_csv, as_markdown, draw_contours, draw_importances
 
 PARAMS = [
@@ -15,7 +15,7 @@ PARAMS = [
 def report_of(params=PARAMS, states=(), **more):
     states = [*states, *["complete"] * (len(params) - len(states))]
     tried = [
-        Tried(n, state, 40.0 + 3 * n if state != "failed" else None, values)
+        TrialPoint(n, state, 40.0 + 3 * n if state != "failed" else None, values)
         for n, (state, values) in enumerate(zip(states, params, strict=True))
     ]
     rows = [TrialRow(t.number, t.params, t.h) for t in tried if t.state == "complete"]

@@ -48,8 +48,8 @@ def update(
     from zslbench.store import Store
     from zslbench.studies.leaderboard.measure import check_writable
     from zslbench.studies.regression.baseline import content_of, load, place_of, save
+    from zslbench.studies.regression.exact_verdict import check_update
     from zslbench.studies.regression.measure import measure, subjects_of
-    from zslbench.studies.regression.pinned import check_update
     from zslbench.studies.regression.sides import ask, code_of, find_project, git, install
 
     if not reason.strip():

@@ -7,7 +7,7 @@ import typer
 from zslbench.cli import options as opt
 
 if TYPE_CHECKING:
-    from zslbench.studies.incremental.suite import SequenceSuite
+    from zslbench.studies.incremental.suite import IncrementalSuite
 
 NAME = "incremental"
 PEERS = "nearest_mean,fine_tuning,joint"
@@ -59,12 +59,12 @@ def incremental(
     from functools import partial
 
     from zslbench.cli.output import Display, say
-    from zslbench.cli.studies.sequences import board_of, tell_sequences
+    from zslbench.cli.studies.sequences import board_of, tell_incremental
     from zslbench.data.provide import Datasets
     from zslbench.engines import open_engine
     from zslbench.protocol.tasks import said, task_sizes
     from zslbench.store import Store
-    from zslbench.studies.incremental.plan import execute_sequences, plan_sequences
+    from zslbench.studies.incremental.plan import execute_incremental, plan_incremental
     from zslbench.studies.leaderboard.measure import (
         check_writable,
         print_leaderboard,
@@ -88,9 +88,9 @@ def incremental(
             data = Datasets(request.data, partial(display.tick, "decoding images")).images
             sizes = task_sizes(len(data.seen), request.base, request.increment, request.data.name)
             say(f"{request.data.name}: {said(sizes, table.increment)}")
-        planned = plan_sequences(entries, requests, table.seeds)
-        report = execute_sequences(planned, store, opened, retry=retry)
-    tell_sequences(report, store)
+        planned = plan_incremental(entries, requests, table.seeds)
+        report = execute_incremental(planned, store, opened, retry=retry)
+    tell_incremental(report, store)
     board = board_of(planned, store, report, table)
     write_leaderboard(board, results, table.name)
     say(f"written: {results / table.name}.{{md,json,html}}, {table.name}-tasks.{{csv,png,pdf}}")
@@ -100,18 +100,22 @@ def incremental(
 
 def _suite(
     name: str | None, learners: str, pairs: list[str], asked: dict[str, object]
-) -> "SequenceSuite":
+) -> "IncrementalSuite":
     """Return the suite named, or the one that the options alone make; options go first."""
     from zslbench.errors import ZslbenchError
-    from zslbench.studies.incremental.suite import LearnerRow, SequenceSuite, read_sequence_suite
+    from zslbench.studies.incremental.suite import (
+        IncrementalSuite,
+        IncrementalSuiteRow,
+        read_incremental_suite,
+    )
 
     settings = opt.parse_settings(pairs)
     if name is not None:
         if learners != PEERS or settings:
             raise ZslbenchError("--learners, --set: the suite names its rows; leave them out.")
-        return read_sequence_suite(name).model_copy(update=asked)
-    rows = [LearnerRow(learner=each) for each in opt.parse_list(learners)]
-    made = SequenceSuite(
+        return read_incremental_suite(name).model_copy(update=asked)
+    rows = [IncrementalSuiteRow(learner=each) for each in opt.parse_list(learners)]
+    made = IncrementalSuite(
         name=NAME, title="Task sequences", datasets=["plumage"], increment=12, rows=rows,
         settings=settings,
     )  # fmt: skip

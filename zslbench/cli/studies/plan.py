@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.cli.output import Display, print_json, print_parts
-from zslbench.cli.studies.table import Table
+from zslbench.cli.studies.table import TableRequest
 from zslbench.engines.execute import Job
 from zslbench.store import Store
 from zslbench.studies.groups import title_of
 from zslbench.studies.leaderboard.measure import check_rules, check_writable, jobs_of
-from zslbench.studies.status import Estimate, History, Status, status_of
+from zslbench.studies.status import Estimate, PastRuns, Status, status_of
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Line:
     errors: tuple[str, ...]
 
 
-def show_plan(table: Table, results: Path, *, retry: bool, json: bool) -> None:
+def show_plan(table: TableRequest, results: Path, *, retry: bool, json: bool) -> None:
     """Print what would run, what is done, what failed, and how long it may take; run nothing."""
     check_writable(results)
     rules = check_rules(table.rules)
@@ -51,12 +51,12 @@ def _lines(jobs: Sequence[Job], store: Store, *, retry: bool) -> list[Line]:
     for job in jobs:
         title = job.label or title_of(job.spec.method, job.spec.settings)
         rows.setdefault((title, job.spec.dataset), []).append(job)
-    history, status = History(store), status_of(jobs, store)
+    history, status = PastRuns(store), status_of(jobs, store)
     return [_line(*row, members, history, status, retry=retry) for row, members in rows.items()]
 
 
 def _line(
-    row: str, dataset: str, jobs: Sequence[Job], history: History, status: Status, *, retry: bool
+    row: str, dataset: str, jobs: Sequence[Job], history: PastRuns, status: Status, *, retry: bool
 ) -> Line:
     done = [job for job in jobs if job.spec.key in status.done]
     failed = [job for job in jobs if job.spec.key in status.failed]

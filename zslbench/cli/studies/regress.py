@@ -120,7 +120,7 @@ def regress(
 def _exact(root: Path, packages: Path, *, json: bool) -> int:
     from zslbench.cli.output import print_json
     from zslbench.studies.regression.baseline import load, place_of
-    from zslbench.studies.regression.pinned import check_exact, said, verdict_of
+    from zslbench.studies.regression.exact_verdict import check_exact, said, verdict_of
     from zslbench.studies.regression.results import STATUS
     from zslbench.studies.regression.sides import SideError, ask, blamed, code_of
 

@@ -6,27 +6,31 @@ from zslbench.cli.output import say
 from zslbench.engines.execute import Report
 from zslbench.store import Store
 from zslbench.studies.groups import title_of
-from zslbench.studies.incremental.plan import SequenceJob
-from zslbench.studies.incremental.results import compare_sequences, group_sequences, sequence_rows
-from zslbench.studies.incremental.suite import SequenceSuite
+from zslbench.studies.incremental.plan import IncrementalJob
+from zslbench.studies.incremental.results import (
+    compare_incremental,
+    group_incremental,
+    incremental_rows,
+)
+from zslbench.studies.incremental.suite import IncrementalSuite
 from zslbench.studies.leaderboard.measure import tell_failures
 from zslbench.studies.leaderboard.results import Failed, Leaderboard
 
 
-def tell_sequences(report: Report, store: Store) -> None:
+def tell_incremental(report: Report, store: Store) -> None:
     """Say what was done, what failed, and what still waits for the server."""
     say(f"{report.done} run, {report.reused} reused, {len(report.failures)} failed")
     tell_failures(report.failures, store)
 
 
 def board_of(
-    jobs: Sequence[SequenceJob], store: Store, report: Report, table: SequenceSuite
+    jobs: Sequence[IncrementalJob], store: Store, report: Report, table: IncrementalSuite
 ) -> Leaderboard:
     """Return the table of a plan, as far as it is done."""
     labels = {job.spec.seeds_key: job.label for job in jobs}
     keys = {job.spec.key for job in jobs}
     stored = [run for run in store.sequences() if run.record.key in keys]
-    groups = group_sequences(stored, labels)
+    groups = group_incremental(stored, labels)
     reference = table.reference
     if reference and reference not in {group.title for group in groups}:
         say(f"no run of the reference {reference} is done: there are no differences to show")
@@ -42,6 +46,6 @@ def board_of(
             Failed(f.spec.dataset, title_of(f.spec.method, f.spec.settings), f.spec.seed, f.error)
             for f in report.failures
         ],
-        sequences=sequence_rows(groups, store.ledger()),
-        sequence_differences=compare_sequences(groups, reference) if reference else [],
+        sequences=incremental_rows(groups, store.ledger()),
+        incremental_differences=compare_incremental(groups, reference) if reference else [],
     )

@@ -180,7 +180,7 @@ def _report(
     plan: "SweepPlan", store: "Store", found: "Swept", top: int, test: bool, engine: "Engine"
 ) -> "SweepReport":
     """Look again at the best trials, test the winner, and put it all together."""
-    from zslbench.studies.sweep.results import SweepReport, TrialRow, Tried, count_states
+    from zslbench.studies.sweep.results import SweepReport, TrialPoint, TrialRow, count_states
     from zslbench.studies.sweep.trials import look_again
 
     ranked = found.best()
@@ -197,7 +197,7 @@ def _report(
         defaults=next((row for row in rows if row.number == 0), None),
         importances=found.importances,
         fanova=found.fanova,
-        trials=tuple(Tried(t.number, t.state, t.value, t.params) for t in found.trials),
+        trials=tuple(TrialPoint(t.number, t.state, t.value, t.params) for t in found.trials),
         log=frozenset(parameter.name for parameter in plan.space if parameter.log),
         winner=_winner(plan, store, first[0], test, engine) if first else None,
     )

@@ -16,7 +16,7 @@ from zslbench.studies.plan import Entry
 
 
 @dataclass(frozen=True)
-class Table:
+class TableRequest:
     """A table that is asked for.
 
     Attributes:
@@ -51,7 +51,7 @@ def suite_table(
     backbone: str | None,
     words: str | None,
     **data: Any,
-) -> Table:
+) -> TableRequest:
     """Return the table of a suite; what the command line says goes before what the suite says."""
     read = read_suite(name)
     suite = read.model_copy(update={"seeds": opt.parse_seeds(seeds) or read.seeds})
@@ -62,7 +62,7 @@ def suite_table(
         "words": words or suite.words,
         "pair": suite.pair,
     }
-    return Table(
+    return TableRequest(
         name=suite.name,
         title=suite.title,
         about=_about(suite),
@@ -90,9 +90,9 @@ def options_table(
     rules: str | None,
     data_root: Path,
     **data: Any,
-) -> Table:
+) -> TableRequest:
     """Return the table that options alone ask for."""
-    return Table(
+    return TableRequest(
         name="leaderboard",
         title=TITLE,
         about="",
@@ -106,7 +106,7 @@ def options_table(
 
 
 def make(
-    table: Table,
+    table: TableRequest,
     results: Path,
     *,
     retry: bool,

@@ -25,9 +25,9 @@ def methods(
       zslbench methods spa
     """
     from zslbench.cli.output import print_json, print_parts
-    from zslbench.method.registry import learner_modules, method_modules
+    from zslbench.method.registry import incremental_modules, method_modules
 
-    names = [name] if name else [*sorted(method_modules()), *sorted(learner_modules())]
+    names = [name] if name else [*sorted(method_modules()), *sorted(incremental_modules())]
     found = {each: describe(each) for each in names}
     if json:
         print_json(found)
@@ -48,11 +48,16 @@ def describe(name: str) -> dict[str, Any]:
 
     from zslbench.errors import unknown
     from zslbench.method import Method, bounds
-    from zslbench.method.registry import learner_modules, load_learner, load_method, method_modules
+    from zslbench.method.registry import (
+        incremental_modules,
+        load_incremental,
+        load_method,
+        method_modules,
+    )
 
-    if name not in {**method_modules(), **learner_modules()}:
-        raise unknown("method", name, [*method_modules(), *learner_modules()])
-    cls = load_method(name) if name in method_modules() else load_learner(name)
+    if name not in {**method_modules(), **incremental_modules()}:
+        raise unknown("method", name, [*method_modules(), *incremental_modules()])
+    cls = load_method(name) if name in method_modules() else load_incremental(name)
     module = inspect.getmodule(cls)
     settings = {}
     for key, info in cls.Config.model_fields.items():

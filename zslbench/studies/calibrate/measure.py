@@ -5,7 +5,7 @@ from zslbench.metrics import Int, Outcome, ScoreSummary, Space
 from zslbench.protocol import RULES, Trajectory
 from zslbench.records import RuleName, RuleResult, RunRecord
 from zslbench.store import Stored, artifacts
-from zslbench.studies.calibrate.results import Calibration, Curve
+from zslbench.studies.calibrate.results import Calibration, RuleCurve
 
 
 def calibrate(run: Stored, space: Space = "logit") -> Calibration:
@@ -26,7 +26,7 @@ def calibrate(run: Stored, space: Space = "logit") -> Calibration:
     if not {"published", "submitted"} & results.keys():
         missing = _add_published(results, record, summaries, labels, seen)
     curves = [
-        Curve(
+        RuleCurve(
             rule,
             result.epoch,
             Outcome.of(summaries[result.epoch], labels, seen, space, result.average),

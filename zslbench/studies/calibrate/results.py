@@ -35,7 +35,7 @@ WATERMARK = "selected on test"
 
 
 @dataclass(frozen=True)
-class Curve:
+class RuleCurve:
     """What a rule reads, at all gammas.
 
     Attributes:
@@ -71,7 +71,7 @@ class Calibration:
 
     record: RunRecord
     space: Space
-    curves: Sequence[Curve]
+    curves: Sequence[RuleCurve]
     missing: str = ""
 
     @property
@@ -143,7 +143,7 @@ def as_markdown(found: Calibration) -> str:
     return "\n".join([*lines, "", *(f"> {note}\n" for note in found.notes)])
 
 
-def _cells(curve: Curve) -> list[str]:
+def _cells(curve: RuleCurve) -> list[str]:
     best, at = curve.outcome.curve.best()
     return [
         "\n".join([curve.rule, *map(str.upper, curve.marks)]),

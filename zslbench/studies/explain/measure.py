@@ -23,7 +23,7 @@ from zslbench.report.files import write_figure
 from zslbench.seeding import generator
 from zslbench.store import Stored, artifacts
 from zslbench.studies.explain.embedding import embedding_figure
-from zslbench.studies.explain.pictured import Told, pictures_of
+from zslbench.studies.explain.items import Told, pictures_of
 from zslbench.studies.explain.pictures import attribute_figure, patch_figure
 from zslbench.studies.explain.refit import refit
 from zslbench.studies.groups import title_of

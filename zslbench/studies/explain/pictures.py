@@ -25,7 +25,7 @@ DIM = 0.45  # of the brightness is left where a patch is not kept
 
 
 @dataclass(frozen=True)
-class Picture:
+class ItemPicture:
     """One image and where a method looks in it, on a grid of N patches.
 
     Attributes:
@@ -51,7 +51,7 @@ class Picture:
     bearing: NDArray[np.bool_] | None = None
 
 
-def patch_figure(pictures: Sequence[Picture], title: str) -> "Figure":
+def patch_figure(pictures: Sequence[ItemPicture], title: str) -> "Figure":
     """Draw each image with its parts; below it how much each patch matters, and which are kept."""
     selects = pictures[0].kept is not None
     names = ["image, true parts" if _parts_of(pictures) else "image", "patches"]
@@ -72,7 +72,7 @@ def patch_figure(pictures: Sequence[Picture], title: str) -> "Figure":
     return figure
 
 
-def attribute_figure(pictures: Sequence[Picture], title: str) -> "Figure":
+def attribute_figure(pictures: Sequence[ItemPicture], title: str) -> "Figure":
     """Draw each image with its parts, and beside it where each of its attributes is seen.
 
     The best patch is framed; the part that bears the attribute is outlined where it is known.
@@ -91,7 +91,7 @@ def attribute_figure(pictures: Sequence[Picture], title: str) -> "Figure":
     return figure
 
 
-def _draw_attribute(axes: Any, picture: Picture, place: int) -> None:
+def _draw_attribute(axes: Any, picture: ItemPicture, place: int) -> None:
     assert picture.maps is not None
     values = picture.maps[:, place]
     looked = np.isfinite(values)
@@ -135,7 +135,7 @@ def _lit(
 
 
 def _corners(
-    picture: Picture, patches: NDArray[np.int64]
+    picture: ItemPicture, patches: NDArray[np.int64]
 ) -> tuple[list[tuple[float, float]], float]:
     """Return the upper left corners of patches, and their side, in pixels."""
     grid = round(len(picture.patches) ** 0.5)
@@ -144,7 +144,7 @@ def _corners(
     return [(c * side - 0.5, r * side - 0.5) for r, c in zip(rows, columns, strict=True)], side
 
 
-def _hatch(axes: Any, picture: Picture, which: NDArray[np.bool_]) -> None:
+def _hatch(axes: Any, picture: ItemPicture, which: NDArray[np.bool_]) -> None:
     from matplotlib.patches import Rectangle
 
     corners, side = _corners(picture, np.flatnonzero(which))
@@ -156,7 +156,7 @@ def _hatch(axes: Any, picture: Picture, which: NDArray[np.bool_]) -> None:
         )
 
 
-def _frame(axes: Any, picture: Picture, patch: int) -> None:
+def _frame(axes: Any, picture: ItemPicture, patch: int) -> None:
     from matplotlib.patches import Rectangle
 
     (corner,), side = _corners(picture, np.array([patch]))
@@ -171,12 +171,12 @@ def _outline(axes: Any, mask: NDArray[np.bool_]) -> None:
                          linewidths=[width], extent=(-1.5, len(mask) + 0.5) * 2)  # fmt: skip
 
 
-def _parts_of(pictures: Sequence[Picture]) -> list[str]:
+def _parts_of(pictures: Sequence[ItemPicture]) -> list[str]:
     """Return the names of all parts that are known in any of the pictures."""
     return list(dict.fromkeys(part for p in pictures for part in (*p.masks, *p.points)))
 
 
-def _draw_parts(axes: Any, picture: Picture, numbers: Mapping[str, int]) -> None:
+def _draw_parts(axes: Any, picture: ItemPicture, numbers: Mapping[str, int]) -> None:
     """Outline parts known by their pixels, and put each part's number at its middle or place."""
     places = dict(picture.points)
     for part, mask in picture.masks.items():
@@ -192,7 +192,7 @@ def _draw_parts(axes: Any, picture: Picture, numbers: Mapping[str, int]) -> None
 def _finish(
     figure: "Figure",
     grid: NDArray[Any],
-    pictures: Sequence[Picture],
+    pictures: Sequence[ItemPicture],
     numbers: Mapping[str, int],
     note: str,
 ) -> None:

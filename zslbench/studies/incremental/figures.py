@@ -7,18 +7,18 @@ from textwrap import fill
 import numpy as np
 
 from zslbench.report.files import write_figure
-from zslbench.report.svg import SHAPES, Axis, Frame, line, marker, percent_axis
-from zslbench.studies.incremental.results import SequenceRow
+from zslbench.report.svg import SHAPES, Frame, Scale, line, marker, percent_axis
+from zslbench.studies.incremental.results import IncrementalRow
 
 COLOURS = ("#222222", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777")
 STYLES = ("-", "--", "-.", ":")
 
 
-def after_each_task(rows: Sequence[SequenceRow]) -> str:
+def after_each_task(rows: Sequence[IncrementalRow]) -> str:
     """Draw the accuracies of the rows of one sequence over the classes known."""
     known = np.cumsum(rows[0].sizes).astype(float)
     highest = max(found.high for row in rows for found in row.accuracy)
-    across = Axis("classes known", 0.0, float(known[-1]) * 1.04)
+    across = Scale("classes known", 0.0, float(known[-1]) * 1.04)
     frame = Frame(across, percent_axis("accuracy, percent", highest))
     parts = []
     for number, row in enumerate(rows):
@@ -28,7 +28,7 @@ def after_each_task(rows: Sequence[SequenceRow]) -> str:
     return frame.figure(f"Accuracy after each task, {rows[0].table}", parts)
 
 
-def key(rows: Sequence[SequenceRow]) -> list[tuple[str, str, str]]:
+def key(rows: Sequence[IncrementalRow]) -> list[tuple[str, str, str]]:
     """Return each row's line in such a figure, as a class, its shape, and its title."""
     return [(_style(n), SHAPES[n % len(SHAPES)], row.title) for n, row in enumerate(rows)]
 
@@ -37,7 +37,7 @@ def _style(number: int) -> str:
     return f"curve path{number % len(STYLES)}"
 
 
-def write_paths(folder: Path, name: str, rows: Sequence[SequenceRow]) -> list[Path]:
+def write_paths(folder: Path, name: str, rows: Sequence[IncrementalRow]) -> list[Path]:
     """Write a figure of accuracy after each task, with intervals, as PNG and PDF.
 
     One sequence makes one file; of several, each has its place behind the name.
@@ -51,7 +51,7 @@ def write_paths(folder: Path, name: str, rows: Sequence[SequenceRow]) -> list[Pa
     return paths
 
 
-def _figure(rows: Sequence[SequenceRow]):  # type: ignore[no-untyped-def]
+def _figure(rows: Sequence[IncrementalRow]):  # type: ignore[no-untyped-def]
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")

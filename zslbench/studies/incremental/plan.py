@@ -17,17 +17,17 @@ from zslbench.engines import Call, Engine, dealt_twice
 from zslbench.engines.execute import Report, once, outcome_of, slots_of
 from zslbench.errors import ZslbenchError
 from zslbench.method import Settings
-from zslbench.method.incremental import Learner
-from zslbench.method.registry import load_learner
+from zslbench.method.incremental import IncrementalMethod
+from zslbench.method.registry import load_incremental
 from zslbench.protocol.run import Tick
-from zslbench.protocol.run_tasks import Course, follow_sequence
+from zslbench.protocol.run_tasks import Course, run_tasks
 from zslbench.protocol.tasks import TaskSequence
-from zslbench.records import Failure, SequenceSpec
+from zslbench.records import Failure, IncrementalSpec
 from zslbench.store import Store, artifacts
 
 
 @dataclass(frozen=True)
-class SequenceRequest:
+class IncrementalRequest:
     """Which data, cut how.
 
     Attributes:
@@ -41,7 +41,7 @@ class SequenceRequest:
 
 
 @dataclass(frozen=True)
-class SequenceEntry:
+class IncrementalEntry:
     """A learner with a config: a line of the table."""
 
     learner: str
@@ -50,11 +50,11 @@ class SequenceEntry:
 
 
 @dataclass(frozen=True)
-class SequenceJob:
+class IncrementalJob:
     """A run to be done; to another process it travels without its data, which are read there."""
 
-    spec: SequenceSpec
-    request: SequenceRequest
+    spec: IncrementalSpec
+    request: IncrementalRequest
     label: str = ""
 
 
@@ -64,9 +64,11 @@ def served_images(request: DataRequest) -> Dataset:
     return Datasets(request).images
 
 
-def plan_sequences(
-    entries: Sequence[SequenceEntry], requests: Sequence[SequenceRequest], seeds: Sequence[int]
-) -> list[SequenceJob]:
+def plan_incremental(
+    entries: Sequence[IncrementalEntry],
+    requests: Sequence[IncrementalRequest],
+    seeds: Sequence[int],
+) -> list[IncrementalJob]:
     """Return every entry x request x seed as a job.
 
     Raises:
@@ -78,22 +80,25 @@ def plan_sequences(
         dataset = served_images(request.data)
         TaskSequence.of(dataset, request.base, request.increment, seed=0)  # can it be cut?
         for entry in entries:
-            cls = load_learner(entry.learner)
+            cls = load_incremental(entry.learner)
             template = _spec(entry, cls, dataset, request)
             for seed in seeds:
                 spec = template.model_copy(update={"seed": seed})
-                jobs.append(SequenceJob(spec, request, entry.label))
+                jobs.append(IncrementalJob(spec, request, entry.label))
     return jobs
 
 
 def _spec(
-    entry: SequenceEntry, cls: type[Learner], dataset: Dataset, request: SequenceRequest
-) -> SequenceSpec:
+    entry: IncrementalEntry,
+    cls: type[IncrementalMethod],
+    dataset: Dataset,
+    request: IncrementalRequest,
+) -> IncrementalSpec:
     reads = "descriptions" in cls.needs
     if reads:
         _check_reads(entry.learner, dataset)
     values, defaults = entry.config.model_dump(mode="json"), cls.Config().model_dump(mode="json")
-    return SequenceSpec(
+    return IncrementalSpec(
         method=entry.learner,
         method_version=cls.version,
         config=values,
@@ -117,17 +122,19 @@ def _check_reads(name: str, dataset: Dataset) -> None:
         )
 
 
-def parse_entry(learner: str, settings: Mapping[str, Any], label: str = "") -> SequenceEntry:
+def parse_entry(learner: str, settings: Mapping[str, Any], label: str = "") -> IncrementalEntry:
     """Return a line of the table from a learner's name and its settings.
 
     Raises:
         ZslbenchError: On an unknown learner or setting, a value out of bounds.
     """
-    return SequenceEntry(learner, load_learner(learner).Config.parse(settings, learner), label)
+    return IncrementalEntry(
+        learner, load_incremental(learner).Config.parse(settings, learner), label
+    )
 
 
-def execute_sequences(
-    jobs: Sequence[SequenceJob], store: Store, engine: Engine, *, retry: bool = True
+def execute_incremental(
+    jobs: Sequence[IncrementalJob], store: Store, engine: Engine, *, retry: bool = True
 ) -> Report:
     """Run what is missing from the store; what fails is recorded and the rest goes on.
 
@@ -142,7 +149,7 @@ def execute_sequences(
     report = Report(reused=len(jobs) - len(missing), failures=list(known.values()))
     wanted = [job for job in missing if job.spec.key not in known]
     calls = deque(
-        Call(do_sequence, (job, store), f"run {n} of {len(wanted)}, " if len(wanted) > 1 else "")
+        Call(do_incremental, (job, store), f"run {n} of {len(wanted)}, " if len(wanted) > 1 else "")
         for n, job in enumerate(wanted, start=1)
     )
     for end in dealt_twice(engine, calls):
@@ -163,17 +170,17 @@ def _take(report: Report, outcome: Failure | bool) -> None:
         report.reused += 1
 
 
-def do_sequence(job: SequenceJob, store: Store, *, tick: Tick) -> Failure | bool:
+def do_incremental(job: IncrementalJob, store: Store, *, tick: Tick) -> Failure | bool:
     """Do a run and commit it; return what went wrong, or whether it was still to be done."""
     return once(job.spec, "sequence", store, lambda: _follow(job, store, tick))
 
 
-def _follow(job: SequenceJob, store: Store, tick: Tick) -> None:
+def _follow(job: IncrementalJob, store: Store, tick: Tick) -> None:
     slot = slots_of(store, job.spec.key)("sequence")
-    check_arithmetic(job.spec, load_learner(job.spec.method).precision)
+    check_arithmetic(job.spec, load_incremental(job.spec.method).precision)
     dataset = served_images(job.request.data)
     check_data(job.spec, dataset)
-    course = follow_sequence(job.spec, dataset, store.commit, tick, slot)
+    course = run_tasks(job.spec, dataset, store.commit, tick, slot)
     store.commit(course.record, lambda folder: write_course(folder, course))
     slot.clear()
     store.sync()

@@ -11,8 +11,13 @@ import numpy as np
 
 from zslbench.errors import unknown
 from zslbench.metrics import Float, Outcome
-from zslbench.metrics.forgetting import SEQUENCE_METRICS, History, SequenceMetric, outcome_of
-from zslbench.records import SequenceRecord
+from zslbench.metrics.forgetting import (
+    INCREMENTAL_METRICS,
+    IncrementalMetric,
+    TaskPredictions,
+    outcome_of,
+)
+from zslbench.records import IncrementalRecord
 from zslbench.stats import (
     POPULATIONS,
     Difference,
@@ -22,14 +27,14 @@ from zslbench.stats import (
     holm,
     share_interval,
 )
-from zslbench.store import StoredSequence, artifacts
+from zslbench.store import StoredIncremental, artifacts
 from zslbench.studies.groups import title_of
 
 KEEPS = "keeps the images of old tasks"
 
 
 @dataclass(frozen=True)
-class SequenceRow:
+class IncrementalRow:
     """One line: a learner with a config, along one task sequence.
 
     Attributes:
@@ -51,7 +56,7 @@ class SequenceRow:
     protocol: str
     sizes: tuple[int, ...]
     seeds: tuple[int, ...]
-    intervals: dict[SequenceMetric, dict[Population, Interval]]
+    intervals: dict[IncrementalMetric, dict[Population, Interval]]
     accuracy: tuple[Interval, ...]
     carried: float
     seconds: float
@@ -71,39 +76,39 @@ class SequenceRow:
 
 
 @dataclass(frozen=True)
-class SequenceDifference:
+class IncrementalDifference:
     """One row minus the reference, along the same sequence."""
 
     table: str
     method: str
     reference: str
     seeds: tuple[int, ...]
-    differences: dict[SequenceMetric, dict[Population, Difference]]
+    differences: dict[IncrementalMetric, dict[Population, Difference]]
 
 
 @dataclass(frozen=True)
-class SequenceGroup:
+class IncrementalGroup:
     """The runs of one learner, config, data and sequence: one for each seed."""
 
-    runs: tuple[StoredSequence, ...]
+    runs: tuple[StoredIncremental, ...]
     label: str = ""
 
     @cached_property
-    def records(self) -> list[SequenceRecord]:
+    def records(self) -> list[IncrementalRecord]:
         """The records, in the order of their seeds."""
         return [run.record for run in self.runs]
 
     @cached_property
-    def _read(self) -> list[tuple[History, Any]]:
+    def _read(self) -> list[tuple[TaskPredictions, Any]]:
         found = []
         for run in self.runs:
             predicted, labels, order = artifacts.read_answers(run.folder)
             known = np.cumsum(run.record.sizes).tolist()
-            found.append((History(predicted, labels, known), order))
+            found.append((TaskPredictions(predicted, labels, known), order))
         return found
 
     @cached_property
-    def histories(self) -> list[History]:
+    def histories(self) -> list[TaskPredictions]:
         """What each predicted, in the order its seed gives the classes."""
         return [history for history, _ in self._read]
 
@@ -114,11 +119,11 @@ class SequenceGroup:
         classes = np.unique(order[history.labels], return_inverse=True)[1]
         return outcome_of(classes.astype(np.int64))
 
-    def values(self, metric: SequenceMetric) -> Float:
+    def values(self, metric: IncrementalMetric) -> Float:
         """Return a metric of each seed."""
         return np.array([getattr(history, metric) for history in self.histories])
 
-    def placed(self, metric: SequenceMetric) -> Float:
+    def placed(self, metric: IncrementalMetric) -> Float:
         """Return a metric's placements `[seeds, m]`."""
         return np.stack([history.placements(metric) for history in self.histories])
 
@@ -133,34 +138,36 @@ class SequenceGroup:
         spec = self.records[0].spec
         return self.label or title_of(spec.method, spec.settings)
 
-    def only(self, seeds: Sequence[int]) -> "SequenceGroup":
+    def only(self, seeds: Sequence[int]) -> "IncrementalGroup":
         """Return the runs of some seeds."""
-        return SequenceGroup(tuple(r for r in self.runs if r.record.spec.seed in seeds), self.label)
+        return IncrementalGroup(
+            tuple(r for r in self.runs if r.record.spec.seed in seeds), self.label
+        )
 
 
-def group_sequences(
-    stored: Sequence[StoredSequence], labels: Mapping[str, str] = MappingProxyType({})
-) -> list[SequenceGroup]:
+def group_incremental(
+    stored: Sequence[StoredIncremental], labels: Mapping[str, str] = MappingProxyType({})
+) -> list[IncrementalGroup]:
     """Put together the runs that differ in nothing but their seed; `labels` go by `seeds_key`."""
-    found: dict[str, dict[int, StoredSequence]] = {}
+    found: dict[str, dict[int, StoredIncremental]] = {}
     for run in stored:
         found.setdefault(run.record.spec.seeds_key, {})[run.record.spec.seed] = run
     return [
-        SequenceGroup(tuple(runs[seed] for seed in sorted(runs)), labels.get(key, ""))
+        IncrementalGroup(tuple(runs[seed] for seed in sorted(runs)), labels.get(key, ""))
         for key, runs in found.items()
     ]
 
 
-def sequence_rows(
-    groups: Sequence[SequenceGroup], ledger: Counter[tuple[str, str]]
-) -> list[SequenceRow]:
+def incremental_rows(
+    groups: Sequence[IncrementalGroup], ledger: Counter[tuple[str, str]]
+) -> list[IncrementalRow]:
     """Return a row for each group, by dataset and sequence, the best average first."""
     names = _dataset_names(groups)
     rows = [_row(group, ledger, names[_data(group)]) for group in groups]
     return sorted(rows, key=lambda row: (row.table.casefold(), -_mean(row, "average"), row.title))
 
 
-def _dataset_names(groups: Sequence[SequenceGroup]) -> dict[tuple[str, str], str]:
+def _dataset_names(groups: Sequence[IncrementalGroup]) -> dict[tuple[str, str], str]:
     """Return what to call each group's data: different ones of one name by their digests too."""
     names = {_data(group): group.records[0].spec.dataset for group in groups}
     shared = Counter(names.values())
@@ -170,14 +177,14 @@ def _dataset_names(groups: Sequence[SequenceGroup]) -> dict[tuple[str, str], str
     }
 
 
-def _mean(row: SequenceRow, metric: SequenceMetric) -> float:
+def _mean(row: IncrementalRow, metric: IncrementalMetric) -> float:
     return row.intervals[metric]["these_classes"].mean
 
 
-def _row(group: SequenceGroup, ledger: Counter[tuple[str, str]], dataset: str) -> SequenceRow:
+def _row(group: IncrementalGroup, ledger: Counter[tuple[str, str]], dataset: str) -> IncrementalRow:
     first = group.records[0]
     spec = first.spec
-    return SequenceRow(
+    return IncrementalRow(
         dataset=dataset,
         method=spec.method,
         label=group.label,
@@ -188,7 +195,9 @@ def _row(group: SequenceGroup, ledger: Counter[tuple[str, str]], dataset: str) -
         protocol=spec.protocol,
         sizes=first.sizes,
         seeds=group.seeds,
-        intervals={m: {p: _interval(group, m, p) for p in POPULATIONS} for m in SEQUENCE_METRICS},
+        intervals={
+            m: {p: _interval(group, m, p) for p in POPULATIONS} for m in INCREMENTAL_METRICS
+        },
         accuracy=tuple(_after(group, number) for number in range(len(first.sizes))),
         carried=float(np.mean([record.carried[-1] for record in group.records])),
         seconds=sum(r.cost.fit_seconds + r.cost.score_seconds for r in group.records),
@@ -198,7 +207,9 @@ def _row(group: SequenceGroup, ledger: Counter[tuple[str, str]], dataset: str) -
     )
 
 
-def _interval(group: SequenceGroup, metric: SequenceMetric, population: Population) -> Interval:
+def _interval(
+    group: IncrementalGroup, metric: IncrementalMetric, population: Population
+) -> Interval:
     values, placed = group.values(metric), group.placed(metric)
     if metric == "forgetting":  # of either sign
         found = difference(values, placed, group.outcome, population)
@@ -206,13 +217,13 @@ def _interval(group: SequenceGroup, metric: SequenceMetric, population: Populati
     return share_interval(values.tolist(), placed, group.outcome, population)
 
 
-def _after(group: SequenceGroup, number: int) -> Interval:
+def _after(group: IncrementalGroup, number: int) -> Interval:
     values = [float(history.accuracy[number]) for history in group.histories]
     placed = np.stack([history.after(number) for history in group.histories])
     return share_interval(values, placed, group.outcome, "these_classes")
 
 
-def _marks(records: Sequence[SequenceRecord]) -> tuple[str, ...]:
+def _marks(records: Sequence[IncrementalRecord]) -> tuple[str, ...]:
     spec = records[0].spec
     marks = {
         KEEPS: records[0].keeps_images,
@@ -224,7 +235,9 @@ def _marks(records: Sequence[SequenceRecord]) -> tuple[str, ...]:
     return tuple(mark for mark, holds in marks.items() if holds)
 
 
-def compare_sequences(groups: Sequence[SequenceGroup], reference: str) -> list[SequenceDifference]:
+def compare_incremental(
+    groups: Sequence[IncrementalGroup], reference: str
+) -> list[IncrementalDifference]:
     """Return each group minus the reference's along the same sequence, seeds both have.
 
     Args:
@@ -247,20 +260,22 @@ def compare_sequences(groups: Sequence[SequenceGroup], reference: str) -> list[S
     return _adjusted(found)
 
 
-def _data(group: SequenceGroup) -> tuple[str, str]:
+def _data(group: IncrementalGroup) -> tuple[str, str]:
     first = group.records[0]
     return first.spec.data_digest, first.test_digest
 
 
-def _sequence(group: SequenceGroup) -> tuple[str, ...]:
+def _sequence(group: IncrementalGroup) -> tuple[str, ...]:
     return *_data(group), group.records[0].spec.protocol
 
 
-def _common(group: SequenceGroup, other: SequenceGroup) -> list[int]:
+def _common(group: IncrementalGroup, other: IncrementalGroup) -> list[int]:
     return sorted(set(group.seeds) & set(other.seeds))
 
 
-def _difference(group: SequenceGroup, other: SequenceGroup, dataset: str) -> SequenceDifference:
+def _difference(
+    group: IncrementalGroup, other: IncrementalGroup, dataset: str
+) -> IncrementalDifference:
     seeds = _common(group, other)
     ours, theirs = group.only(seeds), other.only(seeds)
     differences = {
@@ -273,14 +288,14 @@ def _difference(group: SequenceGroup, other: SequenceGroup, dataset: str) -> Seq
             )
             for population in POPULATIONS
         }
-        for metric in SEQUENCE_METRICS
+        for metric in INCREMENTAL_METRICS
     }
     table = f"{dataset}, {group.records[0].spec.protocol}"
-    return SequenceDifference(table, group.title, other.title, tuple(seeds), differences)
+    return IncrementalDifference(table, group.title, other.title, tuple(seeds), differences)
 
 
-def _adjusted(found: list[SequenceDifference]) -> list[SequenceDifference]:
-    for metric in SEQUENCE_METRICS:
+def _adjusted(found: list[IncrementalDifference]) -> list[IncrementalDifference]:
+    for metric in INCREMENTAL_METRICS:
         for population in POPULATIONS:
             raw = [each.differences[metric][population] for each in found]
             for each, one, p in zip(found, raw, holm([one.p for one in raw]), strict=True):

@@ -9,13 +9,13 @@ from pydantic import Field
 
 from zslbench.data.load import DataRequest
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.method.registry import load_learner
+from zslbench.method.registry import load_incremental
 from zslbench.studies.groups import title_of
-from zslbench.studies.incremental.plan import SequenceEntry, SequenceRequest, parse_entry
+from zslbench.studies.incremental.plan import IncrementalEntry, IncrementalRequest, parse_entry
 from zslbench.studies.leaderboard.suite import Part, parse_text, read_text
 
 
-class LearnerRow(Part):
+class IncrementalSuiteRow(Part):
     """One line of the table: a learner with settings, and what the table calls it."""
 
     learner: str
@@ -23,7 +23,7 @@ class LearnerRow(Part):
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
-class SequenceSuite(Part):
+class IncrementalSuite(Part):
     """A table of learners along task sequences.
 
     Attributes:
@@ -45,9 +45,9 @@ class SequenceSuite(Part):
     seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 2], min_length=1)
     reference: str = ""
     settings: dict[str, Any] = Field(default_factory=dict)
-    rows: list[LearnerRow] = Field(min_length=1)
+    rows: list[IncrementalSuiteRow] = Field(min_length=1)
 
-    def entries(self) -> list[SequenceEntry]:
+    def entries(self) -> list[IncrementalEntry]:
         """Return the lines.
 
         Raises:
@@ -72,40 +72,40 @@ class SequenceSuite(Part):
                 raise unknown("setting of any learner", key, keys, where=f" in {self.name}")
         return found
 
-    def _entry(self, row: LearnerRow) -> SequenceEntry:
+    def _entry(self, row: IncrementalSuiteRow) -> IncrementalEntry:
         label = row.label or title_of(row.learner, row.settings)
         try:
-            fields = load_learner(row.learner).Config.model_fields
+            fields = load_incremental(row.learner).Config.model_fields
             shared = {key: value for key, value in self.settings.items() if key in fields}
             return parse_entry(row.learner, {**shared, **row.settings}, label)
         except ZslbenchError as error:
             why = str(error).removeprefix("--set ")
             raise ZslbenchError(f"{self.name}, row {label!r}: {why}") from None
 
-    def requests(self, root: Path, **data: Any) -> list[SequenceRequest]:
+    def requests(self, root: Path, **data: Any) -> list[IncrementalRequest]:
         """Return the sequences; `data` are other fields of `DataRequest`."""
         data |= {
             "backbone": data.get("backbone") or self.backbone,
             "descriptions": data.get("descriptions") or self.descriptions,
         }
         return [
-            SequenceRequest(DataRequest(each, root, **data), self.base, self.increment)
+            IncrementalRequest(DataRequest(each, root, **data), self.base, self.increment)
             for each in self.datasets
         ]
 
 
-def shipped_sequence_suites() -> dict[str, Traversable]:
+def shipped_incremental_suites() -> dict[str, Traversable]:
     """Return name -> file of the suites of task sequences that come with the package."""
     found = files("zslbench.suites").joinpath("incremental").iterdir()
     return {p.name.removesuffix(".toml"): p for p in sorted(found, key=lambda p: p.name)
             if p.name.endswith(".toml")}  # fmt: skip
 
 
-def read_sequence_suite(name: str) -> SequenceSuite:
+def read_incremental_suite(name: str) -> IncrementalSuite:
     """Read a suite: one that comes with the package by its name, your own by its path.
 
     Raises:
         ZslbenchError: If there is none, with the nearest name; or it is not as it should be.
     """
-    said = read_text(name, shipped_sequence_suites(), "suite of task sequences")
-    return parse_text(SequenceSuite, {"rows": LearnerRow}, *said)
+    said = read_text(name, shipped_incremental_suites(), "suite of task sequences")
+    return parse_text(IncrementalSuite, {"rows": IncrementalSuiteRow}, *said)

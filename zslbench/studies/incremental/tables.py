@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from zslbench.metrics.forgetting import SEQUENCE_METRICS, SequenceMetric
+from zslbench.metrics.forgetting import INCREMENTAL_METRICS, IncrementalMetric
 from zslbench.report.files import csv_text
-from zslbench.report.table import Grid
+from zslbench.report.table import Table
 from zslbench.studies.groups import title_of
-from zslbench.studies.incremental.results import SequenceDifference, SequenceRow
+from zslbench.studies.incremental.results import IncrementalDifference, IncrementalRow
 
 NOTE = (
     "Accuracies are per-class means over all classes known by then, in percent: the mean over "
@@ -25,30 +25,30 @@ PAIRED_NOTE = (
 )
 
 
-def sequence_grids(
-    rows: Sequence[SequenceRow], differences: Sequence[SequenceDifference]
-) -> list[Grid]:
+def incremental_tables(
+    rows: Sequence[IncrementalRow], differences: Sequence[IncrementalDifference]
+) -> list[Table]:
     """Return a table for each sequence, and one of the differences."""
     grids = [
         _grid(name, [row for row in rows if row.table == name])
         for name in dict.fromkeys(row.table for row in rows)
     ]
     if differences:
-        columns = ("difference", *SEQUENCE_METRICS)
+        columns = ("difference", *INCREMENTAL_METRICS)
         cells = [_difference_cells(each) for each in differences]
-        grids.append(Grid("task sequences: paired differences", columns, cells, PAIRED_NOTE))
+        grids.append(Table("task sequences: paired differences", columns, cells, PAIRED_NOTE))
     return grids
 
 
-def _grid(name: str, rows: Sequence[SequenceRow]) -> Grid:
-    columns = ("learner", *SEQUENCE_METRICS, "after each task", "carried")
-    cells = [[_named(row), *(_held(row, m) for m in SEQUENCE_METRICS), _path(row), _size(row)]
+def _grid(name: str, rows: Sequence[IncrementalRow]) -> Table:
+    columns = ("learner", *INCREMENTAL_METRICS, "after each task", "carried")
+    cells = [[_named(row), *(_held(row, m) for m in INCREMENTAL_METRICS), _path(row), _size(row)]
              for row in rows]  # fmt: skip
     sizes = ", ".join(map(str, rows[0].sizes))
-    return Grid(f"task sequence {name}", columns, cells, f"Tasks of {sizes} classes. {NOTE}")
+    return Table(f"task sequence {name}", columns, cells, f"Tasks of {sizes} classes. {NOTE}")
 
 
-def _named(row: SequenceRow) -> str:
+def _named(row: IncrementalRow) -> str:
     about = [
         *(mark.upper() for mark in row.marks),
         *([title_of(row.method, row.settings)] if row.label else []),
@@ -59,23 +59,23 @@ def _named(row: SequenceRow) -> str:
     return "\n".join([row.title, *about])
 
 
-def _held(row: SequenceRow, metric: SequenceMetric) -> str:
+def _held(row: IncrementalRow, metric: IncrementalMetric) -> str:
     these, new = row.intervals[metric].values()
     return f"{these.mean:.1f}\n[{these.low:.1f}, {these.high:.1f}]\n({new.low:.1f}, {new.high:.1f})"
 
 
-def _path(row: SequenceRow) -> str:
+def _path(row: IncrementalRow) -> str:
     return " ".join(f"{found.mean:.1f}" for found in row.accuracy)
 
 
-def _size(row: SequenceRow) -> str:
+def _size(row: IncrementalRow) -> str:
     return f"{row.carried / 2**20:.2f} MiB"
 
 
-def _difference_cells(each: SequenceDifference) -> list[str]:
+def _difference_cells(each: IncrementalDifference) -> list[str]:
     about = f"{each.table}; seeds {', '.join(map(str, each.seeds))}"
     cells = []
-    for metric in SEQUENCE_METRICS:
+    for metric in INCREMENTAL_METRICS:
         these, new = each.differences[metric].values()
         cells.append(
             f"{these.mean:+.1f}\n[{these.low:+.1f}, {these.high:+.1f}]\n"
@@ -84,12 +84,12 @@ def _difference_cells(each: SequenceDifference) -> list[str]:
     return [f"{each.method}\nminus {each.reference}\n{about}", *cells]
 
 
-def sequences_csv(rows: Sequence[SequenceRow]) -> str:
+def incremental_csv(rows: Sequence[IncrementalRow]) -> str:
     """Return one line a row, every interval's ends in columns of their own."""
     return csv_text([_flat(row) for row in rows])
 
 
-def _flat(row: SequenceRow) -> dict[str, Any]:
+def _flat(row: IncrementalRow) -> dict[str, Any]:
     numbers: dict[str, Any] = {}
     for metric, by_population in row.intervals.items():
         numbers[metric] = by_population["these_classes"].mean

@@ -8,13 +8,13 @@ import numpy as np
 
 from zslbench.metrics import Float, Outcome
 from zslbench.records import Choice, RunRecord
-from zslbench.studies.groups import SUBMITTED, Group
+from zslbench.studies.groups import SUBMITTED, SeedGroup
 
 POINTS = 200
 
 
 @dataclass(frozen=True)
-class Curve:
+class MeanCurve:
     """U, S and H over gamma, means over seeds, at no more than `POINTS` gammas.
 
     Attributes:
@@ -45,7 +45,7 @@ class Evidence:
         provenance: Where the numbers come from, by headings.
     """
 
-    curve: Curve
+    curve: MeanCurve
     class_names: tuple[str, ...]
     class_accuracies: Float
     seen: int
@@ -54,7 +54,7 @@ class Evidence:
     provenance: dict[str, dict[str, Any]]
 
 
-def evidence_of(group: Group) -> Evidence:
+def evidence_of(group: SeedGroup) -> Evidence:
     """Gather it from the runs of one row."""
     costs = [record.cost for record in group.records]
     classes = len(group.class_names)
@@ -73,7 +73,7 @@ def evidence_of(group: Group) -> Evidence:
     )
 
 
-def mean_curve(outcomes: Sequence[Outcome], gammas: Sequence[float]) -> Curve:
+def mean_curve(outcomes: Sequence[Outcome], gammas: Sequence[float]) -> MeanCurve:
     """Return the mean curve over seeds, with 0 and the chosen gammas among its points."""
     fixed = np.unique([0.0, *gammas])
     steps = np.unique(np.concatenate([outcome.curve.steps for outcome in outcomes]))
@@ -85,7 +85,7 @@ def mean_curve(outcomes: Sequence[Outcome], gammas: Sequence[float]) -> Curve:
     u, s = np.stack([outcome.curve.at(grid) for outcome in outcomes], axis=1)
     total = u + s
     h = np.divide(2 * u * s, total, out=np.zeros_like(total), where=total > 0)
-    return Curve(grid, u.mean(axis=0), s.mean(axis=0), h.mean(axis=0))
+    return MeanCurve(grid, u.mean(axis=0), s.mean(axis=0), h.mean(axis=0))
 
 
 def class_accuracies(outcome: Outcome, gamma: float, classes: int) -> Float:
@@ -97,7 +97,7 @@ def class_accuracies(outcome: Outcome, gamma: float, classes: int) -> Float:
     return shares
 
 
-def _provenance(group: Group) -> dict[str, dict[str, Any]]:
+def _provenance(group: SeedGroup) -> dict[str, dict[str, Any]]:
     first, spec = group.records[0], group.records[0].spec
     words, told = spec.words, spec.descriptions
     return {

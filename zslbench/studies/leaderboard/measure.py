@@ -17,8 +17,8 @@ from zslbench.report.files import write_text
 from zslbench.store import Store, Stored
 from zslbench.studies.groups import SUBMITTED, title_of
 from zslbench.studies.incremental.figures import write_paths
-from zslbench.studies.incremental.results import group_sequences, sequence_rows
-from zslbench.studies.incremental.tables import sequences_csv
+from zslbench.studies.incremental.results import group_incremental, incremental_rows
+from zslbench.studies.incremental.tables import incremental_csv
 from zslbench.studies.leaderboard.latex import as_latex
 from zslbench.studies.leaderboard.page.page import as_page
 from zslbench.studies.leaderboard.render import as_csv, as_json, as_markdown, as_terminal
@@ -174,7 +174,7 @@ def tracked(results: Path, rules: Sequence[str], reference: str | None = None) -
         )
     stored = store.runs()
     board = build_leaderboard(stored, store.ledger(), checked, reference)
-    rows = sequence_rows(group_sequences(store.sequences()), store.ledger())
+    rows = incremental_rows(group_incremental(store.sequences()), store.ledger())
     board = replace(board, sequences=rows)
     if not board.rows and not rows:
         raise ZslbenchError(
@@ -258,7 +258,7 @@ def write_leaderboard(board: Leaderboard, results: Path, name: str = "leaderboar
     if board.rows or not board.sequences:
         texts |= {".csv": as_csv(board), ".tex": as_latex(board)}
     if board.sequences:
-        texts["-tasks.csv"] = sequences_csv(board.sequences)
+        texts["-tasks.csv"] = incremental_csv(board.sequences)
         write_paths(results, name, board.sequences)
     for suffix, text in texts.items():
         write_text(results / f"{name}{suffix}", text)

@@ -15,11 +15,11 @@ from zslbench.stats import (
     holm,
     paired,
 )
-from zslbench.studies.groups import SUBMITTED, Group
+from zslbench.studies.groups import SUBMITTED, SeedGroup
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedRow:
     """One method minus the reference, on one dataset, by one rule.
 
     Attributes:
@@ -36,7 +36,7 @@ class Comparison:
     differences: dict[Metric, dict[Population, Difference]]
 
 
-def compare(groups: Sequence[Group], reference: str) -> list[Comparison]:
+def compare(groups: Sequence[SeedGroup], reference: str) -> list[PairedRow]:
     """Return each group minus the reference's on the same data by the same rule.
 
     Args:
@@ -62,7 +62,7 @@ def compare(groups: Sequence[Group], reference: str) -> list[Comparison]:
     return _adjusted(found)
 
 
-def _references(groups: Sequence[Group], reference: str) -> list[Group]:
+def _references(groups: Sequence[SeedGroup], reference: str) -> list[SeedGroup]:
     """Return the groups that a reference names: by their title, else by their method."""
     titles = [group for group in groups if reference in _titles(group)]
     methods = [group for group in groups if group.records[0].spec.method == reference]
@@ -72,13 +72,13 @@ def _references(groups: Sequence[Group], reference: str) -> list[Group]:
     return titles or methods
 
 
-def _titles(group: Group) -> tuple[str, ...]:
+def _titles(group: SeedGroup) -> tuple[str, ...]:
     """Return what a row is called; of a method's tuned rows there is one in a table."""
     spec = group.records[0].spec
     return (group.title, spec.method) if spec.tuned else (group.title,)
 
 
-def _matches(group: Group, other: Group) -> bool:
+def _matches(group: SeedGroup, other: SeedGroup) -> bool:
     """Return whether two groups compare; what was submitted goes with `validation`."""
     rules = {group.rule, other.rule}
     same = other.data == group.data
@@ -86,7 +86,7 @@ def _matches(group: Group, other: Group) -> bool:
     return same and alike and (len(rules) == 1 or rules == {SUBMITTED, "validation"})
 
 
-def _common(group: Group, other: Group) -> tuple[int, ...]:
+def _common(group: SeedGroup, other: SeedGroup) -> tuple[int, ...]:
     """Return the seeds of both; a deterministic method has any seed."""
     if group.records[0].deterministic:
         return other.seeds
@@ -95,10 +95,10 @@ def _common(group: Group, other: Group) -> tuple[int, ...]:
     return tuple(sorted(set(group.seeds) & set(other.seeds)))
 
 
-def _comparison(group: Group, other: Group) -> Comparison:
+def _comparison(group: SeedGroup, other: SeedGroup) -> PairedRow:
     seeds = _common(group, other)
     ours, theirs = _readings(group, seeds), _readings(other, seeds)
-    return Comparison(
+    return PairedRow(
         group.records[0].spec.dataset,
         group.title,
         other.title,
@@ -108,14 +108,14 @@ def _comparison(group: Group, other: Group) -> Comparison:
     )
 
 
-def _readings(group: Group, seeds: Sequence[int]) -> list[Reading]:
+def _readings(group: SeedGroup, seeds: Sequence[int]) -> list[Reading]:
     readings = dict(zip(group.seeds, zip(group.outcomes, group.gammas, strict=True), strict=True))
     if group.records[0].deterministic:
         return [next(iter(readings.values()))] * len(seeds)
     return [readings[seed] for seed in seeds]
 
 
-def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
+def _adjusted(comparisons: Sequence[PairedRow]) -> list[PairedRow]:
     found = list(comparisons)
     for metric in METRICS:
         for population in POPULATIONS:

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from zslbench.report.files import csv_text
-from zslbench.report.table import Grid
+from zslbench.report.table import Table
 from zslbench.stats import METRICS
 from zslbench.studies.leaderboard.podium import podium
 from zslbench.studies.leaderboard.results import Leaderboard, Row
@@ -16,11 +16,11 @@ from zslbench.studies.leaderboard.tables import (
     NAMES,
     control,
     details,
-    failed_grid,
+    failed_table,
     notes,
     number,
-    other_grids,
-    paired_grid,
+    other_tables,
+    paired_table,
     span,
 )
 
@@ -50,8 +50,8 @@ def as_terminal(board: Leaderboard) -> "list[RenderableType]":
             cells[0] += "\n" + control(row).replace(" (", "\n(")
             table.add_row(_plain("\n".join([row.title, *details(row)])), *map(_plain, cells))
         parts.append(table)
-    for grid in other_grids(board):
-        parts += grid_parts(grid)
+    for grid in other_tables(board):
+        parts += table_parts(grid)
     return [*parts, *(notes(board) if board.rows else ())]
 
 
@@ -59,13 +59,13 @@ def differences(board: Leaderboard) -> "list[RenderableType]":
     """Return the paired differences alone, and what failed."""
     head = "\n".join(filter(None, (board.heading, board.about)))
     grids = [
-        *([failed_grid(board.failures)] if board.failures else []),
-        *([paired_grid(board)] if board.comparisons else []),
+        *([failed_table(board.failures)] if board.failures else []),
+        *([paired_table(board)] if board.comparisons else []),
     ]
-    return [_plain(head), *(part for grid in grids for part in grid_parts(grid))]
+    return [_plain(head), *(part for grid in grids for part in table_parts(grid))]
 
 
-def grid_parts(grid: Grid) -> "list[RenderableType]":
+def table_parts(grid: Table) -> "list[RenderableType]":
     """Return a table beside the main one as a rich table, and its note."""
     from rich.table import Table
 
@@ -104,7 +104,7 @@ def as_markdown(board: Leaderboard) -> str:
         lines.append("")
         lines += [f"* {_cell(row.title)}: {_cell('; '.join(details(row)))}" for _, row in members]
         lines.append("")
-    for grid in other_grids(board):
+    for grid in other_tables(board):
         lines += [f"## {_cell(grid.title)}", "", _line(grid.columns)]
         lines.append(_line(["---", *["---:"] * (len(grid.columns) - 1)]))
         lines += [

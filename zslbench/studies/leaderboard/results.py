@@ -19,10 +19,10 @@ from zslbench.stats import (
 )
 from zslbench.stats.permutation import Control, permutation_control
 from zslbench.store import Stored
-from zslbench.studies.groups import SUBMITTED, Group, group_runs, title_of
-from zslbench.studies.incremental.results import SequenceDifference, SequenceRow
+from zslbench.studies.groups import SUBMITTED, SeedGroup, group_runs, title_of
+from zslbench.studies.incremental.results import IncrementalDifference, IncrementalRow
 from zslbench.studies.leaderboard.evidence import Evidence, evidence_of
-from zslbench.studies.leaderboard.paired import Comparison, compare
+from zslbench.studies.leaderboard.paired import PairedRow, compare
 from zslbench.studies.leaderboard.selection_bias import Inflated, inflated
 from zslbench.studies.leaderboard.standings import Standing, standings
 
@@ -142,11 +142,11 @@ class Leaderboard:
         missing: How many of them are not in the table.
         failures: Those of the missing runs that were tried.
         sequences: Rows of task sequences.
-        sequence_differences: Their paired differences from a reference.
+        incremental_differences: Their paired differences from a reference.
     """
 
     rows: list[Row]
-    comparisons: list[Comparison] = field(default_factory=list)
+    comparisons: list[PairedRow] = field(default_factory=list)
     inflations: list[Inflated] = field(default_factory=list)
     standings: list[Standing] = field(default_factory=list)
     title: str = TITLE
@@ -154,8 +154,8 @@ class Leaderboard:
     planned: int = 0
     missing: int = 0
     failures: list[Failed] = field(default_factory=list)
-    sequences: list[SequenceRow] = field(default_factory=list)
-    sequence_differences: list[SequenceDifference] = field(default_factory=list)
+    sequences: list[IncrementalRow] = field(default_factory=list)
+    incremental_differences: list[IncrementalDifference] = field(default_factory=list)
 
     @property
     def is_titled(self) -> bool:
@@ -206,7 +206,7 @@ def _order(row: Row) -> tuple[Any, ...]:
     return row.dataset.casefold(), row.tuned, row.set_apart, -row.value("h"), row.title, rule
 
 
-def _row(group: Group, ledger: Counter[tuple[str, str]]) -> Row:
+def _row(group: SeedGroup, ledger: Counter[tuple[str, str]]) -> Row:
     first, results, outcomes = group.records[0], group.results, group.outcomes
     return Row(
         dataset=first.spec.dataset,

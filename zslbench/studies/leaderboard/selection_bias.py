@@ -7,7 +7,7 @@ import numpy as np
 
 from zslbench.stats import Interval, over_seeds
 from zslbench.stats.selection_bias import CHOSEN, Chosen, inflation
-from zslbench.studies.groups import Group
+from zslbench.studies.groups import SeedGroup
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Inflated:
     regret: dict[Chosen, Interval]
 
 
-def inflated(groups: Sequence[Group]) -> list[Inflated]:
+def inflated(groups: Sequence[SeedGroup]) -> list[Inflated]:
     """Return the inflation of the groups whose runs scored every epoch on test images."""
     return [
         _inflated(group)
@@ -39,7 +39,7 @@ def inflated(groups: Sequence[Group]) -> list[Inflated]:
     ]
 
 
-def _inflated(group: Group) -> Inflated:
+def _inflated(group: SeedGroup) -> Inflated:
     found = [
         inflation(outcomes, record.choice.epoch, record.choice.gamma)
         for outcomes, record in zip(group.trajectories, group.records, strict=True)

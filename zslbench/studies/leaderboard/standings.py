@@ -7,7 +7,7 @@ import numpy as np
 
 from zslbench.records import RuleName
 from zslbench.stats.ranking import Float, mean_ranks, win_rates
-from zslbench.studies.groups import SUBMITTED, Group
+from zslbench.studies.groups import SUBMITTED, SeedGroup
 
 Data = tuple[str, str]  # as `Group.data`
 
@@ -35,7 +35,7 @@ class Standing:
     wins: dict[str, float]
 
 
-def standings(groups: Sequence[Group]) -> list[Standing]:
+def standings(groups: Sequence[SeedGroup]) -> list[Standing]:
     """Return the standings by each rule, the best first; none where one pair is all there is.
 
     Tuned methods have standings of their own. What was selected on test or submitted has no part in
@@ -56,11 +56,11 @@ def standings(groups: Sequence[Group]) -> list[Standing]:
     ]
 
 
-def _tuned(group: Group) -> int:
+def _tuned(group: SeedGroup) -> int:
     return group.records[0].spec.tuned
 
 
-def _by_rule(rule: RuleName, groups: Sequence[Group]) -> list[Standing]:
+def _by_rule(rule: RuleName, groups: Sequence[SeedGroup]) -> list[Standing]:
     rows = _competitors(groups)
     tests = list(dict.fromkeys(test for members in rows.values() for test in members))
     blocks = [(test, seed) for test in tests for seed in _seeds(test, rows)]
@@ -80,9 +80,9 @@ def _by_rule(rule: RuleName, groups: Sequence[Group]) -> list[Standing]:
     return sorted(found, key=lambda standing: (-standing.win_rate, standing.method))
 
 
-def _competitors(groups: Sequence[Group]) -> dict[str, dict[Data, Group]]:
+def _competitors(groups: Sequence[SeedGroup]) -> dict[str, dict[Data, SeedGroup]]:
     """Return each method's groups by what they were tested on, but of none that has two there."""
-    rows: dict[str, dict[Data, Group]] = {}
+    rows: dict[str, dict[Data, SeedGroup]] = {}
     twice = set()
     for group in sorted(groups, key=lambda group: group.title):
         members = rows.setdefault(group.title, {})
@@ -91,14 +91,14 @@ def _competitors(groups: Sequence[Group]) -> dict[str, dict[Data, Group]]:
     return {name: members for name, members in rows.items() if name not in twice}
 
 
-def _seeds(test: Data, rows: dict[str, dict[Data, Group]]) -> list[int]:
+def _seeds(test: Data, rows: dict[str, dict[Data, SeedGroup]]) -> list[int]:
     """Return the seeds that anyone has on a dataset; where nobody has use for seeds, one."""
     here = [members[test] for members in rows.values() if test in members]
     seeds = {seed for group in here if not _deterministic(group) for seed in group.seeds}
     return sorted(seeds) or [0]
 
 
-def _h(members: dict[Data, Group], test: Data, seed: int) -> float:
+def _h(members: dict[Data, SeedGroup], test: Data, seed: int) -> float:
     """Return H; a deterministic method has any seed."""
     if test not in members:
         return np.nan
@@ -108,11 +108,11 @@ def _h(members: dict[Data, Group], test: Data, seed: int) -> float:
     return dict(zip(group.seeds, group.h, strict=True)).get(seed, np.nan)
 
 
-def _mean_h(members: dict[Data, Group], test: Data) -> float:
+def _mean_h(members: dict[Data, SeedGroup], test: Data) -> float:
     return float(np.mean(members[test].h)) if test in members else np.nan
 
 
-def _deterministic(group: Group) -> bool:
+def _deterministic(group: SeedGroup) -> bool:
     return group.records[0].deterministic
 
 

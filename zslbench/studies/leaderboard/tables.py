@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from zslbench.report.table import Grid
+from zslbench.report.table import Table
 from zslbench.stats import METRICS, Interval, Metric, Population
 from zslbench.stats.selection_bias import CHOSEN
-from zslbench.studies.incremental.tables import sequence_grids
-from zslbench.studies.leaderboard.paired import Comparison
+from zslbench.studies.incremental.tables import incremental_tables
+from zslbench.studies.leaderboard.paired import PairedRow
 from zslbench.studies.leaderboard.results import Failed, Leaderboard, Row
 from zslbench.studies.leaderboard.standings import Standing
 from zslbench.studies.published.numbers import PRINTED, TRANSDUCTIVE, Printed
-from zslbench.studies.published.verdicts import Verdict, verdicts
+from zslbench.studies.published.verdicts import PaperVerdict, verdicts
 
 NAMES: dict[Metric, str] = {"t1": "T1", "u": "U", "s": "S", "h": "H", "ausuc": "AUSUC"}
 NOTES = (
@@ -101,18 +101,18 @@ def control(row: Row) -> str:
     return f"p = {row.control.p:.3f} (control {row.control.percentile_95:.1f})"
 
 
-def other_grids(board: Leaderboard) -> list[Grid]:
+def other_tables(board: Leaderboard) -> list[Table]:
     """Return the tables that answer other questions than the leaderboard's, where asked."""
     located = _once([row for row in board.rows if row.localisation])
     judged = [(row, found) for row in board.rows for found in verdicts(row)]
     return [
-        *([failed_grid(board.failures)] if board.failures else []),
-        *([paired_grid(board)] if board.comparisons else []),
-        *([_standings_grid(board)] if board.standings else []),
-        *([_inflation_grid(board)] if board.inflations else []),
-        *([_localisation_grid(located)] if located else []),
-        *([_paper_grid(judged)] if judged else []),
-        *sequence_grids(board.sequences, board.sequence_differences),
+        *([failed_table(board.failures)] if board.failures else []),
+        *([paired_table(board)] if board.comparisons else []),
+        *([_standings_table(board)] if board.standings else []),
+        *([_inflation_table(board)] if board.inflations else []),
+        *([_localisation_table(located)] if located else []),
+        *([_paper_table(judged)] if judged else []),
+        *incremental_tables(board.sequences, board.incremental_differences),
     ]
 
 
@@ -130,13 +130,13 @@ def _transductive(board: Leaderboard) -> dict[str, str]:
     return {row.title: mark for row in board.rows if TRANSDUCTIVE in row.marks}
 
 
-def failed_grid(failures: Sequence[Failed]) -> Grid:
+def failed_table(failures: Sequence[Failed]) -> Table:
     """Return the runs that failed, with their errors, as a table."""
     rows = [[f"{f.method}\n{f.dataset}; seed {f.seed}", f.error] for f in failures]
-    return Grid("failed runs", ("run", "error"), rows, FAILED_NOTE)
+    return Table("failed runs", ("run", "error"), rows, FAILED_NOTE)
 
 
-def paired_grid(board: Leaderboard) -> Grid:
+def paired_table(board: Leaderboard) -> Table:
     """Return the differences from a reference as a table."""
     rows, marks = [], _transductive(board)
     for c in board.comparisons:
@@ -144,10 +144,10 @@ def paired_grid(board: Leaderboard) -> Grid:
         about = f"{marks.get(c.method, '')}{c.dataset}; rule {c.rule}; seeds {seeds}"
         cells = [_difference(c, metric) for metric in METRICS]
         rows.append([f"{c.method}\nminus {c.reference}\n{about}", *cells])
-    return Grid("paired differences", ("difference", *NAMES.values()), rows, PAIRED_NOTE)
+    return Table("paired differences", ("difference", *NAMES.values()), rows, PAIRED_NOTE)
 
 
-def _difference(comparison: Comparison, metric: Metric) -> str:
+def _difference(comparison: PairedRow, metric: Metric) -> str:
     these, new = comparison.differences[metric].values()
     return "\n".join([
         number(metric, these.mean, "+"),
@@ -157,7 +157,7 @@ def _difference(comparison: Comparison, metric: Metric) -> str:
     ])  # fmt: skip
 
 
-def _standings_grid(board: Leaderboard) -> Grid:
+def _standings_table(board: Leaderboard) -> Table:
     marks = _transductive(board)
     rows = [
         [
@@ -167,14 +167,14 @@ def _standings_grid(board: Leaderboard) -> Grid:
         ]
         for s in board.standings
     ]
-    return Grid("win rates and ranks", ("method", "mean rank", "win rate"), rows, STANDING_NOTE)
+    return Table("win rates and ranks", ("method", "mean rank", "win rate"), rows, STANDING_NOTE)
 
 
 def _beaten(standing: Standing) -> str:
     return ", ".join(f"{name} {win:.0f}" for name, win in standing.wins.items())
 
 
-def _inflation_grid(board: Leaderboard) -> Grid:
+def _inflation_table(board: Leaderboard) -> Table:
     marks = _transductive(board)
     rules = ("validation", "last", "published")
     columns = (*(f"H, {rule}" for rule in rules), *(f"{c} on test" for c in CHOSEN), "sd of seeds")
@@ -191,18 +191,18 @@ def _inflation_grid(board: Leaderboard) -> Grid:
         ]
         for row in board.inflations
     ]
-    return Grid("inflation", ("method", *columns), cells, INFLATION_NOTE)
+    return Table("inflation", ("method", *columns), cells, INFLATION_NOTE)
 
 
 def _points(value: float) -> str:
     return f"{round(value, 1) + 0.0:+.1f}"  # no -0.0
 
 
-def _localisation_grid(rows: Sequence[Row]) -> Grid:
+def _localisation_table(rows: Sequence[Row]) -> Table:
     cells = [
         [f"{row.title}\n{row.dataset}; rule validation", *_found(row.localisation)] for row in rows
     ]
-    return Grid("where methods look", ("method", *LOCALISATION.values()), cells, LOCALISATION_NOTE)
+    return Table("where methods look", ("method", *LOCALISATION.values()), cells, LOCALISATION_NOTE)
 
 
 def _found(localisation: dict[str, Interval]) -> list[str]:
@@ -220,16 +220,16 @@ def _found(localisation: dict[str, Interval]) -> list[str]:
     return found
 
 
-def _paper_grid(judged: Sequence[tuple[Row, Verdict]]) -> Grid:
+def _paper_table(judged: Sequence[tuple[Row, PaperVerdict]]) -> Table:
     cells = [
         [_pair(row, found), *(_held(row, found, metric) for metric in PRINTED)]
         for row, found in judged
     ]
     columns = ("paper and ours", *(NAMES[metric] for metric in PRINTED))
-    return Grid("paper versus ours", columns, cells, PAPER_NOTE)
+    return Table("paper versus ours", columns, cells, PAPER_NOTE)
 
 
-def _pair(row: Row, found: Verdict) -> str:
+def _pair(row: Row, found: PaperVerdict) -> str:
     """Return which two are compared, and what stands between them."""
     published = found.published
     about = [f"selected on test: {published.selected_on_test}", *published.notes]
@@ -241,7 +241,7 @@ def _pair(row: Row, found: Verdict) -> str:
     ])  # fmt: skip
 
 
-def _held(row: Row, found: Verdict, metric: Printed) -> str:
+def _held(row: Row, found: PaperVerdict, metric: Printed) -> str:
     if metric not in found.words:
         return "-"
     value, ours = found.published.scores[metric], span(row, metric, "these_classes")

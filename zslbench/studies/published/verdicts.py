@@ -41,7 +41,7 @@ ARCHITECTURES = {
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PaperVerdict:
     """How a published set of numbers stands to a row of ours.
 
     Attributes:
@@ -65,7 +65,7 @@ class Verdict:
         return found
 
 
-def verdicts(row: Row) -> list[Verdict]:
+def verdicts(row: Row) -> list[PaperVerdict]:
     """Return a verdict for every source that has numbers of the row's method on its dataset.
 
     A row that a suite calls as a published variant is held against that, others against the method.
@@ -81,7 +81,7 @@ def verdicts(row: Row) -> list[Verdict]:
     return [verdict(row, published) for published in variant or itself]
 
 
-def verdict(row: Row, published: Published) -> Verdict:
+def verdict(row: Row, published: Published) -> PaperVerdict:
     """Hold published values against our intervals over images and seeds, these classes fixed."""
     reasons = {metric: _reasons(row, published, metric) for metric in published.scores}
     words: dict[Printed, Word] = {
@@ -90,7 +90,7 @@ def verdict(row: Row, published: Published) -> Verdict:
         else _place(value, row.intervals[metric]["these_classes"])
         for metric, value in published.scores.items()
     }
-    return Verdict(published, words, reasons)
+    return PaperVerdict(published, words, reasons)
 
 
 def _place(value: float, interval: Interval) -> Word:

@@ -23,7 +23,7 @@ from zslbench.studies.regression.measure import (
     measure,
     points,
 )
-from zslbench.studies.regression.results import ComparedCell, Comparison
+from zslbench.studies.regression.results import CommitComparison, ComparedCell
 from zslbench.studies.regression.sides import SideError, blamed, install
 
 
@@ -36,7 +36,7 @@ def regress(
     least: float,
     store: Store,
     tick: Tick = no_tick,
-) -> Comparison:
+) -> CommitComparison:
     """Compare the working tree with a git ref, or with a baseline.
 
     What the two sides cannot be compared by is said before anything is measured.
@@ -91,7 +91,7 @@ def _first(measured: Measured, subjects: Sequence[Subject], seeds: range, path: 
 
 def compare(
     before: Measured, now: Measured, spreads: Spreads, least: float, names: tuple[str, str]
-) -> Comparison:
+) -> CommitComparison:
     """Test every cell: subject x metric.
 
     Args:
@@ -116,7 +116,7 @@ def compare(
             drops.append([a - b for a, b in zip(was, is_, strict=True)])
     tested = judge(drops, [cell[-1] for cell in cells])
     seeds = sorted({m.seed for ours in now.values() for m in ours})
-    return Comparison(
+    return CommitComparison(
         before=names[0],
         now=names[1],
         seeds=tuple(seeds),

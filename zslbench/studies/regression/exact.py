@@ -16,7 +16,12 @@ import numpy as np
 
 from zslbench.data.types import Dataset, Ending, Splits
 from zslbench.method import ClosedFormMethod, Method
-from zslbench.method.registry import learner_modules, load_learner, load_method, method_modules
+from zslbench.method.registry import (
+    incremental_modules,
+    load_incremental,
+    load_method,
+    method_modules,
+)
 from zslbench.protocol import World, fresh_worlds
 from zslbench.protocol.run import score, select
 from zslbench.protocol.tasks import TaskSequence
@@ -51,7 +56,7 @@ def measure_exact(names: Sequence[str] | None = None) -> dict[str, Any]:
     wanted = own_methods() if names is None else names
     with _deterministic():
         methods = {name: _measure(name) for name in wanted}
-        learners = {name: _learn(name) for name in own_learners()} if names is None else {}
+        learners = {name: _learn(name) for name in own_incremental()} if names is None else {}
     return {
         "protocol_version": PROTOCOL_VERSION,
         "fingerprint": fingerprint(),
@@ -66,9 +71,9 @@ def own_methods() -> list[str]:
     return _own(method_modules(), "zslbench.methods.")
 
 
-def own_learners() -> list[str]:
+def own_incremental() -> list[str]:
     """Return the names of the learners that come with this project."""
-    return _own(learner_modules(), "zslbench.methods.incremental.")
+    return _own(incremental_modules(), "zslbench.methods.incremental.")
 
 
 def _own(modules: Mapping[str, str], package: str) -> list[str]:
@@ -98,7 +103,7 @@ def _measure(name: str) -> dict[str, Any]:
 
 def _learn(name: str) -> dict[str, Any]:
     """Return the losses of every step along two tasks, and scores of some test items."""
-    cls, dataset = load_learner(name), _tiny_images("pair")
+    cls, dataset = load_incremental(name), _tiny_images("pair")
     assert dataset.source is not None
     sequence = TaskSequence.of(dataset, 0, len(dataset.seen) // 2, 0)
     most = len(sequence.task(2, frozenset({"old_images"})).labels)

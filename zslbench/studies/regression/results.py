@@ -54,7 +54,7 @@ class ComparedCell:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CommitComparison:
     """All cells of two versions of the code."""
 
     before: str
@@ -68,12 +68,12 @@ class Comparison:
         return overall([cell.test for cell in self.cells])
 
 
-def as_json(found: Comparison) -> dict[str, Any]:
+def as_json(found: CommitComparison) -> dict[str, Any]:
     """Return it as one JSON document."""
     return {"schema_version": 1, "verdict": found.verdict, **asdict(found)}
 
 
-def as_terminal(found: Comparison) -> "list[RenderableType]":
+def as_terminal(found: CommitComparison) -> "list[RenderableType]":
     """Return a rich table of the cells, the verdict and the note."""
     from rich.table import Table
 

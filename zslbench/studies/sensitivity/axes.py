@@ -13,7 +13,7 @@ EVEN = 5
 
 
 @dataclass(frozen=True)
-class Axis:
+class VariedSetting:
     """A setting with the values it is given while all others keep their defaults.
 
     Attributes:
@@ -58,7 +58,7 @@ def axes_of(
     config: MethodConfig,
     parameters: Sequence[str] = (),
     grids: Mapping[str, Sequence[str]] | None = None,
-) -> list[Axis]:
+) -> list[VariedSetting]:
     """Return what is varied: the settings named, or those whose curves the paper shows, or all.
 
     Args:
@@ -82,7 +82,7 @@ def axes_of(
 
 def _axis(
     cls: type[Method], method: str, name: str, default: Any, written: Sequence[str] | None
-) -> Axis:
+) -> VariedSetting:
     published, range_ = cls.published_curves.get(name), declared_range(cls.Config, name)
     if written is not None:
         values = _parsed(cls, method, name, written)
@@ -98,7 +98,7 @@ def _axis(
             f"{name} is {default} and nothing else: name values to vary it over, such as "
             f"--grid {name}=a,b,c. `zslbench methods {method}` lists what it may be."
         )
-    return Axis(
+    return VariedSetting(
         name,
         tuple(sorted(values) if numbers else values),
         default,

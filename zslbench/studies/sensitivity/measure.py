@@ -9,7 +9,7 @@ from zslbench.engines.execute import Job, choice_key, execute, make_choice, outc
 from zslbench.records import Choice, Failure
 from zslbench.stats import METRICS, Interval, Metric, Reading, intervals, over_seeds, paired
 from zslbench.store import Store, Stored
-from zslbench.studies.groups import Group
+from zslbench.studies.groups import SeedGroup
 from zslbench.studies.sensitivity.results import Point
 from zslbench.studies.sweep.trials import objective
 
@@ -87,7 +87,7 @@ def on_test(
         if run.record.key in names:
             found.setdefault(names[run.record.key], []).append(run)
     groups = {
-        name: Group("validation", tuple(sorted(mine, key=lambda run: run.record.spec.seed)))
+        name: SeedGroup("validation", tuple(sorted(mine, key=lambda run: run.record.spec.seed)))
         for name, mine in found.items()
     }
     base = groups.get(DEFAULTS)
@@ -95,7 +95,7 @@ def on_test(
     return {name: point for name, point in points.items() if point}, report.failures
 
 
-def _tested(mine: Group, base: Group) -> Point | None:
+def _tested(mine: SeedGroup, base: SeedGroup) -> Point | None:
     both = [seed for seed in mine.seeds if seed in base.seeds]
     if not both:
         return None
@@ -114,5 +114,5 @@ def _tested(mine: Group, base: Group) -> Point | None:
     )
 
 
-def _readings(group: Group) -> list[Reading]:
+def _readings(group: SeedGroup) -> list[Reading]:
     return list(zip(group.outcomes, group.gammas, strict=True))

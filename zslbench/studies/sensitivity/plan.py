@@ -19,9 +19,9 @@ from zslbench.method.registry import load_method
 from zslbench.records import Failure, digest
 from zslbench.store import Store
 from zslbench.studies.plan import changed
-from zslbench.studies.sensitivity.axes import Axis, axes_of
+from zslbench.studies.sensitivity.axes import VariedSetting, axes_of
 from zslbench.studies.sensitivity.measure import DEFAULTS, in_tuning_worlds, on_test
-from zslbench.studies.sensitivity.results import WATERMARK, Curve, Point, Sensitivity
+from zslbench.studies.sensitivity.results import WATERMARK, Point, Sensitivity, SettingCurve
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class SensitivityPlan:
         spec = self.base.spec
         return load_method(spec.method).Config.model_validate(spec.config)
 
-    def axes(self, config: MethodConfig) -> list[Axis]:
+    def axes(self, config: MethodConfig) -> list[VariedSetting]:
         """Return what is varied around a config without open settings."""
         spec = self.base.spec
         cls = load_method(spec.method)
@@ -108,15 +108,15 @@ def sensitivity(
     return _report(plan, curves, store), failures
 
 
-def _name(axis: Axis, value: Any) -> str:
+def _name(axis: VariedSetting, value: Any) -> str:
     if value == axis.default:
         return DEFAULTS
     return f"{axis.name}={value:g}" if isinstance(value, float) else f"{axis.name}={value}"
 
 
-def _curve(axis: Axis, points: Mapping[str, Point]) -> Curve:
+def _curve(axis: VariedSetting, points: Mapping[str, Point]) -> SettingCurve:
     named = [(value, points.get(_name(axis, value))) for value in axis.values]
-    return Curve(
+    return SettingCurve(
         axis.name,
         axis.symbol,
         axis.default,
@@ -126,7 +126,7 @@ def _curve(axis: Axis, points: Mapping[str, Point]) -> Curve:
     )
 
 
-def _report(plan: SensitivityPlan, curves: tuple[Curve, ...], store: Store) -> Sensitivity:
+def _report(plan: SensitivityPlan, curves: tuple[SettingCurve, ...], store: Store) -> Sensitivity:
     spec, dataset = plan.base.spec, plan.base.dataset
     marks = {
         WATERMARK: plan.final,

@@ -51,7 +51,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Curve:
+class SettingCurve:
     """One setting, all others at their defaults.
 
     Attributes:
@@ -88,7 +88,7 @@ class Sensitivity:
     final: bool
     seeds: tuple[int, ...]
     tuning_worlds: int
-    curves: tuple[Curve, ...]
+    curves: tuple[SettingCurve, ...]
     openings: int
     marks: tuple[str, ...]
 
@@ -144,12 +144,12 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace(chr(10), ' ') for cell in cells)} |"
 
 
-def _heading(curve: Curve) -> str:
+def _heading(curve: SettingCurve) -> str:
     told = f"{curve.parameter}: default {curve.default}"
     return told if curve.optimum is None else f"{told}; best in the paper {curve.optimum:g}"
 
 
-def _cells(curve: Curve, point: Point) -> list[str]:
+def _cells(curve: SettingCurve, point: Point) -> list[str]:
     marks = [*(["default"] if point.value == curve.default else []),
              *(["paper's best"] if point.value == curve.optimum else [])]  # fmt: skip
     label = _label(point.value) + (f" ({', '.join(marks)})" if marks else "")
@@ -224,7 +224,7 @@ def draw(found: Sensitivity) -> "Figure":
     return figure
 
 
-def _panel(axes: Any, curve: Curve) -> None:
+def _panel(axes: Any, curve: SettingCurve) -> None:
     from matplotlib.transforms import offset_copy
 
     values = [point.value for point in curve.points]
@@ -256,7 +256,7 @@ def _panel(axes: Any, curve: Curve) -> None:
     axes.set_xlabel(_axis_label(curve))
 
 
-def _axis_label(curve: Curve) -> str:
+def _axis_label(curve: SettingCurve) -> str:
     if curve.symbol in ("", curve.parameter):
         return curve.parameter
     symbol = rf"$\{curve.symbol}$" if GREEK.fullmatch(curve.symbol) else curve.symbol

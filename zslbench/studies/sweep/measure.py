@@ -29,7 +29,7 @@ STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 
 
 @dataclass(frozen=True)
-class Tried:
+class TriedTrial:
     """A trial as the study has it; its value as in `Trial`."""
 
     number: int
@@ -52,12 +52,12 @@ class Swept:
     """
 
     name: str
-    trials: list[Tried]
+    trials: list[TriedTrial]
     done: int
     importances: dict[str, float] | None
     fanova: dict[str, float] | None = None
 
-    def best(self) -> list[Tried]:
+    def best(self) -> list[TriedTrial]:
         """Return the complete trials, the best first; of equals, the earlier one."""
         complete = [t for t in self.trials if t.state == "complete" and t.value is not None]
         return sorted(complete, key=lambda t: (-(t.value or 0.0), t.number))
@@ -145,7 +145,7 @@ def try_next(
     first: Sequence[Mapping[str, Any]],
     *,
     tick: Tick,
-) -> Tried | None:
+) -> TriedTrial | None:
     """Try the next trial that nobody tries; None where there is none, or it was taken over."""
     from optuna.exceptions import UpdateFinishedTrialError
 
@@ -203,10 +203,10 @@ def _try(
         study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def tried(number: int, trial: "optuna.trial.FrozenTrial") -> Tried:
+def tried(number: int, trial: "optuna.trial.FrozenTrial") -> TriedTrial:
     """Return a trial that has ended."""
     error = trial.user_attrs.get("error", "")
-    return Tried(number, STATES[trial.state.name], trial.value, trial.params, error)
+    return TriedTrial(number, STATES[trial.state.name], trial.value, trial.params, error)
 
 
 def _importances(

@@ -31,7 +31,7 @@ class TrialRow:
 
 
 @dataclass(frozen=True)
-class Tried:
+class TrialPoint:
     """Any trial; of a pruned one, `h` is what it had when it was ended, of a failed one nothing."""
 
     number: int
@@ -79,7 +79,7 @@ class SweepReport:
     importances: dict[str, float] | None
     winner: Winner | None
     fanova: dict[str, float] | None = None
-    trials: tuple[Tried, ...] = ()
+    trials: tuple[TrialPoint, ...] = ()
     log: frozenset[str] = frozenset()
 
 

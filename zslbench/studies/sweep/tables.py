@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zslbench.report.files import csv_text, write_figure, write_text
 from zslbench.studies.sweep.results import (
     SweepReport,
-    Tried,
+    TrialPoint,
     heading,
     importances,
     notes,
@@ -138,7 +138,7 @@ def _draw_one(panel: Any, report: SweepReport, name: str) -> None:
     panel.set_ylabel("H, percent")
     if report.winner:
         row = report.winner.trial
-        winner = Tried(row.number, "complete", row.h, row.params)
+        winner = TrialPoint(row.number, "complete", row.h, row.params)
         panel.plot(_places(report, [winner], name), [row.h], "*", color="#D55E00", markersize=12)
 
 
@@ -158,7 +158,7 @@ def _draw_pair(
                color="#555555", markersize=4)  # fmt: skip
     if report.winner:
         row = report.winner.trial
-        winner = [Tried(row.number, "complete", row.h, row.params)]
+        winner = [TrialPoint(row.number, "complete", row.h, row.params)]
         at = _places(report, winner, across), _places(report, winner, below)
         panel.plot(*at, "*", color="#D55E00", markeredgecolor="white", markersize=12)
     return shown
@@ -175,7 +175,7 @@ def _fill(panel: Any, x: list[float], y: list[float], values: Any, style: Any) -
     panel.tricontourf(plane, values, levels=8, alpha=0.8, **style)
 
 
-def _of(report: SweepReport, state: str) -> list[Tried]:
+def _of(report: SweepReport, state: str) -> list[TrialPoint]:
     return [trial for trial in report.trials if trial.state == state]
 
 
@@ -187,7 +187,7 @@ def _choices(report: SweepReport, name: str) -> list[str]:
     return sorted(set(map(str, values)))
 
 
-def _places(report: SweepReport, trials: Sequence[Tried], name: str) -> list[float]:
+def _places(report: SweepReport, trials: Sequence[TrialPoint], name: str) -> list[float]:
     """Return where trials stand on a parameter's axis, which is linear in what it searches."""
     choices = _choices(report, name)
     values = [trial.params[name] for trial in trials]

@@ -11,8 +11,8 @@ from zslbench.report.svg import (
     RIGHT,
     TOP,
     WIDTH,
-    Axis,
     Frame,
+    Scale,
     line,
     marker,
     percent_axis,
@@ -48,7 +48,7 @@ def over_gamma(row: Row) -> str:
     """Draw U, S and H over gamma, the row's own gamma marked."""
     curve, gamma = row.evidence.curve, float(row.chosen["gamma"])
     top = max(curve.u.max(), curve.s.max())
-    across = Axis("gamma", float(curve.gammas[0]), float(curve.gammas[-1]))
+    across = Scale("gamma", float(curve.gammas[0]), float(curve.gammas[-1]))
     frame = Frame(across, percent_axis("percent", top))
     parts = []
     for values, style in ((curve.u, "u"), (curve.s, "s"), (curve.h, "h")):
@@ -66,7 +66,7 @@ def classes(row: Row, names_id: str) -> str:
     known = np.flatnonzero(~np.isnan(found))
     order: Int = known[np.lexsort((known, found[known], known < row.evidence.seen))]
     unseen = int(np.count_nonzero(order >= row.evidence.seen))
-    frame = Frame(Axis("", 0, 1, bare=True), Axis("percent", 0, 100))
+    frame = Frame(Scale("", 0, 1, bare=True), Scale("percent", 0, 100))
     unit = (WIDTH - LEFT - RIGHT - GAP) / max(len(order), 1)
     left = LEFT + unit * np.arange(len(order)) + GAP * (np.arange(len(order)) >= unseen)
     bars = [_bars(left[:unseen], found[order[:unseen]], unit, "bars u")]

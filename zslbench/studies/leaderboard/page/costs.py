@@ -6,12 +6,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from zslbench.metrics import Float
-from zslbench.report.svg import LEFT, LETTER, WIDTH, Axis, Frame, escape, marker, percent_axis, text
+from zslbench.report.svg import (
+    LEFT,
+    LETTER,
+    WIDTH,
+    Frame,
+    Scale,
+    escape,
+    marker,
+    percent_axis,
+    text,
+)
 from zslbench.studies.leaderboard.results import Row
 
 
 @dataclass(frozen=True)
-class Cost:
+class CostAxis:
     """A way to count what a row costs."""
 
     title: str
@@ -24,18 +34,18 @@ class Cost:
 
 
 COSTS = (
-    Cost("Time to fit", "seconds, mean over seeds", "fit_seconds"),
-    Cost("Peak memory", "MiB, the largest of any seed", "peak_memory_mib"),
+    CostAxis("Time to fit", "seconds, mean over seeds", "fit_seconds"),
+    CostAxis("Peak memory", "MiB, the largest of any seed", "peak_memory_mib"),
 )
 
 
-def cost(rows: Sequence[tuple[int, Row]], by: Cost, shapes: dict[str, int]) -> str:
+def cost(rows: Sequence[tuple[int, Row]], by: CostAxis, shapes: dict[str, int]) -> str:
     """Draw H over what it cost, each row with its interval for these classes."""
     spent = np.array([by.of(row) for _, row in rows])
     heights = np.array([row.value("h") for _, row in rows])
     highest = max(row.intervals["h"]["these_classes"].high for _, row in rows)
     low, high = float(spent.min()), float(spent.max())
-    across = Axis(by.unit, low / 1.6, high * 1.9, log=True)
+    across = Scale(by.unit, low / 1.6, high * 1.9, log=True)
     frame = Frame(across, percent_axis("H, percent", highest))
     x, y = frame.points(spent, heights)
     parts = [
@@ -48,7 +58,12 @@ def cost(rows: Sequence[tuple[int, Row]], by: Cost, shapes: dict[str, int]) -> s
 
 
 def _point(
-    frame: Frame, number: int, row: Row, by: Cost, shapes: dict[str, int], at: tuple[float, float]
+    frame: Frame,
+    number: int,
+    row: Row,
+    by: CostAxis,
+    shapes: dict[str, int],
+    at: tuple[float, float],
 ) -> str:
     found = row.intervals["h"]["these_classes"]
     _, ends = frame.points(frame.x.low, np.array([found.low, found.high]))

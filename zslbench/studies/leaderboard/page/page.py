@@ -11,15 +11,15 @@ import re
 from importlib.resources import files
 
 from zslbench.report.svg import escape
-from zslbench.report.table import Grid
+from zslbench.report.table import Table
 from zslbench.studies.incremental.figures import after_each_task, key
-from zslbench.studies.incremental.results import SequenceRow
+from zslbench.studies.incremental.results import IncrementalRow
 from zslbench.studies.leaderboard.page.costs import COSTS, cost
 from zslbench.studies.leaderboard.page.ledger import ledger
 from zslbench.studies.leaderboard.page.runs import run_details
 from zslbench.studies.leaderboard.page.table import breakable, table
 from zslbench.studies.leaderboard.results import Leaderboard, Row
-from zslbench.studies.leaderboard.tables import notes, other_grids
+from zslbench.studies.leaderboard.tables import notes, other_tables
 
 FOLLOWED = (
     "Learners met one task after the other and carried nothing but what the table says; nothing "
@@ -65,7 +65,7 @@ def as_page(board: Leaderboard) -> str:
     """Return the page."""
     style, script = _asset("page.css"), _asset("page.js")
     names = list(dict.fromkeys(row.evidence.class_names for row in board.rows))
-    aside = [*map(_paths, _sequences(board.sequences)), *map(_grid, other_grids(board))]
+    aside = [*map(_paths, _sequences(board.sequences)), *map(_grid, other_tables(board))]
     drawer = DRAWER.format(class_names=embedded_json(names), script=script)
     return PAGE.format(
         style=style,
@@ -159,12 +159,12 @@ def _costs(rows: list[Row]) -> list[str]:
     ]
 
 
-def _sequences(rows: list[SequenceRow]) -> list[list[SequenceRow]]:
+def _sequences(rows: list[IncrementalRow]) -> list[list[IncrementalRow]]:
     tables = dict.fromkeys(row.table for row in rows)
     return [[row for row in rows if row.table == name] for name in tables]
 
 
-def _paths(rows: list[SequenceRow]) -> str:
+def _paths(rows: list[IncrementalRow]) -> str:
     named = "".join(
         f'<li><svg class="sign" viewBox="-16 -7 32 14" aria-hidden="true">'
         f'<path class="{line}" d="M-16 0H16"/><path class="solid" d="{shape}"/></svg> '
@@ -176,7 +176,7 @@ def _paths(rows: list[SequenceRow]) -> str:
     return _section(f"Accuracy after each task: {rows[0].table}", drawn, note)
 
 
-def _grid(grid: Grid) -> str:
+def _grid(grid: Table) -> str:
     head = "".join(
         f'<th scope="col" class="{"n" if place else "t"}">{escape(name)}</th>'
         for place, name in enumerate(grid.columns)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zslbench.report.files import write_figure
-from zslbench.report.svg import Axis
+from zslbench.report.svg import Scale
 from zslbench.stats import Interval
 from zslbench.stats.selection_bias import CHOSEN
 from zslbench.studies.leaderboard.page.costs import COSTS
@@ -129,7 +129,7 @@ def h_over_time(rows: Sequence[Row]) -> "Figure":
         axes.plot([x], [these.mean], color=colour, linestyle="", label=fill(row.title, 40),
                   **_point(row, marker, hollow=place >= len(MARKERS)))  # fmt: skip
     spent = [time.of(row) for row in shown]
-    across = Axis("", min(spent) / 2.5, max(spent) * 2.5, log=True)
+    across = Scale("", min(spent) / 2.5, max(spent) * 2.5, log=True)
     axes.set(xscale="log", xlim=(across.low, across.high), ylabel="H, percent")
     axes.set_xticks(across.ticks, [f"{tick:g}" for tick in across.ticks])
     axes.set_xticks([], minor=True)

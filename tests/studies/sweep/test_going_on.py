@@ -8,8 +8,8 @@ import pytest
 from tunable import plan_of, rate_plan, shown, study_of
 
 from zslbench.store import Store
-from zslbench.studies import claims
-from zslbench.studies import trials as module
+from zslbench.studies.sweep import claims
+from zslbench.studies.sweep import trials as module
 from zslbench.studies.sweep.measure import sweep
 
 

@@ -5,7 +5,7 @@ from fakes import new_store
 
 from zslbench.method import registry
 from zslbench.method.conformance import toy_dataset
-from zslbench.studies import trials as module
+from zslbench.studies.sweep import trials as module
 
 
 @pytest.fixture(autouse=True)

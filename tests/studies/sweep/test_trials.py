@@ -7,7 +7,7 @@ from zslbench.engines import InProcess
 from zslbench.errors import ZslbenchError
 from zslbench.protocol.run import StoppedError, select
 from zslbench.store import Store
-from zslbench.studies import trials as module
+from zslbench.studies.sweep import trials as module
 from zslbench.studies.sweep.measure import sweep
 from zslbench.studies.sweep.space import Parameter
 from zslbench.studies.sweep.trials import Watch, look_again, run_trial

@@ -10,7 +10,7 @@ from tunable import plan_of, rate_plan, shown
 
 from zslbench.errors import ZslbenchError
 from zslbench.method.conformance import toy_dataset
-from zslbench.studies import sweep as module
+from zslbench.studies.sweep import measure as module
 from zslbench.studies.sweep.measure import sweep
 
 

@@ -13,7 +13,7 @@ from zslbench.method import View
 from zslbench.metrics import Int
 from zslbench.protocol import World
 from zslbench.store import Stored, artifacts
-from zslbench.studies.explain.pictures import Picture
+from zslbench.studies.explain.pictures import ItemPicture
 
 ATTRIBUTES = 4
 WIDTH = 28  # letters above a picture
@@ -59,7 +59,7 @@ class Told:
 
 def pictures_of(
     world: World, places: Int, view: View, told: Told, request: DataRequest
-) -> list[Picture]:
+) -> list[ItemPicture]:
     """Return pictures of the test items at some places.
 
     Args:
@@ -73,7 +73,7 @@ def pictures_of(
     images = world.dataset.inputs[items]
     points = _points(world.dataset, items, images.shape[1], request)
     return [
-        Picture(
+        ItemPicture(
             told.title(int(item), int(place)),
             images[row],
             view.patches[row],
