@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from zslbench.arithmetic import PRECISION, autocast, device
 from zslbench.backbones.image_text import ImageText
 from zslbench.method import Epoch, Method, MethodConfig, Need, PublishedRule, TrainSet, option
-from zslbench.method.trained import normalise
+from zslbench.nn.images import normalise
 from zslbench.nn.sentences import TEMPLATE, ensemble
 
 from ._prompts import cosine_logits, sentences_of

@@ -46,8 +46,9 @@ from zslbench.arithmetic import autocast, tensor
 from zslbench.backbones.embedded import shaped_like
 from zslbench.backbones.source import Source
 from zslbench.method import MethodConfig, PublishedRule, TrainSet, View, hyper, option
-from zslbench.method.trained import TrainedMethod, class_logits, normalise
+from zslbench.method.trained import TrainedMethod, class_logits
 from zslbench.nn.attention import ClassRow
+from zslbench.nn.images import normalise
 from zslbench.nn.losses import consistency
 from zslbench.seeding import derive_seed, generator
 

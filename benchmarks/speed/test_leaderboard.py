@@ -34,7 +34,7 @@ def results(tmp_path_factory):
         subprocess.run([ZSLBENCH, *words, *where], capture_output=True, check=True)
     store = Store(root / "results")
     (first, *_) = store.runs()
-    with sqlite3.connect(store.database) as database:
+    with sqlite3.connect(store.tracking.database) as database:
         copy(database, "run", (run_like(first, n) for n in range(RUNS - len(store.runs()))))
         copy(database, "choice", (tags() for _ in range(RUNS // SEEDS)))
         copy(database, "opening", (tags() for _ in range(RUNS)))

@@ -1,1 +1,1 @@
-"""The learners of task sequences, one file each: a file's name is the learner's name."""
+"""The methods of task sequences, one file each: a file's name is the method's name."""

@@ -77,7 +77,7 @@ class IncrementalClassifier(IncrementalMethod):
     """
 
     class Config(TrainedSettings):
-        """Config of a learner that is trained."""
+        """Config of a method that is trained."""
 
     precision = TrainedMethod.precision
     anew = False

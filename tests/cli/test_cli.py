@@ -168,7 +168,7 @@ def test_methods_lists_and_shows_learners_too(zslbench):
     assert "Sequential fine-tuning" in out
     _, out, _ = zslbench("methods", "spa", "--json")
     about = json.loads(out)["spa"]
-    assert about["kind"] == "learner"
+    assert about["kind"] == "incremental"
     assert about["settings"]["epsilon"]["default"] == 0.1
 
 

@@ -5,7 +5,7 @@ import torch
 
 from zslbench.arithmetic import tensor
 from zslbench.method.conformance import toy_for
-from zslbench.method.trained import normalise
+from zslbench.nn.images import normalise
 
 
 def learnt_by_heart(method, lr, steps):

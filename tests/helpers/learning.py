@@ -1,4 +1,4 @@
-"""A learner without a network, quick enough for every test."""
+"""A method without a network, quick enough for every test."""
 
 from dataclasses import replace
 
@@ -52,7 +52,7 @@ class Centroid(IncrementalMethod):
 
 
 def use_centroid(monkeypatch):
-    """Make `centroid` a learner, in this process."""
+    """Make `centroid` a method, in this process."""
     monkeypatch.setitem(registry.incremental_modules(), "centroid", __name__)
     Centroid.broken, Centroid.seen = False, ()
 

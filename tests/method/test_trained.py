@@ -9,9 +9,10 @@ import torch
 
 from zslbench.method import TrainSet
 from zslbench.method.conformance import toy_for
-from zslbench.method.trained import augment, class_logits, normalise
+from zslbench.method.trained import class_logits
 from zslbench.methods.svip import SVIP
 from zslbench.methods.vit_attr_head import ViTAttributeHead
+from zslbench.nn.images import augment, normalise
 from zslbench.seeding import generator
 from zslbench.store.checkpoints import Progress, Slot
 

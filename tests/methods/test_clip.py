@@ -13,7 +13,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.method import TrainSet
 from zslbench.method.conformance import toy_images
 from zslbench.method.registry import load_method
-from zslbench.method.trained import normalise
+from zslbench.nn.images import normalise
 from zslbench.protocol.worlds import final_world
 from zslbench.studies.plan import spec_of
 

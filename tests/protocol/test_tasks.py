@@ -1,4 +1,4 @@
-"""Task sequences: how classes are cut into tasks, and what a learner can reach."""
+"""Task sequences: how classes are cut into tasks, and what a method can reach."""
 
 from collections import Counter
 

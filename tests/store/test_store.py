@@ -336,7 +336,7 @@ def test_unreachable_server_costs_a_later_sync_and_nothing_else(
 
 
 def test_broken_database_loses_nothing(store, record):
-    store.database.write_bytes(b"this is no database")
+    store.tracking.database.write_bytes(b"this is no database")
     report = store.sync()
     assert report.left == 3
     assert "not a database" in report.error

@@ -78,7 +78,7 @@ class Frozen:
     def _of(self, tower: Callable[[Any], Any], batch: NDArray[Any]) -> NDArray[np.float32]:
         import torch
 
-        from zslbench.method.trained import normalise
+        from zslbench.nn.images import normalise
 
         with torch.inference_mode():
             parts = [

@@ -8,7 +8,6 @@ from zslbench.method.base import (
     PublishedCurve,
     PublishedRule,
     TrainSet,
-    View,
 )
 from zslbench.method.closed_form import ClosedFormMethod
 from zslbench.method.settings import (
@@ -20,6 +19,7 @@ from zslbench.method.settings import (
     hyper,
     option,
 )
+from zslbench.metrics.localisation import View
 
 __all__ = [
     "AttributeForm",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from zslbench.data.types import BackboneSource, Ending, Inputs
 from zslbench.method.settings import MethodConfig
 from zslbench.metrics import Average, Space
+from zslbench.metrics.localisation import View
 
 Float = NDArray[np.float64]
 Need = Literal["images", "features", "word_vectors", "descriptions", "unseen_attributes"]
@@ -79,21 +80,6 @@ class Epoch:
 
     number: int
     losses: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class View:
-    """Where a method looks, in b images on a grid of N patches.
-
-    Attributes:
-        patches: `[b, N]`, the higher the more the patch matters.
-        kept: `[b, N]` which patches are kept as semantic, where the method selects.
-        attributes: `[b, N, K]` how much of each attribute is seen where, where it localises them.
-    """
-
-    patches: NDArray[np.floating]
-    kept: NDArray[np.bool_] | None = None
-    attributes: NDArray[np.floating] | None = None
 
 
 class Method(ABC):

@@ -1,10 +1,10 @@
-"""What every learner must hold to, as checks that a third party can run on its own learner too.
+"""What every method must hold to, as checks that a third party can run on its own method too.
 
     from zslbench.method.conformance_incremental import INCREMENTAL_CHECKS
     for check in INCREMENTAL_CHECKS.values():
         check(MyMethod)
 
-They are to learners what `zslbench.method.conformance` is to methods, on a sequence of three tasks.
+They are to methods what `zslbench.method.conformance` is to methods, on a sequence of three tasks.
 """
 
 import io
@@ -49,28 +49,28 @@ def _learnt(
     tasks: int = 2,
     epochs: int = EPOCHS,
 ) -> IncrementalMethod:
-    learner = _made(cls, sequence, seed, epochs)
+    method = _made(cls, sequence, seed, epochs)
     for number in range(1, tasks + 1):
-        for _ in learner.learn(sequence.task(number, cls.needs)):
+        for _ in method.learn(sequence.task(number, cls.needs)):
             pass
-    return learner
+    return method
 
 
-def _scores(learner: IncrementalMethod, sequence: TaskSequence, items: NDArray[np.int64]) -> Float:
-    return np.asarray(learner.scores(sequence.test[items]), dtype=float)
+def _scores(method: IncrementalMethod, sequence: TaskSequence, items: NDArray[np.int64]) -> Float:
+    return np.asarray(method.scores(sequence.test[items]), dtype=float)
 
 
-def _gap(learner: IncrementalMethod, one: Float, other: Float) -> float:
+def _gap(method: IncrementalMethod, one: Float, other: Float) -> float:
     """Return the largest difference, 0 where it is within the tolerance of the arithmetic."""
     gap = float(np.max(np.abs(one - other)))
-    return gap if gap > TOLERANCE[learner.precision] * max(1.0, float(np.abs(one).max())) else 0.0
+    return gap if gap > TOLERANCE[method.precision] * max(1.0, float(np.abs(one).max())) else 0.0
 
 
-def _accuracy(learner: IncrementalMethod, sequence: TaskSequence, first: int, known: int) -> float:
+def _accuracy(method: IncrementalMethod, sequence: TaskSequence, first: int, known: int) -> float:
     """Return the accuracy on, and among, the classes from `first` up to `known`."""
     labels = sequence.open_labels(lambda: None)
     items = np.flatnonzero((labels >= first) & (labels < known))
-    scores = _scores(learner, sequence, items)[:, first:known]
+    scores = _scores(method, sequence, items)[:, first:known]
     return per_class_accuracy(first + scores.argmax(axis=1), labels[items])
 
 
@@ -86,13 +86,13 @@ def check_scores(cls: type[IncrementalMethod]) -> None:
 def check_batches(cls: type[IncrementalMethod]) -> None:
     """An item's scores are the same alone, and in batches of either order."""
     sequence = _sequence()
-    learner, items = _learnt(cls, sequence), np.arange(len(sequence.test))
-    together = _scores(learner, sequence, items)
-    turned = _scores(learner, sequence, items[::-1])[::-1]
-    alone = np.concatenate([_scores(learner, sequence, items[i : i + 1]) for i in range(6)])
+    method, items = _learnt(cls, sequence), np.arange(len(sequence.test))
+    together = _scores(method, sequence, items)
+    turned = _scores(method, sequence, items[::-1])[::-1]
+    alone = np.concatenate([_scores(method, sequence, items[i : i + 1]) for i in range(6)])
     for name, gap in (
-        ("turned round", _gap(learner, together, turned)),
-        ("alone", _gap(learner, together[:6], alone)),
+        ("turned round", _gap(method, together, turned)),
+        ("alone", _gap(method, together[:6], alone)),
     ):
         if gap:
             raise ConformanceError(f"scores {name} and in a batch differ by {gap:.3g}")
@@ -110,25 +110,25 @@ def check_seed(cls: type[IncrementalMethod]) -> None:
 def check_state(cls: type[IncrementalMethod]) -> None:
     """One made anew from its state, written without pickle, scores alike and learns on alike."""
     sequence = _sequence()
-    learner = _learnt(cls, sequence, tasks=1)
+    method = _learnt(cls, sequence, tasks=1)
     file = io.BytesIO()
-    np.savez(file, **learner.state())  # type: ignore[arg-type]
+    np.savez(file, **method.state())  # type: ignore[arg-type]
     file.seek(0)
     again = _made(cls, sequence, 0, EPOCHS)
     with np.load(file, allow_pickle=False) as content:
         again.load_state({name: content[name] for name in content.files})
-    _check_alike(learner, again, sequence, "once its state is loaded")
-    for each in (learner, again):
+    _check_alike(method, again, sequence, "once its state is loaded")
+    for each in (method, again):
         for _ in each.learn(sequence.task(2, cls.needs)):
             pass
-    _check_alike(learner, again, sequence, "after the next task")
+    _check_alike(method, again, sequence, "after the next task")
 
 
 def _check_alike(
-    learner: IncrementalMethod, again: IncrementalMethod, sequence: TaskSequence, when: str
+    method: IncrementalMethod, again: IncrementalMethod, sequence: TaskSequence, when: str
 ) -> None:
     items = np.arange(len(sequence.test))
-    gap = _gap(learner, *(_scores(each, sequence, items) for each in (learner, again)))
+    gap = _gap(method, *(_scores(each, sequence, items) for each in (method, again)))
     if gap:
         raise ConformanceError(f"{when}, scores of one made anew differ by {gap:.3g}")
 
@@ -152,8 +152,8 @@ def check_shuffled(cls: type[IncrementalMethod]) -> None:
     for refit in range(REFITS):
         sequence = _sequence(refit, shuffled=True)
         *_, known = sequence.known
-        learner = _learnt(cls, sequence, refit, tasks=TASKS)
-        found.append(_accuracy(learner, sequence, 0, known))
+        method = _learnt(cls, sequence, refit, tasks=TASKS)
+        found.append(_accuracy(method, sequence, 0, known))
     mean, error = float(np.mean(found)), float(np.std(found, ddof=1)) / REFITS**0.5
     if mean > 100 / known + 4 * error:
         raise ConformanceError(

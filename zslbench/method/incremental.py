@@ -1,6 +1,6 @@
-"""What a learner is: it learns a task sequence task by task, and scores all classes it knows.
+"""What a method is: it learns a task sequence task by task, and scores all classes it knows.
 
-Between tasks a learner is made anew from its `state`, which is all that it carries: how large that
+Between tasks a method is made anew from its `state`, which is all that it carries: how large that
 is stands beside its accuracy in every table.
 """
 
@@ -20,7 +20,7 @@ IncrementalNeed = Literal["images", "descriptions", "old_images"]
 
 @dataclass(frozen=True)
 class Task:
-    """What a learner is handed of one task. Nothing here leads to another task's images.
+    """What a method is handed of one task. Nothing here leads to another task's images.
 
     Classes are numbered in the order they are learnt.
 
@@ -80,4 +80,4 @@ class IncrementalMethod(ABC):
 
     @abstractmethod
     def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take back what `state` gave, into a learner just made."""
+        """Take back what `state` gave, into a method just made."""

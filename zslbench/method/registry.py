@@ -1,6 +1,7 @@
-"""Names of methods and learners: modules of the packages that entry points name.
+"""Names of methods, and of incremental ones: modules of the packages that entry points name.
 
-The group `zslbench.methods` names packages of methods, `zslbench.incremental` those of learners.
+The group `zslbench.methods` names packages of methods, `zslbench.incremental` those of methods
+that learn a task sequence.
 """
 
 import inspect
@@ -31,20 +32,19 @@ def method_modules() -> dict[str, str]:
 
 @cache
 def incremental_modules() -> dict[str, str]:
-    """Return learner name -> module; see `method_modules`."""
+    """Return incremental method's name -> module; see `method_modules`."""
     return _modules(INCREMENTAL)
 
 
 def _modules(group: str) -> dict[str, str]:
     modules: dict[str, str] = {}
-    kind = group.removeprefix("zslbench.").removesuffix("s")
     for point in entry_points(group=group):
         for module in pkgutil.iter_modules(_folders(point.value)):
             if module.name.startswith("_") or module.ispkg:
                 continue
             if module.name in modules:
                 raise ZslbenchError(
-                    f"Both {modules[module.name]} and {point.value} bring a {kind} called "
+                    f"Both {modules[module.name]} and {point.value} bring a method called "
                     f"{module.name!r}: rename one of the two files, or uninstall one package."
                 )
             modules[module.name] = f"{point.value}.{module.name}"
@@ -73,14 +73,14 @@ def load_method(name: str) -> type[Method]:
 
 
 def load_incremental(name: str) -> type[IncrementalMethod]:
-    """Return the learner class of a name, its module's name.
+    """Return the incremental method's class of a name, its module's name.
 
     Raises:
         ZslbenchError: On an unknown name, with the nearest known one.
     """
     modules = incremental_modules()
     if name not in modules:
-        raise unknown("learner", name, modules)
+        raise unknown("incremental method", name, modules)
     return _only_class(modules[name], IncrementalMethod)  # type: ignore[type-abstract]
 
 
@@ -96,8 +96,7 @@ def _only_class(name: str, base: type[Base]) -> type[Base]:
     }
     if len(classes) != 1:
         raise ZslbenchError(
-            f"{module.__file__}: a {base.__name__.lower()}'s file holds exactly one "
-            f"{base.__name__.lower()} class, this one holds {len(classes)}. Move the others to "
-            "files of their own."
+            f"{module.__file__}: a method's file holds exactly one {base.__name__}, this one holds "
+            f"{len(classes)}. Move the others to files of their own."
         )
     return classes.pop()

@@ -5,14 +5,30 @@ that shows the object, and does the patch in which it sees an attribute most sho
 bears it? Nothing here depends on class labels, and nothing of it is used to choose anything.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.data.types import PartTruth
-from zslbench.method import View
 from zslbench.metrics import Bool, Int
 
 ON_OBJECT = 0.25
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a method looks, in b images on a grid of N patches.
+
+    Attributes:
+        patches: `[b, N]`, the higher the more the patch matters.
+        kept: `[b, N]` which patches are kept as semantic, where the method selects.
+        attributes: `[b, N, K]` how much of each attribute is seen where, where it localises them.
+    """
+
+    patches: NDArray[np.floating]
+    kept: NDArray[np.bool_] | None = None
+    attributes: NDArray[np.floating] | None = None
 
 
 def score_view(view: View, parts: PartTruth, items: Int) -> dict[str, float]:

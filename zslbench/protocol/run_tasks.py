@@ -1,6 +1,6 @@
 """A run along a task sequence, told as it happens.
 
-The learner sees one task's training images, is reduced to its state, and made anew from it; what is
+The method sees one task's training images, is reduced to its state, and made anew from it; what is
 made anew scores all test images and learns the next task. Test labels are opened once, at the end.
 Nothing is chosen: settings are as given, and each task is learnt to the end of its schedule.
 """
@@ -46,7 +46,7 @@ class Course:
 
 @dataclass
 class _Way:
-    """How far a run is: what was predicted after each task, and what the learner carries."""
+    """How far a run is: what was predicted after each task, and what the method carries."""
 
     predicted: list[Int] = field(default_factory=list)
     carried: list[int] = field(default_factory=list)
@@ -117,7 +117,7 @@ def _learn_all(spec: IncrementalSpec, sequence: TaskSequence, tick: Tick, slot: 
     config = cls.Config.model_validate(spec.config)
     source = sequence.dataset.source
     if source is None:
-        raise ValueError("a learner needs images, with a backbone")
+        raise ValueError("a method needs images, with a backbone")
     way = _taken_up(slot)
     total, epochs = len(sequence.sizes), cls.epochs(config)
     for number in range(1, total + 1):
@@ -126,17 +126,17 @@ def _learn_all(spec: IncrementalSpec, sequence: TaskSequence, tick: Tick, slot: 
         if number <= len(way.predicted):
             continue
         began = perf_counter()
-        learner = _made(cls(config, spec.seed, source), way.state)
+        method = _made(cls(config, spec.seed, source), way.state)
         stage = f"{spec.method}, seed {spec.seed}: task {number} of {total}"
-        for epoch in learner.learn(task):
+        for epoch in method.learn(task):
             for name, value in epoch.losses.items():
                 way.progress.losses.setdefault(name, []).append(value)
             tick(stage, epoch.number, epochs)
-        way.state = {name: array.copy() for name, array in learner.state().items()}
+        way.state = {name: array.copy() for name, array in method.state().items()}
         way.progress.fitting += perf_counter() - began
         way.carried.append(sum(array.nbytes for array in way.state.values()))
         began = perf_counter()
-        # What has seen test images learns nothing more: the next task has a learner of its own.
+        # What has seen test images learns nothing more: the next task has a method of its own.
         scorer = _made(cls(config, spec.seed, source), way.state)
         way.predicted.append(_predict(scorer, sequence, task.known))
         way.progress.scoring += perf_counter() - began
@@ -144,23 +144,23 @@ def _learn_all(spec: IncrementalSpec, sequence: TaskSequence, tick: Tick, slot: 
     return way
 
 
-def _made(learner: IncrementalMethod, state: State) -> IncrementalMethod:
-    """Return a learner just made with what it carries, which is nothing before the first task."""
+def _made(method: IncrementalMethod, state: State) -> IncrementalMethod:
+    """Return a method just made with what it carries, which is nothing before the first task."""
     if state:
-        learner.load_state(state)
-    return learner
+        method.load_state(state)
+    return method
 
 
-def _predict(learner: IncrementalMethod, sequence: TaskSequence, known: int) -> Int:
+def _predict(method: IncrementalMethod, sequence: TaskSequence, known: int) -> Int:
     """Return `[m]` the best known class of each test image, in an order that tells nothing."""
     inputs = sequence.test
     order = generator(0, "scoring order", "sequence").permutation(len(inputs))
     predicted = np.empty(len(inputs), dtype=np.int64)
     for batch in np.array_split(order, -(-len(order) // BATCH)):
-        scores = learner.scores(inputs[batch])
+        scores = method.scores(inputs[batch])
         if scores.shape != (len(batch), known) or not np.isfinite(scores).all():
             raise FloatingPointError(
-                f"{type(learner).__name__} gave scores of shape {scores.shape}, "
+                f"{type(method).__name__} gave scores of shape {scores.shape}, "
                 f"{int(np.sum(~np.isfinite(scores)))} of them not finite, for {len(batch)} images "
                 f"and {known} classes"
             )

@@ -91,7 +91,7 @@ class TaskSequence:
         return place[labels]
 
     def task(self, number: int, needs: frozenset[IncrementalNeed] = frozenset()) -> Task:
-        """Return what a learner may see of one task (1-based), with no way to any other's images.
+        """Return what a method may see of one task (1-based), with no way to any other's images.
 
         Args:
             number: Of the task.
@@ -112,7 +112,7 @@ class TaskSequence:
 
     def _described(self, known: int) -> tuple[tuple[str, ...], ...]:
         if self.dataset.sentences is None:
-            raise ValueError("a learner that reads descriptions needs some")
+            raise ValueError("a method that reads descriptions needs some")
         rows = self.dataset.sentences[self.order[:known]].tolist()
         return tuple(tuple(filter(None, row)) for row in rows)
 

@@ -1,17 +1,15 @@
 """The store: commits go to the outbox at once, to MLflow when it can be reached."""
 
-import logging
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlparse
-from uuid import uuid4
 
 from filelock import FileLock
 
@@ -26,10 +24,8 @@ from zslbench.records import (
 )
 from zslbench.store.garbage import uncollected
 from zslbench.store.outbox import RECORD_FILE, Outbox, read_record
-from zslbench.store.payload import PREFIX, Payload, payload
-
-EXPERIMENT = "zslbench/"
-PAGE = 1000
+from zslbench.store.payload import PREFIX, payload
+from zslbench.store.tracking import Tracking, finished
 
 R = TypeVar("R", bound=Record)
 
@@ -72,12 +68,16 @@ class Store:
     def __init__(self, results: Path, uri: str | None = None) -> None:
         self.results = results.resolve()
         self.outbox = Outbox(self.results / "outbox")
-        self.database = self.results / "mlflow.db"
-        local = f"sqlite:///{self.database}"
-        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or local
-        self.is_local = self.uri == local
+        self.tracking = Tracking(
+            self.results, uri or os.environ.get("MLFLOW_TRACKING_URI"), self.lock
+        )
+        self.uri, self.is_local = self.tracking.uri, self.tracking.is_local
         self.error: str | None = None
-        self._experiments: dict[str, str] = {}
+
+    @property
+    def client(self) -> Any:
+        """MLflow's client."""
+        return self.tracking.client
 
     def __reduce__(self) -> tuple[Any, ...]:
         """To another process it travels as its place; each process opens it once."""
@@ -169,45 +169,20 @@ class Store:
 
     def _upload(self, path: Path) -> None:
         kind, key = path.name.split("-", 1)
-        if next(self._search(_finished(kind, key)), None) is None:
+        if next(self.tracking.search(finished(kind, key)), None) is None:
             try:
                 record = read_record(path, kind)
             except DataError:
                 return  # stays where it is: `doctor` shows it, and others must not wait for it
-            self._create(payload(record), path)
+            self.tracking.create(payload(record), path)
         self.outbox.remove(path)
-
-    def _create(self, shown: Payload, folder: Path) -> None:
-        from mlflow.entities import Dataset, DatasetInput, Metric, Param
-
-        end = int(folder.stat().st_mtime * 1000)
-        start = end - int(shown.seconds * 1000)
-        tags = shown.tags | self._parent_tag(shown)
-        experiment = self._experiment(shown.experiment)
-        run = self.client.create_run(experiment, start, tags, shown.name).info
-        metrics = [Metric(name, value, end, step) for name, value, step in shown.metrics]
-        params = [Param(name, value) for name, value in shown.params.items()]
-        for first in range(0, max(len(metrics), 1), 900):
-            self.client.log_batch(run.run_id, metrics[first : first + 900], params)
-            params = []
-        if shown.dataset:
-            name, digest = shown.dataset
-            dataset = Dataset(name, digest[:36], "local", name)
-            self.client.log_inputs(run.run_id, [DatasetInput(dataset)])
-        self.client.log_artifacts(run.run_id, str(folder))
-        self.client.set_terminated(run.run_id, shown.status, end)
-
-    def _parent_tag(self, shown: Payload) -> dict[str, str]:
-        """Return the tag that nests a run under its parent, if the parent is there."""
-        parent = shown.parent and next(self._search(_finished(*shown.parent)), None)
-        return {"mlflow.parentRunId": parent.info.run_id} if parent else {}
 
     # -- reading ---------------------------------------------------------------------------------
 
     def get(self, kind: str, key: str) -> Record | None:
         """Return a finished record; MLflow's earliest FINISHED one goes before the outbox."""
         waiting = self._waiting(f"{kind}-{key}")
-        for run in self._look(_finished(kind, key)):
+        for run in self._look(finished(kind, key)):
             folder = self._folder(run)
             if (folder / RECORD_FILE).is_file():
                 return read_record(folder, kind)
@@ -230,7 +205,7 @@ class Store:
 
     def has(self, kind: str, key: str) -> bool:
         """Return whether a record is finished, as far as can be known."""
-        if self.outbox.path(kind, key).exists() or self._look(_finished(kind, key)):
+        if self.outbox.path(kind, key).exists() or self._look(finished(kind, key)):
             return True
         return (
             bool(self.error) and kind in ("run", "sequence") and key in self._noted("finished.txt")
@@ -252,7 +227,7 @@ class Store:
         waiting = self._waiting(f"{kind}-")
         found: dict[str, tuple[Record, Path, str | None]] = {}
         with uncollected():
-            for run in self._look(_finished(kind)):
+            for run in self._look(finished(kind)):
                 key, folder = run.data.tags[PREFIX + "key"], self._folder(run)
                 if key not in found and (folder / RECORD_FILE).is_file():
                     found[key] = read_record(folder, kind), folder, run.info.run_id
@@ -263,7 +238,7 @@ class Store:
     def measurements(self) -> list[Measurement]:
         """Return all measurements, each key once."""
         found = {record.key: record for record in self._waiting("measurement-").values()}
-        for run in self._look(_finished("measurement")):
+        for run in self._look(finished("measurement")):
             key, folder = run.data.tags[PREFIX + "key"], self._folder(run)
             if key not in found and (folder / RECORD_FILE).is_file():
                 found[key] = read_record(folder, "measurement")
@@ -273,7 +248,7 @@ class Store:
         """Return the latest failure of each of some runs, by the run's key; most have none."""
         waiting = self._waiting("failure-")
         found: dict[str, Failure] = {}
-        for run in self._look(_finished("failure")):
+        for run in self._look(finished("failure")):
             key = run.data.tags[PREFIX + "run_key"]
             if key in keys and ((folder := self._folder(run)) / RECORD_FILE).is_file():
                 found[key] = _failure(read_record(folder, "failure"))
@@ -290,14 +265,14 @@ class Store:
         known = [*noted, *(entry for entry in entries if isinstance(entry, Opening))]
         opened = {entry.key: (entry.method, entry.test_digest) for entry in known}
         with uncollected():
-            for run in self._look(_finished("opening")):
+            for run in self._look(finished("opening")):
                 tags = run.data.tags
                 opened[tags[PREFIX + "key"]] = tags[PREFIX + "method"], tags[PREFIX + "test_digest"]
         return Counter(opened.values())
 
     def dead_links(self) -> list[str]:
         """Return ids of finished runs whose record is not where MLflow says it is."""
-        runs = self._look(_finished("run"))
+        runs = self._look(finished("run"))
         return [r.info.run_id for r in runs if not (self._folder(r) / RECORD_FILE).is_file()]
 
     def _waiting(self, prefix: str) -> dict[Path, Any]:
@@ -319,25 +294,8 @@ class Store:
         """Search, or find nothing where MLflow cannot be reached."""
         found: list[Any] = []
         if not self.error:
-            self._try(lambda: found.extend(self._search(filter_string)))
+            self._try(lambda: found.extend(self.tracking.search(filter_string)))
         return found
-
-    def _search(self, filter_string: str) -> Iterator[Any]:
-        """Yield runs of all our experiments, the earliest to end first."""
-        experiments = list(self._known_experiments().values())
-        token = None
-        while experiments:
-            page = self.client.search_runs(
-                experiments,
-                filter_string,
-                max_results=PAGE,
-                order_by=["attributes.end_time ASC"],
-                page_token=token,
-            )
-            yield from page
-            token = page.token
-            if not token:
-                return
 
     def _folder(self, run: Any) -> Path:
         """Return the folder of a run's artifacts, fetched once where it is not on this disk."""
@@ -355,67 +313,10 @@ class Store:
                     draft.rename(folder)
         return folder
 
-    # -- MLflow ----------------------------------------------------------------------------------
-
-    @cached_property
-    def client(self) -> Any:
-        """MLflow's client; a new SQLite database is made by one process at a time.
-
-        It sends a request again whose answer is late, which may leave a run in MLflow that never
-        ends; whoever reads passes over it.
-        """
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        from mlflow import MlflowClient
-
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
-        with self.lock("database"):
-            if self.is_local and not self.database.exists():
-                self._make_database()
-            return MlflowClient(self.uri)
-
-    def _make_database(self) -> None:
-        """Make the database, whole or not at all: MLflow cannot mend a half-made one."""
-        from mlflow import MlflowClient
-
-        for left in self.results.glob(".database-*"):
-            shutil.rmtree(left)
-        draft = self.results / f".database-{uuid4().hex}"
-        draft.mkdir()
-        MlflowClient(f"sqlite:///{draft / self.database.name}")
-        (draft / self.database.name).rename(self.database)
-        shutil.rmtree(draft)
-
-    def _known_experiments(self) -> dict[str, str]:
-        found = self.client.search_experiments(filter_string=f"name LIKE '{EXPERIMENT}%'")
-        self._experiments = {experiment.name: experiment.experiment_id for experiment in found}
-        return self._experiments
-
-    def _experiment(self, short_name: str) -> str:
-        """Return the id of an experiment, made where there is none; `sync` holds the lock."""
-        name = EXPERIMENT + short_name
-        if name not in self._experiments and name not in self._known_experiments():
-            folder = (self.results / "artifacts" / short_name).as_uri() if self.is_local else None
-            tags = {"mlflow.experimentKind": "custom_model_development"}
-            self._experiments[name] = self.client.create_experiment(name, folder, tags)
-        return self._experiments[name]
-
 
 @cache
 def _opened(results: Path, uri: str) -> Store:
     return Store(results, uri)
-
-
-def _finished(kind: str, key: str | None = None) -> str:
-    status = {"failure": "= 'FAILED'", "trial": "!= 'RUNNING'"}.get(kind, "= 'FINISHED'")
-    parts = [f"tags.`{PREFIX}kind` = '{kind}'", f"attributes.status {status}"]
-    if key:
-        parts.append(f"tags.`{PREFIX}key` = '{key}'")
-    return " AND ".join(parts)
 
 
 def _run(record: Record) -> RunRecord:

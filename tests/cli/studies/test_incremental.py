@@ -19,11 +19,11 @@ seeds = [0, 1]
 reference = "means"
 
 [[rows]]
-learner = "nearest_mean"
+method = "nearest_mean"
 label = "means"
 
 [[rows]]
-learner = "centroid"
+method = "centroid"
 label = "pixels"
 """
 
@@ -34,11 +34,11 @@ def asked(tmp_path, tmp_path_factory, monkeypatch):
     use_centroid(monkeypatch)
     scores, learn = Centroid.scores, Centroid.learn
 
-    def flat(learner, batch):
-        return scores(learner, batch.reshape(len(batch), -1).astype(float))
+    def flat(method, batch):
+        return scores(method, batch.reshape(len(batch), -1).astype(float))
 
-    def flatly(learner, task):
-        yield from learn(learner, Flat(task))
+    def flatly(method, task):
+        yield from learn(method, Flat(task))
 
     monkeypatch.setattr(Centroid, "scores", flat)
     monkeypatch.setattr(Centroid, "learn", flatly)
@@ -92,7 +92,7 @@ def test_one_command_from_nothing_to_table_figure_and_page(zslbench, asked):
 def test_a_run_that_fails_is_recorded_and_left_alone(zslbench, asked, monkeypatch):
     suite, results = asked
 
-    def broken(learner, task):
+    def broken(method, task):
         raise ArithmeticError("told to break")
         yield
 
@@ -112,8 +112,8 @@ def test_a_run_that_fails_is_recorded_and_left_alone(zslbench, asked, monkeypatc
         (["--increment", "0"], "tasks without classes"),
         (["--increment", "8"], "leaves one task"),
         (["--base", "8", "--increment", "2"], "leaves one task"),
-        (["--learners", "nearest_means", "--increment", "3"], "Did you mean 'nearest_mean'?"),
-        (["--learners", "spa", "--increment", "3"], "has no text tower"),
+        (["--methods", "nearest_means", "--increment", "3"], "Did you mean 'nearest_mean'?"),
+        (["--methods", "spa", "--increment", "3"], "has no text tower"),
         (["--set", "epoch=3", "--increment", "3"], "Did you mean 'epochs'?"),
     ],
 )

@@ -19,7 +19,7 @@ from zslbench.studies.incremental.tables import incremental_tables
 
 @pytest.fixture
 def stored(tmp_path, monkeypatch):
-    """Return a function that runs a learner along the tasks of a dataset."""
+    """Return a function that runs a method along the tasks of a dataset."""
     use_centroid(monkeypatch)
 
     def run(data, **settings):

@@ -13,8 +13,8 @@ from typing import get_args
 import pytest
 
 from zslbench.records import Exposure
+from zslbench.studies.leaderboard.verdicts import TEST_IMAGES
 from zslbench.studies.published.numbers import Selected, check, fold, parse, read_published
-from zslbench.studies.published.verdicts import TEST_IMAGES
 
 ROOT = Path(__file__).parents[3]
 TABLE = ROOT / "results" / "published.csv"

@@ -22,7 +22,7 @@ from zslbench.backbones.vit import OpenViT
 from zslbench.data.cache import default_cache_dir
 from zslbench.data.plumage import PlumageConfig, load_plumage
 from zslbench.data.types import Dataset
-from zslbench.method.trained import augment
+from zslbench.nn.images import augment
 from zslbench.seeding import derive_seed, generator
 
 SEED, RATE, DECAY = 0, 1e-3, 0.05

@@ -1,4 +1,4 @@
-"""`zslbench incremental`: learners along task sequences, one table and one curve."""
+"""`zslbench incremental`: methods along task sequences, one table and one curve."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +17,9 @@ def incremental(
     suite: Annotated[
         str | None, typer.Argument(help="A suite of task sequences: its name, or your FILE.toml.")
     ] = None,
-    learners: Annotated[str, typer.Option(help="Learners, where no suite is named.")] = PEERS,
+    methods: Annotated[str, typer.Option(help="Methods, where no suite is named.")] = PEERS,
     set_: Annotated[
-        list[str], typer.Option("--set", help="A setting of the learners that have it, key=value.")
+        list[str], typer.Option("--set", help="A setting of the methods that have it, key=value.")
     ] = [],  # noqa: B006 - typer reads it, nobody writes to it
     dataset: Annotated[str | None, typer.Option(help="Datasets (default: the suite's).")] = None,
     base: Annotated[
@@ -45,7 +45,7 @@ def incremental(
     """Learn the seen classes a few at a time: accuracy after each task as a table and a curve.
 
     B0-IncN gives every task N classes, Bm-IncN a first task of m. Images of old and of later tasks
-    are out of a learner's reach; test labels are opened once a run. What is finished is not run
+    are out of a method's reach; test labels are opened once a run. What is finished is not run
     again. Exit status 1 if a run failed.
 
     Examples:
@@ -54,7 +54,7 @@ def incremental(
       zslbench incremental --dataset plumage --increment 12
 
       zslbench incremental --dataset CUB --data-root ~/data --base 50 --increment 20 \
---backbone clip:ViT-B-16.laion400m_e32 --learners spa,zero_shot,nearest_mean
+--backbone clip:ViT-B-16.laion400m_e32 --methods spa,zero_shot,nearest_mean
     """
     from functools import partial
 
@@ -76,7 +76,7 @@ def incremental(
         "increment": increment, "seeds": opt.parse_seeds(seeds),
         "reference": reference,
     }  # fmt: skip
-    table = _suite(suite, learners, set_, {k: v for k, v in asked.items() if v is not None})
+    table = _suite(suite, methods, set_, {k: v for k, v in asked.items() if v is not None})
     check_writable(results)
     store, entries = Store(results), table.entries()
     requests = table.requests(
@@ -99,7 +99,7 @@ def incremental(
 
 
 def _suite(
-    name: str | None, learners: str, pairs: list[str], asked: dict[str, object]
+    name: str | None, methods: str, pairs: list[str], asked: dict[str, object]
 ) -> "IncrementalSuite":
     """Return the suite named, or the one that the options alone make; options go first."""
     from zslbench.errors import ZslbenchError
@@ -111,10 +111,10 @@ def _suite(
 
     settings = opt.parse_settings(pairs)
     if name is not None:
-        if learners != PEERS or settings:
-            raise ZslbenchError("--learners, --set: the suite names its rows; leave them out.")
+        if methods != PEERS or settings:
+            raise ZslbenchError("--methods, --set: the suite names its rows; leave them out.")
         return read_incremental_suite(name).model_copy(update=asked)
-    rows = [IncrementalSuiteRow(learner=each) for each in opt.parse_list(learners)]
+    rows = [IncrementalSuiteRow(method=each) for each in opt.parse_list(methods)]
     made = IncrementalSuite(
         name=NAME, title="Task sequences", datasets=["plumage"], increment=12, rows=rows,
         settings=settings,

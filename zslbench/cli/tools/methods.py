@@ -1,4 +1,4 @@
-"""`zslbench methods`: what methods and learners there are, and what each may be set to."""
+"""`zslbench methods`: what methods there are, and what each may be set to."""
 
 from typing import Annotated, Any
 
@@ -10,12 +10,10 @@ KINDS = {int: "whole number", float: "number", bool: "True, False", str: "text"}
 
 
 def methods(
-    name: Annotated[
-        str | None, typer.Argument(help="One method or learner, with its settings.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(help="One method, with its settings.")] = None,
     json: opt.Json = False,
 ) -> None:
-    """List the methods, and the learners of task sequences; or one's source, needs and settings.
+    """List the methods, and the incremental ones; or one's source, needs and settings.
 
     Examples:
       zslbench methods
@@ -34,12 +32,12 @@ def methods(
     elif name:
         print_parts(_page(found[name]))
     else:
-        kinds = ("method", "learner")
+        kinds = ("method", "incremental")
         print_parts([_list(k, {n: f for n, f in found.items() if f["kind"] == k}) for k in kinds])
 
 
 def describe(name: str) -> dict[str, Any]:
-    """Return what a method or a learner is, from its file.
+    """Return what a method is, from its file.
 
     Raises:
         ZslbenchError: If there is neither, with the nearest name.
@@ -73,7 +71,7 @@ def describe(name: str) -> dict[str, Any]:
         }
     about = {
         "name": name,
-        "kind": "learner",
+        "kind": "incremental",
         "about": inspect.cleandoc((module and module.__doc__) or ""),
         "needs": sorted(cls.needs),
         "version": cls.version,

@@ -8,9 +8,9 @@ from zslbench.metrics import Average, Outcome, Space
 from zslbench.records import RuleName, RunRecord
 from zslbench.report.figures import HARMONIC, draw_over_gamma, draw_plane
 from zslbench.report.files import csv_text
+from zslbench.report.numbers import NAMES, number
 from zslbench.stats import METRICS, Interval, Metric, intervals
 from zslbench.studies.groups import title_of
-from zslbench.studies.leaderboard.tables import NAMES, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

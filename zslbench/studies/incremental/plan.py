@@ -42,9 +42,9 @@ class IncrementalRequest:
 
 @dataclass(frozen=True)
 class IncrementalEntry:
-    """A learner with a config: a line of the table."""
+    """A method with a config: a line of the table."""
 
-    learner: str
+    method: str
     config: Settings
     label: str = ""
 
@@ -73,14 +73,14 @@ def plan_incremental(
 
     Raises:
         ZslbenchError: On tasks that cannot be cut, a class without test images, or a backbone that
-            reads no text for a learner that needs it.
+            reads no text for a method that needs it.
     """
     jobs = []
     for request in requests:
         dataset = served_images(request.data)
         TaskSequence.of(dataset, request.base, request.increment, seed=0)  # can it be cut?
         for entry in entries:
-            cls = load_incremental(entry.learner)
+            cls = load_incremental(entry.method)
             template = _spec(entry, cls, dataset, request)
             for seed in seeds:
                 spec = template.model_copy(update={"seed": seed})
@@ -96,10 +96,10 @@ def _spec(
 ) -> IncrementalSpec:
     reads = "descriptions" in cls.needs
     if reads:
-        _check_reads(entry.learner, dataset)
+        _check_reads(entry.method, dataset)
     values, defaults = entry.config.model_dump(mode="json"), cls.Config().model_dump(mode="json")
     return IncrementalSpec(
-        method=entry.learner,
+        method=entry.method,
         method_version=cls.version,
         config=values,
         settings={key: value for key, value in values.items() if value != defaults[key]},
@@ -122,15 +122,13 @@ def _check_reads(name: str, dataset: Dataset) -> None:
         )
 
 
-def parse_entry(learner: str, settings: Mapping[str, Any], label: str = "") -> IncrementalEntry:
-    """Return a line of the table from a learner's name and its settings.
+def parse_entry(method: str, settings: Mapping[str, Any], label: str = "") -> IncrementalEntry:
+    """Return a line of the table from a method's name and its settings.
 
     Raises:
-        ZslbenchError: On an unknown learner or setting, a value out of bounds.
+        ZslbenchError: On an unknown method or setting, a value out of bounds.
     """
-    return IncrementalEntry(
-        learner, load_incremental(learner).Config.parse(settings, learner), label
-    )
+    return IncrementalEntry(method, load_incremental(method).Config.parse(settings, method), label)
 
 
 def execute_incremental(

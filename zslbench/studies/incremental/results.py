@@ -35,7 +35,7 @@ KEEPS = "keeps the images of old tasks"
 
 @dataclass(frozen=True)
 class IncrementalRow:
-    """One line: a learner with a config, along one task sequence.
+    """One line: a method with a config, along one task sequence.
 
     Attributes:
         protocol: Such as B0-Inc12.
@@ -43,7 +43,7 @@ class IncrementalRow:
         intervals: Of each metric, over seeds.
         accuracy: After each task.
         carried: Bytes, after the last task, mean over seeds.
-        openings: How often this learner has looked at these test labels, ever.
+        openings: How often this method has looked at these test labels, ever.
     """
 
     dataset: str
@@ -66,7 +66,7 @@ class IncrementalRow:
 
     @property
     def title(self) -> str:
-        """What a suite calls it, or the learner with what differs from its defaults."""
+        """What a suite calls it, or the method with what differs from its defaults."""
         return self.label or title_of(self.method, self.settings)
 
     @property
@@ -88,7 +88,7 @@ class IncrementalDifference:
 
 @dataclass(frozen=True)
 class IncrementalGroup:
-    """The runs of one learner, config, data and sequence: one for each seed."""
+    """The runs of one method, config, data and sequence: one for each seed."""
 
     runs: tuple[StoredIncremental, ...]
     label: str = ""

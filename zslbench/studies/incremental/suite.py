@@ -12,25 +12,25 @@ from zslbench.errors import ZslbenchError, unknown
 from zslbench.method.registry import load_incremental
 from zslbench.studies.groups import title_of
 from zslbench.studies.incremental.plan import IncrementalEntry, IncrementalRequest, parse_entry
-from zslbench.studies.leaderboard.suite import Part, parse_text, read_text
+from zslbench.studies.suites import SuitePart, parse_text, read_text
 
 
-class IncrementalSuiteRow(Part):
-    """One line of the table: a learner with settings, and what the table calls it."""
+class IncrementalSuiteRow(SuitePart):
+    """One line of the table: a method with settings, and what the table calls it."""
 
-    learner: str
+    method: str
     label: str = ""
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
-class IncrementalSuite(Part):
-    """A table of learners along task sequences.
+class IncrementalSuite(SuitePart):
+    """A table of methods along task sequences.
 
     Attributes:
         datasets: As `--dataset` names them.
         backbone: As `--backbone`; so are `descriptions`, `base` and `increment`.
         reference: The row that every other's difference is taken from.
-        settings: Of all rows whose learner has them, unless the row says otherwise.
+        settings: Of all rows whose method has them, unless the row says otherwise.
     """
 
     name: str
@@ -51,7 +51,7 @@ class IncrementalSuite(Part):
         """Return the lines.
 
         Raises:
-            ZslbenchError: On a learner, setting or value that there is not, two rows of one name or
+            ZslbenchError: On a method, setting or value that there is not, two rows of one name or
                 of one run, a reference that is no row.
         """
         found = [self._entry(row) for row in self.rows]
@@ -61,7 +61,7 @@ class IncrementalSuite(Part):
                 raise ZslbenchError(f"{self.name}: two rows are called {title!r}: rename one.")
         for number, entry in enumerate(found):
             for other in found[:number]:
-                if (other.learner, other.config) == (entry.learner, entry.config):
+                if (other.method, other.config) == (entry.method, entry.config):
                     pair = f"{other.label!r} and {entry.label!r}"
                     raise ZslbenchError(f"{self.name}: {pair} are the same run: remove one.")
         if self.reference and self.reference not in titles:
@@ -69,15 +69,15 @@ class IncrementalSuite(Part):
         keys = {key for entry in found for key in type(entry.config).model_fields}
         for key in self.settings:
             if key not in keys:
-                raise unknown("setting of any learner", key, keys, where=f" in {self.name}")
+                raise unknown("setting of any method", key, keys, where=f" in {self.name}")
         return found
 
     def _entry(self, row: IncrementalSuiteRow) -> IncrementalEntry:
-        label = row.label or title_of(row.learner, row.settings)
+        label = row.label or title_of(row.method, row.settings)
         try:
-            fields = load_incremental(row.learner).Config.model_fields
+            fields = load_incremental(row.method).Config.model_fields
             shared = {key: value for key, value in self.settings.items() if key in fields}
-            return parse_entry(row.learner, {**shared, **row.settings}, label)
+            return parse_entry(row.method, {**shared, **row.settings}, label)
         except ZslbenchError as error:
             why = str(error).removeprefix("--set ")
             raise ZslbenchError(f"{self.name}, row {label!r}: {why}") from None

@@ -15,7 +15,7 @@ NOTE = (
     "tasks, after the last, and after each. Forgetting: from each task's best accuracy to that at "
     "the end, in points, given where the best was. [ ]: 95 % interval over images and seeds (a "
     "seed also orders the classes), these classes fixed; ( ): over new classes as well. Carried: "
-    "all that goes from one task to the next, at the end, but for old images where a learner is "
+    "all that goes from one task to the next, at the end, but for old images where a method is "
     "handed those. Nothing was chosen on images of this dataset: settings are as given, every task "
     "is learnt to the end of its schedule."
 )
@@ -41,7 +41,7 @@ def incremental_tables(
 
 
 def _grid(name: str, rows: Sequence[IncrementalRow]) -> Table:
-    columns = ("learner", *INCREMENTAL_METRICS, "after each task", "carried")
+    columns = ("method", *INCREMENTAL_METRICS, "after each task", "carried")
     cells = [[_named(row), *(_held(row, m) for m in INCREMENTAL_METRICS), _path(row), _size(row)]
              for row in rows]  # fmt: skip
     sizes = ", ".join(map(str, rows[0].sizes))

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from zslbench.records import RuleName
+from zslbench.report.numbers import NAMES, number
 from zslbench.stats import METRICS, Metric
 from zslbench.studies.leaderboard.podium import Podium, podium
 from zslbench.studies.leaderboard.results import SELECTED_ON_TEST, Leaderboard, Row
-from zslbench.studies.leaderboard.tables import NAMES, number, span
+from zslbench.studies.leaderboard.tables import span
 
 HEAD = r"""% Needs \usepackage{booktabs}. Best bold, second underlined, per dataset and rule; what
 % was selected on test, or is external, takes neither place. For means alone, without intervals,

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
+from zslbench.report.numbers import number
 from zslbench.stats import METRICS, Metric
 from zslbench.studies.leaderboard.results import Row
-from zslbench.studies.leaderboard.tables import number
 
 Place = Literal["best", "second"]
 Podium = dict[tuple[int, Metric], Place]

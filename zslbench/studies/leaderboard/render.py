@@ -8,17 +8,16 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from zslbench.report.files import csv_text
+from zslbench.report.numbers import NAMES, number
 from zslbench.report.table import Table
 from zslbench.stats import METRICS
 from zslbench.studies.leaderboard.podium import podium
 from zslbench.studies.leaderboard.results import Leaderboard, Row
 from zslbench.studies.leaderboard.tables import (
-    NAMES,
     control,
     details,
     failed_table,
     notes,
-    number,
     other_tables,
     paired_table,
     span,

@@ -1,34 +1,22 @@
 """Suites: published tables and figures as runnable data, one TOML file each (docs/suites.md)."""
 
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from zslbench.errors import DataError, ZslbenchError, unknown
+from zslbench.errors import ZslbenchError, unknown
 from zslbench.method import Method
 from zslbench.method.registry import load_method
 from zslbench.records import RuleName
 from zslbench.studies.groups import title_of
 from zslbench.studies.plan import Entry
-
-FORM = "docs/suites.md shows what a suite may say."
-
-
-class Part(BaseModel):
-    """A part of a suite's file; keys it does not know are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+from zslbench.studies.suites import SuitePart, parse_text, read_text
 
 
-P = TypeVar("P", bound=Part)
-
-
-class SuiteRow(Part):
+class SuiteRow(SuitePart):
     """One line of the table: a method with settings, and what the table calls it."""
 
     method: str
@@ -36,7 +24,7 @@ class SuiteRow(Part):
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
-class Grid(Part):
+class Grid(SuitePart):
     """Lines that differ from the method in one setting at a time: each value of each setting."""
 
     method: str
@@ -49,7 +37,7 @@ class Grid(Part):
                 yield SuiteRow(method=self.method, settings={key: value})
 
 
-class Suite(Part):
+class Suite(SuitePart):
     """A table or figure.
 
     Attributes:
@@ -150,19 +138,6 @@ def read_suite(name: str) -> Suite:
     return parse_suite(*read_text(name, shipped_suites(), "suite"))
 
 
-def read_text(name: str, shipped: Mapping[str, Traversable], kind: str) -> tuple[str, str, str]:
-    """Return a suite's name, its text, and where that is from."""
-    if not name.endswith(".toml"):
-        if name not in shipped:
-            raise unknown(kind, name, shipped)
-        return name, shipped[name].read_text(encoding="utf-8"), ""
-    path = Path(name)
-    try:
-        return path.stem, path.read_text(encoding="utf-8"), name
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(path, f"cannot be read ({error})", "Name a suite or its file.") from None
-
-
 def parse_suite(name: str, text: str, where: str = "") -> Suite:
     """Return the suite that a text holds.
 
@@ -170,49 +145,3 @@ def parse_suite(name: str, text: str, where: str = "") -> Suite:
         DataError: If it is no suite.
     """
     return parse_text(Suite, {"rows": SuiteRow, "grids": Grid}, name, text, where)
-
-
-def parse_text(
-    kind: type[P], inner: Mapping[str, type[Part]], name: str, text: str, where: str
-) -> P:
-    """Return what a text holds: a suite of some kind.
-
-    Args:
-        kind: Of the suite.
-        inner: The kinds of its parts, by key.
-        name: Of the suite.
-        text: TOML.
-        where: Its file, where it is the user's.
-
-    Raises:
-        DataError: If it is none.
-    """
-    place = where or f"{name}.toml"
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(place, f"is not TOML: {error}", FORM) from None
-    _refuse_unknown(place, data, kind, inner)
-    try:
-        return kind.model_validate({**data, "name": name})
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(n + 1) if isinstance(n, int) else n for n in first["loc"])
-        message = first["msg"][0].lower() + first["msg"][1:]
-        raise DataError(place, f"{key}: {message}", FORM) from None
-
-
-def _refuse_unknown(
-    place: str, data: Mapping[str, Any], kind: type[Part], inner: Mapping[str, type[Part]]
-) -> None:
-    """Refuse keys that a suite and its parts do not have, with the nearest one."""
-    parts: list[tuple[str, Any, type[Part]]] = [("", data, kind)]
-    for key, part in inner.items():
-        members = data.get(key, [])
-        if isinstance(members, list):
-            parts += [(f"{key} {n}", member, part) for n, member in enumerate(members, start=1)]
-    for name, values, model in parts:
-        known = set(model.model_fields) - {"name"}
-        for key in values if isinstance(values, dict) else ():
-            if key not in known:
-                raise unknown("key", key, known, where=f" in {name or 'a suite'} ({place})")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from zslbench.report.numbers import NAMES, number
 from zslbench.report.table import Table
 from zslbench.stats import METRICS, Interval, Metric, Population
 from zslbench.stats.selection_bias import CHOSEN
@@ -9,10 +10,9 @@ from zslbench.studies.incremental.tables import incremental_tables
 from zslbench.studies.leaderboard.paired import PairedRow
 from zslbench.studies.leaderboard.results import Failed, Leaderboard, Row
 from zslbench.studies.leaderboard.standings import Standing
+from zslbench.studies.leaderboard.verdicts import PaperVerdict, verdicts
 from zslbench.studies.published.numbers import PRINTED, TRANSDUCTIVE, Printed
-from zslbench.studies.published.verdicts import PaperVerdict, verdicts
 
-NAMES: dict[Metric, str] = {"t1": "T1", "u": "U", "s": "S", "h": "H", "ausuc": "AUSUC"}
 NOTES = (
     "First line: mean over seeds. [ ]: 95 % interval over images and seeds, these classes fixed. "
     "( ): over new classes as well.",
@@ -63,11 +63,6 @@ PAPER_NOTE = (
 def notes(board: Leaderboard) -> tuple[str, ...]:
     """Return what is said below the main table."""
     return (*NOTES, EXTERNAL_NOTE) if any(row.external for row in board.rows) else NOTES
-
-
-def number(metric: Metric, value: float, sign: str = "") -> str:
-    """Return a value at the precision tables have: one decimal, three for AUSUC."""
-    return f"{value:{sign}.3f}" if metric == "ausuc" else f"{value:{sign}.1f}"
 
 
 def span(row: Row, metric: Metric, population: Population) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from zslbench.report.numbers import NAMES
 from zslbench.stats import Metric
 from zslbench.stats.noninferiority import (
     Cell,
@@ -14,7 +15,6 @@ from zslbench.stats.noninferiority import (
     seeds_for,
     sight,
 )
-from zslbench.studies.leaderboard.tables import NAMES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zslbench.report.files import write_figure
+from zslbench.report.numbers import NAMES
 from zslbench.stats import Metric
-from zslbench.studies.leaderboard.tables import NAMES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

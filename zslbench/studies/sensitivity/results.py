@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from zslbench.report.files import csv_text
+from zslbench.report.numbers import NAMES, number
 from zslbench.stats import METRICS, Interval, Metric
-from zslbench.studies.leaderboard.tables import NAMES, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

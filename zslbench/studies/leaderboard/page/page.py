@@ -22,7 +22,7 @@ from zslbench.studies.leaderboard.results import Leaderboard, Row
 from zslbench.studies.leaderboard.tables import notes, other_tables
 
 FOLLOWED = (
-    "Learners met one task after the other and carried nothing but what the table says; nothing "
+    "Methods met one task after the other and carried nothing but what the table says; nothing "
     "was chosen on images of the dataset, and test labels were sealed."
 )
 PAGE = """<!doctype html>

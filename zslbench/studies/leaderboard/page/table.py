@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from zslbench.report.numbers import NAMES, number
 from zslbench.report.svg import escape
 from zslbench.stats import METRICS, Metric, Population
 from zslbench.studies.leaderboard.podium import Podium, podium
 from zslbench.studies.leaderboard.results import EXTERNAL, SELECTED_ON_TEST, Row
-from zslbench.studies.leaderboard.tables import NAMES, number, span
+from zslbench.studies.leaderboard.tables import span
 
 COLUMNS = ("Method", "Marks", "Dataset", "Backbone", "Rule", *NAMES.values(), "Openings")
 APART = {EXTERNAL, SELECTED_ON_TEST}

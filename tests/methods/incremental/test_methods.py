@@ -1,4 +1,4 @@
-"""The learners: floor and ceiling, images learnt by heart, and SPA against its equations."""
+"""The methods: floor and ceiling, images learnt by heart, and SPA against its equations."""
 
 import warnings
 from dataclasses import replace
@@ -37,11 +37,11 @@ def birds():
 def learnt_spa(birds, tasks):
     """SPA after its first tasks."""
     cls = load_incremental("spa")
-    learner = cls(cls.Config(**QUICK), 0, birds.source)
+    method = cls(cls.Config(**QUICK), 0, birds.source)
     sequence = TaskSequence.of(birds, 0, 4, 0)
     for number in range(1, tasks + 1):
-        list(learner.learn(sequence.task(number, cls.needs)))
-    return learner, sequence
+        list(method.learn(sequence.task(number, cls.needs)))
+    return method, sequence
 
 
 @pytest.mark.parametrize("epsilon", [0.05, 0.1, 1.0])
@@ -112,14 +112,14 @@ def test_a_class_with_few_phrases_repeats_them_in_turn():
 
 
 def test_spa_keeps_old_projectors_and_old_scores_and_carries_no_image(birds):
-    learner, sequence = learnt_spa(birds, tasks=1)
+    method, sequence = learnt_spa(birds, tasks=1)
     images = sequence.test[np.arange(4)]
-    before, first = learner.scores(images), learner.state()
-    list(learner.learn(sequence.task(2, learner.needs)))
-    second = learner.state()
+    before, first = method.scores(images), method.state()
+    list(method.learn(sequence.task(2, method.needs)))
+    second = method.state()
     np.testing.assert_array_equal(second["projectors"][0], first["projectors"][0])
     assert np.abs(second["projectors"][1]).max() > 0
-    np.testing.assert_allclose(learner.scores(images)[:, :4], before, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(method.scores(images)[:, :4], before, rtol=1e-4, atol=1e-4)
     assert set(second) == {"spans", "heads", "tokens", "projectors", "means", "deviations"}
     assert second["means"].shape == second["deviations"].shape == (8, 5, 128)
 
@@ -146,11 +146,11 @@ def nearest(patches, phrases):
 
 def test_scores_mix_the_pooled_token_with_patches_carried_to_phrases(birds):
     """Class by class, in numpy and POT, each class through its own task's projector."""
-    learner, sequence = learnt_spa(birds, tasks=2)
+    method, sequence = learnt_spa(birds, tasks=2)
     images = sequence.test[np.arange(3)]
-    memory = {name: array.astype(np.float64) for name, array in learner.state().items()}
+    memory = {name: array.astype(np.float64) for name, array in method.state().items()}
     expected = np.empty((3, 8))
-    for i, features in enumerate(lengthened(learner.frozen.tokens(images).astype(np.float64))):
+    for i, features in enumerate(lengthened(method.frozen.tokens(images).astype(np.float64))):
         for c in range(8):
             mine = slice(4 * (c // 4), 4 * (c // 4) + 4)
             project = np.eye(128) + memory["projectors"][c // 4].T
@@ -158,18 +158,18 @@ def test_scores_mix_the_pooled_token_with_patches_carried_to_phrases(birds):
             chosen = nearest(features[1:], memory["tokens"][mine].reshape(-1, 128))
             cosines = lengthened(chosen @ project) @ memory["tokens"][c].T
             expected[i, c] = 0.3 * pooled + 0.7 * (plan_of(cosines) * cosines).sum()
-    expected *= float(learner.frozen.network.logit_scale)
-    np.testing.assert_allclose(learner.scores(images), expected, rtol=1e-3, atol=1e-3)
+    expected *= float(method.frozen.network.logit_scale)
+    np.testing.assert_allclose(method.scores(images), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_gaussians_are_those_of_the_pooled_token_and_of_what_is_carried_to_phrases(birds):
-    learner, sequence = learnt_spa(birds, tasks=1)
-    task, memory, shrink = sequence.task(1, learner.needs), learner.state(), learner.config.shrink
+    method, sequence = learnt_spa(birds, tasks=1)
+    task, memory, shrink = sequence.task(1, method.needs), method.state(), method.config.shrink
     for c in range(4):
         tokens_of = memory["tokens"][c].astype(np.float64)
         found = []
         images = task.inputs[np.flatnonzero(task.labels == c)]
-        for features in lengthened(learner.frozen.tokens(images).astype(np.float64)):
+        for features in lengthened(method.frozen.tokens(images).astype(np.float64)):
             chosen = nearest(features[1:], tokens_of)
             carried = lengthened(plan_of(chosen @ tokens_of.T).T @ chosen)
             found.append(np.concatenate([features[:1], carried]))
@@ -180,14 +180,14 @@ def test_gaussians_are_those_of_the_pooled_token_and_of_what_is_carried_to_phras
 
 
 def test_pseudo_features_are_drawn_from_their_classes_gaussians(birds):
-    learner, _ = learnt_spa(birds, tasks=1)
-    wide = {"deviations": np.full_like(learner.state()["deviations"], 1e-3)}
-    learner.load_state({**learner.state(), **wide})
+    method, _ = learnt_spa(birds, tasks=1)
+    wide = {"deviations": np.full_like(method.state()["deviations"], 1e-3)}
+    method.load_state({**method.state(), **wide})
     torch.manual_seed(0)
-    drawn = learner.model.draw(torch.tensor([2] * 500 + [0] * 500))
+    drawn = method.model.draw(torch.tensor([2] * 500 + [0] * 500))
     for first, c in ((0, 2), (500, 0)):
         rows = torch.cat([drawn.pooled[:, None], drawn.patches], dim=1)[first : first + 500]
-        mean = torch.from_numpy(learner.state()["means"][c])
+        mean = torch.from_numpy(method.state()["means"][c])
         direction = torch.nn.functional.normalize(mean, dim=-1)
         torch.testing.assert_close(rows.mean(0), direction, atol=1e-3, rtol=0)
         across = (rows - direction).std(0).mean(-1) * mean.norm(dim=-1)
@@ -214,29 +214,29 @@ def test_a_sequence_builds_its_pair_once(birds):
 
 
 def test_a_pair_that_training_was_cut_off_around_is_as_pretrained(birds):
-    learner, sequence = learnt_spa(birds, tasks=1)
-    next(learner.learn(sequence.task(2, learner.needs)))
-    assert learner.model.pair.training
-    assert not learner.frozen.network.training
+    method, sequence = learnt_spa(birds, tasks=1)
+    next(method.learn(sequence.task(2, method.needs)))
+    assert method.model.pair.training
+    assert not method.frozen.network.training
     fresh = Frozen(birds.source).network.state_dict()
-    for name, tensor in learner.frozen.network.state_dict().items():
+    for name, tensor in method.frozen.network.state_dict().items():
         assert torch.equal(tensor, fresh[name]), name
-    assert learner.frozen is load_incremental("nearest_mean")(None, 0, birds.source).frozen
+    assert method.frozen is load_incremental("nearest_mean")(None, 0, birds.source).frozen
 
 
 def test_zero_shot_compares_images_with_the_template_around_each_description(birds):
     cls, sequence = load_incremental("zero_shot"), TaskSequence.of(birds, 0, 4, 0)
     task, images = sequence.task(1, cls.needs), sequence.test[np.arange(5)]
     for template in ("a photo of a {}.", "{}"):
-        learner = cls(cls.Config(template=template), 0, birds.source)
-        list(learner.learn(task))
-        pair, expected = learner.frozen.network, []
+        method = cls(cls.Config(template=template), 0, birds.source)
+        list(method.learn(task))
+        pair, expected = method.frozen.network, []
         for each in task.descriptions:
             prompts = [template.replace("{}", sentence) for sentence in each if sentence]
             rows = np.stack([pair.text_features([p]).pooled[0].detach().numpy() for p in prompts])
             expected.append(lengthened(lengthened(rows).mean(axis=0)))
-        cosines = lengthened(learner.frozen(images)) @ np.stack(expected).T
-        np.testing.assert_allclose(learner.scores(images), cosines, atol=1e-5)
+        cosines = lengthened(method.frozen(images)) @ np.stack(expected).T
+        np.testing.assert_allclose(method.scores(images), cosines, atol=1e-5)
     assert cls.Config().template == load_method("clip_zero_shot").Config().template
 
 
@@ -245,11 +245,11 @@ def test_calibration_adds_a_loss_from_the_second_task_on(birds):
     sequence = TaskSequence.of(birds, 0, 4, 0)
     for calibration, expected in ((True, {"calibration"}), (False, set())):
         settings = {**QUICK, "calibration": calibration}
-        learner = cls(cls.Config(**settings), 0, birds.source)
+        method = cls(cls.Config(**settings), 0, birds.source)
         losses = [
             set(epoch.losses) - {"classes", "total"}
             for number in (1, 2)
-            for epoch in learner.learn(sequence.task(number, cls.needs))
+            for epoch in method.learn(sequence.task(number, cls.needs))
         ]
         assert losses == [set(), expected]
 
@@ -270,9 +270,9 @@ def test_64_images_are_learnt_by_heart(name, settings, share, loss):
     cls = load_incremental(name)
     task = TaskSequence(birds, birds.seen, (8,)).task(1, cls.needs)
     assert len(task.labels) == 64
-    learner = cls(cls.Config(**settings), 0, birds.source)
-    losses = [epoch.losses.get("classes", 0.0) for epoch in learner.learn(task)]
-    right = learner.scores(task.inputs[:]).argmax(axis=1) == task.labels
+    method = cls(cls.Config(**settings), 0, birds.source)
+    losses = [epoch.losses.get("classes", 0.0) for epoch in method.learn(task)]
+    right = method.scores(task.inputs[:]).argmax(axis=1) == task.labels
     assert np.mean(right) > share
     assert losses[-1] <= loss * losses[0]
 
@@ -282,15 +282,15 @@ def test_the_ceiling_is_above_the_floor_on_small_birds():
     name = "plumage:classes=12,unseen=4,images_per_class=20,clutter=0,spurious=0,seed=5"
     birds = Datasets(DataRequest(name, default_cache_dir(), backbone="plumage_clip")).images
     found = {}
-    for learner in ("joint", "fine_tuning", "nearest_mean"):
-        cls = load_incremental(learner)
-        shared = {} if learner == "nearest_mean" else {"epochs": 20, "batch_size": 16}
+    for method in ("joint", "fine_tuning", "nearest_mean"):
+        cls = load_incremental(method)
+        shared = {} if method == "nearest_mean" else {"epochs": 20, "batch_size": 16}
         spec = IncrementalSpec(
-            method=learner, method_version=1, config=cls.Config(**shared).model_dump(),
+            method=method, method_version=1, config=cls.Config(**shared).model_dump(),
             dataset=name, data_digest=birds.digest, backbone=birds.backbone, seed=0,
             precision="float32", base=0, increment=4,
         )  # fmt: skip
-        found[learner] = run_tasks(spec, birds, lambda opening: None).record
+        found[method] = run_tasks(spec, birds, lambda opening: None).record
     assert found["joint"].last > found["fine_tuning"].last + 15
     assert found["joint"].forgetting < found["fine_tuning"].forgetting
     assert found["nearest_mean"].last > found["fine_tuning"].last

@@ -1,4 +1,4 @@
-"""Every registered learner passes every check; each planted cheat is caught by the one for it."""
+"""Every registered method passes every check; each planted cheat is caught by the one for it."""
 
 import numpy as np
 import pytest

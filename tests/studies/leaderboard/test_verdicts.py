@@ -10,8 +10,8 @@ from zslbench.stats.permutation import Control
 from zslbench.studies.leaderboard.render import as_markdown, as_terminal
 from zslbench.studies.leaderboard.results import Leaderboard, Row
 from zslbench.studies.leaderboard.tables import other_tables
+from zslbench.studies.leaderboard.verdicts import TEST_IMAGES, verdict, verdicts
 from zslbench.studies.published.numbers import Published
-from zslbench.studies.published.verdicts import TEST_IMAGES, verdict, verdicts
 
 
 def row_of(**changes):
