@@ -25,5 +25,9 @@ def found(zslbench, data_root, results, *words):
 
 def nothing_runs_here(monkeypatch):
     """Make this process unable to fit and score; others are as they were."""
-    for name in ("execute.select", "execute.evaluate", "studies.trials.select"):
+    for name in (
+        "engines.execute.select",
+        "engines.execute.evaluate",
+        "studies.sweep.trials.select",
+    ):
         monkeypatch.setattr(f"zslbench.{name}", lambda *_, **__: 1 / 0)

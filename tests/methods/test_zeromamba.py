@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hearts import learnt_by_heart
+from overfitting import learnt_by_heart
 
 from zslbench.arithmetic import tensor
 from zslbench.backbones.vmamba import VMamba

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from hearts import learnt_by_heart
+from overfitting import learnt_by_heart
 from torch import nn
 
 from zslbench.arithmetic import tensor

@@ -139,7 +139,7 @@ def test_run_shows_commit_and_environment(uploaded, record):
 def test_run_keeps_its_files(store, uploaded, record):
     artifacts = {file.path for file in store.client.list_artifacts(uploaded.info.run_id)}
     assert artifacts == {
-        "record.json", "summaries.npy", "test.npz", "predictions.csv", "gamma_curve.png"
+        "record.json", "summaries.npy", "test.npz", "predictions.csv"
     }  # fmt: skip
     path = Path(store.client.download_artifacts(uploaded.info.run_id, "record.json"))
     assert RunRecord.model_validate_json(path.read_bytes()) == record

@@ -262,8 +262,6 @@ def failure_of(spec: RunSpec | IncrementalSpec, error: Exception) -> Failure:
 
 def write_evaluation(folder: Path, evaluation: Evaluation, job: Job) -> None:
     """Write what is kept beside a run's record."""
-    from zslbench.report.figures import gamma_curve
-
     record, names = evaluation.record, job.dataset.classes.names
     chosen = record.rules.get("validation") or next(iter(record.rules.values()))
     predicted = evaluation.summaries[chosen.epoch].predictions(chosen.gamma_raw)
@@ -274,7 +272,3 @@ def write_evaluation(folder: Path, evaluation: Evaluation, job: Job) -> None:
         folder, evaluation.items, evaluation.classes, evaluation.labels, seen, ordered
     )
     artifacts.write_predictions(folder, evaluation.items, [ordered[c] for c in predicted])
-    outcome = artifacts.read_outcome(folder, record.choice.epoch)
-    title = f"{record.spec.method} on {record.spec.dataset}, seed {record.spec.seed}"
-    words = "chosen on validation" if "validation" in record.rules else "submitted"
-    gamma_curve(folder / artifacts.CURVE, outcome, record.choice.gamma, title, words)

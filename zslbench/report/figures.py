@@ -1,28 +1,10 @@
 """Figures, drawn with matplotlib's objects alone (no pyplot, no display)."""
 
-from pathlib import Path
 from typing import Any
 
 from zslbench.metrics import Outcome
 
 SEEN, UNSEEN, HARMONIC, CHOSEN = "#0072B2", "#D55E00", "#222222", "#777777"
-
-
-def gamma_curve(path: Path, outcome: Outcome, gamma: float, title: str, words: str) -> None:
-    """Draw U, S and H over gamma, gamma marked with how it was had, and S over U beside it.
-
-    Line styles differ as well as colours, so that the figure survives greyscale.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    over_gamma, plane = figure.subplots(1, 2, width_ratios=(3, 2))
-    draw_over_gamma(over_gamma, outcome, gamma, words)
-    draw_plane(plane, outcome, gamma)
-    figure.suptitle(title, fontsize=10)
-    figure.savefig(path, dpi=110)
 
 
 def draw_over_gamma(

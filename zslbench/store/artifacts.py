@@ -17,7 +17,6 @@ from zslbench.metrics import Int, Outcome, ScoreSummary
 SUMMARIES = "summaries.npy"
 TEST = "test.npz"
 PREDICTIONS = "predictions.csv"
-CURVE = "gamma_curve.png"
 ANSWERS = "answers.npz"
 DOCTOR = "Run `zslbench doctor`."
 

@@ -43,10 +43,10 @@ def update(
 
       zslbench baseline update regression --reason "first baseline" --seeds 12
     """
-    from zslbench.cli.output import Display, say
     from zslbench.errors import ZslbenchError
     from zslbench.store import Store
     from zslbench.studies.leaderboard.measure import check_writable
+    from zslbench.studies.progress import Display, say
     from zslbench.studies.regression.baseline import content_of, load, place_of, save
     from zslbench.studies.regression.exact_verdict import check_update
     from zslbench.studies.regression.measure import measure, subjects_of

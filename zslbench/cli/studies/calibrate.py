@@ -29,13 +29,14 @@ def calibrate(
 
       zslbench calibrate 3fa9c2 --json
     """
-    from zslbench.cli.output import print_json, print_parts, say
+    from zslbench.cli.output import print_json, print_parts
     from zslbench.errors import unknown
     from zslbench.report.files import write_figure, write_text
     from zslbench.store import Store, find_run
     from zslbench.studies.calibrate.measure import calibrate as read
     from zslbench.studies.calibrate.results import as_csv, as_json, as_markdown, as_terminal, draw
     from zslbench.studies.leaderboard.measure import check_writable
+    from zslbench.studies.progress import say
 
     if space not in SPACES:
         raise unknown("space", space, SPACES)

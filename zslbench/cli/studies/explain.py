@@ -50,13 +50,14 @@ def explain(
 
       zslbench explain 3f2a9c --data-root ~/data --words glove.txt --images 10
     """
-    from zslbench.cli.output import Display, print_json, say
+    from zslbench.cli.output import print_json
     from zslbench.data.descriptions import ATTRIBUTES, NAMES
     from zslbench.data.load import DataRequest
     from zslbench.store import Store
     from zslbench.store.find import find_run
     from zslbench.studies.explain.measure import explain as draw
     from zslbench.studies.explain.refit import job_of
+    from zslbench.studies.progress import Display, say
 
     wanted = parse_images(images)
     store = Store(results)

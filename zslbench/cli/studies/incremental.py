@@ -58,18 +58,15 @@ def incremental(
     """
     from functools import partial
 
-    from zslbench.cli.output import Display, say
     from zslbench.cli.studies.sequences import board_of, tell_incremental
+    from zslbench.cli.studies.table import print_leaderboard
     from zslbench.data.provide import Datasets
     from zslbench.engines import open_engine
     from zslbench.protocol.tasks import said, task_sizes
     from zslbench.store import Store
     from zslbench.studies.incremental.plan import execute_incremental, plan_incremental
-    from zslbench.studies.leaderboard.measure import (
-        check_writable,
-        print_leaderboard,
-        write_leaderboard,
-    )
+    from zslbench.studies.leaderboard.measure import check_writable, write_leaderboard
+    from zslbench.studies.progress import Display, say
 
     asked = {
         "datasets": opt.parse_datasets(dataset) if dataset else None, "base": base,

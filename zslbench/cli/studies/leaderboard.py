@@ -82,15 +82,10 @@ def leaderboard(
       zslbench leaderboard --figures paper/figures
     """
     from zslbench.cli.studies.plan import show_plan
-    from zslbench.cli.studies.table import make, options_table, suite_table
+    from zslbench.cli.studies.table import make, options_table, print_leaderboard, suite_table
     from zslbench.errors import ZslbenchError
     from zslbench.store.garbage import uncollected
-    from zslbench.studies.leaderboard.measure import (
-        draw_leaderboard,
-        print_leaderboard,
-        tracked,
-        write_leaderboard,
-    )
+    from zslbench.studies.leaderboard.measure import draw_leaderboard, tracked, write_leaderboard
 
     common: dict[str, Any] = {
         "reference": reference, "seeds": seeds, "worlds": worlds, "rules": rules,

@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from zslbench.cli.output import Display, print_json, print_parts
+from zslbench.cli.output import print_json, print_parts
 from zslbench.cli.studies.table import TableRequest
 from zslbench.engines.execute import Job
 from zslbench.store import Store
 from zslbench.studies.groups import title_of
 from zslbench.studies.leaderboard.measure import check_rules, check_writable, jobs_of
+from zslbench.studies.progress import Display
 from zslbench.studies.status import Estimate, PastRuns, Status, status_of
 
 

@@ -80,10 +80,10 @@ def regress(
 
       git bisect run zslbench regress --against v0.1 --bisect
     """
-    from zslbench.cli.output import say
     from zslbench.errors import ZslbenchError
     from zslbench.store import Store
     from zslbench.studies.leaderboard.measure import check_writable
+    from zslbench.studies.progress import say
     from zslbench.studies.regression.measure import subjects_of
     from zslbench.studies.regression.sides import SideError, find_project
 
@@ -155,7 +155,8 @@ def _against(
     *,
     json: bool,
 ) -> int:
-    from zslbench.cli.output import Display, print_json, print_parts
+    from zslbench.cli.output import print_json, print_parts
+    from zslbench.studies.progress import Display
     from zslbench.studies.regression.compare import regress as compared
     from zslbench.studies.regression.results import STATUS, as_json, as_terminal
 
@@ -169,7 +170,8 @@ def _against(
 
 
 def _trend(root: Path, store: "Store", *, json: bool) -> int:
-    from zslbench.cli.output import print_json, print_parts, say
+    from zslbench.cli.output import print_json, print_parts
+    from zslbench.studies.progress import say
     from zslbench.studies.regression.trend import trend
     from zslbench.studies.regression.trend_results import as_json, as_terminal, write_trend
 

@@ -56,8 +56,9 @@ def run(
 
       zslbench run eszsl --dataset SUN --rules validation,published --json
     """
+    from zslbench.cli.studies.table import print_leaderboard
     from zslbench.data.load import DataRequest
-    from zslbench.studies.leaderboard.measure import print_leaderboard, work
+    from zslbench.studies.leaderboard.measure import work
 
     settings = opt.parse_settings(set_)
     if checkpoint is not None:

@@ -70,13 +70,14 @@ def sensitivity(
     """
     from dataclasses import replace
 
-    from zslbench.cli.output import Display, print_json, print_parts, say
+    from zslbench.cli.output import print_json, print_parts
     from zslbench.data.load import DataRequest
     from zslbench.engines import open_engine
     from zslbench.report.files import write_figure, write_text
     from zslbench.store import Store
     from zslbench.studies.leaderboard.measure import check_writable, tell_failures
     from zslbench.studies.plan import DEFAULT_SEEDS, plan
+    from zslbench.studies.progress import Display, say
     from zslbench.studies.sensitivity.axes import parse_grids
     from zslbench.studies.sensitivity.plan import SensitivityPlan
     from zslbench.studies.sensitivity.plan import sensitivity as measure

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from zslbench.cli.output import say
 from zslbench.engines.execute import Report
 from zslbench.store import Store
 from zslbench.studies.groups import title_of
@@ -15,6 +14,7 @@ from zslbench.studies.incremental.results import (
 from zslbench.studies.incremental.suite import IncrementalSuite
 from zslbench.studies.leaderboard.measure import tell_failures
 from zslbench.studies.leaderboard.results import Failed, Leaderboard
+from zslbench.studies.progress import say
 
 
 def tell_incremental(report: Report, store: Store) -> None:

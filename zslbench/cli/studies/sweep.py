@@ -7,10 +7,10 @@ import typer
 from zslbench.cli import options as opt
 
 if TYPE_CHECKING:
-    from zslbench.cli.output import Display
     from zslbench.data.load import DataRequest
     from zslbench.engines import Engine
     from zslbench.store import Store
+    from zslbench.studies.progress import Display
     from zslbench.studies.sweep.measure import Swept
     from zslbench.studies.sweep.plan import SweepPlan
     from zslbench.studies.sweep.results import SweepReport, TrialRow, Winner
@@ -94,11 +94,12 @@ def sweep(
 
       zslbench sweep svip --set epochs=6 --worlds 1 --trials 12 --no-test --json
     """
-    from zslbench.cli.output import Display, print_json, print_parts, say
+    from zslbench.cli.output import print_json, print_parts
     from zslbench.data.load import DataRequest
     from zslbench.engines import open_engine
     from zslbench.store import Store
     from zslbench.studies.leaderboard.measure import check_writable
+    from zslbench.studies.progress import Display, say
     from zslbench.studies.sweep.measure import sweep as search
     from zslbench.studies.sweep.results import as_json, as_terminal
     from zslbench.studies.sweep.tables import write_sweep
@@ -166,7 +167,7 @@ def _plan(
 
 
 def _tell(found: "Swept", store: "Store") -> None:
-    from zslbench.cli.output import say
+    from zslbench.studies.progress import say
 
     say(f"{found.name}: {found.done} trials run, {len(found.trials)} in all")
     for trial in found.trials:
@@ -207,8 +208,8 @@ def _winner(
     plan: "SweepPlan", store: "Store", row: "TrialRow", test: bool, engine: "Engine"
 ) -> "Winner":
     """Test the winner, if it is to be tested; say so where that fails."""
-    from zslbench.cli.output import say
     from zslbench.records import Failure, RunRecord
+    from zslbench.studies.progress import say
     from zslbench.studies.sweep.results import Winner, scores_on_test
     from zslbench.studies.sweep.trials import final_test
 

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.cli import options as opt
-from zslbench.cli.output import say
+from zslbench.cli.output import print_json, print_parts
 from zslbench.data.load import DataRequest
 from zslbench.engines.execute import Report
 from zslbench.studies.leaderboard.measure import work, write_leaderboard
+from zslbench.studies.leaderboard.render import as_json, as_terminal
 from zslbench.studies.leaderboard.results import TITLE, Leaderboard
 from zslbench.studies.leaderboard.suite import Suite, read_suite
 from zslbench.studies.plan import Entry
+from zslbench.studies.progress import say
 
 
 @dataclass(frozen=True)
@@ -136,3 +138,11 @@ def make(
     write_leaderboard(board, results, name)
     say(f"written: {results / name}.{{md,csv,json,html,tex}}")
     return board, report
+
+
+def print_leaderboard(board: Leaderboard, *, json: bool) -> None:
+    """Print it to standard output."""
+    if json:
+        print_json(as_json(board))
+    elif board.rows or board.sequences:
+        print_parts(as_terminal(board))

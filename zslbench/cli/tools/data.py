@@ -95,8 +95,9 @@ def prepare(
     Examples:
       zslbench data prepare cub20 --data-root ~/data --size 224
     """
-    from zslbench.cli.output import Display, print_json
+    from zslbench.cli.output import print_json
     from zslbench.data.load import DataRequest, load_dataset
+    from zslbench.studies.progress import Display
 
     request = DataRequest(name, data_root, image_size=size, images=images, resplit=True)
     with Display() as display:
@@ -128,9 +129,9 @@ def sheet(
     """
     import numpy as np
 
-    from zslbench.cli.output import Display
     from zslbench.data.load import DataRequest, load_dataset
     from zslbench.report.sheet import contact_sheet
+    from zslbench.studies.progress import Display
 
     request = DataRequest(name, data_root, image_size=224, images=images, resplit=True)
     with Display() as display:

@@ -28,8 +28,9 @@ def features(
     """
     from zslbench.backbones.features import extract, write_mat
     from zslbench.backbones.registry import find_backbone
-    from zslbench.cli.output import Display, print_json
+    from zslbench.cli.output import print_json
     from zslbench.data.load import DataRequest, find_dataset, load_dataset
+    from zslbench.studies.progress import Display
 
     folder = find_dataset(dataset, data_root)
     source = find_backbone(backbone, weights)

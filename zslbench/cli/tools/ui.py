@@ -22,9 +22,10 @@ def ui(
     import os
     import sys
 
-    from zslbench.cli.output import print_json, say
+    from zslbench.cli.output import print_json
     from zslbench.errors import ZslbenchError
     from zslbench.store import Store
+    from zslbench.studies.progress import say
 
     store = Store(results)
     if not store.is_local:

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from zslbench.cli.output import Display, print_json, print_parts, say
 from zslbench.data.load import DataRequest
 from zslbench.engines import open_engine
 from zslbench.engines.execute import Job, Report, execute
@@ -21,10 +20,11 @@ from zslbench.studies.incremental.results import group_incremental, incremental_
 from zslbench.studies.incremental.tables import incremental_csv
 from zslbench.studies.leaderboard.latex import as_latex
 from zslbench.studies.leaderboard.page.page import as_page
-from zslbench.studies.leaderboard.render import as_csv, as_json, as_markdown, as_terminal
+from zslbench.studies.leaderboard.render import as_csv, as_json, as_markdown
 from zslbench.studies.leaderboard.results import Failed, Leaderboard, build_leaderboard
 from zslbench.studies.leaderboard.tune import tuned
 from zslbench.studies.plan import Entry, plan
+from zslbench.studies.progress import Display, say
 from zslbench.studies.status import status_of
 
 
@@ -224,14 +224,6 @@ def tell_failures(failures: Sequence[Failure], store: Store) -> None:
             f"MLflow at {store.uri} could not be reached ({store.error}). {waiting} records wait "
             f"in {store.outbox.folder}: nothing is lost, `zslbench sync` uploads them."
         )
-
-
-def print_leaderboard(board: Leaderboard, *, json: bool) -> None:
-    """Print it to standard output."""
-    if json:
-        print_json(as_json(board))
-    elif board.rows or board.sequences:
-        print_parts(as_terminal(board))
 
 
 def draw_leaderboard(board: Leaderboard, folder: Path | None) -> None:
