@@ -10,7 +10,7 @@ from zslbench.data.load import DataRequest, is_embedded, load_dataset
 from zslbench.data.types import BackboneSource, Dataset, Ending
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.method import Method, MethodConfig
-from zslbench.method.registry import load_method
+from zslbench.method.registry import resolve
 from zslbench.records import IncrementalSpec, RunSpec
 
 Progress = Callable[[int, int], None]
@@ -131,9 +131,8 @@ def served(request: DataRequest, spec: RunSpec) -> Dataset:
     Raises:
         ZslbenchError: If it would be another run here: in another arithmetic, on other data.
     """
-    method = load_method(spec.method)
+    method, config = resolve(spec)
     check_arithmetic(spec, method.precision)
-    config = method.Config.model_validate(spec.config)
     dataset = _kept(request).serving(spec.method, method, config)
     check_data(spec, dataset)
     return dataset

@@ -6,14 +6,15 @@ that learn a task sequence.
 
 import inspect
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.method import Method
+from zslbench.method import Method, MethodConfig, Settings
 from zslbench.method.incremental import IncrementalMethod
 
 Base = TypeVar("Base", Method, IncrementalMethod)
@@ -82,6 +83,39 @@ def load_incremental(name: str) -> type[IncrementalMethod]:
     if name not in modules:
         raise unknown("incremental method", name, modules)
     return _only_class(modules[name], IncrementalMethod)  # type: ignore[type-abstract]
+
+
+class Stored(Protocol):
+    """A record that names a method and its config: a specification, or a choice."""
+
+    method: str
+    config: dict[str, Any]
+
+
+def resolve(
+    record: Stored, changes: Mapping[str, Any] | None = None
+) -> tuple[type[Method], MethodConfig]:
+    """Return the method that a record names, and its config, typed.
+
+    Args:
+        record: A specification, or a choice.
+        changes: Settings that differ from the record's.
+
+    Raises:
+        ZslbenchError: If there is no such method here.
+    """
+    cls = load_method(record.method)
+    return cls, cls.Config.model_validate({**record.config, **(changes or {})})
+
+
+def resolve_incremental(record: Stored) -> tuple[type[IncrementalMethod], Settings]:
+    """Return the incremental method that a specification names, and its config, typed.
+
+    Raises:
+        ZslbenchError: If there is no such method here.
+    """
+    cls = load_incremental(record.method)
+    return cls, cls.Config.model_validate(record.config)
 
 
 def _only_class(name: str, base: type[Base]) -> type[Base]:

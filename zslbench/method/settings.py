@@ -82,6 +82,15 @@ class Settings(BaseModel):
                 f"`zslbench methods {method}` lists what {key} may be."
             ) from None
 
+    def stored(self) -> dict[str, Any]:
+        """Return every setting as records hold it."""
+        return self.model_dump(mode="json")
+
+    def changed(self) -> dict[str, Any]:
+        """Return the settings that differ from their defaults, as records hold them."""
+        defaults = type(self)().stored()
+        return {name: value for name, value in self.stored().items() if value != defaults[name]}
+
 
 class MethodConfig(Settings):
     """Base of every method's config.

@@ -40,7 +40,7 @@ def choose(
     gamma, gain, error = choose_gamma(picked)
     last_gamma, *_ = choose_gamma([w[best][-1] for w in outcomes])
     return Choice.model_validate({
-        "config": candidates[best].model_dump(mode="json"),
+        "config": candidates[best].stored(),
         "epoch": epoch + 1,
         "t1_epoch": int(np.argmax(t1[best])) + 1,
         "gamma": gamma,
@@ -50,7 +50,7 @@ def choose(
         "worlds": [_report(t.world, o, gamma) for t, o in zip(tunings, picked, strict=True)],
         "candidates": [
             Candidate(
-                config=config.model_dump(mode="json"),
+                config=config.stored(),
                 epoch=e + 1, ausuc=ausuc[c, e], t1=t1[c, e], h=plain[c, e],
             )
             for c, config in enumerate(candidates)

@@ -15,7 +15,7 @@ import numpy as np
 from zslbench.data.types import Dataset, Inputs, Subset
 from zslbench.environment import environment, peak_memory_mib, restart_peak_memory
 from zslbench.method import Method, MethodConfig
-from zslbench.method.registry import load_method
+from zslbench.method.registry import resolve
 from zslbench.metrics import Float, Int, Outcome, ScoreSummary, score_unit, summarise
 from zslbench.metrics.localisation import score_view
 from zslbench.protocol import (
@@ -101,8 +101,8 @@ def select(
         StoppedError: Where `stop` said so.
     """
     start = perf_counter()
-    method = load_method(spec.method)
-    candidates = method.Config.model_validate(spec.config).candidates()
+    method, config = resolve(spec)
+    candidates = config.candidates()
     worlds = worlds or tuning_worlds(dataset, spec.tuning_worlds)
     tunings = []
     for number, world in enumerate(worlds, start=1):
@@ -175,9 +175,8 @@ def evaluate(
         slots: Where a killed fit goes on from.
     """
     restart_peak_memory()
-    method = load_method(spec.method)
+    method, config = resolve(choice)
     world = final_world(dataset)
-    config = method.Config.model_validate(choice.config)
     model, epochs = method(config, spec.seed), method.epochs(config)
     done = _follow(
         model,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from zslbench.data.types import Dataset
 from zslbench.environment import environment, peak_memory_mib, restart_peak_memory
 from zslbench.method.incremental import IncrementalMethod
-from zslbench.method.registry import load_incremental
+from zslbench.method.registry import load_incremental, resolve_incremental
 from zslbench.metrics import Int
 from zslbench.metrics.forgetting import TaskPredictions
 from zslbench.protocol.run import BATCH, Tick, no_tick
@@ -113,8 +113,7 @@ def run_tasks(
 
 def _learn_all(spec: IncrementalSpec, sequence: TaskSequence, tick: Tick, slot: Slot) -> _Way:
     """Learn the tasks that are not learnt yet."""
-    cls = load_incremental(spec.method)
-    config = cls.Config.model_validate(spec.config)
+    cls, config = resolve_incremental(spec)
     source = sequence.dataset.source
     if source is None:
         raise ValueError("a method needs images, with a backbone")

@@ -78,6 +78,10 @@ class RunRecord(Record):
     created: str = Field(default_factory=now)
     schema_version: int = SCHEMA_VERSION
 
+    def h(self, rule: RuleName = "validation") -> float:
+        """Return H by a rule, in percent."""
+        return self.rules[rule].scores.h
+
 
 class IncrementalRecord(Record):
     """The result of one run along a task sequence; all accuracies are per-class means, in percent.

@@ -80,7 +80,7 @@ class SeedGroup:
     @property
     def h(self) -> list[float]:
         """H of each seed."""
-        return [result.scores.h for result in self.results]
+        return [record.h(self.rule) for record in self.records]
 
     @property
     def trajectories(self) -> list[dict[int, Outcome]]:

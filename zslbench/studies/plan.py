@@ -9,7 +9,7 @@ from zslbench.data.provide import Datasets, UnservedError
 from zslbench.data.types import Dataset
 from zslbench.engines.execute import Job
 from zslbench.method import Method, MethodConfig
-from zslbench.method.registry import load_method
+from zslbench.method.registry import load_method, resolve
 from zslbench.records import RuleName, RunSpec
 
 DEFAULT_SEEDS = (0, 1, 2)
@@ -90,12 +90,11 @@ def _entry(name: str, settings: Mapping[str, Any]) -> Entry:
 
 def spec_of(name: str, cls: type[Method], config: MethodConfig, dataset: Dataset) -> RunSpec:
     """Return the spec of seed 0 of a method with a config, on a dataset in the form it needs."""
-    values, defaults = config.model_dump(mode="json"), cls.Config().model_dump(mode="json")
     return RunSpec(
         method=name,
         method_version=cls.version,
-        config=values,
-        settings={key: value for key, value in values.items() if value != defaults[key]},
+        config=config.stored(),
+        settings=config.changed(),
         dataset=dataset.name,
         data_digest=dataset.digest,
         backbone=dataset.backbone,
@@ -108,8 +107,8 @@ def spec_of(name: str, cls: type[Method], config: MethodConfig, dataset: Dataset
 
 def changed(base: Job, params: Mapping[str, Any]) -> Job:
     """Return a run with some settings of its config changed."""
-    spec, cls = base.spec, load_method(base.spec.method)
-    config = cls.Config.model_validate(spec.config | dict(params))
+    spec = base.spec
+    cls, config = resolve(spec, params)
     same = {"seed": spec.seed, "tuning_worlds": spec.tuning_worlds, "rules": spec.rules}
     new = spec_of(spec.method, cls, config, base.dataset)
     return replace(base, spec=new.model_copy(update=same))

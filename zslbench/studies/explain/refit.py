@@ -16,7 +16,7 @@ from zslbench.data.load import DataRequest
 from zslbench.engines.execute import Job
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.method import Method
-from zslbench.method.registry import load_method, method_modules
+from zslbench.method.registry import load_method, method_modules, resolve
 from zslbench.protocol import final_world
 from zslbench.records import PROTOCOL_VERSION, Choice, RunSpec
 from zslbench.store.checkpoints import Progress, Slot
@@ -110,8 +110,8 @@ def refit(job: Job, choice: Choice, folder: Path, tick: Callable[[int, int], Non
     Raises:
         DataError: If what is kept cannot be read.
     """
-    method, world = load_method(job.spec.method), final_world(job.dataset)
-    config = method.Config.model_validate(choice.config)
+    method, config = resolve(choice)
+    world = final_world(job.dataset)
     train = world.train_set(method, config.class_attributes)
     model = method(config, job.spec.seed)
     if (folder / STATE).is_file():

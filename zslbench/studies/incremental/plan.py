@@ -97,12 +97,11 @@ def _spec(
     reads = "descriptions" in cls.needs
     if reads:
         _check_reads(entry.method, dataset)
-    values, defaults = entry.config.model_dump(mode="json"), cls.Config().model_dump(mode="json")
     return IncrementalSpec(
         method=entry.method,
         method_version=cls.version,
-        config=values,
-        settings={key: value for key, value in values.items() if value != defaults[key]},
+        config=entry.config.stored(),
+        settings=entry.config.changed(),
         dataset=dataset.name,
         data_digest=dataset.digest,
         backbone=dataset.backbone,

@@ -45,7 +45,7 @@ def _inflated(group: SeedGroup) -> Inflated:
         for outcomes, record in zip(group.trajectories, group.records, strict=True)
     ]
     h = {
-        rule: [record.rules[rule].scores.h for record in group.records]
+        rule: [record.h(rule) for record in group.records]
         for rule in ("validation", "last", "published")
     }
     return Inflated(

@@ -61,10 +61,7 @@ def subjects_of(name: str, root: Path) -> list[Subject]:
             words=suite.words,
         )
         for row in suite.entries():
-            values, usual = row.config.model_dump(mode="json"), type(row.config)()
-            defaults = usual.model_dump(mode="json")
-            settings = {key: v for key, v in values.items() if v != defaults[key]}
-            found.append(Subject(row.method, data, settings))
+            found.append(Subject(row.method, data, row.config.changed()))
     return found
 
 

@@ -15,7 +15,7 @@ from zslbench.engines import Engine, InProcess
 from zslbench.engines.execute import Job, chosen
 from zslbench.errors import ZslbenchError
 from zslbench.method import MethodConfig
-from zslbench.method.registry import load_method
+from zslbench.method.registry import load_method, resolve
 from zslbench.records import Failure, digest
 from zslbench.store import Store
 from zslbench.studies.plan import changed
@@ -60,7 +60,8 @@ class SensitivityPlan:
     @cached_property
     def _config(self) -> MethodConfig:
         spec = self.base.spec
-        return load_method(spec.method).Config.model_validate(spec.config)
+        _, config = resolve(spec)
+        return config
 
     def axes(self, config: MethodConfig) -> list[VariedSetting]:
         """Return what is varied around a config without open settings."""
@@ -90,7 +91,7 @@ def sensitivity(
     """
     engine = engine or InProcess()
     centre = plan.centre(store, engine)
-    axes = plan.axes(load_method(centre.spec.method).Config.model_validate(centre.spec.config))
+    axes = plan.axes(resolve(centre.spec)[1])
     jobs = {DEFAULTS: centre}
     for axis in axes:
         others = [value for value in axis.values if value != axis.default]

@@ -10,7 +10,7 @@ from zslbench.engines import Engine
 from zslbench.engines.execute import Job, chosen
 from zslbench.errors import ZslbenchError
 from zslbench.method import MethodConfig
-from zslbench.method.registry import load_method
+from zslbench.method.registry import load_method, resolve
 from zslbench.records import Sweep, digest
 from zslbench.store import Store
 from zslbench.studies.plan import changed
@@ -101,8 +101,8 @@ class SweepPlan:
 
     def config(self, params: Mapping[str, Any]) -> MethodConfig:
         """Return the config of a point."""
-        cls = load_method(self.base.spec.method)
-        return cls.Config.model_validate(self.base.spec.config | dict(params))
+        _, config = resolve(self.base.spec, params)
+        return config
 
     def job(self, params: Mapping[str, Any]) -> Job:
         """Return the run that a point stands for."""
