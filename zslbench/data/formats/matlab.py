@@ -1,17 +1,18 @@
 """MATLAB v5 files as untrusted input: arrays come out checked, everything else is a `DataError`.
 
-They are read here and not by SciPy: one flipped bit in a type code makes its reader (1.17) follow
-a null pointer, which ends the process. Read is what datasets are made of: matrices of numbers, and
-cell arrays of texts. Format: MathWorks, "MAT-File Format", chapter 1.
+SciPy reads the numbers, after a look at their tags: one wrong type code makes its reader (1.17)
+follow a null pointer, which ends the process. Texts are read here: cells in cells overrun its
+stack, and it replaces what it cannot decode. Nothing else is read: no struct, object or function.
+Format: MathWorks, "MAT-File Format", chapter 1.
 """
 
 import math
+import os
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,19 +22,16 @@ from zslbench.errors import DataError
 AGAIN = "Download the file again; it may be truncated or altered."
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
-HEADER = 128
 BYTE_ORDERS = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}
+HEADER, HEAD = 128, 1024  # bytes of a file's header; more than lie before a variable's values
+LONGEST = 2**28  # bytes of a variable of texts: enough for a million names, no bomb
 MATRIX, COMPRESSED = 14, 15
-CELL, CHAR, OPAQUE = 1, 4, 17
-COMPLEX = 0x08
-TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+CELL, CHAR, OPAQUE, COMPLEX = 1, 4, 17, 0x800
+TYPES = (1, 2, 3, 4, 5, 6, 7, 9, 12, 13)
+NUMBERS = dict(enumerate(("f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"), start=6))
+UNREAD = {2: "a struct", 3: "an object", 5: "sparse", 16: "a function", OPAQUE: "an object"}
 UTF8, UTF16, UTF32 = ("utf-8", 1), ("utf-16", 2), ("utf-32", 4)
 TEXTS = {1: UTF8, 2: UTF8, 4: UTF16, 16: UTF8, 17: UTF16, 18: UTF32}
-NUMBERS = {
-    6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8",
-}  # fmt: skip
-UNREAD = {2: "a struct", 3: "an object", CHAR: "a text", 5: "a sparse matrix", 16: "a function",
-          OPAQUE: "an object"}  # fmt: skip
 
 
 def read_variables(
@@ -41,172 +39,167 @@ def read_variables(
 ) -> dict[str, NDArray[Any]]:
     """Return variables of a `.mat` file; the optional ones where they are there.
 
+    A cell array is an array of `str` objects, with None where a cell is no text; a table of
+    characters is an array of texts, one a row, without the blanks that fill it up.
+
     Raises:
         DataError: If the file is missing, is not a MATLAB v5 file, or lacks a required variable.
     """
+    from scipy.io import loadmat
+
     if not path.is_file():
         raise DataError(path, "there is no such file", "Check --data-root and the file's name.")
-    found: dict[str, NDArray[Any] | None] = {}
     try:
-        content = path.read_bytes()
-        _refuse_version_7_3(content, path)
-        for matrix in _matrices(content):
-            wanted = matrix.name in required or matrix.name in optional
-            if wanted and matrix.name in found:
-                raise ValueError(f"it holds `{matrix.name}` twice")
-            found[matrix.name] = matrix.value() if wanted else None
-    except (ValueError, zlib.error, OSError, MemoryError) as error:
+        with path.open("rb") as file:
+            found = _scan(file, _byte_order(file.read(520), path), {*required, *optional})
+        kinds = {name: kind for name, kind in found.items() if isinstance(kind, str)}
+        numbers = loadmat(str(path), variable_names=list(kinds), appendmat=False)
+        for name, kind in kinds.items():  # small integers are stored in fewer bytes
+            found[name] = numbers[name].astype(kind, casting="safe", copy=False)
+    except (ValueError, TypeError, struct.error, zlib.error, OSError, MemoryError) as error:
         reason = f"{str(error) or type(error).__name__}"[:120].rstrip(". ")
         raise DataError(path, f"is not a readable MATLAB v5 file ({reason})", AGAIN) from error
     for name in required:
         if name not in found:
             listing = ", ".join(sorted(found)) or "none"
             raise DataError(path, f"has no variable `{name}` (found: {listing})", AGAIN)
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
 
 
-def _refuse_version_7_3(content: bytes, path: Path) -> None:
-    if HDF5 in (content[:8], content[512:520]):
+def _byte_order(start: bytes, path: Path) -> str:
+    if HDF5 in (start[:8], start[512:]):
         message = "is a MATLAB v7.3 (HDF5) file, and only v5 is read"
         raise DataError(path, message, "Save it in MATLAB with save(..., '-v7').")
+    if start[124:HEADER] not in BYTE_ORDERS or 0 in start[:4]:  # SciPy takes a 0 there for v4
+        raise ValueError("its header is not that of a v5 file")
+    return BYTE_ORDERS[start[124:HEADER]]
+
+
+def _scan(file: BinaryIO, order: str, wanted: set[str]) -> dict[str, NDArray[Any] | str | None]:
+    """Return texts as they are, the MATLAB type of numbers, None for what is not wanted."""
+    found: dict[str, NDArray[Any] | str | None] = {}
+    begin, end = HEADER, os.fstat(file.fileno()).st_size
+    while begin < end:
+        file.seek(begin)
+        kind, size = _Elements(file.read(8), order).tag()
+        element = partial(_element, file, begin, kind, size)
+        begin += 8 + size
+        if begin > end:
+            raise ValueError(f"it ends {begin - end} bytes too early")
+        matrix = _Matrix(_Elements(element(HEAD), order))
+        if matrix.name not in wanted:
+            found[matrix.name] = None
+        elif matrix.name in found:
+            raise ValueError(f"it holds `{matrix.name}` twice")
+        elif matrix.code in (CELL, CHAR):
+            found[matrix.name] = _Matrix(_Elements(element(LONGEST), order)).texts()
+        else:
+            found[matrix.name] = matrix.number_type()
+    return found
+
+
+def _element(file: BinaryIO, begin: int, kind: int, size: int, length: int) -> bytes:
+    """Return a variable as one element, or its beginning, inflated if it is compressed."""
+    file.seek(begin if kind != COMPRESSED else begin + 8)
+    if kind != COMPRESSED:
+        return file.read(min(8 + size, length))
+    return zlib.decompressobj().decompress(file.read(min(size, length)), length)
 
 
 class _Elements:
     """The elements of a stretch of a file: type codes with their bytes, never beyond its end."""
 
-    def __init__(self, data: memoryview, order: str) -> None:
+    def __init__(self, data: bytes, order: str) -> None:
         self.data, self.order, self.position = data, order, 0
 
-    def __bool__(self) -> bool:
-        return self.position < len(self.data)
-
-    def next(self) -> tuple[int, memoryview]:
-        kind, size = struct.unpack(f"{self.order}II", self._take(8))
-        if kind >> 16:
-            kind, size = kind & 0xFFFF, kind >> 16
+    def tag(self) -> tuple[int, int]:
+        """Return type and size of the next element, whose bytes `take` gives."""
+        kind, size = struct.unpack(self.order + "II", self.take(8))
+        if kind > 0xFFFF:
+            kind, size, self.position = kind & 0xFFFF, kind >> 16, self.position - 4
             if size > 4:
                 raise ValueError(f"a short element of {size} bytes")
-            return kind, self.data[self.position - 4 :][:size]
-        body = self._take(size)
-        if kind != COMPRESSED:
-            self.position += -size % 8
+        return kind, size
+
+    def next(self) -> tuple[int, bytes]:
+        kind, size = self.tag()
+        body = self.take(size)
+        self.position += -self.position % 8
         return kind, body
 
-    def _take(self, size: int) -> memoryview:
+    def take(self, size: int) -> bytes:
         begin, self.position = self.position, self.position + size
         if self.position > len(self.data):
             raise ValueError(f"it ends {self.position - len(self.data)} bytes too early")
         return self.data[begin : self.position]
 
-    def numbers(self) -> NDArray[Any]:
-        kind, body = self.next()
+
+class _Matrix:
+    """A variable or cell, whose header was read; its values are next."""
+
+    def __init__(self, rest: _Elements) -> None:
+        kind, size = rest.tag()
+        self.rest, self.end = rest, rest.position + size + -size % 8
+        if kind != MATRIX:
+            raise ValueError(f"type {kind} where a variable or cell is expected")
+        kind, flags = rest.next() if size else (6, bytes(8))  # an empty cell has no header
+        if kind != 6 or len(flags) != 8:
+            raise ValueError("a variable without flags")
+        self.flags = struct.unpack(rest.order + "II", flags)[0]
+        self.code = self.flags & 0xFF
+        dims = rest.next()[1] if size and self.code != OPAQUE else bytes(8)
+        self.shape = tuple(np.frombuffer(dims, rest.order + "i4").tolist())
+        if len(self.shape) < 2 or min(self.shape) < 0:
+            raise ValueError(f"a shape of {self.shape[:8]}")
+        self.name = str(rest.next()[1], "ascii") if size else ""
+        if self.name and not self.name.isidentifier():
+            raise ValueError(f"a variable of the name {self.name[:40]!r}")
+
+    def number_type(self) -> str:
+        """Return the type of numbers that SciPy can read."""
+        if self.code not in NUMBERS or self.flags & COMPLEX:
+            what = UNREAD.get(self.code, "complex" if self.code in NUMBERS else "of no known class")
+            raise ValueError(f"`{self.name}` is {what}, not a full matrix or cell array")
+        kind, size = self.rest.tag()
         if kind not in TYPES:
             raise ValueError(f"numbers of type {kind}")
-        stored = np.dtype(self.order + TYPES[kind])
-        return np.frombuffer(body, stored).astype(stored.newbyteorder("="), copy=False)
-
-
-@dataclass(frozen=True)
-class _Matrix:
-    """A variable or cell whose header was read, its values not yet."""
-
-    name: str
-    kind: int
-    is_complex: bool
-    shape: tuple[int, ...]
-    rest: _Elements
-
-    def value(self) -> NDArray[Any]:
-        if self.kind == CELL:
-            values = self._cells()
-        elif self.kind in NUMBERS:
-            values = self._numbers()
-            if self.is_complex:
-                values = values + 1j * self._numbers()
-        else:
-            what = UNREAD.get(self.kind, f"of class {self.kind}")
-            raise ValueError(f"`{self.name}` is {what}, not a full matrix or cell array")
-        if self.rest:
+        end = self.rest.position + size
+        if end + -end % 8 != self.end:
             raise ValueError(f"`{self.name}` goes on after its last value")
-        if values.size != math.prod(self.shape):
-            raise ValueError(f"`{self.name}` has {values.size} values for shape {self.shape}")
-        return values.reshape(self.shape, order="F")
+        return NUMBERS[self.code]
 
-    def _numbers(self) -> NDArray[Any]:
-        """Return the values; small integers are stored in fewer bytes than their class has."""
-        stored, target = self.rest.numbers(), np.dtype(NUMBERS[self.kind])
-        if not np.can_cast(stored.dtype, target):
-            raise ValueError(f"`{self.name}` stores {target} as {stored.dtype}")
-        return stored.astype(target, copy=False)
-
-    def _cells(self) -> NDArray[Any]:
-        """Return the texts of a cell array; None stands for a cell that is not text."""
+    def texts(self) -> NDArray[Any]:
+        """Return the rows of a table of characters, or the cells of an array of them."""
+        if self.code == CHAR:
+            text, rows = self.text(), self.shape[0]
+            if len(self.shape) > 2 or len(text) != math.prod(self.shape):
+                raise ValueError(f"`{self.name}` is no table of characters")
+            return np.array([text[row::rows].rstrip() for row in range(rows)], dtype=str)
         texts = []
-        while self.rest:
-            kind, body = self.rest.next()
-            cell = _matrix(kind, body, self.rest.order) if len(body) else None
-            texts.append(cell.text() if cell and cell.kind == CHAR else None)
-        values = np.empty(len(texts), dtype=object)
-        values[:] = texts
-        return values
+        while self.rest.position < self.end:
+            cell = _Matrix(self.rest)
+            texts.append(cell.text() if cell.code == CHAR and cell.shape[0] <= 1 else None)
+            self.rest.position = cell.end
+        if len(texts) != math.prod(self.shape):
+            raise ValueError(f"`{self.name}` has {len(texts)} cells for shape {self.shape}")
+        return np.array(texts, dtype=object).reshape(self.shape, order="F")
 
-    def text(self) -> str | None:
-        """Return a text of one line, None for a table of characters."""
-        kind, body = self.rest.next() if self.rest else (1, memoryview(b""))
+    def text(self) -> str:
+        """Return a text, or a table of characters column by column."""
+        kind, body = self.rest.next()
         if kind not in TEXTS:
             raise ValueError(f"text of type {kind}")
         encoding, unit = TEXTS[kind]
-        if unit > 1:
-            encoding += "-le" if self.rest.order == "<" else "-be"
-        text = str(body, encoding)
+        text = str(body, encoding + ("-le" if self.rest.order == "<" else "-be") * (unit > 1))
         if math.prod(self.shape) not in (len(text), len(body) // unit):
             raise ValueError(f"a text of {len(text)} characters, declared as {self.shape}")
-        return text if self.shape[0] <= 1 else None
-
-
-def _matrices(content: bytes) -> Iterator[_Matrix]:
-    order = BYTE_ORDERS.get(content[124:HEADER])
-    if order is None:
-        raise ValueError("its header is not that of a v5 file")
-    elements = _Elements(memoryview(content)[HEADER:], order)
-    while elements:
-        kind, body = elements.next()
-        if kind == COMPRESSED:
-            inflated = _Elements(memoryview(_inflate(body)), order)
-            kind, body = inflated.next()
-        yield _matrix(kind, body, order)
-
-
-def _inflate(body: memoryview) -> bytes:
-    inflater = zlib.decompressobj()
-    inflated = inflater.decompress(body)
-    if not inflater.eof:
-        raise ValueError("a compressed variable is cut short")
-    return inflated
-
-
-def _matrix(kind: int, body: memoryview, order: str) -> _Matrix:
-    """Read the header of a variable or cell."""
-    if kind != MATRIX:
-        raise ValueError(f"type {kind} where a variable or cell is expected")
-    elements = _Elements(body, order)
-    flags = elements.numbers()
-    if flags.dtype != np.uint32 or len(flags) != 2:
-        raise ValueError("a variable without flags")
-    code = int(flags[0]) & 0xFF
-    dims = np.zeros(2, np.int32) if code == OPAQUE else elements.numbers()
-    if dims.dtype.kind not in "iu" or len(dims) < 2 or (dims < 0).any():
-        raise ValueError(f"a shape of {dims.tolist()[:8]}")
-    name = str(elements.next()[1], "ascii")
-    if name and not name.isidentifier():
-        raise ValueError(f"a variable of the name {name[:40]!r}")
-    return _Matrix(name, code, bool(flags[0] >> 8 & COMPLEX), tuple(dims.tolist()), elements)
+        return text
 
 
 def real_matrix(value: NDArray[Any], name: str, path: Path) -> NDArray[np.floating]:
     """Return a two-dimensional, finite, real array as stored (float32 stays float32)."""
     if value.ndim != 2 or value.dtype.kind not in "fiu" or value.size == 0:
-        kind = "a cell array" if value.dtype == object else str(value.dtype)
+        kind = {"O": "a cell array", "U": "text"}.get(value.dtype.kind, str(value.dtype))
         message = f"`{name}` is {kind} of shape {value.shape}, not a matrix of real numbers"
         raise DataError(path, message, AGAIN)
     matrix = value if value.dtype.kind == "f" else value.astype(np.float64)
