@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from zslbench.data.types import Dataset, Ending, Splits
+from zslbench.errors import unknown
 from zslbench.method import ClosedFormMethod, Method
 from zslbench.protocol import World, fresh_worlds
 from zslbench.protocol.tasks import TaskSequence
@@ -22,6 +23,7 @@ from zslbench.records import PROTOCOL_VERSION, Backbone
 from zslbench.registry import learner_modules, load_learner, load_method, method_modules
 from zslbench.run import score, select
 from zslbench.seeding import generator
+from zslbench.studies.entries import INCREMENTAL
 from zslbench.studies.plan import spec_of
 
 STEPS, SHOWN = 5, 4
@@ -43,22 +45,32 @@ def fingerprint() -> dict[str, str]:
 
 
 def measure_exact(names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return the numbers of this project's methods, or of those named, and the fingerprint.
+    """Return the numbers of this project's methods and learners, and the fingerprint.
 
-    Methods of other packages have no numbers in this project; they are named as passed over.
     To be called in a process with one thread and no GPU, which `zslbench.studies.sides` starts.
+
+    Args:
+        names: Of those to measure, by default all; a learner is called `incremental/<name>`.
+            Methods of other packages have no numbers in this project; they are named as passed
+            over.
+
+    Raises:
+        ZslbenchError: If this project has no such method or learner.
     """
-    wanted = own_methods() if names is None else names
+    methods, learners = own_methods(), own_learners()
+    known = [*methods, *(INCREMENTAL + name for name in learners)]
+    for name in names or ():
+        if name not in known:
+            raise unknown("method of this project", name, known)
+    wanted = known if names is None else names
     with _deterministic():
-        methods = {name: _measure(name) for name in wanted}
-        learners = {name: _learn(name) for name in own_learners()} if names is None else {}
-    return {
-        "protocol_version": PROTOCOL_VERSION,
-        "fingerprint": fingerprint(),
-        "methods": methods,
-        "learners": learners,
-        "passed_over": sorted(method_modules().keys() - own_methods()),
-    }
+        return {
+            "protocol_version": PROTOCOL_VERSION,
+            "fingerprint": fingerprint(),
+            "methods": {name: _measure(name) for name in methods if name in wanted},
+            "learners": {name: _learn(name) for name in learners if INCREMENTAL + name in wanted},
+            "passed_over": sorted(method_modules().keys() - methods),
+        }
 
 
 def own_methods() -> list[str]:
