@@ -1,16 +1,21 @@
 """Names of methods and learners: modules of the packages that entry points name.
 
-The group `zslbench.methods` names packages of methods, `zslbench.learners` those of learners.
+The group `zslbench.methods` names packages of methods, `zslbench.learners` those of learners. A
+method may also be in a file anywhere.
 """
 
 import inspect
+import os
 import pkgutil
+import sys
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TypeVar
 
+from zslbench import method_files
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.learner import Learner
 from zslbench.method import Method
@@ -24,9 +29,48 @@ def method_modules() -> dict[str, str]:
     """Return method name -> module, without importing any of them.
 
     Raises:
-        ZslbenchError: Where two packages bring a method of the same name.
+        ZslbenchError: Where two packages, or a package and a file, bring a method of the same name.
     """
-    return _modules(METHODS)
+    modules = _modules(METHODS)
+    for module, path in method_files.listed().items():
+        if path.stem in modules:
+            raise ZslbenchError(
+                f"{path}: there is a method {path.stem!r} already ({modules[path.stem]}). Rename "
+                "the file."
+            )
+        modules[path.stem] = module
+    return modules
+
+
+def register_file(path: Path) -> str:
+    """Make a file's class a method here, and in processes that are started from here.
+
+    A file that was registered before is read again.
+
+    Returns:
+        The method's name, which is the file's.
+
+    Raises:
+        ZslbenchError: If the file does not import or holds no method, or its name is taken.
+    """
+    path = path.resolve()
+    method_files.check_name(path)
+    module, before = f"{method_files.PACKAGE}.{path.stem}", os.environ.get(method_files.VARIABLE)
+    others = method_files.listed()
+    if others.setdefault(module, path) != path:
+        raise ZslbenchError(
+            f"{path}: there is a method {path.stem!r} already ({others[module]}). Rename the file."
+        )
+    sys.modules.pop(module, None)
+    os.environ[method_files.VARIABLE] = os.pathsep.join(map(str, others.values()))
+    method_modules.cache_clear()
+    try:
+        load_method(path.stem)
+    except ZslbenchError:
+        os.environ[method_files.VARIABLE] = before or ""
+        method_modules.cache_clear()
+        raise
+    return path.stem
 
 
 @cache
@@ -85,7 +129,8 @@ def load_learner(name: str) -> type[Learner]:
 
 
 def _only_class(name: str, base: type[Base]) -> type[Base]:
-    module = import_module(name)
+    path = method_files.listed().get(name)
+    module = method_files.import_file(name, path) if path else import_module(name)
     classes = {
         member
         for member in vars(module).values()

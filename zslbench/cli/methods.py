@@ -13,6 +13,7 @@ def methods(
     name: Annotated[
         str | None, typer.Argument(help="One method or learner, with its settings.")
     ] = None,
+    method_file: opt.MethodFiles = None,
     json: opt.Json = False,
 ) -> None:
     """List the methods, and the learners of task sequences; or one's source, needs and settings.
@@ -23,10 +24,14 @@ def methods(
       zslbench methods eszsl
 
       zslbench methods spa
+
+      zslbench methods my_method --method-file my_method.py
     """
     from zslbench.cli.output import print_json, print_parts
-    from zslbench.registry import learner_modules, method_modules
+    from zslbench.registry import learner_modules, method_modules, register_file
 
+    for path in method_file or []:
+        register_file(path)
     names = [name] if name else [*sorted(method_modules()), *sorted(learner_modules())]
     found = {each: describe(each) for each in names}
     if json:
