@@ -22,6 +22,13 @@ Results = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON document on standard output, nothing else there.")
 ]
+MethodFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--method-file",
+        help="A Python file, anywhere, that holds a method; it is called as the file. Repeatable.",
+    ),
+]
 Features = Annotated[
     str | None,
     typer.Option(help="Feature file NAME.mat of the dataset (default: res101, or the only one)."),

@@ -1,20 +1,23 @@
 """Names of methods, and of incremental ones: modules of the packages that entry points name.
 
 The group `zslbench.methods` names packages of methods, `zslbench.incremental` those of methods
-that learn a task sequence.
+that learn a task sequence. A method may also be in a file anywhere.
 """
 
 import inspect
+import os
 import pkgutil
+import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.method import Method, MethodConfig, Settings
+from zslbench.method import Method, MethodConfig, Settings, files
 from zslbench.method.incremental import IncrementalMethod
 
 Base = TypeVar("Base", Method, IncrementalMethod)
@@ -26,9 +29,48 @@ def method_modules() -> dict[str, str]:
     """Return method name -> module, without importing any of them.
 
     Raises:
-        ZslbenchError: Where two packages bring a method of the same name.
+        ZslbenchError: Where two packages, or a package and a file, bring a method of the same name.
     """
-    return _modules(METHODS)
+    modules = _modules(METHODS)
+    for module, path in files.listed().items():
+        if path.stem in modules:
+            raise ZslbenchError(
+                f"{path}: there is a method {path.stem!r} already ({modules[path.stem]}). Rename "
+                "the file."
+            )
+        modules[path.stem] = module
+    return modules
+
+
+def register_file(path: Path) -> str:
+    """Make a file's class a method here, and in processes that are started from here.
+
+    A file that was registered before is read again.
+
+    Returns:
+        The method's name, which is the file's.
+
+    Raises:
+        ZslbenchError: If the file does not import or holds no method, or its name is taken.
+    """
+    path = path.resolve()
+    files.check_name(path)
+    module, before = f"{files.PACKAGE}.{path.stem}", os.environ.get(files.VARIABLE)
+    others = files.listed()
+    if others.setdefault(module, path) != path:
+        raise ZslbenchError(
+            f"{path}: there is a method {path.stem!r} already ({others[module]}). Rename the file."
+        )
+    sys.modules.pop(module, None)
+    os.environ[files.VARIABLE] = os.pathsep.join(map(str, others.values()))
+    method_modules.cache_clear()
+    try:
+        load_method(path.stem)
+    except ZslbenchError:
+        os.environ[files.VARIABLE] = before or ""
+        method_modules.cache_clear()
+        raise
+    return path.stem
 
 
 @cache
@@ -119,7 +161,8 @@ def resolve_incremental(record: Stored) -> tuple[type[IncrementalMethod], Settin
 
 
 def _only_class(name: str, base: type[Base]) -> type[Base]:
-    module = import_module(name)
+    path = files.listed().get(name)
+    module = files.import_file(name, path) if path else import_module(name)
     classes = {
         member
         for member in vars(module).values()

@@ -1,5 +1,6 @@
 """`zslbench regress` and `zslbench baseline`: what they refuse, and what they print."""
 
+import copy
 import json
 import subprocess
 
@@ -10,7 +11,8 @@ from zslbench.cli.studies.regress import HERE
 from zslbench.errors import ZslbenchError
 from zslbench.records import Measurement
 from zslbench.store.payload import payload
-from zslbench.studies.regression import sides
+from zslbench.studies.regression.compare import sides
+from zslbench.studies.regression.entries import load_entries
 from zslbench.studies.regression.sides import SideError
 from zslbench.studies.regression.trend import trend
 from zslbench.studies.regression.trend_results import as_terminal, write_trend
@@ -104,8 +106,71 @@ def test_power_says_which_drop_each_cell_can_see(zslbench):
 
 
 def test_a_baseline_wants_a_reason(zslbench):
-    status, _, err = zslbench("baseline", "update", "--reason", " ")
+    status, _, err = zslbench("baseline", "update", "regression", "--reason", " ")
     assert (status, "say why" in err) == (2, True)
+
+
+@pytest.fixture
+def measured(monkeypatch, tmp_path):
+    """A checkout without stored numbers, and what its code answers; a test may change it."""
+    project = tmp_path / "checkout"
+    (project / "zslbench").mkdir(parents=True)
+    (project / "zslbench" / "__init__.py").touch()
+    git = ["git", "-C", project, "-c", "user.name=nobody", "-c", "user.email=no@example.org"]
+    subprocess.run(["git", "init", "-q", project], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    found = {"version": 1, "closed_form": False, "values": {"loss": [1 / 3]}}
+    answer = {
+        "protocol_version": 1, "fingerprint": {"torch": "2"},
+        "methods": {"mine": found}, "learners": {"spa": copy.deepcopy(found)},
+    }  # fmt: skip
+    monkeypatch.setattr(sides, "code_of", lambda *_: None)
+    monkeypatch.setattr(sides, "ask", lambda *_: iter([answer]))
+    return project, answer
+
+
+def test_exact_numbers_are_added_and_never_changed(zslbench, measured, tmp_path):
+    project, answer = measured
+    add = ("baseline", "add", "--project", project, "--results", tmp_path / "results")
+    exact = ("regress", "--exact", "--project", project, "--results", tmp_path / "results")
+    status, out, _ = zslbench(*exact)
+    assert (status, "run `zslbench baseline add mine`" in out) == (3, True)
+
+    assert zslbench(*add)[0] == 0
+    paths = [
+        project / f"results/baselines/exact/{name}.toml" for name in ("mine", "incremental/spa")
+    ]
+    before = [path.read_text() for path in paths]
+    assert zslbench(*exact)[0] == 0
+    status, _, err = zslbench(*add)
+    assert (status, "mine: these numbers are stored already" in err) == (0, True)
+
+    answer["methods"]["mine"]["values"]["loss"] = [0.5]
+    assert zslbench(*exact)[0] == 1
+    status, _, err = zslbench(*add, "--reason", "it is better")
+    assert (status, "Raise `version`" in err) == (2, True)
+    assert [path.read_text() for path in paths] == before
+
+    answer["methods"]["mine"]["version"] = 2
+    status, _, err = zslbench(*add)
+    assert (status, "--reason" in err) == (2, True)
+    assert zslbench(*add, "--reason", "it is better")[0] == 0
+    assert zslbench(*exact)[0] == 0
+    answer["fingerprint"] = {"torch": "3"}
+    assert zslbench(*exact)[0] == 3
+    assert zslbench(*add)[0] == 0
+    assert zslbench(*exact)[0] == 0
+    found = [[(e.version, e.reason) for e in entries] for entries in load_entries(project).values()]
+    assert found == [
+        [(1, "First numbers"), (1, "Another torch, BLAS or processor")],
+        [(1, "First numbers"), (2, "it is better"), (2, "Another torch, BLAS or processor")],
+    ]
+
+
+def test_a_name_without_numbers_is_refused(zslbench):
+    status, _, err = zslbench("baseline", "add", "svpi")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert "no method of this project 'svpi'. Did you mean 'svip'?" in err
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from faults import FAULTS, HARMLESS, Change, copy_of_project
 
 from zslbench.studies.regression.baseline import load, spreads_of
 from zslbench.studies.regression.compare import compare
+from zslbench.studies.regression.entries import numbers_of
 from zslbench.studies.regression.exact_verdict import check_exact
 from zslbench.studies.regression.measure import measurements_of, subjects_of
 from zslbench.studies.regression.sides import Side, SideError, ask
@@ -25,13 +26,16 @@ class Gate:
     def __init__(self, folder, subjects, spreads):
         self.folder, self.subjects, self.spreads = folder, subjects, spreads
         side = self.copy("as it is")
-        self.exact = next(ask(side.folder, EXACT))
+        self.exact = {n: [found] for n, found in self.measured_exactly(side).items()}
         self.before = {}
         for methods in (QUICK, SLOW):
             self.before |= self.measured(side, methods)
 
     def copy(self, name, *changes):
         return Side(name, "0" * 40, True, copy_of_project(self.folder / name, *changes))
+
+    def measured_exactly(self, side):
+        return numbers_of(next(ask(side.folder, EXACT)))
 
     def measured(self, side, methods):
         chosen = [subject for subject in self.subjects if subject.method in methods]
@@ -54,8 +58,8 @@ class Gate:
         """Whether the exact and the statistical tier let a change pass: two verdicts."""
         side = self.copy(change.name, change)
         try:
-            problems = check_exact(self.exact, next(ask(side.folder, EXACT)))
-            return "FAIL" if problems else "PASS", self.statistical(side)
+            held = check_exact(self.exact, self.measured_exactly(side))
+            return held.verdict, self.statistical(side)
         except SideError:
             return "breaks", "breaks"
 

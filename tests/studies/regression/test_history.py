@@ -28,7 +28,8 @@ def git(folder, *words):
 def new_checkout(folder):
     """A checkout of this project as it is, without what git ignores."""
     listed = ["ls-files", "--cached", "--others", "--exclude-standard", "zslbench", "methods",
-              "results", "benchmarks/suites", "pyproject.toml", "README.md", "LICENSE"]  # fmt: skip
+              "results", "benchmarks/suites", "pyproject.toml", "README.md",
+              "LICENSE"]  # fmt: skip
     for name in git(ROOT, *listed).splitlines():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)

@@ -15,59 +15,100 @@ def baseline() -> None:
     """The stored numbers that changes are held against.
 
     Examples:
-      zslbench baseline update --reason "SVIP selects by attention; version 2"
+      zslbench baseline add svip --reason "SVIP selects by attention; version 2"
 
       zslbench baseline update regression --reason "first baseline" --seeds 12
     """
 
 
 @app.command()
+def add(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Methods of this project; incremental ones as incremental/NAME (default: all of both)."
+        ),
+    ] = None,
+    reason: Annotated[
+        str, typer.Option(help="Why the numbers move, which a raised version must say; it is kept.")
+    ] = "",
+    project: Project = HERE,
+    results: opt.Results = opt.RESULTS,
+) -> None:
+    """Measure exact numbers and add them to results/baselines/exact/NAME.toml.
+
+    A file keeps the numbers of every version, and of every torch, BLAS and processor that they were
+    measured on. None is changed: numbers that moved are refused unless the method's version or
+    PROTOCOL_VERSION did.
+
+    Examples:
+      zslbench baseline add my_method
+
+      zslbench baseline add svip --reason "SVIP selects by attention; version 2"
+
+      zslbench baseline add incremental/spa
+
+      zslbench baseline add
+    """
+    from zslbench.records import now
+    from zslbench.studies.leaderboard.measure import check_writable
+    from zslbench.studies.progress import say
+    from zslbench.studies.regression.entries import Entry, append, load_entries, numbers_of
+    from zslbench.studies.regression.exact_verdict import reason_to_add
+    from zslbench.studies.regression.sides import ask, code_of, find_project, git
+
+    root = find_project(project)
+    stored = load_entries(root)
+    check_writable(results)
+    code = code_of(root, results / "packages")
+    (answer,) = ask(code, {"exact": True, "methods": names or None})
+    date, commit = now(), git(root, "rev-parse", "HEAD")
+    new = {}
+    for name, numbers in numbers_of(answer).items():
+        why, note = reason_to_add(name, stored.get(name, []), numbers, reason.strip())
+        if note:
+            say(note)
+        if why:
+            new[name] = Entry(**numbers.model_dump(), date=date, commit=commit, reason=why)
+        else:
+            say(f"{name}: these numbers are stored already")
+    for name, entry in new.items():
+        say(f"written: {append(root, name, entry)}")
+
+
+@app.command()
 def update(
+    suite: Annotated[str, typer.Argument(help="A suite: its name, or your own FILE.toml.")],
     reason: Annotated[str, typer.Option(help="Why the numbers move; it is kept in the file.")],
-    name: Annotated[
-        str, typer.Argument(help="exact, or a suite: its name, or your own FILE.toml.")
-    ] = "exact",
-    seeds: Annotated[int, typer.Option(min=2, help="How many, of a suite.")] = 10,
+    seeds: Annotated[int, typer.Option(min=2, help="How many.")] = 10,
     project: Project = HERE,
     data_root: opt.DataRoot = opt.DATA_ROOT,
     results: opt.Results = opt.RESULTS,
 ) -> None:
-    """Measure this commit and write results/baselines/NAME.toml: the only way to move a baseline.
+    """Measure a suite and write results/baselines/SUITE.toml.
 
-    Exact numbers do not move unless the method's version or PROTOCOL_VERSION does, or they were
-    stored on another torch, BLAS or processor. A suite is measured twice for each seed, the second
-    time from other random numbers: that is what chance alone moves.
+    It is measured twice for each seed, the second time from other random numbers: that is what
+    chance alone moves.
 
     Examples:
-      zslbench baseline update --reason "SVIP selects by attention; version 2"
-
       zslbench baseline update regression --reason "first baseline" --seeds 12
     """
     from zslbench.errors import ZslbenchError
     from zslbench.store import Store
     from zslbench.studies.leaderboard.measure import check_writable
     from zslbench.studies.progress import Display, say
-    from zslbench.studies.regression.baseline import content_of, load, place_of, save
-    from zslbench.studies.regression.exact_verdict import check_update
+    from zslbench.studies.regression.baseline import content_of, place_of, save
     from zslbench.studies.regression.measure import measure, subjects_of
-    from zslbench.studies.regression.sides import ask, code_of, find_project, git, install
+    from zslbench.studies.regression.sides import find_project, git, install
 
     if not reason.strip():
         raise ZslbenchError('--reason: say why the numbers move, such as --reason "new schedule".')
     root = find_project(project)
-    path = place_of(root, name)
+    path = place_of(root, suite)
     check_writable(results)
-    if name == "exact":
-        (content,) = ask(code_of(root, results / "packages"), {"exact": True})
-        del content["passed_over"]
-        if path.exists():
-            for method, problem in check_update(load(path), content).items():
-                say(f"on another torch, BLAS or processor, {method} {problem}")
-    else:
-        subjects, store = subjects_of(name, data_root), Store(results)
-        side = install(root, None, store.results / "packages")
-        with Display() as display:
-            measured = measure(side, subjects, range(seeds), store, display.tick, repeats=(0, 1))
-        content = content_of(measured)
-    save(path, content, reason, git(root, "rev-parse", "HEAD"))
+    subjects, store = subjects_of(suite, data_root), Store(results)
+    side = install(root, None, store.results / "packages")
+    with Display() as display:
+        measured = measure(side, subjects, range(seeds), store, display.tick, repeats=(0, 1))
+    save(path, content_of(measured), reason, git(root, "rev-parse", "HEAD"))
     say(f"written: {path}")

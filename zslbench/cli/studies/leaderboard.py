@@ -18,6 +18,7 @@ def leaderboard(
         str | None,
         typer.Option(help="Methods to have complete (default: all that the data can serve)."),
     ] = None,
+    method_file: opt.MethodFiles = None,
     reference: Annotated[
         str | None,
         typer.Option(help="Row or method to print all paired differences from."),
@@ -71,6 +72,8 @@ def leaderboard(
 
       zslbench leaderboard --dataset plumage --reference vit_attr_head
 
+      zslbench leaderboard --dataset plumage --methods eszsl --method-file my_method.py
+
       zslbench leaderboard --dataset plumage --jobs 2
 
       zslbench leaderboard --dataset CUB,AWA2,SUN --engine ray --address HOST:6379
@@ -84,9 +87,15 @@ def leaderboard(
     from zslbench.cli.studies.plan import show_plan
     from zslbench.cli.studies.table import make, options_table, print_leaderboard, suite_table
     from zslbench.errors import ZslbenchError
+    from zslbench.method.registry import register_file
     from zslbench.store.garbage import uncollected
     from zslbench.studies.leaderboard.measure import draw_leaderboard, tracked, write_leaderboard
 
+    if method_file and (suite is not None or dataset is None):
+        raise ZslbenchError("--method-file: say on which data, with --dataset and without a suite.")
+    files = [register_file(path) for path in method_file or []]
+    if methods is not None:
+        methods = ",".join([methods, *files])
     common: dict[str, Any] = {
         "reference": reference, "seeds": seeds, "worlds": worlds, "rules": rules,
         "data_root": data_root, "features": features, "images": images, "backbone": backbone,

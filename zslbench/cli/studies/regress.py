@@ -30,7 +30,7 @@ def regress(
     ] = None,
     exact: Annotated[
         bool,
-        typer.Option("--exact", help="Compare exact numbers with results/baselines/exact.toml."),
+        typer.Option("--exact", help="Compare exact numbers with results/baselines/exact/."),
     ] = False,
     trend: Annotated[
         bool, typer.Option("--trend", help="Show every tracked value by commit, and its steps.")
@@ -119,29 +119,29 @@ def regress(
 
 def _exact(root: Path, packages: Path, *, json: bool) -> int:
     from zslbench.cli.output import print_json
-    from zslbench.studies.regression.baseline import load, place_of
-    from zslbench.studies.regression.exact_verdict import check_exact, said, verdict_of
+    from zslbench.studies.regression.entries import load_entries, numbers_of
+    from zslbench.studies.regression.exact_verdict import check_exact
     from zslbench.studies.regression.results import STATUS
     from zslbench.studies.regression.sides import SideError, ask, blamed, code_of
 
     with blamed(SideError):
-        stored = load(place_of(root, "exact"))
-        (found,) = ask(code_of(root, packages), {"exact": True})
-    problems, verdict = check_exact(stored, found), verdict_of(stored, found)
-    others = found.get("passed_over", [])
+        stored = load_entries(root)
+        (answer,) = ask(code_of(root, packages), {"exact": True})
+    found = numbers_of(answer)
+    held, others = check_exact(stored, found), answer.get("passed_over", [])
     if json:
-        about = {"verdict": verdict, "compared": said(stored, found), "problems": problems}
-        print_json({"schema_version": 1, **about, "passed_over": others})
-        return STATUS[verdict]
-    print(said(stored, found))
+        about = {"verdict": held.verdict, "compared": held.said(), "problems": held.problems}
+        more = {"unstored": held.unstored, "passed_over": others}
+        print_json({"schema_version": 1, **about, **more})
+        return STATUS[held.verdict]
+    print(held.said())
     if others:
         print(f"passed over: {', '.join(others)} (of other packages, with no numbers here)")
-    for name, problem in problems.items():
+    for name, problem in held.problems.items():
         print(f"{name} {problem}")
-    measured = [*found["methods"], *(f"learner {name}" for name in found["learners"])]
-    alike = len(set(measured) - problems.keys())
-    print(f"{verdict}: {alike} of {len(measured)} methods have the stored numbers")
-    return STATUS[verdict]
+    alike = len(found.keys() - held.problems.keys() - set(held.unstored))
+    print(f"{held.verdict}: {alike} of {len(found)} methods have the stored numbers")
+    return STATUS[held.verdict]
 
 
 def _against(

@@ -9,7 +9,13 @@ from zslbench.cli import options as opt
 
 
 def run(
-    method: Annotated[str, typer.Argument(help="A method's name; see zslbench methods.")],
+    method: Annotated[
+        str | None, typer.Argument(help="A method's name; see zslbench methods.")
+    ] = None,
+    method_file: Annotated[
+        Path | None,
+        typer.Option(help="In place of a name: a Python file, anywhere, that holds the method."),
+    ] = None,
     dataset: Annotated[
         str, typer.Option(help="A dataset's folder below --data-root, or plumage[:knob=n,...].")
     ] = "plumage",
@@ -52,14 +58,22 @@ def run(
 
       zslbench run svip_released --dataset CUB --words sum:w.npy --checkpoint x.pth --rule published
 
+      zslbench run --method-file my_method.py --worlds 1 --seeds 0
+
       zslbench run svip --seeds 0,1,2,3 --jobs 2
 
       zslbench run eszsl --dataset SUN --rules validation,published --json
     """
     from zslbench.cli.studies.table import print_leaderboard
     from zslbench.data.load import DataRequest
+    from zslbench.errors import ZslbenchError
+    from zslbench.method.registry import register_file
     from zslbench.studies.leaderboard.measure import work
 
+    if method is None and method_file is not None:
+        method = register_file(method_file)
+    elif method is None or method_file is not None:
+        raise ZslbenchError("Say which method to run: its name, or --method-file FILE.py.")
     settings = opt.parse_settings(set_)
     if checkpoint is not None:
         settings["checkpoint"] = str(checkpoint)

@@ -11,6 +11,7 @@ KINDS = {int: "whole number", float: "number", bool: "True, False", str: "text"}
 
 def methods(
     name: Annotated[str | None, typer.Argument(help="One method, with its settings.")] = None,
+    method_file: opt.MethodFiles = None,
     json: opt.Json = False,
 ) -> None:
     """List the methods, and the incremental ones; or one's source, needs and settings.
@@ -21,10 +22,14 @@ def methods(
       zslbench methods eszsl
 
       zslbench methods spa
+
+      zslbench methods my_method --method-file my_method.py
     """
     from zslbench.cli.output import print_json, print_parts
-    from zslbench.method.registry import incremental_modules, method_modules
+    from zslbench.method.registry import incremental_modules, method_modules, register_file
 
+    for path in method_file or []:
+        register_file(path)
     names = [name] if name else [*sorted(method_modules()), *sorted(incremental_modules())]
     found = {each: describe(each) for each in names}
     if json:

@@ -1,7 +1,7 @@
 """Baselines: stored numbers that a change is held against, as TOML files that say why they moved.
 
-A file carries the digest of its own content: it moves by `zslbench baseline update` and not by
-hand. What each update said is kept in it.
+A file carries the digest of its own content: it moves by `zslbench baseline` and not by hand. Why
+it did is kept in it.
 """
 
 import tomllib
@@ -38,23 +38,27 @@ def load(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        mend = "Name a file of results/baselines/, or make one: zslbench baseline update."
+        mend = "Name a file of results/baselines/, or make one: zslbench baseline."
         raise DataError(path, f"is no baseline ({error})", mend) from None
     if content.pop("digest", None) != digest(content):
-        mend = "Restore it; zslbench baseline update --reason is the way to move it."
+        mend = "Restore it; zslbench baseline is the way to move it."
         raise DataError(path, "is not as it was written: its digest differs", mend)
     return content
 
 
 def save(path: Path, content: Mapping[str, Any], reason: str, commit: str) -> None:
     """Write a baseline, whole or not at all, with the reason after those of former updates."""
-    import tomli_w
-
     before = load(path)["reasons"] if path.exists() else []
     update = {"date": now(), "commit": commit, "reason": reason.strip()}
-    whole = {**content, "reasons": [*before, update]}
+    write(path, {**content, "reasons": [*before, update]})
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file of stored numbers with the digest of its content, whole or not at all."""
+    import tomli_w
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, tomli_w.dumps({"digest": digest(whole), **whole}))
+    write_text(path, tomli_w.dumps({"digest": digest(content), **content}))
 
 
 def content_of(measured: Measured) -> dict[str, Any]:

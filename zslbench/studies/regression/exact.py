@@ -3,7 +3,7 @@
 Every method is fitted on a tiny plumage, one seed, one thread, deterministic algorithms. What is
 kept is chosen so that another processor gives it too: closed-form methods, in float64, see features
 that are sums of pixels, hence the same bits everywhere; networks take five steps, one an epoch.
-Every learner learns the same in two tasks, with as many steps in each.
+Every incremental method learns the same in two tasks, with as many steps in each.
 """
 
 import platform
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from zslbench.data.types import Dataset, Ending, Splits
+from zslbench.errors import unknown
 from zslbench.method import ClosedFormMethod, Method
 from zslbench.method.registry import (
     incremental_modules,
@@ -28,6 +29,7 @@ from zslbench.protocol.tasks import TaskSequence
 from zslbench.records import PROTOCOL_VERSION, Backbone
 from zslbench.seeding import generator
 from zslbench.studies.plan import spec_of
+from zslbench.studies.regression.entries import INCREMENTAL
 
 STEPS, SHOWN = 5, 4
 Values = dict[str, list[float]]
@@ -48,22 +50,34 @@ def fingerprint() -> dict[str, str]:
 
 
 def measure_exact(names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return the numbers of this project's methods, or of those named, and the fingerprint.
+    """Return the numbers of this project's methods, and the fingerprint.
 
-    Methods of other packages have no numbers in this project; they are named as passed over.
-    To be called in a process with one thread and no GPU, as `regression.sides` starts it.
+    To be called in a process with one thread and no GPU, which `regression.sides` starts.
+
+    Args:
+        names: Of those to measure, by default all; an incremental one is called `incremental/<name>`.
+            Methods of other packages have no numbers in this project; they are named as passed
+            over.
+
+    Raises:
+        ZslbenchError: If this project has no such method.
     """
-    wanted = own_methods() if names is None else names
+    methods, incremental = own_methods(), own_incremental()
+    known = [*methods, *(INCREMENTAL + name for name in incremental)]
+    for name in names or ():
+        if name not in known:
+            raise unknown("method of this project", name, known)
+    wanted = known if names is None else names
     with _deterministic():
-        methods = {name: _measure(name) for name in wanted}
-        learners = {name: _learn(name) for name in own_incremental()} if names is None else {}
-    return {
-        "protocol_version": PROTOCOL_VERSION,
-        "fingerprint": fingerprint(),
-        "methods": methods,
-        "learners": learners,
-        "passed_over": sorted(method_modules().keys() - own_methods()),
-    }
+        return {
+            "protocol_version": PROTOCOL_VERSION,
+            "fingerprint": fingerprint(),
+            "methods": {name: _measure(name) for name in methods if name in wanted},
+            "incremental": {
+                name: _learn(name) for name in incremental if INCREMENTAL + name in wanted
+            },
+            "passed_over": sorted(method_modules().keys() - methods),
+        }
 
 
 def own_methods() -> list[str]:
@@ -72,7 +86,7 @@ def own_methods() -> list[str]:
 
 
 def own_incremental() -> list[str]:
-    """Return the names of the learners that come with this project."""
+    """Return the names of the incremental methods that come with this project."""
     return _own(incremental_modules(), "zslbench.methods.incremental.")
 
 
@@ -109,13 +123,13 @@ def _learn(name: str) -> dict[str, Any]:
     most = len(sequence.task(2, frozenset({"old_images"})).labels)
     steps = {"epochs": STEPS, "batch_size": most}
     known = {key: value for key, value in steps.items() if key in cls.Config.model_fields}
-    learner = cls(cls.Config.model_validate(known), 0, dataset.source)
+    method = cls(cls.Config.model_validate(known), 0, dataset.source)
     values: Values = {}
     for number in (1, 2):
-        for epoch in learner.learn(sequence.task(number, cls.needs)):
+        for epoch in method.learn(sequence.task(number, cls.needs)):
             for term, value in epoch.losses.items():
                 values.setdefault(f"loss {term}", []).append(float(value))
-    scores = learner.scores(sequence.test[np.arange(SHOWN)])
+    scores = method.scores(sequence.test[np.arange(SHOWN)])
     values["scores"] = [float(value) for value in np.ravel(scores)]
     return {"version": cls.version, "closed_form": False, "values": values}
 
