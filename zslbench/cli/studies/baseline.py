@@ -26,7 +26,7 @@ def add(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Methods of this project; incremental ones as incremental/NAME (default: all of both)."
+            help="Methods of this project, such as svip or incremental/spa (default: all)."
         ),
     ] = None,
     reason: Annotated[

@@ -55,7 +55,7 @@ def measure_exact(names: Sequence[str] | None = None) -> dict[str, Any]:
     To be called in a process with one thread and no GPU, which `regression.sides` starts.
 
     Args:
-        names: Of those to measure, by default all; an incremental one is called `incremental/<name>`.
+        names: Of those to measure, by default all; incremental ones are `incremental/<name>`.
             Methods of other packages have no numbers in this project; they are named as passed
             over.
 

@@ -26,7 +26,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.records import digest
 
 WORKER = "zslbench.studies.regression.worker"
-SHIPPED = ("zslbench", "zslbench.methods")
+FORMER_WORKER = "zslbench.studies.worker"  # of commits before studies had packages
 
 
 class SideError(ZslbenchError):
@@ -60,13 +60,14 @@ class Side:
 
     @property
     def code(self) -> str:
-        """The digest of all files of both packages: what measurements are kept under."""
+        """The digest of all files of the package: what measurements are kept under."""
         found = sha256()
-        for package in SHIPPED:
-            for path in sorted((self.folder / package).rglob("*")):
-                if path.is_file() and "__pycache__" not in path.parts:
-                    found.update(f"{path.relative_to(self.folder)}\0".encode())
-                    found.update(path.read_bytes())
+        for path in sorted(self.folder.rglob("*")):
+            inside = path.relative_to(self.folder)
+            generated = "__pycache__" in path.parts or inside.parts[0].endswith(".dist-info")
+            if path.is_file() and inside.parts[0].startswith("zslbench") and not generated:
+                found.update(f"{inside}\0".encode())
+                found.update(path.read_bytes())
         return found.hexdigest()
 
 
@@ -191,8 +192,10 @@ def ask(folder: Path | None, request: Mapping[str, Any]) -> Iterator[dict[str, A
     if request.get("exact"):
         surroundings |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         surroundings |= {"CUDA_VISIBLE_DEVICES": "", "ZSLBENCH_PRECISION": "float32"}
+    former = folder is not None and (folder / "zslbench" / "studies" / "worker.py").is_file()
+    worker = FORMER_WORKER if former else WORKER
     with TemporaryFile("w+") as noise, subprocess.Popen(
-        [sys.executable, "-P", "-W", "ignore", "-m", WORKER], env=surroundings, text=True,
+        [sys.executable, "-P", "-W", "ignore", "-m", worker], env=surroundings, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise,
     ) as process:  # fmt: skip
         assert process.stdin and process.stdout
