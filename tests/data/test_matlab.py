@@ -156,10 +156,16 @@ def test_read_variables_passes_over_kinds_it_does_not_read(tmp_path):
 NUMBERS = element(9, struct.pack("<2d", 1, 2))
 NOISE = element(9, np.random.default_rng(0).bytes(1600))
 LONG = element(14, b"")[:4] + struct.pack("<I", 2**31)
+OPAQUE = element(
+    14, element(6, struct.pack("<II", 17, 0)) + element(1, b"a") + element(1, b"MCOS") + NUMBERS
+)
 DAMAGE = {
     "type code without meaning": (matrix("a", 6, (1, 2), element(41, bytes(16))), "type 41"),
     "type code 0": (matrix("a", 6, (1, 2), element(0, bytes(16))), "type 0"),
     "unknown class": (matrix("a", 40, (1, 2), NUMBERS), "of class 40"),
+    "object": (matrix("a", 3, (1, 1), NUMBERS), "is an object"),
+    "function": (matrix("a", 16, (1, 1), NUMBERS), "is a function"),
+    "opaque object": (OPAQUE, "is an object"),
     "complex": (matrix("a", 0x806, (1, 2), NUMBERS, NUMBERS), "is complex"),
     "longer than the file": (LONG, "bytes too early"),
     "shape too large": (matrix("a", 6, (2**31 - 1, 2**31 - 1), NUMBERS), "size 2 into shape"),
