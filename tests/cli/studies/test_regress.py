@@ -11,7 +11,7 @@ from zslbench.cli.studies.regress import HERE
 from zslbench.errors import ZslbenchError
 from zslbench.records import Measurement
 from zslbench.store.payload import payload
-from zslbench.studies.regression.compare import sides
+from zslbench.studies.regression import sides
 from zslbench.studies.regression.entries import load_entries
 from zslbench.studies.regression.sides import SideError
 from zslbench.studies.regression.trend import trend

@@ -4,7 +4,7 @@ import pytest
 from faults import ROOT
 
 from zslbench.errors import DataError, ZslbenchError
-from zslbench.studies.regression.compare import exact
+from zslbench.studies.regression import exact
 from zslbench.studies.regression.entries import (
     EXACT,
     INCREMENTAL,
