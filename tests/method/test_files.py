@@ -129,3 +129,16 @@ def test_a_name_is_one_file_s_and_a_file_may_be_read_again(mine, tmp_path):
     with pytest.raises(registry.ZslbenchError, match="there is a method 'mine' already"):
         registry.register_file(other)
     assert registry.load_method("mine").__name__ == "Better"
+
+
+def test_the_environment_makes_files_known_to_every_command(zslbench, mine, tmp_path, monkeypatch):
+    monkeypatch.setenv(method_files.VARIABLE, str(mine))
+    registry.method_modules.cache_clear()
+    assert zslbench("methods", "mine", "--json")[0] == 0
+    other = tmp_path / "mine.py"
+    other.write_text(SOURCE)
+    for bad, said in ((f"{mine}{os.pathsep}{other}", "already"), ("gone.py", "does not import")):
+        monkeypatch.setenv(method_files.VARIABLE, bad)
+        registry.method_modules.cache_clear()
+        status, _, err = zslbench("methods")
+        assert (status, said in err, len(err.splitlines())) == (2, True, 1)

@@ -20,7 +20,7 @@ from zslbench.studies.regression.sides import ask
 
 LEARN_NOTHING = {"clip_zero_shot"}
 METHODS = own_methods()
-INCREMENTAL = [INCREMENTAL + name for name in own_incremental()]
+INCREMENTAL_METHODS = [INCREMENTAL + name for name in own_incremental()]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def stored():
     "names",
     [
         pytest.param(METHODS, id="methods"),
-        pytest.param(INCREMENTAL, id="incremental", marks=pytest.mark.slow),
+        pytest.param(INCREMENTAL_METHODS, id="incremental", marks=pytest.mark.slow),
     ],
 )
 def test_numbers_are_the_stored_ones(stored, names):
