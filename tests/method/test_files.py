@@ -11,7 +11,7 @@ from zslbench.method import files as method_files
 from zslbench.method import registry
 
 RELATIVE = (ROOT / "methods" / "eszsl.py").read_text()
-SOURCE = RELATIVE.replace("from ._features", "from zslbench_methods._features")
+SOURCE = RELATIVE.replace("from ._features", "from zslbench.methods._features")
 CLASSLESS = "from zslbench.method import Method\n"
 
 
@@ -81,14 +81,14 @@ def test_it_is_listed_with_its_settings(zslbench, mine):
         ("mine.txt", SOURCE, "no name for one"),
         ("my-method.py", SOURCE, "no name for one"),
         ("_mine.py", SOURCE, "no name for one"),
-        ("eszsl.py", SOURCE, "there is a method 'eszsl' already (zslbench_methods.eszsl)"),
+        ("eszsl.py", SOURCE, "there is a method 'eszsl' already (zslbench.methods.eszsl)"),
         ("syntax.py", "x = 1\nclass (\n", "line 2: does not import (SyntaxError: "),
         ("wrong.py", SOURCE + "\n1 / 0\n", f"line {SOURCE.count(chr(10)) + 2}: does not import"),
         ("deep.py", "import json\n\njson.loads('{')\n", "line 3: does not import (JSONDecodeError"),
         ("leaves.py", "raise SystemExit(0)\n", "line 1: does not import (SystemExit"),
         ("needs.py", "\nimport not_there\n", "line 2: does not import (ModuleNotFoundError"),
         ("inside.py", RELATIVE, "a relative import, but the file stands alone"),
-        ("empty.py", CLASSLESS, "exactly one method class, this one holds 0"),
+        ("empty.py", CLASSLESS, "exactly one Method, this one holds 0"),
         ("two.py", SOURCE + SOURCE.replace("class ESZSL", "class Two"), "this one holds 2"),
     ],
 )

@@ -34,7 +34,7 @@ def method_modules() -> dict[str, str]:
     modules = _modules(METHODS)
     for module, path in files.listed().items():
         if path.stem in modules:
-            raise method_files.taken(path, modules[path.stem])
+            raise files.taken(path, modules[path.stem])
         modules[path.stem] = module
     return modules
 
@@ -55,7 +55,7 @@ def register_file(path: Path) -> str:
     module, before = f"{files.PACKAGE}.{path.stem}", os.environ.get(files.VARIABLE)
     others = files.listed()
     if others.setdefault(module, path) != path:
-        raise method_files.taken(path, others[module])
+        raise files.taken(path, others[module])
     sys.modules.pop(module, None)
     os.environ[files.VARIABLE] = os.pathsep.join(map(str, others.values()))
     method_modules.cache_clear()

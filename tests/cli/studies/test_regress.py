@@ -122,7 +122,7 @@ def measured(monkeypatch, tmp_path):
     found = {"version": 1, "closed_form": False, "values": {"loss": [1 / 3]}}
     answer = {
         "protocol_version": 1, "fingerprint": {"torch": "2"},
-        "methods": {"mine": found}, "learners": {"spa": copy.deepcopy(found)},
+        "methods": {"mine": found}, "incremental": {"spa": copy.deepcopy(found)},
     }  # fmt: skip
     monkeypatch.setattr(sides, "code_of", lambda *_: None)
     monkeypatch.setattr(sides, "ask", lambda *_: iter([answer]))
