@@ -1,13 +1,17 @@
 """Fixtures that many tests share: the real data, and tiny datasets in xlsa17's shape."""
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from scipy.io import savemat
 
 from zslbench.cli import main
+from zslbench.tracking import Store
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -18,6 +22,26 @@ def real_data():
     if not SHARED.is_dir():
         pytest.skip("real data are absent: no ../shared/data beside the project")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def make_database(tmp_path_factory):
+    """Return what makes MLflow's database (a second's work): once a session, then it is copied."""
+    real = Store._make_database
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+
+    def copied(store):
+        template = Store(place / "empty-store")
+        with FileLock(place / "empty-store.lock"):
+            if not template.database.exists():
+                template.results.mkdir(exist_ok=True)
+                real(template)
+        shutil.copy(template.database, store.database)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "_make_database", copied)
+        yield real
 
 
 def write_tiny(folder, seed=0, classes=12, unseen=3, per_class=12):

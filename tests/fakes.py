@@ -1,7 +1,5 @@
 """A method with epochs, losses and a seed that matters, quick enough for every test."""
 
-import shutil
-
 import numpy as np
 
 from zslbench import registry
@@ -10,7 +8,6 @@ from zslbench.execute import Job, write_evaluation
 from zslbench.method import Epoch, Method, MethodConfig
 from zslbench.records import RunSpec
 from zslbench.run import evaluate, select
-from zslbench.tracking import Store
 
 
 class Softmax(Method):
@@ -75,16 +72,6 @@ def commit_run(store, job):
     evaluation = evaluate(job.spec, choice, job.dataset, store.commit)
     store.commit(evaluation.record, lambda folder: write_evaluation(folder, evaluation, job))
     return evaluation.record
-
-
-def new_store(results, tmp_path_factory):
-    """Return a store with an empty MLflow database: made once a session (seconds), then copied."""
-    template = tmp_path_factory.getbasetemp() / "empty-store"
-    if not template.exists():
-        _ = Store(template).client
-    results.mkdir()
-    shutil.copy(template / "mlflow.db", results)
-    return Store(results)
 
 
 CHANGES_BY_NATURE = {"created", "cost", "environment", "opening", "seconds", "choice"}

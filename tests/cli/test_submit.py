@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import new_store
 
 from zslbench.data.load import DataRequest, load_dataset
 from zslbench.protocol import final_world
 from zslbench.registry import load_method
+from zslbench.tracking import Store
 
 
 @pytest.fixture
-def store(tmp_path, tmp_path_factory):
+def store(tmp_path):
     """The store of the results that `submit` writes to."""
-    return new_store(tmp_path / "results", tmp_path_factory)
+    return Store(tmp_path / "results")
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """What tests of a sweep stand on."""
 
 import pytest
-from fakes import new_store
 
 from zslbench import registry
 from zslbench.conformance import toy_dataset
 from zslbench.studies import trials as module
+from zslbench.tracking import Store
 
 
 @pytest.fixture(autouse=True)
@@ -14,8 +14,8 @@ def only_tunable(monkeypatch):
 
 
 @pytest.fixture
-def store(tmp_path, tmp_path_factory):
-    return new_store(tmp_path / "results", tmp_path_factory)
+def store(tmp_path):
+    return Store(tmp_path / "results")
 
 
 @pytest.fixture
