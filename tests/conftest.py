@@ -11,6 +11,7 @@ from filelock import FileLock
 from scipy.io import savemat
 
 from zslbench.cli import main
+from zslbench.registry import method_modules
 from zslbench.tracking import Store
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -92,6 +93,14 @@ def zslbench(monkeypatch, capsys):
         return status, out, err
 
     return call
+
+
+@pytest.fixture
+def few_methods(monkeypatch):
+    """Leave two quick methods: a leaderboard that names none runs all there are."""
+    methods = method_modules()
+    for name in methods.keys() - {"eszsl", "sae"}:
+        monkeypatch.delitem(methods, name)
 
 
 @pytest.fixture(scope="session")

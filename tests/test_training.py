@@ -34,12 +34,17 @@ def fitted(world, epochs=1, number=64, method=ViTAttributeHead, **settings):
     return model, losses
 
 
+@pytest.fixture(scope="module")
+def undisturbed(world):
+    """A config, its train set, the model fitted in one go, and the losses of its epochs."""
+    config, train = SVIP.Config(epochs=3, batch_size=16), few(world, 40)
+    model = SVIP(config, 5)
+    return config, train, model, [epoch.losses for epoch in model.fit(train)]
+
+
 @pytest.mark.parametrize("killed_after", [1, 2])
-def test_fit_resumed_from_a_checkpoint_gives_the_same_bits(world, tmp_path, killed_after):
-    config = SVIP.Config(epochs=3, batch_size=64)
-    train = world.train_set(SVIP)
-    whole = SVIP(config, 5)
-    losses = [epoch.losses for epoch in whole.fit(train)]
+def test_fit_resumed_from_a_checkpoint_gives_the_same_bits(undisturbed, tmp_path, killed_after):
+    config, train, whole, losses = undisturbed
     first, slot = SVIP(config, 5), Slot(tmp_path / "slot")
     for epoch in first.fit(train):
         slot.save(epoch.number, first.checkpoint(), Progress())

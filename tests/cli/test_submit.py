@@ -115,6 +115,7 @@ def test_external_rows_stand_below_ours_and_are_compared_with_a_reference(
     assert page.count('<g class="point"') == 2  # eszsl over time and memory; no cost of Mine
 
 
+@pytest.mark.usefixtures("few_methods")
 def test_the_table_of_a_dataset_shows_what_was_submitted_unless_it_names_its_methods(
     zslbench, submit, fill, tiny_root, store
 ):

@@ -43,8 +43,10 @@ class Killer:
             self.victims.append(living[0])
 
 
-def test_several_processes_give_the_records_of_one(store, tiny_root, tmp_path):
-    jobs = planned(tiny_root, "eszsl", "ale", "sae")
+@pytest.mark.parametrize("third", ["dap", pytest.param("ale", marks=pytest.mark.slow)])
+def test_several_processes_give_the_records_of_one(store, tiny_root, tmp_path, third):
+    """ALE is trained for epochs, by torch, which every process loads."""
+    jobs = planned(tiny_root, "eszsl", "sae", third)
     with Processes(2) as engine:
         report = execute(jobs, store, engine=engine)
     assert (report.done, report.reused, report.failures) == (6, 0, [])
@@ -113,6 +115,7 @@ def searched(root, **settings):
     return SweepPlan(base, space, "random")
 
 
+@pytest.mark.slow
 def test_several_processes_try_each_number_once(store, tiny_root, tmp_path):
     with Processes(2) as engine:
         found = sweep(searched(tiny_root, epochs=5), store, 6, engine=engine)
