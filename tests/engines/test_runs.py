@@ -43,10 +43,9 @@ class Killer:
             self.victims.append(living[0])
 
 
-@pytest.mark.parametrize("third", ["dap", pytest.param("ale", marks=pytest.mark.slow)])
-def test_several_processes_give_the_records_of_one(store, tiny_root, tmp_path, third):
-    """ALE is trained for epochs, by torch, which every process loads."""
-    jobs = planned(tiny_root, "eszsl", "sae", third)
+@pytest.mark.slow
+def test_several_processes_give_the_records_of_one(store, tiny_root, tmp_path):
+    jobs = planned(tiny_root, "eszsl", "ale", "sae")
     with Processes(2) as engine:
         report = execute(jobs, store, engine=engine)
     assert (report.done, report.reused, report.failures) == (6, 0, [])
