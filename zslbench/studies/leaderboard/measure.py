@@ -12,12 +12,12 @@ from zslbench.errors import ZslbenchError, unknown
 from zslbench.method.registry import method_modules
 from zslbench.protocol import RULES
 from zslbench.records import Failure, RuleName, RunSpec
-from zslbench.report.files import csv_text, write_text
+from zslbench.report.files import write_text
+from zslbench.report.records import csv_text, flat
 from zslbench.store import Store, Stored
 from zslbench.studies.groups import SUBMITTED, title_of
 from zslbench.studies.incremental.figures import write_paths
 from zslbench.studies.incremental.results import group_incremental, incremental_rows
-from zslbench.studies.incremental.tables import incremental_records
 from zslbench.studies.leaderboard.results import Failed, Leaderboard, build_leaderboard
 from zslbench.studies.leaderboard.tune import tuned
 from zslbench.studies.plan import Entry, plan
@@ -241,5 +241,5 @@ def write_leaderboard(board: Leaderboard, results: Path, name: str = "leaderboar
     for suffix in (".md", ".json", ".html", *(() if alone else (".csv", ".tex"))):
         board.save(results / f"{name}{suffix}")
     if board.sequences:
-        write_text(results / f"{name}-tasks.csv", csv_text(incremental_records(board.sequences)))
+        write_text(results / f"{name}-tasks.csv", csv_text([flat(row) for row in board.sequences]))
         write_paths(results, name, board.sequences)
