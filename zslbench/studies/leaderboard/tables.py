@@ -96,9 +96,9 @@ def _cells(position: int, row: Row, places: Podium) -> list[Cell]:
     name = f"{title}\nrule {row.rule}; {row.backbone}"
     cells = []
     for metric in METRICS:
+        permuted = tuple(control(row).split("\n")) if metric == "t1" else ()
         text = estimates(row.intervals[metric], metric)
-        text += f"\n{control(row).replace(' (', chr(10) + '(')}" if metric == "t1" else ""
-        cells.append(Cell(text, places.get((position, metric))))
+        cells.append(Cell(text, places.get((position, metric)), facts=permuted))
     return [Cell(name, marks=row.marks, facts=tuple(facts(row))), *cells]
 
 
@@ -149,8 +149,8 @@ def facts(row: Row) -> list[str]:
 
 
 def control(row: Row) -> str:
-    """Return the permutation control of T1."""
-    return f"p = {row.control.p:.3f} (control {row.control.percentile_95:.1f})"
+    """Return the permutation control of T1, as two lines."""
+    return f"p = {row.control.p:.3f}\n(control {row.control.percentile_95:.1f})"
 
 
 def other_tables(board: Leaderboard) -> list[Table]:
