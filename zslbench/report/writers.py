@@ -35,11 +35,11 @@ def terminal(document: Document) -> "list[RenderableType]":
 
     shown: list[RenderableType] = [Text(text) for text in (document.title, document.about) if text]
     for part in (*document.parts, *document.asides):
-        shown += [Text(part)] if isinstance(part, str) else rich_table(part)
+        shown += [Text(part)] if isinstance(part, str) else _rich_table(part)
     return [*shown, *map(Text, document.notes)]
 
 
-def rich_table(table: Table) -> "list[RenderableType]":
+def _rich_table(table: Table) -> "list[RenderableType]":
     """Return a rich table, and its note if it has one."""
     from rich.table import Table as Rich
     from rich.text import Text

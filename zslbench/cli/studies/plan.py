@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from zslbench.cli.output import print_json, print_table
+from zslbench.cli.output import print_document, print_json
 from zslbench.cli.studies.table import TableRequest
 from zslbench.engines.execute import Job
+from zslbench.report.document import Document
 from zslbench.report.table import Table
 from zslbench.store import Store
 from zslbench.studies.groups import title_of
@@ -40,7 +41,7 @@ def show_plan(table: TableRequest, results: Path, *, retry: bool, json: bool) ->
     if json:
         print_json({"plan": [asdict(line) for line in lines], "estimate": asdict(total)})
         return
-    print_table(_plan_table(table.title, lines))
+    print_document(Document(parts=[_plan_table(table.title, lines)]))
     for line in lines:
         for error in line.errors:
             print(f"failed: {line.row} on {line.dataset}: {error}")

@@ -26,8 +26,9 @@ def methods(
 
       zslbench methods spa
     """
-    from zslbench.cli.output import print_document, print_json, print_table
+    from zslbench.cli.output import print_document, print_json
     from zslbench.method.registry import incremental_modules, method_modules
+    from zslbench.report.document import Document
 
     names = [name] if name else [*sorted(method_modules()), *sorted(incremental_modules())]
     found = {each: describe(each) for each in names}
@@ -36,8 +37,9 @@ def methods(
     elif name:
         print_document(_page(found[name]))
     else:
-        for kind in ("method", "incremental"):
-            print_table(_list(kind, {n: f for n, f in found.items() if f["kind"] == kind}))
+        kinds = ("method", "incremental")
+        tables = [_list(k, {n: f for n, f in found.items() if f["kind"] == k}) for k in kinds]
+        print_document(Document(parts=tables))
 
 
 def describe(name: str) -> dict[str, Any]:

@@ -122,7 +122,7 @@ class Power(Shown):
         ]
         sights = [
             [
-                f"{c['method'].split()[0]} on {c['dataset']}", NAMES[c["metric"]],
+                f"{c['method']} on {c['dataset']}", NAMES[c["metric"]],
                 *(f"{c[name]:.1f}" for name in ("spread", "margin", "passes_to", "fails_from")),
                 str(c["seeds_for_aim"]),
             ]
