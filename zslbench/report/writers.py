@@ -11,7 +11,7 @@ from zslbench.report.table import Cell, Table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-NARROW = 20  # letters; numbers with no more are not broken
+NARROW = 20  # letters; columns with no more are not broken
 MARKDOWN = {"best": "**%s**", "second": "<u>%s</u>", None: "%s"}
 LATEX = {"best": r"\textbf{%s}", "second": r"\underline{%s}", None: "%s"}
 LATEX_HEAD = r"""% Needs \usepackage{booktabs}. Best bold, second underlined, per table and rule;
@@ -50,7 +50,7 @@ def _rich_table(table: Table) -> "list[RenderableType]":
     for place, (name, numeric) in enumerate(zip(table.columns, table.numeric, strict=True)):
         longest = max((len(line) for row in texts for line in row[place].split("\n")), default=0)
         rich.add_column(Text(name), justify="right" if numeric else "left", overflow="fold",
-                        no_wrap=numeric and longest <= NARROW)  # fmt: skip
+                        no_wrap=longest <= NARROW)  # fmt: skip
     for row in texts:
         rich.add_row(*map(Text, row))
     return [rich, *([Text(table.note)] if table.note else [])]
