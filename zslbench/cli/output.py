@@ -1,8 +1,18 @@
 """What the user sees: results on standard output, progress and notes on standard error."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zslbench.report.document import Document, Shown
+
+
+def print_result(result: "Shown", *, json: bool) -> None:
+    """Print a result as tables, or as the one JSON document."""
+    if json:
+        print_json(result.to_dict())
+    else:
+        print_document(result.document())
 
 
 def print_json(document: Any) -> None:
@@ -10,12 +20,14 @@ def print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, allow_nan=False))
 
 
-def print_parts(parts: Sequence[Any]) -> None:
-    """Print rich renderables; wide enough for the tables where there is no terminal."""
+def print_document(document: "Document") -> None:
+    """Print tables and notes; wide enough for them where there is no terminal."""
     from rich.console import Console
+
+    from zslbench.report.writers import terminal
 
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=132)
-    for part in parts:
+    for part in terminal(document):
         console.print(part)

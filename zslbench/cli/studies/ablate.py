@@ -48,11 +48,11 @@ def ablate(
 
       zslbench ablate my_ablation.toml --retry
     """
-    from zslbench.cli.output import print_json, print_parts
+    from zslbench.cli.output import print_document, print_json
     from zslbench.cli.studies.plan import show_plan
     from zslbench.cli.studies.table import make, suite_table
     from zslbench.errors import ZslbenchError
-    from zslbench.studies.leaderboard.render import as_json, differences
+    from zslbench.studies.leaderboard.tables import differences
 
     table = suite_table(
         suite,
@@ -77,7 +77,7 @@ def ablate(
         raise typer.Exit(0)
     board, report = make(table, results, retry=retry, jobs=jobs, engine=engine, address=address)
     if json:
-        print_json(as_json(board))
+        print_json(board.to_dict())
     else:
-        print_parts(differences(board))
+        print_document(differences(board))
     raise typer.Exit(1 if report.failures or report.unreadable > 0 else 0)

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from zslbench.cli.output import print_json, print_parts
+from zslbench.cli.output import print_document, print_json
 from zslbench.cli.studies.table import TableRequest
 from zslbench.engines.execute import Job
+from zslbench.report.document import Document
+from zslbench.report.table import Table
 from zslbench.store import Store
 from zslbench.studies.groups import title_of
 from zslbench.studies.leaderboard.measure import check_rules, check_writable, jobs_of
@@ -40,7 +41,7 @@ def show_plan(table: TableRequest, results: Path, *, retry: bool, json: bool) ->
     if json:
         print_json({"plan": [asdict(line) for line in lines], "estimate": asdict(total)})
         return
-    print_parts([_plan_table(table.title, lines)])
+    print_document(Document(parts=[_plan_table(table.title, lines)]))
     for line in lines:
         for error in line.errors:
             print(f"failed: {line.row} on {line.dataset}: {error}")
@@ -69,18 +70,14 @@ def _line(
     return Line(row, dataset, *counts, left.seconds, left.unknown, errors)
 
 
-def _plan_table(title: str, lines: Sequence[Line]) -> Any:
-    from rich.table import Table as Rich
-    from rich.text import Text
-
-    table = Rich("row", "dataset", title=title, title_justify="left")
-    for name in ("done", "failed", "missing", "time left"):
-        table.add_column(name, justify="right")
-    for line in lines:
-        counts = (line.done, line.failed, line.missing)
-        left = duration(Estimate(line.seconds, line.unknown))
-        table.add_row(*map(Text, (line.row, line.dataset, *map(str, counts), left)))
-    return table
+def _plan_table(title: str, lines: Sequence[Line]) -> Table:
+    rows = [
+        [line.row, line.dataset, str(line.done), str(line.failed), str(line.missing),
+         duration(Estimate(line.seconds, line.unknown))]
+        for line in lines
+    ]  # fmt: skip
+    columns = ("row", "dataset", "done", "failed", "missing", "time left")
+    return Table(title, columns, rows, words=("dataset",))
 
 
 def _sum(lines: Sequence[Line], total: Estimate, *, retry: bool) -> str:

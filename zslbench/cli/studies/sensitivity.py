@@ -70,10 +70,10 @@ def sensitivity(
     """
     from dataclasses import replace
 
-    from zslbench.cli.output import print_json, print_parts
+    from zslbench.cli.output import print_result
     from zslbench.data.load import DataRequest
     from zslbench.engines import open_engine
-    from zslbench.report.files import write_figure, write_text
+    from zslbench.report.files import write_figure
     from zslbench.store import Store
     from zslbench.studies.leaderboard.measure import check_writable, tell_failures
     from zslbench.studies.plan import DEFAULT_SEEDS, plan
@@ -81,7 +81,7 @@ def sensitivity(
     from zslbench.studies.sensitivity.axes import parse_grids
     from zslbench.studies.sensitivity.plan import SensitivityPlan
     from zslbench.studies.sensitivity.plan import sensitivity as measure
-    from zslbench.studies.sensitivity.results import as_csv, as_json, as_markdown, as_terminal, draw
+    from zslbench.studies.sensitivity.results import draw
 
     request = DataRequest(
         dataset,
@@ -114,12 +114,9 @@ def sensitivity(
             found, failures = measure(study, store, opened)
     tell_failures(failures, store)
     folder = results / "sensitivity"
-    write_text(folder / f"{found.name}.md", as_markdown(found))
-    write_text(folder / f"{found.name}.csv", as_csv(found))
+    found.save(folder / f"{found.name}.md", {f"{found.name}.png": ""})
+    found.save(folder / f"{found.name}.csv")
     write_figure(folder, found.name, draw(found))
-    if json:
-        print_json(as_json(found))
-    else:
-        print_parts(as_terminal(found))
+    print_result(found, json=json)
     say(f"written: {folder / found.name}.{{md,csv,png,pdf}}")
     raise typer.Exit(1 if failures else 0)

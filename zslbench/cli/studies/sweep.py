@@ -94,14 +94,13 @@ def sweep(
 
       zslbench sweep svip --set epochs=6 --worlds 1 --trials 12 --no-test --json
     """
-    from zslbench.cli.output import print_json, print_parts
+    from zslbench.cli.output import print_result
     from zslbench.data.load import DataRequest
     from zslbench.engines import open_engine
     from zslbench.store import Store
     from zslbench.studies.leaderboard.measure import check_writable
     from zslbench.studies.progress import Display, say
     from zslbench.studies.sweep.measure import sweep as search
-    from zslbench.studies.sweep.results import as_json, as_terminal
     from zslbench.studies.sweep.tables import write_sweep
 
     request = DataRequest(
@@ -125,10 +124,7 @@ def sweep(
         _tell(found, store)
         report = _report(plan, store, found, top, test, opened)
     written = write_sweep(report, results / "sweeps")
-    if json:
-        print_json(as_json(report))
-    else:
-        print_parts(as_terminal(report))
+    print_result(report, json=json)
     say(f"written: {', '.join(map(str, written))}")
     raise typer.Exit(0 if report.winner and (report.winner.test or not test) else 1)
 

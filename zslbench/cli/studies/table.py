@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.cli import options as opt
-from zslbench.cli.output import print_json, print_parts
+from zslbench.cli.output import print_result
 from zslbench.data.load import DataRequest
 from zslbench.engines.execute import Report
 from zslbench.studies.leaderboard.measure import work, write_leaderboard
-from zslbench.studies.leaderboard.render import as_json, as_terminal
 from zslbench.studies.leaderboard.results import TITLE, Leaderboard
 from zslbench.studies.leaderboard.suite import Suite, read_suite
 from zslbench.studies.plan import Entry
@@ -142,7 +141,5 @@ def make(
 
 def print_leaderboard(board: Leaderboard, *, json: bool) -> None:
     """Print it to standard output."""
-    if json:
-        print_json(as_json(board))
-    elif board.rows or board.sequences:
-        print_parts(as_terminal(board))
+    if json or board.rows or board.sequences:
+        print_result(board, json=json)

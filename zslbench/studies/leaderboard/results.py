@@ -10,13 +10,9 @@ from typing import Any
 import numpy as np
 
 from zslbench.records import PROTOCOL_VERSION, RuleName, RuleResult, RunRecord
-from zslbench.stats import (
-    Interval,
-    Metric,
-    Population,
-    intervals,
-    over_seeds,
-)
+from zslbench.report.document import Document, Shown
+from zslbench.report.records import flat
+from zslbench.stats import Interval, Metric, Population, intervals, over_seeds
 from zslbench.stats.permutation import Control, permutation_control
 from zslbench.store import Stored
 from zslbench.studies.groups import SUBMITTED, SeedGroup, group_runs, title_of
@@ -129,7 +125,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Leaderboard:
+class Leaderboard(Shown):
     """Rows by dataset, then H, what is set apart last; and what else was asked.
 
     Attributes:
@@ -168,6 +164,22 @@ class Leaderboard:
         if not self.missing:
             return self.title
         return f"{self.title} (PARTIAL: {self.missing} of {self.planned} runs are missing)"
+
+    def document(self) -> Document:
+        """Return a table for each dataset, and one for each other question that was asked."""
+        from zslbench.studies.leaderboard.tables import document_of
+
+        return document_of(self)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a flat record for each row; those of task sequences where there are no others."""
+        return [flat(row) for row in self.rows or self.sequences]
+
+    def to_html(self) -> str:
+        """Return the page, with its figures and every row in full."""
+        from zslbench.studies.leaderboard.page import as_page
+
+        return as_page(self)
 
 
 def build_leaderboard(
