@@ -1,8 +1,7 @@
 """Optuna's side of a sweep: where its study is kept, what draws its points, what ends its trials.
 
 The sampler is seeded anew by a trial's number, so that the trials of an interrupted sweep are those
-of one that was not. The `hyperband` pruner is the exception: it draws a trial's bracket from
-Optuna's own number, which counts interrupted ones in.
+of one that was not.
 """
 
 import json
@@ -57,7 +56,8 @@ def open_study(plan: SweepPlan, results: Path, url: str | None) -> "optuna.Study
             "with it, or start another one with --name."
         )
     missing = plan.about.keys() - known.keys()
-    if (begun and missing) or not upwards:
+    older = any(t.state.name == "FAIL" and "error" not in t.user_attrs for t in begun)
+    if (begun and missing) or older or not upwards:
         raise ZslbenchError(
             f"The study {plan.name} exists and is none of zslbench's, or of an older version. "
             "Start another one with --name."
@@ -205,26 +205,29 @@ def _pruner(plan: SweepPlan) -> "optuna.pruners.BasePruner":
     return pruners.NopPruner()
 
 
-def draw(
-    trial: "optuna.Trial", plan: SweepPlan, number: int, first: Sequence[Mapping[str, Any]]
-) -> None:
+def draw(trial: "optuna.Trial", plan: SweepPlan, first: Sequence[Mapping[str, Any]]) -> None:
     """Give a trial its point: the planned one of its number, else what the sampler draws for it.
 
+    What was drawn by a process that was killed meanwhile is drawn once more, so that the rest is
+    what it would have been.
+
     Args:
-        trial: Without a point yet, or with that of the trial it replaces.
+        trial: Without a point, or with a part of it, or all.
         plan: The sweep.
-        number: The trial's.
         first: The points that are tried before any is drawn.
     """
     from optuna import samplers
     from optuna.exceptions import ExperimentalWarning
 
-    sampler = _sampler(plan, number)
-    if number < len(first):
+    sampler, drawn = _sampler(plan, trial.number), trial.distributions
+    if trial.number < len(first):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            sampler = samplers.PartialFixedSampler(dict(first[number]), sampler)
+            sampler = samplers.PartialFixedSampler(dict(first[trial.number]), sampler)
     trial.study.sampler = sampler
+    before = trial.study.get_trials(deepcopy=False)[trial.number]
+    for name in [parameter.name for parameter in plan.space if parameter.name in drawn]:
+        sampler.sample_independent(trial.study, before, name, drawn[name])
     for parameter in plan.space:
         _suggest(trial, parameter)
 
