@@ -110,7 +110,9 @@ def test_trial_that_two_take_over_at_once_is_the_later_ones(store, dataset):
     plan = rate_plan(dataset)
     sweep(plan, store, 1)
     study = study_of(store, plan)
-    one, other = (claims.claim(study, 2, worker) for worker in ("one", "other"))
+    one = claims.claim(study, 2, "there/1")
+    one.set_user_attr("beat", time() - 601)
+    other = claims.claim(study, 2, "there/2")
     assert one.number == other.number == 1
     with pytest.raises(claims.TakenOverError):
         claims.report(one, 1, 0.5)

@@ -227,7 +227,8 @@ def draw(trial: "optuna.Trial", plan: SweepPlan, first: Sequence[Mapping[str, An
     trial.study.sampler = sampler
     before = trial.study.get_trials(deepcopy=False)[trial.number]
     for name in [parameter.name for parameter in plan.space if parameter.name in drawn]:
-        sampler.sample_independent(trial.study, before, name, drawn[name])
+        if name not in trial.relative_params:  # else it is drawn with the rest anyway
+            sampler.sample_independent(trial.study, before, name, drawn[name])
     for parameter in plan.space:
         _suggest(trial, parameter)
 
