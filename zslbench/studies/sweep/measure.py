@@ -25,7 +25,8 @@ from zslbench.studies.sweep.claims import (
     working,
 )
 from zslbench.studies.sweep.plan import SweepPlan, planned_points
-from zslbench.studies.sweep.storage import draw, open_study, within_reach
+from zslbench.studies.sweep.sampling import draw
+from zslbench.studies.sweep.storage import open_study, within_reach
 from zslbench.studies.sweep.trials import Ask, lost_trial, run_trial
 
 if TYPE_CHECKING:
