@@ -65,7 +65,7 @@ def claim(study: "optuna.Study", wanted: int, worker: str) -> "optuna.Trial | No
     enqueued = found.state == TrialState.WAITING  # by the user, with tools of Optuna's
     trial = study.ask() if enqueued else optuna.Trial(study, found._trial_id)
     if trial.number >= wanted:  # another machine was quicker
-        trial.set_user_attr("beat", 0.0)
+        _give_up(trial)
         return None
     for name, sign in signs.items():
         trial.set_user_attr(name, sign)
@@ -84,13 +84,19 @@ def release(study: "optuna.Study", died: str = "") -> None:
 
     for left in filter(_is_free, study.get_trials(deepcopy=False)):
         if left.user_attrs.get("beat"):  # else it was given up before
-            trial, before = optuna.Trial(study, left._trial_id), left.user_attrs.get("lost")
-            if before and died:
-                error = f"RuntimeError: its process was lost twice ({before}, {died})"
-                trial.set_user_attr("error", error)
-            elif died:
-                trial.set_user_attr("lost", died)
-            trial.set_user_attr("beat", 0.0)
+            with suppress(optuna.exceptions.UpdateFinishedTrialError):
+                _give_up(optuna.Trial(study, left._trial_id), died)
+
+
+def _give_up(trial: "optuna.Trial", died: str = "") -> None:
+    """Let any process have a trial at once; one whose processes died twice is an error by then."""
+    before = trial.user_attrs.get("lost")
+    if before and died:
+        error = f"RuntimeError: its process was lost twice ({before}, {died})"
+        trial.set_user_attr("error", error)
+    elif died:
+        trial.set_user_attr("lost", died)
+    trial.set_user_attr("beat", 0.0)
 
 
 def report(trial: "optuna.Trial", step: int, value: float) -> bool:
@@ -149,9 +155,9 @@ def beating(trial: "optuna.Trial") -> Iterator[None]:
 
 def _is_free(trial: "FrozenTrial") -> bool:
     """Return whether a trial has not ended, and nobody works on it (any more)."""
-    place, _, name = trial.user_attrs.get("worker", "").rpartition("/")
     if trial.state.is_finished():
         return False
+    place, _, name = trial.user_attrs.get("worker", "").rpartition("/")
     if place == _here():
         return _is_gone(name)
     return bool(time.time() - trial.user_attrs.get("beat", 0.0) > GRACE_SECONDS)
