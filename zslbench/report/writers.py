@@ -79,12 +79,7 @@ def _markdown_table(table: Table) -> list[str]:
     lines += [_line(map(_escaped, table.columns)),
               _line("---:" if numeric else "---" for numeric in table.numeric)]  # fmt: skip
     lines += [
-        _line(
-            [
-                _markdown_cell(row[0].lines, row[0]),
-                *(_markdown_cell([*c.lines, *c.facts], c) for c in row[1:]),
-            ]
-        )
+        _line(_markdown_cell(cell, cell.facts if place else ()) for place, cell in enumerate(row))
         for row in table.cells
     ]
     lines.append("")
@@ -101,8 +96,8 @@ def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _markdown_cell(lines: Sequence[str], cell: Cell) -> str:
-    first, *others = map(_escaped, lines)
+def _markdown_cell(cell: Cell, facts: Sequence[str]) -> str:
+    first, *others = map(_escaped, [*cell.lines, *facts])
     return "<br>".join([MARKDOWN[cell.place] % first, *others])
 
 
