@@ -66,12 +66,13 @@ Podium = dict[tuple[int, Metric], Place]
 
 def document_of(board: Leaderboard) -> Document:
     """Return a table for each dataset, and one for each other question that was asked."""
+    main, others = _main_tables(board.rows), other_tables(board)
     external = [EXTERNAL_NOTE] if any(row.external for row in board.rows) else []
     return Document(
         title=board.heading if board.is_titled else "",
         about=board.about,
-        parts=_main_tables(board.rows),
-        asides=other_tables(board),
+        parts=main or others,
+        asides=others if main else [],
         notes=[*NOTES, *external] if board.rows else [],
     )
 
