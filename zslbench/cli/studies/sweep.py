@@ -100,8 +100,8 @@ def sweep(
     from zslbench.store import Store
     from zslbench.studies.leaderboard.measure import check_writable
     from zslbench.studies.progress import Display, say
+    from zslbench.studies.sweep.figures import write_sweep
     from zslbench.studies.sweep.measure import sweep as search
-    from zslbench.studies.sweep.tables import write_sweep
 
     request = DataRequest(
         dataset,
