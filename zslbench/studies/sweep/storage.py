@@ -8,6 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.studies.sweep.contrast import contrasts
 from zslbench.studies.sweep.plan import SweepPlan
@@ -76,7 +78,9 @@ def _storage(journal: Path, url: str | None) -> "optuna.storages.BaseStorage":
 
     if url is None:
         journal.parent.mkdir(parents=True, exist_ok=True)
-        return storages.JournalStorage(JournalFileBackend(str(journal)))
+        # Optuna's own lock outlives a process that is killed; all others then wait for 30 s.
+        lock: Any = FileLock(journal.with_suffix(".lock"))
+        return storages.JournalStorage(JournalFileBackend(str(journal), lock))
     return storages.get_storage(_database(url))
 
 
