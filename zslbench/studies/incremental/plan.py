@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.data.load import DataRequest
-from zslbench.data.provide import Datasets, check_arithmetic, check_data
+from zslbench.data.provide import DataSource, check_arithmetic, check_data
 from zslbench.data.types import Dataset
 from zslbench.engines import Call, Engine, dealt_twice
 from zslbench.engines.execute import Report, once, outcome_of, slots_of
@@ -61,7 +61,7 @@ class IncrementalJob:
 @cache
 def served_images(request: DataRequest) -> Dataset:
     """Return the data of a request as images with a backbone; each is loaded once."""
-    return Datasets(request).images
+    return DataSource(request).images
 
 
 def plan_incremental(

@@ -1,8 +1,9 @@
 """Suites of task sequences as runnable data, one TOML file each (docs/task_sequences.md)."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -82,16 +83,17 @@ class IncrementalSuite(SuitePart):
             why = str(error).removeprefix("--set ")
             raise ZslbenchError(f"{self.name}, row {label!r}: {why}") from None
 
-    def requests(self, root: Path, **data: Any) -> list[IncrementalRequest]:
-        """Return the sequences; `data` are other fields of `DataRequest`."""
-        data |= {
-            "backbone": data.get("backbone") or self.backbone,
-            "descriptions": data.get("descriptions") or self.descriptions,
-        }
-        return [
-            IncrementalRequest(DataRequest(each, root, **data), self.base, self.increment)
-            for each in self.datasets
+    def requests(self, data: Sequence[DataRequest]) -> list[IncrementalRequest]:
+        """Return the sequences on some datasets; what a request leaves open the suite says."""
+        filled = [
+            replace(
+                each,
+                backbone=each.backbone or self.backbone,
+                descriptions=each.descriptions or self.descriptions,
+            )
+            for each in data
         ]
+        return [IncrementalRequest(each, self.base, self.increment) for each in filled]
 
 
 def shipped_incremental_suites() -> dict[str, Traversable]:

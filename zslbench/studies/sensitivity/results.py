@@ -78,6 +78,7 @@ class Sensitivity:
         final: Whether it was read on test classes.
         openings: How often the method has looked at these test labels by now, where it has.
         marks: What a reader must know before comparing.
+        failed: How many of the fits failed and are not in it.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Sensitivity:
     curves: tuple[SettingCurve, ...]
     openings: int
     marks: tuple[str, ...]
+    failed: int = 0
 
     @property
     def title(self) -> str:
