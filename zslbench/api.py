@@ -252,7 +252,7 @@ def sensitivity(
         engine: Where the work is done.
 
     Raises:
-        ZslbenchError: On an unknown name, a value out of bounds, or if the defaults themselves fail.
+        ZslbenchError: On an unknown name, a value out of bounds, or if the defaults fail.
 
     Example:
         >>> import zslbench as zsl
@@ -391,11 +391,12 @@ def method_name(method: MethodName) -> str:
         names = {module: name for name, module in method_modules().items()}
         if method.__module__ in names:
             return names[method.__module__]
+        called = method.__name__
         try:
             method = Path(inspect.getfile(method))
         except (TypeError, OSError):
             raise ZslbenchError(
-                f"{method.__name__} is in no file: processes that work for this one cannot import "
+                f"{called} is in no file: processes that work for this one cannot import "
                 "it. Put it in a file of its own and name that."
             ) from None
     return register_file(Path(method)) if str(method).endswith(".py") else str(method)

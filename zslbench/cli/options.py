@@ -118,6 +118,7 @@ Address = Annotated[
 
 DATA_ROOT = Path("data")
 RESULTS = Path("results")
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 @dataclass(frozen=True)
@@ -159,14 +160,17 @@ class EngineOptions:
 def spread(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of the groups that it takes, after its own."""
     signature = inspect.signature(command)
-    groups = {n: p.annotation for n, p in signature.parameters.items() if is_dataclass(p.annotation)}
-    own = [p.replace(kind=p.KEYWORD_ONLY) for n, p in signature.parameters.items() if n not in groups]
-    options = own + [
-        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default,
-                          annotation=f.type)
-        for group in groups.values()
-        for f in fields(group)
-    ]  # fmt: skip
+    taken = signature.parameters.values()
+    groups: dict[str, Any] = {
+        each.name: each.annotation for each in taken if is_dataclass(each.annotation)
+    }
+    options = [each for each in taken if each.name not in groups]
+    for group in groups.values():
+        options += [
+            inspect.Parameter(option.name, KEYWORD, default=option.default, annotation=option.type)
+            for option in fields(group)
+        ]
+    options = [option.replace(kind=KEYWORD) for option in options]
 
     @wraps(command)
     def call(**given: Any) -> None:

@@ -101,5 +101,10 @@ def _seen(scores: np.ndarray, labels: Int, named: np.ndarray) -> Bool:
 
 def _check(what: str, values: np.ndarray, classes: int) -> None:
     """Refuse numbers that are no classes."""
-    if not np.issubdtype(values.dtype, np.integer) or not ((values >= 0) & (values < classes)).all():
-        raise ZslbenchError(f"{what} are whole numbers from 0 to {classes - 1}, one for each class.")
+    if (
+        not np.issubdtype(values.dtype, np.integer)
+        or not ((values >= 0) & (values < classes)).all()
+    ):
+        raise ZslbenchError(
+            f"{what} are whole numbers from 0 to {classes - 1}, one for each class."
+        )

@@ -1,56 +1,73 @@
-"""Figures, drawn with matplotlib's objects alone (no pyplot, no display)."""
+"""Plots drawn with matplotlib's objects (no pyplot, no display)."""
 
 from typing import Any
 
-from zslbench.metrics import Outcome
+from zslbench.report.plots import Mark, Plot, Scale
 
-SEEN, UNSEEN, HARMONIC, CHOSEN = "#0072B2", "#D55E00", "#222222", "#777777"
-
-
-def draw_over_gamma(
-    axes: Any,
-    outcome: Outcome,
-    gamma: float | None,
-    words: str = "chosen on validation",
-    unit: str = "standard deviations of class-centred scores",
-) -> None:
-    """Draw U, S and H over gamma; where a gamma was chosen, mark it and say by what."""
-    curve = outcome.curve
-    low, high = min(0.0, gamma or 0.0), max(0.0, gamma or 0.0)
-    if len(curve.steps):
-        low, high = min(low, curve.steps[0]), max(high, curve.steps[-1])
-    margin = 0.03 * (high - low) or 1.0
-    edges = [low - margin, *curve.steps, high + margin]
-    for values, colour, style, name in (
-        (curve.u, UNSEEN, "--", "U"),
-        (curve.s, SEEN, "-.", "S"),
-        (curve.h, HARMONIC, "-", "H"),
-    ):
-        axes.stairs(
-            values, edges, baseline=None, color=colour, linestyle=style, linewidth=1.4, label=name
-        )
-    if gamma is not None:
-        h = outcome.scores(gamma).h
-        axes.axvline(gamma, color=CHOSEN, linewidth=0.9)
-        right = gamma > (low + high) / 2
-        axes.annotate(f"{words}: H {h:.1f}", (gamma, 2), xytext=(-4 if right else 4, 0),
-                      ha="right" if right else "left", textcoords="offset points", fontsize=8,
-                      color=CHOSEN)  # fmt: skip
-    axes.set(xlabel=f"gamma ({unit})", ylabel="percent")
-    axes.set(ylim=(0, None), xlim=(edges[0], edges[-1]))
-    axes.legend(frameon=False, fontsize=8, loc="upper right")
+DARK, RULE = "#1a1a1a", "#777777"
+COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#777777")
+DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
+MARKERS = "osD^vPX*"
+NAMED: dict[Any, tuple[str, Any]] = {
+    "u": ("#D55E00", "--"), "s": ("#0072B2", "-."), "h": ("#222222", "-"), "t1": (RULE, ":"),
+}  # fmt: skip
 
 
-def draw_plane(axes: Any, outcome: Outcome, gamma: float | None) -> None:
-    """Draw S over U, with gamma = 0 and, where one was chosen, the chosen gamma."""
-    curve = outcome.curve
-    axes.plot(curve.u, curve.s, color=HARMONIC, linewidth=1.4)
-    axes.fill_between(curve.u, curve.s, color=HARMONIC, alpha=0.08, linewidth=0)
-    marks = [(0.0, "o", CHOSEN, "gamma = 0")]
-    marks += [] if gamma is None else [(gamma, "s", HARMONIC, "chosen")]
-    for value, marker, colour, name in marks:
-        u, s = curve.at(value)
-        axes.plot([u], [s], marker, color=colour, label=name)
-    axes.set(xlabel="U, percent", ylabel="S, percent", title=f"AUSUC {curve.area:.3f}")
-    axes.set(xlim=(0, None), ylim=(0, None))
-    axes.legend(frameon=False, fontsize=8)
+def series(number: int) -> tuple[str, Any, str]:
+    """Return the colour, dash and marker of a row among others."""
+    return (
+        COLOURS[number % len(COLOURS)],
+        DASHES[number % len(DASHES)],
+        MARKERS[number % len(MARKERS)],
+    )
+
+
+def draw(axes: Any, plot: Plot, size: float = 5) -> None:
+    """Draw a plot; labels are left to the caller's legend.
+
+    Args:
+        axes: Of matplotlib.
+        plot: What to draw.
+        size: Of markers, in points.
+    """
+    for line in plot.lines:
+        marker: dict[str, Any] = {}
+        if isinstance(line.look, int):
+            colour, dash, shape = series(line.look)
+            marker = {"marker": shape, "markersize": 0.8 * size}
+            marker |= {} if line.dots else {"markevery": []}  # in the legend alone
+        else:
+            colour, dash = NAMED[line.look]
+        drawn = axes.step if line.steps else axes.plot
+        where = {"where": "pre"} if line.steps else {}
+        drawn(line.x, line.y, color=colour, linestyle=dash, linewidth=1.2, **where, **marker,
+              **({"label": line.label} if line.label else {}))  # fmt: skip
+        if line.area:
+            axes.fill_between(line.x, line.y, color=colour, alpha=0.08, linewidth=0)
+        if line.band:
+            axes.fill_between(line.x, *line.band, color=colour, alpha=0.1, linewidth=0)
+    if plot.rule is not None:
+        axes.axvline(plot.rule, color=RULE, linewidth=0.9)
+    for mark in plot.marks:
+        _mark(axes, mark, size)
+    _scale(axes, "x", plot.x)
+    _scale(axes, "y", plot.y)
+
+
+def _mark(axes: Any, mark: Mark, size: float) -> None:
+    colour = COLOURS[mark.series % len(COLOURS)]
+    if mark.whisker:
+        axes.plot([mark.x, mark.x], mark.whisker, color=colour, linewidth=0.8)
+    face = {"markerfacecolor": "white"} if mark.hollow else {}
+    words = {"label": mark.label} if mark.label else {}
+    axes.plot([mark.x], [mark.y], color=colour, linestyle="none", markersize=size,
+              marker=MARKERS[mark.shape % len(MARKERS)], **face, **words)  # fmt: skip
+
+
+def _scale(axes: Any, name: str, scale: Scale) -> None:
+    axes.set(**{f"{name}label": scale.label, f"{name}lim": (scale.low, scale.high)})
+    if scale.log:
+        axes.set(**{f"{name}scale": "log"})
+        axis = getattr(axes, f"{name}axis")
+        axis.set_ticks(scale.ticks, [f"{tick:g}" for tick in scale.ticks])
+        axis.set_ticks([], minor=True)

@@ -1,21 +1,18 @@
-"""Scalable vector graphics as text: axes, lines, markers. Colours and dashes are the style sheet's.
-
-Figures carry no colour of their own, so that they follow the page into its dark theme; what is told
-apart is told apart by dash or shape as well.
-"""
+"""Plots drawn as scalable vector graphics; colours and dashes are the style sheet's."""
 
 import html
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from zslbench.metrics import Float
+from zslbench.report.plots import Line, Mark, Plot, Scale
 
 WIDTH, HEIGHT = 380, 260
 LEFT, RIGHT, TOP, BOTTOM = 44, 14, 26, 42
 LETTER = 6.2  # pixels a letter of a label takes, about
+NAMES = 40  # the most names beside points
 SHAPES = (
     "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z",
     "M-4-4h8v8h-8z",
@@ -31,50 +28,6 @@ SHAPES = (
 def escape(text: object) -> str:
     """Return text that is safe between tags and inside quoted attributes."""
     return html.escape(str(text), quote=True)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A range of values that ends up between two pixels, linear or logarithmic, ticked or bare."""
-
-    label: str
-    low: float
-    high: float
-    log: bool = False
-    bare: bool = False
-
-    def place(self, values: float | Float) -> Float:
-        """Return where values lie: 0 at the low end, 1 at the high one."""
-        if self.log:
-            low, high = math.log10(self.low), math.log10(self.high)
-            return np.asarray((np.log10(values) - low) / (high - low))
-        return np.asarray((np.asarray(values) - self.low) / (self.high - self.low))
-
-    @property
-    def ticks(self) -> list[float]:
-        """Round values inside the range, a handful."""
-        if self.bare:
-            return []
-        if self.log:
-            return _log_ticks(self.low, self.high)
-        rough = (self.high - self.low) / 5
-        unit = 10.0 ** math.floor(math.log10(rough))
-        step = next(factor * unit for factor in (1, 2, 5, 10) if factor * unit >= rough)
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [round(k * step, 10) for k in range(first, last + 1)]
-
-
-def percent_axis(label: str, highest: float) -> Scale:
-    """Return an axis from 0 to a little above the highest value, in percent."""
-    return Scale(label, 0, min(max(10.0, float(highest) * 1.08), 100.0))
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    dense = len(decades) < 4
-    factors = (1, 2, 5) if dense else (1,)
-    found = [f * 10.0**d for d in decades for f in factors if low <= f * 10.0**d <= high]
-    return found if len(found) > 2 else Scale("", low, high).ticks
 
 
 @dataclass(frozen=True)
@@ -115,12 +68,39 @@ class Frame:
         return parts
 
 
+def draw(plot: Plot, *, key: bool = True) -> str:
+    """Draw a plot; its key above it, where one is asked for."""
+    frame = Frame(plot.x, plot.y)
+    parts = [part for line in plot.lines for part in _line(frame, line)]
+    if plot.rule is not None:
+        x = float(frame.points(plot.rule, plot.y.low)[0])
+        parts.append(f'<path class="chosen" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
+    parts += [_mark(frame, mark) for mark in plot.marks]
+    parts += _names(frame, plot.marks)
+    return frame.figure(plot.label, [*parts, *(_key(plot) if key else ())])
+
+
 def text(x: float, y: float, words: object, style: str) -> str:
     """Return a line of text."""
     return f'<text class="{style}" x="{x:g}" y="{y:g}">{escape(words)}</text>'
 
 
-def line(x: Float, y: Float, style: str, closed: str = "") -> str:
+def line_class(look: str | int) -> str:
+    """Return what the style sheet knows a line by."""
+    return f"curve path{look % 4}" if isinstance(look, int) else f"curve {look}"
+
+
+def _line(frame: Frame, line: Line) -> list[str]:
+    x, y = frame.points(line.x, line.y)
+    style = line_class(line.look)
+    drawn = _stairs(x, y, style) if line.steps else _through(x, y, style)
+    area = [_through(x, y, "area", f"V{HEIGHT - BOTTOM}H{LEFT}z")] if line.area else []
+    shape = line.look if isinstance(line.look, int) else 0
+    points = zip(x.tolist(), y.tolist(), strict=True) if line.dots else ()
+    return [*area, drawn, *(_marker(a, b, shape, "solid") for a, b in points)]
+
+
+def _through(x: Float, y: Float, style: str, closed: str = "") -> str:
     """Return a line through pixels; points that fall on the last one are left out."""
     pixels = np.round(np.stack([x, y], axis=1), 1)
     moved = np.append(True, np.any(np.diff(pixels, axis=0) != 0, axis=1))
@@ -128,7 +108,7 @@ def line(x: Float, y: Float, style: str, closed: str = "") -> str:
     return f'<path class="{style}" d="M{way}{closed}"/>'
 
 
-def stairs(x: Float, y: Float, style: str) -> str:
+def _stairs(x: Float, y: Float, style: str) -> str:
     """Return a line of steps: `y[j]` holds from `x[j - 1]` to `x[j]`."""
     across, down = np.round(x, 1), np.round(y, 1)
     turns = np.flatnonzero(np.diff(down))
@@ -137,7 +117,61 @@ def stairs(x: Float, y: Float, style: str) -> str:
     return f'<path class="{style}" d="M{across[0]:g} {down[0]:g}{way}H{across[-1]:g}"/>'
 
 
-def marker(x: float, y: float, shape: int, style: str) -> str:
-    """Return a marker of one of `SHAPES`."""
+def _mark(frame: Frame, mark: Mark) -> str:
+    x, y = (float(place) for place in frame.points(mark.x, mark.y))
+    drawn = _marker(x, y, mark.shape, "hollow" if mark.hollow else "solid")
+    if mark.whisker:
+        _, (low, high) = frame.points(frame.x.low, np.array(mark.whisker))
+        drawn = f'<path class="whisker" d="M{x:.1f} {low:.1f}V{high:.1f}"/>{drawn}'
+    if mark.row is None:
+        return drawn
+    return f'<g class="point" data-row="{mark.row}"><title>{escape(mark.words)}</title>{drawn}</g>'
+
+
+def _marker(x: float, y: float, shape: int, style: str) -> str:
     path = SHAPES[shape % len(SHAPES)]
     return f'<path class="{style}" transform="translate({x:.1f} {y:.1f})" d="{path}"/>'
+
+
+def _names(frame: Frame, marks: Sequence[Mark]) -> list[str]:
+    """Return names beside their points where there is room, from the top one down, each once."""
+    places = [tuple(float(v) for v in frame.points(m.x, m.y)) for m in marks if m.name]
+    taken = [(a - 6, b - 7, a + 6, b + 7) for a, b in places]
+    placed: dict[str, str] = {}
+    named = [mark.name for mark in marks if mark.name]
+    for name, (a, b) in zip(reversed(named), reversed(places), strict=True):
+        if name in placed or len(placed) >= NAMES:
+            continue
+        wide = len(name) * LETTER
+        for left in (a + 9, a - 9 - wide):
+            box = (left, b - 7, left + wide, b + 7)
+            inside = left > LEFT and left + wide < WIDTH
+            if inside and not any(_meet(box, other) for other in taken):
+                placed[name] = text(left, b + 4, name, "name")
+                taken.append(box)
+                break
+    return list(placed.values())
+
+
+def _meet(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _key(plot: Plot) -> list[str]:
+    """Return a key above the plot, from its right end: what is drawn, and the words beside it."""
+    parts: list[str] = []
+    right = float(WIDTH - RIGHT)
+    entries: list[Line | Mark] = [*plot.lines, *plot.marks]
+    for drawn in reversed([each for each in entries if each.label]):
+        right -= LETTER * len(drawn.label)
+        parts.append(text(right, TOP - 10, drawn.label, "name"))
+        if isinstance(drawn, Line):
+            right -= 34
+            style = line_class(drawn.look)
+            parts.append(f'<path class="{style}" d="M{right:.1f} {TOP - 14}h28"/>')
+        else:
+            right -= 12
+            style = "hollow" if drawn.hollow else "solid"
+            parts.append(_marker(right, TOP - 14, drawn.shape, style))
+        right -= 24
+    return parts

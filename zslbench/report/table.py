@@ -1,13 +1,55 @@
-"""A table beside the main one, whatever it is printed as."""
+"""A table, whatever it is written as."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+Place = Literal["best", "second"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell that is more than its text.
+
+    Attributes:
+        text: One or several lines; the first is the value.
+        place: Whether the value is the best or second best of what it competes with.
+        marks: What a reader must know before comparing.
+        facts: What else a reader may ask of the row.
+    """
+
+    text: str
+    place: Place | None = None
+    marks: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of its text, then its marks."""
+        return [*self.text.split("\n"), *map(str.upper, self.marks)]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table; cells may have several lines."""
+    """A table; the first column names the rows, numbers are right-aligned.
+
+    Attributes:
+        note: What must be said below it.
+        words: The columns beside the first that hold words.
+    """
 
     title: str
     columns: tuple[str, ...]
-    rows: list[list[str]]
-    note: str
+    rows: Sequence[Sequence[Cell | str]]
+    note: str = ""
+    words: tuple[str, ...] = ()
+
+    @property
+    def cells(self) -> list[list[Cell]]:
+        """The rows, every cell as one."""
+        return [[c if isinstance(c, Cell) else Cell(c) for c in row] for row in self.rows]
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Whether each column holds numbers."""
+        return [bool(n) and name not in self.words for n, name in enumerate(self.columns)]

@@ -15,7 +15,7 @@ from zslbench.studies.regression.compare import sides
 from zslbench.studies.regression.entries import load_entries
 from zslbench.studies.regression.sides import SideError
 from zslbench.studies.regression.trend import trend
-from zslbench.studies.regression.trend_results import as_terminal, write_trend
+from zslbench.studies.regression.trend_results import write_trend
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_trend_draws_and_names_the_step(three_commits, tmp_path):
     assert [step.commit for step in h.steps] == [hashes[2]]
     assert h.steps[0].size == pytest.approx(-11.5)
     assert [path.suffix for path in write_trend(shown, tmp_path)] == [".png", ".pdf"]
-    assert "3 commits, 4 seeds" in as_terminal(shown)[-1]
+    assert "3 commits, 4 seeds" in shown.document().parts[-1]
 
 
 def fake(commit, seed, drop):

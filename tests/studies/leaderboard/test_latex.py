@@ -9,10 +9,14 @@ from dataclasses import replace
 import pytest
 from boards import changed, selected_on_test, stored_run
 
+from zslbench.report.writers import escape_latex, latex
 from zslbench.stats import POPULATIONS, Interval
-from zslbench.studies.leaderboard.latex import as_latex, escape
-from zslbench.studies.leaderboard.podium import podium
 from zslbench.studies.leaderboard.results import Leaderboard, build_leaderboard
+from zslbench.studies.leaderboard.tables import podium
+
+
+def as_latex(board):
+    return latex(board.document())
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +37,8 @@ def with_h(row, h, **changes):
 
 def h_cells(text):
     """How each method's H is printed, in the table's order."""
-    lines = [line for line in text.splitlines() if "\\zslcell{" in line and line.startswith("{")]
-    return [re.findall(r"\\zslcell\{(.*?)\}\{\S+, ", line)[3] for line in lines]
+    lines = [line for line in text.splitlines() if line.startswith("\\zslcell[l]{")]
+    return [line.split(" & ")[4].split("{\\zslline")[0][len("\\zslcell{") : -1] for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -48,9 +52,9 @@ def h_cells(text):
     ],
 )
 def test_names_print_as_they_are(row, name, printed):
-    assert escape(name) == printed
+    assert escape_latex(name) == printed
     text = as_latex(Leaderboard([replace(row, method=name, dataset=name)]))
-    assert f"{{{printed}}}" in text
+    assert f"\\zslcell[l]{{{printed}$^{{" in text
     assert f"\\textit{{{printed}}}" in text
 
 
@@ -76,7 +80,8 @@ def test_each_dataset_and_rule_has_its_own_places(row):
             if metric == "h" and name == "best"}  # fmt: skip
     assert best == {0, 3, 4}
     text = as_latex(Leaderboard(rows))
-    assert text.index("A}, rule validation") < text.index("A}, rule last") < text.index("B}")
+    assert text.index(r"\textit{A}") < text.index("rule validation") < text.index("rule last")
+    assert text.index("rule last") < text.index(r"\textit{B}")
 
 
 def test_a_row_without_rivals_takes_no_place(row):
@@ -89,14 +94,15 @@ def test_what_was_selected_on_test_takes_no_place_and_is_marked(run):
     (*first, last) = build_leaderboard([*honest, cheat], Counter()).rows
     text = as_latex(Leaderboard([*first, with_h(last, 99.9)]))
     assert h_cells(text)[-1] == "99.9"
-    (line,) = [line for line in text.splitlines() if line.startswith("{cheat}")]
-    assert line.startswith(r"{cheat}$^{\dagger,")
-    assert r"$^{\dagger}$ selected on test." in text
+    sign = re.search(r"\$\^\{(\d)\}\$ selected on test\.", text).group(1)
+    (marks,) = re.findall(r"^\\zslcell\[l\]\{cheat\$\^\{(.*?)\}\$", text, re.M)
+    assert sign in marks.split(",")
 
 
 def test_every_value_carries_both_intervals(row):
     text = as_latex(Leaderboard([row]))
-    assert len(re.findall(r"\\zslcell\{\S+\}\{\S+, \S+\}\{\S+, \S+\}", text)) == 5
+    intervals = r"\\zslline\{\[\S+, \S+\]\}\\zslline\{\(\S+, \S+\)\}"
+    assert len(re.findall(r"\\zslcell\{\S+\}\{" + intervals, text)) == 5
     assert text.count("{") == text.count("}")
 
 
@@ -119,7 +125,7 @@ def test_latex_compiles_whatever_names_there_are(row, tmp_path, means_alone):
     rows.append(replace(row, label="w/o x_1 & 50 % #", marks=("selected on test",)))
     board = Leaderboard(rows, title=hostile, planned=9, missing=6)
     (tmp_path / "leaderboard.tex").write_text(as_latex(board))
-    alone = r"\newcommand{\zslcell}[3]{#1}" if means_alone else ""
+    alone = r"\newcommand{\zslcell}[3][]{#2}" if means_alone else ""
     (tmp_path / "paper.tex").write_text(DOCUMENT.replace(r"\input", alone + r"\input"))
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace",
@@ -132,12 +138,12 @@ def test_latex_compiles_whatever_names_there_are(row, tmp_path, means_alone):
 def test_title_stands_in_the_table_of_a_suite_and_of_a_partial_one(row):
     assert "PARTIAL" not in as_latex(Leaderboard([row], planned=1))
     assert "Leaderboard" not in as_latex(Leaderboard([row], planned=1))
-    assert "{SVIP \\& Co} \\\\" in as_latex(Leaderboard([row], title="SVIP & Co", planned=1))
-    assert "(PARTIAL: 2 of 3 runs are missing)} \\\\" in as_latex(
+    assert "{SVIP \\& Co. " in as_latex(Leaderboard([row], title="SVIP & Co", planned=1))
+    assert "(PARTIAL: 2 of 3 runs are missing)." in as_latex(
         Leaderboard([row], planned=3, missing=2)
     )
 
 
 def test_row_is_called_as_its_suite_does(row):
     text = as_latex(Leaderboard([replace(row, label="w/o JSD")]))
-    assert "{w/o JSD}" in text
+    assert r"\zslcell[l]{w/o JSD$^{" in text

@@ -9,7 +9,8 @@ import pytest
 from boards import RULES, changed, selected_on_test, stored_run
 from browser import ENTER, ESCAPE, RIGHT, SPACE, browser, missing
 
-from zslbench.studies.leaderboard.page.page import as_page, embedded_json
+from zslbench.report.html import embedded_json
+from zslbench.studies.leaderboard.page import as_page
 from zslbench.studies.leaderboard.results import Leaderboard, build_leaderboard
 
 HOSTILE = "<script>alert(1)</script>"

@@ -10,8 +10,8 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from zslbench.stats.selection_bias import CHOSEN
-from zslbench.studies.leaderboard.page import paper
-from zslbench.studies.leaderboard.page.paper import write_paper_figures
+from zslbench.studies.leaderboard import paper
+from zslbench.studies.leaderboard.paper import write_paper_figures
 from zslbench.studies.leaderboard.results import build_leaderboard
 
 NAMES = ("h_by_method", "h_over_gamma", "h_over_time", "inflation", "seen_unseen")
@@ -72,7 +72,7 @@ def test_hostile_names_are_drawn_as_they_are_and_stay_in_the_folder(runs, tmp_pa
 @pytest.mark.parametrize("draw", [paper.seen_unseen, paper.h_over_gamma])
 def test_curves_are_told_apart_by_dash_and_marker(draw, many):
     lines = draw(many).axes[0].lines
-    curves, points = lines[::2], lines[1::2]
+    curves, points = lines[: paper.CURVES], lines[paper.CURVES :]
     assert len(curves) == paper.CURVES
     assert len({str(curve.get_linestyle()) + str(curve._unscaled_dash_pattern)
                 for curve in curves}) == paper.CURVES  # fmt: skip

@@ -16,12 +16,21 @@ from zslbench.errors import ZslbenchError
 from zslbench.method import PublishedRule
 from zslbench.methods.eszsl import ESZSL
 from zslbench.metrics import harmonic_mean
+from zslbench.report.curves import POINTS, mean_curve
+from zslbench.report.files import csv_text
+from zslbench.report.writers import markdown, terminal
 from zslbench.stats import Interval
 from zslbench.store.artifacts import read_class_names, read_test
-from zslbench.studies.leaderboard.evidence import POINTS, mean_curve
-from zslbench.studies.leaderboard.render import as_csv, as_json, as_markdown, as_terminal
 from zslbench.studies.leaderboard.results import Leaderboard, build_leaderboard
 from zslbench.studies.leaderboard.tables import other_tables
+
+
+def as_markdown(board):
+    return markdown(board.document())
+
+
+def as_csv(board):
+    return csv_text(board.records())
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +105,7 @@ def test_one_tuning_world_and_pretraining_beyond_1k_are_marked(stored):
 
 def test_rendering_twice_gives_the_same_bytes(stored):
     board, again = board_of(stored, RULES), board_of(list(reversed(stored)), RULES)
-    for render in (as_markdown, as_csv, lambda b: json.dumps(as_json(b))):
+    for render in (as_markdown, as_csv, lambda b: json.dumps(b.to_dict())):
         assert render(board) == render(again)
 
 
@@ -120,7 +129,7 @@ def test_terminal_shows_value_intervals_and_control(stored):
     from rich.console import Console
 
     console = Console(file=io.StringIO(), width=140)
-    for part in as_terminal(board_of(stored)):
+    for part in terminal(board_of(stored).document()):
         console.print(part, markup=False)
     text = console.file.getvalue()
     assert "p = 0." in text
@@ -138,7 +147,7 @@ def test_markdown_names_the_rule_and_its_marks_in_the_table(stored, monkeypatch,
     run = stored_run(tmp_path / "cheat")
     lines = [line for line in as_markdown(board_of([run], RULES)).splitlines()
              if line.startswith("| eszsl<br>rule")]  # fmt: skip
-    assert "rule published<br>SELECTED ON TEST" in lines[-1]
+    assert "rule published; features:toy<br>SELECTED ON TEST<br>" in lines[-1]
     assert len(lines) == 3
 
 
@@ -187,7 +196,7 @@ def test_classes_are_named_and_runs_stored_without_names_are_numbered(stored, tm
 
 
 def test_json_leaves_the_evidence_out(stored):
-    assert all("evidence" not in row for row in as_json(board_of(stored))["rows"])
+    assert all("evidence" not in row for row in board_of(stored).to_dict()["rows"])
 
 
 def raw_title(stored):
@@ -237,7 +246,7 @@ def test_partial_table_says_so_in_its_title(stored):
 def test_unbounded_interval_is_null_in_json(stored):
     board = board_of(stored)
     intervals = {**board.rows[0].intervals, "h": {"these_classes": Interval(1.0, -np.inf, np.inf)}}
-    document = as_json(Leaderboard([replace(board.rows[0], intervals=intervals)]))
+    document = Leaderboard([replace(board.rows[0], intervals=intervals)]).to_dict()
     json.dumps(document, allow_nan=False)
     assert document["rows"][0]["intervals"]["h"]["these_classes"] == {
         "mean": 1.0, "low": None, "high": None,

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from zslbench.report.writers import markdown, terminal
 from zslbench.stats import METRICS, Interval
 from zslbench.stats.permutation import Control
-from zslbench.studies.leaderboard.render import as_markdown, as_terminal
 from zslbench.studies.leaderboard.results import Leaderboard, Row
 from zslbench.studies.leaderboard.tables import other_tables
 from zslbench.studies.leaderboard.verdicts import TEST_IMAGES, verdict, verdicts
@@ -186,12 +186,12 @@ def test_every_table_shows_paper_versus_ours_where_there_is_a_counterpart():
     from rich.console import Console
 
     board = Leaderboard([row_of()])
-    markdown = as_markdown(board)
-    assert "## paper versus ours" in markdown
-    assert "53.9<br>[48.0, 52.0]<br>above" in markdown
-    assert "U, S, H: published value not calibrated" in markdown
+    text = markdown(board.document())
+    assert "## paper versus ours" in text
+    assert "53.9<br>[48.0, 52.0]<br>above" in text
+    assert "U, S, H: published value not calibrated" in text
     console = Console(file=io.StringIO(), width=132)
-    for part in as_terminal(board):
+    for part in terminal(board.document()):
         console.print(part, markup=False)
     assert "paper versus ours" in console.file.getvalue()
     assert other_tables(Leaderboard([row_of(dataset="cub20")])) == []

@@ -2,8 +2,10 @@
 
 import pytest
 
+from zslbench.report.files import csv_text
+from zslbench.report.writers import markdown
 from zslbench.studies.sweep.results import SweepReport, TrialPoint, TrialRow, Winner
-from zslbench.studies.sweep.tables import as_csv, as_markdown, draw_contours, draw_importances
+from zslbench.studies.sweep.tables import draw_contours, draw_importances
 
 PARAMS = [
     {"M": 10, "rate": 0.1, "form": "l2"}, {"M": 20, "rate": 1.0, "form": "raw"},
@@ -94,11 +96,11 @@ def test_bars_of_both_importances_differ_without_colour():
 
 def test_page_and_lines_tell_of_failed_trials():
     report = report_of(states=["failed"])
-    assert "4 complete, 1 failed" in as_markdown(report)
-    assert as_csv(report).splitlines()[1] == "0,failed,10,0.1,l2,,"
+    assert "4 complete, 1 failed" in markdown(report.document())
+    assert csv_text(report.records()).splitlines()[1] == "0,failed,10,0.1,l2,,"
 
 
 def test_sweep_without_a_complete_trial_has_a_page_too():
     report = report_of(states=["failed"] * len(PARAMS))
-    assert "5 failed" in as_markdown(report)
-    assert len(as_csv(report).splitlines()) == 1 + len(PARAMS)
+    assert "5 failed" in markdown(report.document())
+    assert len(csv_text(report.records()).splitlines()) == 1 + len(PARAMS)

@@ -29,25 +29,22 @@ def calibrate(
 
       zslbench calibrate 3fa9c2 --json
     """
-    from zslbench.cli.output import print_json, print_parts
+    from zslbench.cli.output import print_result
     from zslbench.errors import unknown
-    from zslbench.report.files import write_figure, write_text
+    from zslbench.report.files import write_figure
     from zslbench.store import Store, find_run
     from zslbench.studies.calibrate.measure import calibrate as read
-    from zslbench.studies.calibrate.results import as_csv, as_json, as_markdown, as_terminal, draw
-    from zslbench.studies.leaderboard.measure import check_writable
+    from zslbench.studies.calibrate.results import draw
     from zslbench.studies.progress import say
+    from zslbench.studies.session import check_writable
 
     if space not in SPACES:
         raise unknown("space", space, SPACES)
     check_writable(results)
     found = read(find_run(Store(results), run), "probability" if space == SPACES[1] else "logit")
     folder = results / "calibration"
-    write_text(folder / f"{found.name}.md", as_markdown(found))
-    write_text(folder / f"{found.name}.csv", as_csv(found))
+    for kind in ("md", "csv"):
+        found.save(folder / f"{found.name}.{kind}")
     write_figure(folder, found.name, draw(found))
-    if json:
-        print_json(as_json(found))
-    else:
-        print_parts(as_terminal(found))
+    print_result(found, json=json)
     say(f"written: {folder / found.name}.{{md,csv,png,pdf}}")

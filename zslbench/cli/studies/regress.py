@@ -82,10 +82,10 @@ def regress(
     """
     from zslbench.errors import ZslbenchError
     from zslbench.store import Store
-    from zslbench.studies.leaderboard.measure import check_writable
     from zslbench.studies.progress import say
     from zslbench.studies.regression.measure import subjects_of
     from zslbench.studies.regression.sides import SideError, find_project
+    from zslbench.studies.session import check_writable
 
     if sum((against is not None, exact, trend, power)) != 1:
         raise ZslbenchError("Say one of --against REF, --exact, --trend, --power.")
@@ -155,46 +155,36 @@ def _against(
     *,
     json: bool,
 ) -> int:
-    from zslbench.cli.output import print_json, print_parts
+    from zslbench.cli.output import print_result
     from zslbench.studies.progress import Display
     from zslbench.studies.regression.compare import regress as compared
-    from zslbench.studies.regression.results import STATUS, as_json, as_terminal
+    from zslbench.studies.regression.results import STATUS
 
     with Display() as display:
         found = compared(root, against, suite, subjects, seeds, margin, store, display.tick)
-    if json:
-        print_json(as_json(found))
-    else:
-        print_parts(as_terminal(found))
+    print_result(found, json=json)
     return STATUS[found.verdict]
 
 
 def _trend(root: Path, store: "Store", *, json: bool) -> int:
-    from zslbench.cli.output import print_json, print_parts
+    from zslbench.cli.output import print_result
     from zslbench.studies.progress import say
     from zslbench.studies.regression.trend import trend
-    from zslbench.studies.regression.trend_results import as_json, as_terminal, write_trend
+    from zslbench.studies.regression.trend_results import write_trend
 
     found = trend(root, store.measurements())
     paths = write_trend(found, store.results)
-    if json:
-        print_json(as_json(found))
-    else:
-        print_parts(as_terminal(found))
+    print_result(found, json=json)
     say(f"drawn: {', '.join(map(str, paths))}")
     return 0
 
 
 def _power(root: Path, suite: str, margin: float, seeds: int, *, json: bool) -> int:
-    from zslbench.cli.output import print_json, print_parts
+    from zslbench.cli.output import print_result
     from zslbench.studies.regression.baseline import load, place_of, spreads_of
-    from zslbench.studies.regression.results import power_rows, power_table, sight_rows, sight_table
+    from zslbench.studies.regression.results import Power, power_rows, sight_rows
 
     spreads = spreads_of(load(place_of(root, suite)))
     rows = power_rows([s for cell in spreads.values() for s in cell.values()], margin)
-    cells = sight_rows(spreads, margin, seeds)
-    if json:
-        print_json({"schema_version": 1, "rows": rows, "cells": cells})
-    else:
-        print_parts([*power_table(rows, len(cells)), *sight_table(cells)])
+    print_result(Power(rows, sight_rows(spreads, margin, seeds)), json=json)
     return 0

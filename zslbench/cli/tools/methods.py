@@ -1,10 +1,14 @@
 """`zslbench methods`: what methods there are, and what each may be set to."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from zslbench.cli import options as opt
+
+if TYPE_CHECKING:
+    from zslbench.report.document import Document
+    from zslbench.report.table import Table
 
 KINDS = {int: "whole number", float: "number", bool: "True, False", str: "text"}
 
@@ -25,7 +29,7 @@ def methods(
 
       zslbench methods my_method --method-file my_method.py
     """
-    from zslbench.cli.output import print_json, print_parts
+    from zslbench.cli.output import print_document, print_json, print_table
     from zslbench.method.registry import incremental_modules, method_modules, register_file
 
     for path in method_file or []:
@@ -35,10 +39,10 @@ def methods(
     if json:
         print_json(found)
     elif name:
-        print_parts(_page(found[name]))
+        print_document(_page(found[name]))
     else:
-        kinds = ("method", "incremental")
-        print_parts([_list(k, {n: f for n, f in found.items() if f["kind"] == k}) for k in kinds])
+        for kind in ("method", "incremental"):
+            print_table(_list(kind, {n: f for n, f in found.items() if f["kind"] == kind}))
 
 
 def describe(name: str) -> dict[str, Any]:
@@ -98,26 +102,29 @@ def _type(annotation: Any) -> str:
     return KINDS.get(kinds[0]) or str(kinds[0])
 
 
-def _list(kind: str, found: dict[str, dict[str, Any]]) -> Any:
-    from rich.table import Table
-    from rich.text import Text
+def _list(kind: str, found: dict[str, dict[str, Any]]) -> "Table":
+    from zslbench.report.table import Table
 
-    table = Table(kind, "source", "needs", "settings")
-    for name, about in found.items():
-        source = " ".join(about["about"].split("\n\n")[0].split())
-        texts = (name, source, ", ".join(about["needs"]), ", ".join(about["settings"]))
-        table.add_row(*map(Text, texts))
-    return table
+    words = ("source", "needs", "settings")
+    rows = [
+        [name, " ".join(about["about"].split("\n\n")[0].split()), ", ".join(about["needs"]),
+         ", ".join(about["settings"])]
+        for name, about in found.items()
+    ]  # fmt: skip
+    return Table("", (kind, *words), rows, words=words)
 
 
-def _page(about: dict[str, Any]) -> list[Any]:
-    from rich.table import Table
-    from rich.text import Text
+def _page(about: dict[str, Any]) -> "Document":
+    from zslbench.report.document import Document
+    from zslbench.report.table import Table
 
-    table = Table("setting", "symbol", "default", "from", "to", "chosen among", "meaning")
+    columns = ("setting", "symbol", "default", "from", "to", "chosen among", "meaning")
+    rows = []
     for key, info in about["settings"].items():
         grid = ", ".join(f"{value:g}" for value in info.get("grid", [])) or info["type"]
-        symbol, default = info.get("symbol", ""), str(info["default"])
         limits = ("" if limit is None else str(limit) for limit in (info["low"], info["high"]))
-        table.add_row(*map(Text, (key, symbol, default, *limits, grid, info["meaning"])))
-    return [about["about"], "", f"Needs: {', '.join(about['needs'])}.", table]
+        rows.append(
+            [key, info.get("symbol", ""), str(info["default"]), *limits, grid, info["meaning"]]
+        )
+    table = Table("", columns, rows, words=columns)
+    return Document(about=about["about"], parts=[f"Needs: {', '.join(about['needs'])}.", table])

@@ -8,6 +8,7 @@ import typer
 from zslbench.cli import options as opt
 
 if TYPE_CHECKING:
+    from zslbench.report.table import Table
     from zslbench.studies.published.numbers import Published
 
 
@@ -29,7 +30,7 @@ def published(
     """
     from dataclasses import asdict
 
-    from zslbench.cli.output import print_json, print_parts
+    from zslbench.cli.output import print_json, print_table
     from zslbench.studies.published import numbers as literature
 
     rows = _named(literature.read_published(), "method", method, "")
@@ -39,7 +40,7 @@ def published(
         document: dict[str, Any] = {"published": [asdict(row) for row in rows]}
         print_json(document | ({"findings": [asdict(f) for f in findings]} if check else {}))
         return
-    print_parts([_table(rows)])
+    print_table(_table(rows))
     if check:
         print(f"findings: {len(findings)}")
     for finding in findings:
@@ -63,24 +64,19 @@ def _named(
     return found
 
 
-def _table(rows: "Sequence[Published]") -> Any:
-    from rich.table import Table
-    from rich.text import Text
+def _table(rows: "Sequence[Published]") -> "Table":
+    from zslbench.report.table import Table
 
-    table = Table("method", "dataset")
-    for name in ("T1", "U", "S", "H"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("backbone (pretraining)", "on test", "source and notes"):
-        table.add_column(name)
-    for row in rows:
-        scores = ("" if x is None else str(x) for x in (row.t1, row.u, row.s, row.h))
-        texts = (
+    words = ("dataset", "backbone (pretraining)", "on test", "source and notes")
+    cells = [
+        [
             f"{row.method} {row.variant}".strip(),
             row.dataset,
-            *scores,
+            *("" if x is None else str(x) for x in (row.t1, row.u, row.s, row.h)),
             f"{row.backbone} ({row.pretraining})",
             row.selected_on_test,
             "; ".join([row.source, *row.notes]),
-        )
-        table.add_row(*map(Text, texts))
-    return table
+        ]
+        for row in rows
+    ]
+    return Table("", ("method", "dataset", "T1", "U", "S", "H", *words[1:]), cells, words=words)

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from zslbench.metrics import Average, Outcome, Space
 from zslbench.records import RuleName, RunRecord
-from zslbench.report.figures import HARMONIC, draw_over_gamma, draw_plane
-from zslbench.report.files import csv_text
-from zslbench.report.numbers import NAMES, number
+from zslbench.report import figures
+from zslbench.report.curves import mean_curve
+from zslbench.report.document import Document, Shown
+from zslbench.report.numbers import NAMES, estimate
+from zslbench.report.plots import over_gamma, plane
+from zslbench.report.table import Cell, Table
 from zslbench.stats import METRICS, Interval, Metric, intervals
 from zslbench.studies.groups import title_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from rich.console import RenderableType
 
 UNITS: dict[Space, str] = {
     "logit": "standard deviations of class-centred scores",
@@ -66,7 +68,7 @@ class RuleCurve:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Shown):
     """A run's curves in one space; `missing` says why a rule is not among them."""
 
     record: RunRecord
@@ -92,83 +94,66 @@ class Calibration:
         elsewhere = [ELSEWHERE] if any(curve.gamma is None for curve in self.curves) else []
         return [*NOTES, *elsewhere, *([self.missing] if self.missing else [])]
 
+    def document(self) -> Document:
+        """Return its table, a row for each rule."""
+        return Document(
+            self.title,
+            f"Run {self.record.key}.",
+            [Table("", HEAD, [_cells(curve) for curve in self.curves])],
+            notes=self.notes,
+        )
 
-def as_json(found: Calibration) -> dict[str, Any]:
-    """Return the table as one JSON document."""
+    def records(self) -> list[dict[str, Any]]:
+        """Return the exact curves: U and S hold from the gamma of the row before up to this one."""
+        found = []
+        for curve in self.curves:
+            exact = curve.outcome.curve
+            steps = [*exact.steps.tolist(), float("inf")]
+            found += [
+                {"rule": curve.rule, "up_to_gamma": gamma, "U": u, "S": s, "H": h}
+                for gamma, u, s, h in zip(steps, exact.u, exact.s, exact.h, strict=True)
+            ]
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the table as one JSON document."""
+        return {
+            "schema_version": 1,
+            "run_key": self.record.key,
+            "title": self.title,
+            "space": self.space,
+            "rules": [_as_dict(curve) for curve in self.curves],
+            "missing": self.missing,
+        }
+
+
+def _as_dict(curve: RuleCurve) -> dict[str, Any]:
+    best, at = curve.outcome.curve.best()
     return {
-        "schema_version": 1,
-        "run_key": found.record.key,
-        "title": found.title,
-        "space": found.space,
-        "rules": [
-            {
-                "rule": curve.rule,
-                "epoch": curve.epoch,
-                "gamma": curve.gamma,
-                "marks": curve.marks,
-                **{
-                    NAMES[metric]: {"value": i.mean, "low": i.low, "high": i.high}
-                    for metric, i in curve.intervals.items()
-                },
-                "H_gamma_zero": curve.outcome.scores(0.0).h,
-                "H_oracle_test_tuned": curve.outcome.curve.best()[0],
-                "gamma_oracle_test_tuned": curve.outcome.curve.best()[1],
-            }
-            for curve in found.curves
-        ],
-        "missing": found.missing,
+        "rule": curve.rule,
+        "epoch": curve.epoch,
+        "gamma": curve.gamma,
+        "marks": curve.marks,
+        **{
+            NAMES[metric]: {"value": i.mean, "low": i.low, "high": i.high}
+            for metric, i in curve.intervals.items()
+        },
+        "H_gamma_zero": curve.outcome.scores(0.0).h,
+        "H_oracle_test_tuned": best,
+        "gamma_oracle_test_tuned": at,
     }
 
 
-def as_terminal(found: Calibration) -> "list[RenderableType]":
-    """Return a rich table and its notes."""
-    from rich.table import Table
-
-    table = Table(title=found.title, title_justify="left", show_lines=True)
-    for place, name in enumerate(HEAD):
-        table.add_column(name, justify="right" if place else "left", no_wrap=not place)
-    for curve in found.curves:
-        table.add_row(*_cells(curve))
-    return [table, *found.notes]
-
-
-def as_markdown(found: Calibration) -> str:
-    """Return the table and its notes."""
-    lines = [f"# {found.title}", "", f"Run `{found.record.key}`.", ""]
-    lines += [f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
-    lines += [
-        f"| {' | '.join(cell.replace(chr(10), '<br>') for cell in _cells(curve))} |"
-        for curve in found.curves
-    ]
-    return "\n".join([*lines, "", *(f"> {note}\n" for note in found.notes)])
-
-
-def _cells(curve: RuleCurve) -> list[str]:
+def _cells(curve: RuleCurve) -> list[Cell]:
     best, at = curve.outcome.curve.best()
-    return [
-        "\n".join([curve.rule, *map(str.upper, curve.marks)]),
+    texts = [
         str(curve.epoch),
         "-" if curve.gamma is None else f"{curve.gamma:.3f}",
-        *(
-            f"{number(m, i.mean)}\n[{number(m, i.low)}, {number(m, i.high)}]"
-            for m, i in curve.intervals.items()
-        ),
+        *(estimate(found, metric=metric) for metric, found in curve.intervals.items()),
         f"{curve.outcome.scores(0.0).h:.1f}",
         f"{best:.1f}\nat {at:.3f}",
     ]
-
-
-def as_csv(found: Calibration) -> str:
-    """Return the exact curves: U and S hold from the gamma of the line before up to this one."""
-    rows = []
-    for curve in found.curves:
-        exact = curve.outcome.curve
-        steps = [*exact.steps.tolist(), float("inf")]
-        rows += [
-            {"rule": curve.rule, "up_to_gamma": gamma, "U": u, "S": s, "H": h}
-            for gamma, u, s, h in zip(steps, exact.u, exact.s, exact.h, strict=True)
-        ]
-    return csv_text(rows)
+    return [Cell(curve.rule, marks=tuple(curve.marks)), *map(Cell, texts)]
 
 
 def draw(found: Calibration) -> "Figure":
@@ -178,15 +163,25 @@ def draw(found: Calibration) -> "Figure":
     rows = len(found.curves)
     figure = Figure(figsize=(9, 3.1 * rows + 0.4), layout="constrained")
     panels = figure.subplots(rows, 2, width_ratios=(3, 2), squeeze=False)
-    for (over_gamma, plane), curve in zip(panels, found.curves, strict=True):
-        words = WATERMARK if curve.selected_on_test else "chosen"
-        draw_over_gamma(over_gamma, curve.outcome, curve.gamma, words, UNITS[found.space])
-        draw_plane(plane, curve.outcome, curve.gamma)
-        best, at = curve.outcome.curve.best()
-        style = {"color": HARMONIC, "markerfacecolor": "white", "linestyle": "none"}
-        over_gamma.plot([at], [best], marker="D", label="oracle H (test-tuned)", **style)
-        over_gamma.legend(frameon=False, fontsize=8, loc="best")
-        marks = "".join(f", {mark.upper()}" for mark in curve.marks)
-        over_gamma.set_title(f"rule {curve.rule}, epoch {curve.epoch}{marks}", fontsize=9)
+    for (left, right), curve in zip(panels, found.curves, strict=True):
+        _draw(left, right, curve, UNITS[found.space])
     figure.suptitle(found.title, fontsize=10)
     return figure
+
+
+def _draw(left: Any, right: Any, curve: RuleCurve, unit: str) -> None:
+    outcome, gamma = curve.outcome, curve.gamma
+    exact, shown = outcome.curve, mean_curve([outcome], [curve.gamma or 0.0])
+    h = outcome.scores(gamma or 0.0).h
+    words = WATERMARK if curve.selected_on_test else "chosen"
+    figures.draw(left, over_gamma(shown, "", gamma, h, f"{words}: H {h:.1f}", unit))
+    own = None if gamma is None else (float(exact.at(gamma)[0]), float(exact.at(gamma)[1]))
+    figures.draw(right, plane(shown, "", own, words))
+    best, at = exact.best()
+    left.plot([at], [best], marker="D", color=figures.DARK, markerfacecolor="white",
+              linestyle="none", label="oracle H (test-tuned)")  # fmt: skip
+    marks = "".join(f", {mark.upper()}" for mark in curve.marks)
+    left.set_title(f"rule {curve.rule}, epoch {curve.epoch}{marks}", fontsize=9)
+    right.set_title(f"AUSUC {exact.area:.3f}")
+    for axes in (left, right):
+        axes.legend(frameon=False, fontsize=8, loc="best")

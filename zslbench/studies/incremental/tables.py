@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from zslbench.metrics.forgetting import INCREMENTAL_METRICS, IncrementalMetric
-from zslbench.report.files import csv_text
-from zslbench.report.table import Table
+from zslbench.metrics.forgetting import INCREMENTAL_METRICS
+from zslbench.report.numbers import estimates
+from zslbench.report.table import Cell, Table
 from zslbench.studies.groups import title_of
 from zslbench.studies.incremental.results import IncrementalDifference, IncrementalRow
 
@@ -42,54 +42,41 @@ def incremental_tables(
 
 def _grid(name: str, rows: Sequence[IncrementalRow]) -> Table:
     columns = ("method", *INCREMENTAL_METRICS, "after each task", "carried")
-    cells = [[_named(row), *(_held(row, m) for m in INCREMENTAL_METRICS), _path(row), _size(row)]
-             for row in rows]  # fmt: skip
+    cells: list[list[Cell | str]] = [
+        [
+            _named(row),
+            *(estimates(row.intervals[metric]) for metric in INCREMENTAL_METRICS),
+            " ".join(f"{found.mean:.1f}" for found in row.accuracy),
+            f"{row.carried / 2**20:.2f} MiB",
+        ]
+        for row in rows
+    ]
     sizes = ", ".join(map(str, rows[0].sizes))
     return Table(f"task sequence {name}", columns, cells, f"Tasks of {sizes} classes. {NOTE}")
 
 
-def _named(row: IncrementalRow) -> str:
-    about = [
-        *(mark.upper() for mark in row.marks),
+def _named(row: IncrementalRow) -> Cell:
+    facts = [
         *([title_of(row.method, row.settings)] if row.label else []),
         f"{row.backbone} (pretraining: {row.exposure})",
         *([f"descriptions: {row.descriptions}"] if row.descriptions else []),
         f"seeds {', '.join(map(str, row.seeds))}; opened {row.openings}",
     ]
-    return "\n".join([row.title, *about])
-
-
-def _held(row: IncrementalRow, metric: IncrementalMetric) -> str:
-    these, new = row.intervals[metric].values()
-    return f"{these.mean:.1f}\n[{these.low:.1f}, {these.high:.1f}]\n({new.low:.1f}, {new.high:.1f})"
-
-
-def _path(row: IncrementalRow) -> str:
-    return " ".join(f"{found.mean:.1f}" for found in row.accuracy)
-
-
-def _size(row: IncrementalRow) -> str:
-    return f"{row.carried / 2**20:.2f} MiB"
+    return Cell(row.title, marks=row.marks, facts=tuple(facts))
 
 
 def _difference_cells(each: IncrementalDifference) -> list[str]:
     about = f"{each.table}; seeds {', '.join(map(str, each.seeds))}"
-    cells = []
-    for metric in INCREMENTAL_METRICS:
-        these, new = each.differences[metric].values()
-        cells.append(
-            f"{these.mean:+.1f}\n[{these.low:+.1f}, {these.high:+.1f}]\n"
-            f"({new.low:+.1f}, {new.high:+.1f})\np = {these.p:.3f} ({new.p:.3f})"
-        )
+    cells = [estimates(each.differences[metric]) for metric in INCREMENTAL_METRICS]
     return [f"{each.method}\nminus {each.reference}\n{about}", *cells]
 
 
-def incremental_csv(rows: Sequence[IncrementalRow]) -> str:
-    """Return one line a row, every interval's ends in columns of their own."""
-    return csv_text([_flat(row) for row in rows])
+def incremental_records(rows: Sequence[IncrementalRow]) -> list[dict[str, Any]]:
+    """Return a flat record for each row, every interval's ends in columns of their own."""
+    return [_record(row) for row in rows]
 
 
-def _flat(row: IncrementalRow) -> dict[str, Any]:
+def _record(row: IncrementalRow) -> dict[str, Any]:
     numbers: dict[str, Any] = {}
     for metric, by_population in row.intervals.items():
         numbers[metric] = by_population["these_classes"].mean

@@ -8,27 +8,8 @@ import numpy as np
 
 from zslbench.metrics import Float, Outcome
 from zslbench.records import Choice, RunRecord
+from zslbench.report.curves import MeanCurve, mean_curve
 from zslbench.studies.groups import SUBMITTED, SeedGroup
-
-POINTS = 200
-
-
-@dataclass(frozen=True)
-class MeanCurve:
-    """U, S and H over gamma, means over seeds, at no more than `POINTS` gammas.
-
-    Attributes:
-        gammas: `[k]`, increasing. As on `SeenUnseenCurve`, values at one hold down to the one
-            before it: exactly, as long as the curve has no more steps than there are points.
-        u: `[k]` percent.
-        s: `[k]` percent.
-        h: `[k]` percent: the mean of each seed's H, as in the table.
-    """
-
-    gammas: Float
-    u: Float
-    s: Float
-    h: Float
 
 
 @dataclass(frozen=True)
@@ -71,21 +52,6 @@ def evidence_of(group: SeedGroup) -> Evidence:
         peak_memory_mib=max(cost.peak_memory_mib for cost in costs),
         provenance=_provenance(group),
     )
-
-
-def mean_curve(outcomes: Sequence[Outcome], gammas: Sequence[float]) -> MeanCurve:
-    """Return the mean curve over seeds, with 0 and the chosen gammas among its points."""
-    fixed = np.unique([0.0, *gammas])
-    steps = np.unique(np.concatenate([outcome.curve.steps for outcome in outcomes]))
-    ends = np.concatenate((fixed, steps))
-    margin = 0.03 * (ends.max() - ends.min()) or 1.0
-    fixed = np.union1d(fixed, [ends.min() - margin, ends.max() + margin])[:POINTS]
-    kept = np.linspace(0, len(steps) - 1, min(len(steps), POINTS - len(fixed))).astype(np.int64)
-    grid = np.union1d(fixed, steps[kept])
-    u, s = np.stack([outcome.curve.at(grid) for outcome in outcomes], axis=1)
-    total = u + s
-    h = np.divide(2 * u * s, total, out=np.zeros_like(total), where=total > 0)
-    return MeanCurve(grid, u.mean(axis=0), s.mean(axis=0), h.mean(axis=0))
 
 
 def class_accuracies(outcome: Outcome, gamma: float, classes: int) -> Float:
@@ -158,3 +124,22 @@ def _environment(records: Sequence[RunRecord]) -> dict[str, str]:
         name: ", ".join(sorted({record.environment.get(name, "-") for record in records}))
         for name in names
     }
+
+
+@dataclass(frozen=True)
+class CostAxis:
+    """A way to count what a row cost."""
+
+    title: str
+    unit: str
+    field: str
+
+    def of(self, evidence: Evidence) -> float:
+        """Return the cost; what took no time to speak of is put at a millisecond."""
+        return max(float(getattr(evidence, self.field)), 1e-3)
+
+
+COSTS = (
+    CostAxis("Time to fit", "seconds, mean over seeds", "fit_seconds"),
+    CostAxis("Peak memory", "MiB, the largest of any seed", "peak_memory_mib"),
+)

@@ -8,15 +8,12 @@ from typing import Unpack
 from zslbench.engines.execute import Job, Report, execute
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.records import Failure, RunSpec
-from zslbench.report.files import write_text
+from zslbench.report.files import csv_text, write_text
 from zslbench.store import Store, Stored
 from zslbench.studies.groups import SUBMITTED, title_of
 from zslbench.studies.incremental.figures import write_paths
 from zslbench.studies.incremental.results import group_incremental, incremental_rows
-from zslbench.studies.incremental.tables import incremental_csv
-from zslbench.studies.leaderboard.latex import as_latex
-from zslbench.studies.leaderboard.page.page import as_page
-from zslbench.studies.leaderboard.render import as_csv, as_json, as_markdown
+from zslbench.studies.incremental.tables import incremental_records
 from zslbench.studies.leaderboard.request import TableRequest, check_rules
 from zslbench.studies.leaderboard.results import Failed, Leaderboard, build_leaderboard
 from zslbench.studies.leaderboard.tune import tuned
@@ -152,28 +149,23 @@ def tracked(results: Path, rules: Sequence[str], reference: str | None = None) -
 def draw_leaderboard(board: Leaderboard, folder: Path | None) -> None:
     """Write its figures for papers, where a folder is named."""
     if folder:
-        from zslbench.studies.leaderboard.page.paper import write_paper_figures
+        from zslbench.studies.leaderboard.paper import write_paper_figures
 
         say(f"{len(write_paper_figures(board, folder))} figures for papers are in {folder}")
 
 
-def write_leaderboard(board: Leaderboard, results: Path, name: str = "leaderboard") -> None:
+def write_leaderboard(board: Leaderboard, results: Path) -> None:
     """Write NAME.{md,csv,json,html,tex}, each whole or not at all; of task sequences NAME-tasks.*.
 
     CSV and LaTeX have runs in seen/unseen worlds alone; task sequences have a CSV file and a figure
     of their own.
     """
-    import json
-
-    texts = {
-        ".md": as_markdown(board),
-        ".json": json.dumps(as_json(board), indent=2, allow_nan=False) + "\n",
-        ".html": as_page(board),
-    }
-    if board.rows or not board.sequences:
-        texts |= {".csv": as_csv(board), ".tex": as_latex(board)}
+    alone, name = board.sequences and not board.rows, board.name
+    suffixes = ("md", "json", "html", *(() if alone else ("csv", "tex")))
+    for suffix in suffixes:
+        board.save(results / f"{name}.{suffix}")
     if board.sequences:
-        texts["-tasks.csv"] = incremental_csv(board.sequences)
+        write_text(results / f"{name}-tasks.csv", csv_text(incremental_records(board.sequences)))
         write_paths(results, name, board.sequences)
-    for suffix, text in texts.items():
-        write_text(results / f"{name}{suffix}", text)
+    more = f", {name}-tasks.{{csv,png,pdf}}" if board.sequences else ""
+    say(f"written: {results / name}.{{{','.join(suffixes)}}}{more}")

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.engines.execute import Job
+from zslbench.report.document import Document, Shown
+from zslbench.report.table import Table
 from zslbench.store import Store
 from zslbench.studies.groups import title_of
 from zslbench.studies.leaderboard.request import TableRequest
@@ -28,7 +30,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Outlook(Shown):
     """What a table would run.
 
     Attributes:
@@ -45,18 +47,22 @@ class Outlook:
         each = (Estimate(line.seconds, line.unknown) for line in self.lines)
         return sum(each, Estimate(0.0, 0))
 
-    def document(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return {"plan": [asdict(line) for line in self.lines], "estimate": asdict(self.estimate)}
-
-    def parts(self) -> list[Any]:
-        """Return it for the terminal."""
+    def document(self) -> Document:
+        """Return a line for each row on each dataset, what failed, and the sum."""
         errors = [
             f"failed: {line.row} on {line.dataset}: {error}"
             for line in self.lines
             for error in line.errors
         ]
-        return [_table(self.title, self.lines), *errors, _sum(self)]
+        return Document(parts=[_table(self.title, self.lines), *errors, _sum(self)])
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the lines as flat records."""
+        return [asdict(line) for line in self.lines]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as one JSON document."""
+        return {"plan": self.records(), "estimate": asdict(self.estimate)}
 
 
 def outlook(table: TableRequest, results: Path, *, retry: bool) -> Outlook:
@@ -88,18 +94,14 @@ def _line(
     return Line(row, dataset, *counts, left.seconds, left.unknown, errors)
 
 
-def _table(title: str, lines: Sequence[Line]) -> Any:
-    from rich.table import Table as Rich
-    from rich.text import Text
-
-    table = Rich("row", "dataset", title=title, title_justify="left")
-    for name in ("done", "failed", "missing", "time left"):
-        table.add_column(name, justify="right")
-    for line in lines:
-        counts = (line.done, line.failed, line.missing)
-        left = duration(Estimate(line.seconds, line.unknown))
-        table.add_row(*map(Text, (line.row, line.dataset, *map(str, counts), left)))
-    return table
+def _table(title: str, lines: Sequence[Line]) -> Table:
+    rows = [
+        [line.row, line.dataset, str(line.done), str(line.failed), str(line.missing),
+         duration(Estimate(line.seconds, line.unknown))]
+        for line in lines
+    ]  # fmt: skip
+    columns = ("row", "dataset", "done", "failed", "missing", "time left")
+    return Table(title, columns, rows, words=("dataset",))
 
 
 def _sum(found: Outlook) -> str:

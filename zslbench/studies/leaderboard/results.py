@@ -10,13 +10,8 @@ from typing import Any
 import numpy as np
 
 from zslbench.records import PROTOCOL_VERSION, RuleName, RuleResult, RunRecord
-from zslbench.stats import (
-    Interval,
-    Metric,
-    Population,
-    intervals,
-    over_seeds,
-)
+from zslbench.report.document import Document, Shown
+from zslbench.stats import Interval, Metric, Population, intervals, over_seeds
 from zslbench.stats.permutation import Control, permutation_control
 from zslbench.store import Stored
 from zslbench.studies.groups import SUBMITTED, SeedGroup, group_runs, title_of
@@ -129,7 +124,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Leaderboard:
+class Leaderboard(Shown):
     """Rows by dataset, then H, what is set apart last; and what else was asked.
 
     Attributes:
@@ -158,8 +153,8 @@ class Leaderboard:
     failures: list[Failed] = field(default_factory=list)
     sequences: list[IncrementalRow] = field(default_factory=list)
     incremental_differences: list[IncrementalDifference] = field(default_factory=list)
-    unreadable: int = 0
-    name: str = "leaderboard"
+    unreadable: int = field(default=0, repr=False)
+    name: str = field(default="leaderboard", repr=False)
 
     @property
     def failed(self) -> bool:
@@ -177,6 +172,26 @@ class Leaderboard:
         if not self.missing:
             return self.title
         return f"{self.title} (PARTIAL: {self.missing} of {self.planned} runs are missing)"
+
+    def document(self) -> Document:
+        """Return a table for each dataset, and one for each other question that was asked."""
+        from zslbench.studies.leaderboard.tables import document_of
+
+        return document_of(self)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a flat record for each row; those of task sequences where there are no others."""
+        from zslbench.studies.incremental.tables import incremental_records
+        from zslbench.studies.leaderboard.tables import records_of
+
+        alone = self.sequences and not self.rows
+        return incremental_records(self.sequences) if alone else records_of(self.rows)
+
+    def to_html(self) -> str:
+        """Return the page, with its figures and every row in full."""
+        from zslbench.studies.leaderboard.page import as_page
+
+        return as_page(self)
 
 
 def build_leaderboard(

@@ -1,13 +1,17 @@
-"""The words and numbers of tables, whatever they are printed as."""
+"""The tables of a leaderboard, and its rows as flat records."""
 
+import json
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
 
-from zslbench.report.numbers import NAMES, number
-from zslbench.report.table import Table
+from zslbench.report.document import Document
+from zslbench.report.numbers import NAMES, estimates, number
+from zslbench.report.table import Cell, Place, Table
 from zslbench.stats import METRICS, Interval, Metric, Population
 from zslbench.stats.selection_bias import CHOSEN
 from zslbench.studies.incremental.tables import incremental_tables
-from zslbench.studies.leaderboard.paired import PairedRow
 from zslbench.studies.leaderboard.results import Failed, Leaderboard, Row
 from zslbench.studies.leaderboard.standings import Standing
 from zslbench.studies.leaderboard.verdicts import PaperVerdict, verdicts
@@ -59,10 +63,65 @@ PAPER_NOTE = (
     "interval, above it, or within. `zslbench published` lists all published values."
 )
 
+Podium = dict[tuple[int, Metric], Place]
 
-def notes(board: Leaderboard) -> tuple[str, ...]:
-    """Return what is said below the main table."""
-    return (*NOTES, EXTERNAL_NOTE) if any(row.external for row in board.rows) else NOTES
+
+def document_of(board: Leaderboard) -> Document:
+    """Return a table for each dataset, and one for each other question that was asked."""
+    external = [EXTERNAL_NOTE] if any(row.external for row in board.rows) else []
+    return Document(
+        title=board.heading if board.is_titled else "",
+        about=board.about,
+        parts=_main_tables(board.rows),
+        asides=other_tables(board),
+        notes=[*NOTES, *external] if board.rows else [],
+    )
+
+
+def differences(board: Leaderboard) -> Document:
+    """Return the paired differences alone, and what failed."""
+    failed = [failed_table(board.failures)] if board.failures else []
+    paired = [paired_table(board)] if board.comparisons else []
+    return Document(board.heading, board.about, [*failed, *paired])
+
+
+def _main_tables(rows: Sequence[Row]) -> list[Table]:
+    places = podium(rows)
+    return [
+        Table(dataset, ("method", *NAMES.values()), [_cells(n, row, places) for n, row in members])
+        for dataset, members in groupby(enumerate(rows), key=lambda item: item[1].table)
+    ]
+
+
+def _cells(position: int, row: Row, places: Podium) -> list[Cell]:
+    title = row.title.replace("\n", " ")
+    name = f"{title}\nrule {row.rule}; {row.backbone}"
+    cells = []
+    for metric in METRICS:
+        text = estimates(row.intervals[metric], metric)
+        text += f"\n{control(row).replace(' (', chr(10) + '(')}" if metric == "t1" else ""
+        cells.append(Cell(text, places.get((position, metric))))
+    return [Cell(name, marks=row.marks, facts=tuple(facts(row))), *cells]
+
+
+def podium(rows: Sequence[Row]) -> Podium:
+    """Return the places taken, by the row's position and metric: per dataset and rule.
+
+    Values are compared as they are printed, so that equal numbers share a place. What is set apart
+    takes none, and where fewer than two rows compete there is none to take.
+    """
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for position, row in enumerate(rows):
+        if not row.set_apart:
+            groups[row.table, row.rule].append(position)
+    places: Podium = {}
+    for members in groups.values():
+        for metric in METRICS if len(members) > 1 else ():
+            printed = {n: float(number(metric, rows[n].value(metric))) for n in members}
+            first, *others = sorted(set(printed.values()), reverse=True)
+            levels: dict[float, Place] = {first: "best", **dict.fromkeys(others[:1], "second")}
+            places |= {(n, metric): levels[v] for n, v in printed.items() if v in levels}
+    return places
 
 
 def span(row: Row, metric: Metric, population: Population) -> str:
@@ -71,19 +130,19 @@ def span(row: Row, metric: Metric, population: Population) -> str:
     return f"{number(metric, found.low)}, {number(metric, found.high)}"
 
 
-def details(row: Row) -> list[str]:
-    """Return what a reader must know beside the numbers, marks first."""
+def facts(row: Row) -> list[str]:
+    """Return what a reader may ask beside the numbers."""
     chosen = ", ".join(
         f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in row.chosen.items()
     )
+    inputs = {
+        "pretraining": row.exposure, "words": row.words, "class descriptions": row.descriptions,
+    }  # fmt: skip
     return [
-        *(mark.upper() for mark in row.marks),
         *([row.configured] if row.label else []),
-        f"rule {row.rule}: {chosen}",
-        f"{row.backbone} (pretraining: {row.exposure})",
-        *([f"words: {row.words}"] if row.words else []),
-        *([f"class descriptions: {row.descriptions}"] if row.descriptions else []),
+        f"chosen: {chosen}",
+        "; ".join(f"{name}: {value}" for name, value in inputs.items() if value),
         f"seeds {', '.join(map(str, row.seeds))}; tuning worlds: {row.tuning_worlds}; "
         f"opened {row.openings}",
         f"H at gamma = 0: {row.plain_h:.1f}; T1 at its own epoch: {row.t1_best:.1f}; "
@@ -128,7 +187,7 @@ def _transductive(board: Leaderboard) -> dict[str, str]:
 def failed_table(failures: Sequence[Failed]) -> Table:
     """Return the runs that failed, with their errors, as a table."""
     rows = [[f"{f.method}\n{f.dataset}; seed {f.seed}", f.error] for f in failures]
-    return Table("failed runs", ("run", "error"), rows, FAILED_NOTE)
+    return Table("failed runs", ("run", "error"), rows, FAILED_NOTE, words=("error",))
 
 
 def paired_table(board: Leaderboard) -> Table:
@@ -137,19 +196,9 @@ def paired_table(board: Leaderboard) -> Table:
     for c in board.comparisons:
         seeds = ", ".join(map(str, c.seeds))
         about = f"{marks.get(c.method, '')}{c.dataset}; rule {c.rule}; seeds {seeds}"
-        cells = [_difference(c, metric) for metric in METRICS]
+        cells = [estimates(c.differences[m], m) for m in METRICS]
         rows.append([f"{c.method}\nminus {c.reference}\n{about}", *cells])
     return Table("paired differences", ("difference", *NAMES.values()), rows, PAIRED_NOTE)
-
-
-def _difference(comparison: PairedRow, metric: Metric) -> str:
-    these, new = comparison.differences[metric].values()
-    return "\n".join([
-        number(metric, these.mean, "+"),
-        f"[{number(metric, these.low, '+')}, {number(metric, these.high, '+')}]",
-        f"({number(metric, new.low, '+')}, {number(metric, new.high, '+')})",
-        f"p = {these.p:.3f} ({new.p:.3f})",
-    ])  # fmt: skip
 
 
 def _standings_table(board: Leaderboard) -> Table:
@@ -241,3 +290,43 @@ def _held(row: Row, found: PaperVerdict, metric: Printed) -> str:
         return "-"
     value, ours = found.published.scores[metric], span(row, metric, "these_classes")
     return f"{value}\n[{ours}]\n{found.words[metric]}"
+
+
+def records_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return a flat record for each row, every interval's ends in columns of their own."""
+    return [_record(row) for row in rows]
+
+
+def _record(row: Row) -> dict[str, Any]:
+    numbers: dict[str, Any] = {}
+    for metric, name in NAMES.items():
+        numbers[name] = row.value(metric)
+        for population, found in row.intervals[metric].items():
+            numbers |= {f"{name}_low_{population}": found.low}
+            numbers |= {f"{name}_high_{population}": found.high}
+    return {
+        "dataset": row.dataset,
+        "method": row.method,
+        "label": row.label,
+        "tuned": row.tuned,
+        "settings": json.dumps(row.settings, sort_keys=True),
+        "backbone": row.backbone,
+        "exposure": row.exposure,
+        "words": row.words,
+        "descriptions": row.descriptions,
+        "rule": row.rule,
+        "marks": "; ".join(row.marks),
+        "seeds": " ".join(map(str, row.seeds)),
+        "tuning_worlds": row.tuning_worlds,
+        **numbers,
+        "T1_best": row.t1_best,
+        "T1_p": row.control.p,
+        "T1_control_95": row.control.percentile_95,
+        "H_gamma_zero": row.plain_h,
+        "H_oracle_test_tuned": row.oracle_h,
+        "chosen": json.dumps(row.chosen, sort_keys=True),
+        "openings": row.openings,
+        "commits": " ".join(row.commits),
+        "seconds": row.seconds,
+        "localisation": json.dumps({k: v.mean for k, v in row.localisation.items()}),
+    }

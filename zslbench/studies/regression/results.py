@@ -1,10 +1,12 @@
 """Comparisons of two commits, and the power table, as text and JSON."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
+from zslbench.report.document import Document, Shown, plain
 from zslbench.report.numbers import NAMES
+from zslbench.report.table import Table
 from zslbench.stats import Metric
 from zslbench.stats.noninferiority import (
     Cell,
@@ -15,9 +17,6 @@ from zslbench.stats.noninferiority import (
     seeds_for,
     sight,
 )
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 STATUS: dict[Verdict, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 NOTE = (
@@ -39,6 +38,7 @@ SIGHT_NOTE = (
     "drop of this or more FAILs four times of five. Between them any verdict may come. The last "
     f"column is how many seeds narrow the margin to {AIM:g} points."
 )
+COLUMNS = ("method", "metric", "before", "now", "change", "margin", "p drop", "p margin", "verdict")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ComparedCell:
 
 
 @dataclass(frozen=True)
-class CommitComparison:
+class CommitComparison(Shown):
     """All cells of two versions of the code."""
 
     before: str
@@ -67,30 +67,91 @@ class CommitComparison:
         """FAIL if any cell fails, PASS if all pass."""
         return overall([cell.test for cell in self.cells])
 
+    def document(self) -> Document:
+        """Return a table of the cells, and the verdict."""
+        rows = []
+        for c in self.cells:
+            test = c.test
+            rows.append([
+                f"{c.method} on {c.dataset}", NAMES[c.metric], f"{c.before:.1f}", f"{c.now:.1f}",
+                f"{-test.drop:+.2f}", f"{test.margin:.1f}", f"{test.p_drop:.3f}",
+                f"{test.p_margin:.3f}", test.verdict,
+            ])  # fmt: skip
+        verdict = f"{self.verdict} at {len(self.seeds)} seeds"
+        table = Table("", COLUMNS, _named_once(rows), words=("metric", "verdict"))
+        return Document(f"{self.now} against {self.before}", parts=[table, verdict], notes=[NOTE])
 
-def as_json(found: CommitComparison) -> dict[str, Any]:
-    """Return it as one JSON document."""
-    return {"schema_version": 1, "verdict": found.verdict, **asdict(found)}
+    def records(self) -> list[dict[str, Any]]:
+        """Return a flat record for each cell."""
+        return [
+            {
+                "method": c.method,
+                "dataset": c.dataset,
+                "metric": NAMES[c.metric],
+                "before": c.before,
+                "now": c.now,
+                **plain(c.test),
+            }
+            for c in self.cells
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as one JSON document."""
+        return {**super().to_dict(), "verdict": self.verdict}
 
 
-def as_terminal(found: CommitComparison) -> "list[RenderableType]":
-    """Return a rich table of the cells, the verdict and the note."""
-    from rich.table import Table
+def _named_once(rows: Sequence[list[str]]) -> list[list[str]]:
+    """Return rows whose first cell is empty where it is that of the row above."""
+    above = ["", *(row[0] for row in rows)]
+    return [
+        ["" if row[0] == name else row[0], *row[1:]] for name, row in zip(above, rows, strict=False)
+    ]
 
-    table = Table(title=f"{found.now} against {found.before}", title_justify="left")
-    for name in ("method", "metric", "before", "now", "change", "margin", "p drop", "p margin", ""):
-        table.add_column(name, justify="left" if name in ("method", "") else "right")
-    previous = ""
-    for cell in found.cells:
-        title = f"{cell.method} on {cell.dataset}"
-        test = cell.test
-        table.add_row(
-            title if title != previous else "", NAMES[cell.metric], f"{cell.before:.1f}",
-            f"{cell.now:.1f}", f"{-test.drop:+.2f}", f"{test.margin:.1f}", f"{test.p_drop:.3f}",
-            f"{test.p_margin:.3f}", test.verdict,
-        )  # fmt: skip
-        previous = title
-    return [table, f"{found.verdict} at {len(found.seeds)} seeds", NOTE]
+
+@dataclass(frozen=True)
+class Power(Shown):
+    """What a comparison can see: of any cell by its spread, and of each cell of a baseline.
+
+    Attributes:
+        rows: See `power_rows`.
+        cells: See `sight_rows`.
+    """
+
+    rows: list[dict[str, Any]]
+    cells: list[dict[str, Any]]
+
+    def document(self) -> Document:
+        """Return both tables."""
+        verdicts = [
+            [
+                *(f"{line[0][name]:.1f}" for name in ("spread", "margin", "drop")),
+                *(f"{100 * r['PASS']:.0f} / {100 * r['FAIL']:.0f}" for r in line),
+            ]
+            for line in map(list, zip(*[iter(self.rows)] * len(SEEDS), strict=True))
+        ]
+        sights = [
+            [
+                f"{c['method'].split()[0]} on {c['dataset']}", NAMES[c["metric"]],
+                *(f"{c[name]:.1f}" for name in ("spread", "margin", "passes_to", "fails_from")),
+                str(c["seeds_for_aim"]),
+            ]
+            for c in self.cells
+        ]  # fmt: skip
+        columns = ("spread", "margin", "drop", *(f"{n} seeds" for n in SEEDS))
+        seen = ("method", "metric", "spread", "margin", "PASSes to", "FAILs from",
+                f"seeds for {AIM:g}")  # fmt: skip
+        title = f"What each cell can see at {self.cells[0]['seeds']} seeds, in points"
+        of_any = f"PASS / FAIL in percent of a cell, of {len(self.cells)}"
+        return Document(
+            parts=[
+                Table(of_any, columns, verdicts, POWER_NOTE),
+                Table(title, seen, _named_once(sights), SIGHT_NOTE),
+            ]
+        )
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return what each cell can see."""
+        return self.cells
 
 
 def power_rows(spreads: Sequence[float], least: float) -> list[dict[str, Any]]:
@@ -133,39 +194,3 @@ def sight_rows(
             "fails_from": fails, "seeds_for_aim": seeds_for(AIM, spread),
         })  # fmt: skip
     return rows
-
-
-def sight_table(rows: Sequence[dict[str, Any]]) -> "list[RenderableType]":
-    """Return the table of `sight_rows`, one line a cell."""
-    from rich.table import Table
-
-    title = f"What each cell can see at {rows[0]['seeds']} seeds, in points"
-    table = Table(title=title, title_justify="left")
-    for name in ("method", "metric", "spread", "margin", "PASSes to", "FAILs from",
-                 f"seeds for {AIM:g}"):  # fmt: skip
-        table.add_column(name, justify="left" if name == "method" else "right")
-    previous = ""
-    for row in rows:
-        points = (f"{row[name]:.1f}" for name in ("spread", "margin", "passes_to", "fails_from"))
-        method = f"{row['method']} on {row['dataset']}"
-        table.add_row(
-            row["method"].split()[0] if method != previous else "", NAMES[row["metric"]], *points,
-            str(row["seeds_for_aim"]),
-        )  # fmt: skip
-        previous = method
-    return [table, SIGHT_NOTE]
-
-
-def power_table(rows: Sequence[dict[str, Any]], cells: int) -> "list[RenderableType]":
-    """Return the table of `power_rows`, one line a spread and drop."""
-    from rich.table import Table
-
-    title = f"PASS / FAIL in percent of a cell, of {cells}"
-    table = Table(title=title, title_justify="left")
-    for name in ("spread", "margin", "drop", *(f"{n} seeds" for n in SEEDS)):
-        table.add_column(name, justify="right")
-    for first in range(0, len(rows), len(SEEDS)):
-        line = rows[first : first + len(SEEDS)]
-        about = [f"{line[0][name]:.1f}" for name in ("spread", "margin", "drop")]
-        table.add_row(*about, *(f"{100 * r['PASS']:.0f} / {100 * r['FAIL']:.0f}" for r in line))
-    return [table, POWER_NOTE]

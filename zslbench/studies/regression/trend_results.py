@@ -1,17 +1,16 @@
 """The trend as a table, JSON, and a figure: values by commit, and the commits that began steps."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from zslbench.report.document import Document, Shown
 from zslbench.report.files import write_figure
 from zslbench.report.numbers import NAMES
+from zslbench.report.table import Table
 from zslbench.stats import Metric
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 COLOURS = dict(zip(NAMES, ("#009E73", "#D55E00", "#0072B2", "#222222", "#777777"), strict=True))
 STYLES = dict(zip(NAMES, (":", "--", "-.", "-", (0, (1, 2))), strict=True))
@@ -42,7 +41,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Trend:
+class Trend(Shown):
     """All series."""
 
     series: tuple[Series, ...]
@@ -52,31 +51,41 @@ class Trend:
         """The series of each method and dataset."""
         return [list(g) for _, g in groupby(self.series, key=lambda s: (s.method, s.dataset))]
 
-
-def as_json(trend: Trend) -> dict[str, Any]:
-    """Return it as one JSON document."""
-    return {"schema_version": 1, **asdict(trend)}
-
-
-def as_terminal(trend: Trend) -> "list[RenderableType]":
-    """Return the table of steps, and what was looked at."""
-    from rich.table import Table
-
-    table = Table(title="Steps", title_justify="left")
-    for name in ("method", "metric", "commit", "step", "p", "environment"):
-        table.add_column(name, justify="right" if name in ("step", "p") else "left")
-    for series in trend.series:
-        for step in series.steps:
-            table.add_row(
+    def document(self) -> Document:
+        """Return the table of steps, and what was looked at."""
+        rows = [
+            [
                 f"{series.method} on {series.dataset}", NAMES[series.metric], step.commit[:HASH],
                 f"{step.size:+.2f}", f"{step.p:.2g}",
                 "changed too" if step.other_environment else "",
-            )  # fmt: skip
-    seen = [
-        f"{p[0].method} on {p[0].dataset}: {len(p[0].commits)} commits, {p[0].seeds} seeds"
-        for p in trend.panels
-    ]
-    return [table if table.rows else "No steps.", *seen]
+            ]
+            for series in self.series
+            for step in series.steps
+        ]  # fmt: skip
+        columns = ("method", "metric", "commit", "step", "p", "environment")
+        words = ("metric", "commit", "environment")
+        seen = [
+            f"{p[0].method} on {p[0].dataset}: {len(p[0].commits)} commits, {p[0].seeds} seeds"
+            for p in self.panels
+        ]
+        steps = Table("Steps", columns, rows, words=words) if rows else "No steps."
+        return Document(parts=[steps, *seen])
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a flat record for each value of each series."""
+        return [
+            {
+                "method": series.method,
+                "dataset": series.dataset,
+                "metric": NAMES[series.metric],
+                "commit": commit,
+                "value": value,
+                "seeds": series.seeds,
+                "step": next((s.size for s in series.steps if s.commit == commit), None),
+            }
+            for series in self.series
+            for commit, value in zip(series.commits, series.values, strict=True)
+        ]
 
 
 def write_trend(trend: Trend, folder: Path) -> list[Path]:

@@ -1,17 +1,18 @@
 """How much hangs on each setting: T1, U, S and H over its values, as tables and a figure."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zslbench.report.files import csv_text
-from zslbench.report.numbers import NAMES, number
+from zslbench.report.document import Document, Shown
+from zslbench.report.files import write_figure
+from zslbench.report.numbers import NAMES, estimate
+from zslbench.report.table import Table
 from zslbench.stats import METRICS, Interval, Metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from rich.console import RenderableType
 
 WATERMARK = "READ ON TEST CLASSES"
 PER_ROW, WIDTH, HEIGHT = 4, 3.1, 2.9
@@ -70,7 +71,7 @@ class SettingCurve:
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class Sensitivity(Shown):
     """All that is shown of a sensitivity study.
 
     Attributes:
@@ -92,7 +93,7 @@ class Sensitivity:
     curves: tuple[SettingCurve, ...]
     openings: int
     marks: tuple[str, ...]
-    failed: int = 0
+    failed: int = field(default=0, repr=False)
 
     @property
     def title(self) -> str:
@@ -109,88 +110,52 @@ class Sensitivity:
         said = [NOTES[self.final], *([ONE_WORLD] if alone else []), DIFFERENCE[self.final]]
         return [*map(str.upper, self.marks), seeds + opened, *said]
 
+    def document(self) -> Document:
+        """Return a table for each setting."""
+        return Document(self.title, parts=list(map(_table, self.curves)), notes=self.notes)
 
-def as_json(found: Sensitivity) -> dict[str, Any]:
-    """Return it as one JSON document."""
-    return {"schema_version": 1, **asdict(found)}
-
-
-def as_terminal(found: Sensitivity) -> "list[RenderableType]":
-    """Return a rich table for each setting, and the notes."""
-    from rich.table import Table
-
-    parts: list[Any] = [found.title]
-    for curve in found.curves:
-        table = Table(title=_heading(curve), title_justify="left")
-        for place, name in enumerate((curve.parameter, *NAMES.values(), "H - default")):
-            table.add_column(name, justify="right" if place else "left")
-        for point in curve.points:
-            table.add_row(*_cells(curve, point))
-        parts.append(table)
-    return [*parts, *found.notes]
+    def records(self) -> list[dict[str, Any]]:
+        """Return a flat record for each value of each setting, intervals' ends in columns."""
+        about = {
+            "method": self.method,
+            "dataset": self.dataset,
+            "classes": "test" if self.final else "tuning",
+        }
+        return [about | _record(c, point) for c in self.curves for point in c.points]
 
 
-def as_markdown(found: Sensitivity) -> str:
-    """Return a table for each setting, and the notes."""
-    lines = [f"# {found.title}", "", f"![{found.title}]({found.name}.png)", ""]
-    for curve in found.curves:
-        head = (curve.parameter, *NAMES.values(), "H - default")
-        lines += [f"## {_heading(curve)}", "", f"| {' | '.join(head)} |"]
-        lines.append("|---|" + "---:|" * (len(head) - 1))
-        lines += [_line(_cells(curve, point)) for point in curve.points]
-        lines.append("")
-    return "\n".join([*lines, *(f"> {note}\n" for note in found.notes)])
+def _record(curve: SettingCurve, point: Point) -> dict[str, Any]:
+    numbers: dict[str, float] = {}
+    named = {NAMES[m]: point.scores[m] for m in METRICS} | {"H_minus_default": point.difference}
+    for name, found in named.items():
+        numbers |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
+    return {
+        "parameter": curve.parameter,
+        "value": point.value,
+        "is_default": point.value == curve.default,
+        "is_papers_best": point.value == curve.optimum,
+        "seeds": " ".join(map(str, point.seeds)),
+        **numbers,
+    }
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace(chr(10), ' ') for cell in cells)} |"
-
-
-def _heading(curve: SettingCurve) -> str:
-    told = f"{curve.parameter}: default {curve.default}"
-    return told if curve.optimum is None else f"{told}; best in the paper {curve.optimum:g}"
+def _table(curve: SettingCurve) -> Table:
+    title = f"{curve.parameter}: default {curve.default}"
+    title += "" if curve.optimum is None else f"; best in the paper {curve.optimum:g}"
+    columns = (curve.parameter, *NAMES.values(), "H - default")
+    return Table(title, columns, [_cells(curve, point) for point in curve.points])
 
 
 def _cells(curve: SettingCurve, point: Point) -> list[str]:
     marks = [*(["default"] if point.value == curve.default else []),
              *(["paper's best"] if point.value == curve.optimum else [])]  # fmt: skip
     label = _label(point.value) + (f" ({', '.join(marks)})" if marks else "")
-    scores = [
-        f"{number(m, i.mean)}\n[{number(m, i.low)}, {number(m, i.high)}]"
-        for m, i in point.scores.items()
-    ]
-    d = point.difference
-    return [label, *scores, f"{d.mean:+.1f}\n[{d.low:+.1f}, {d.high:+.1f}]"]
+    scores = (estimate(found, metric=metric) for metric, found in point.scores.items())
+    return [label, *scores, estimate(point.difference, sign="+")]
 
 
 def _label(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def as_csv(found: Sensitivity) -> str:
-    """Return a line for each value of each setting, every interval's ends in columns."""
-    rows = []
-    for curve in found.curves:
-        for point in curve.points:
-            numbers: dict[str, float] = {}
-            for name, found_ in (
-                *((NAMES[m], point.scores[m]) for m in METRICS),
-                ("H_minus_default", point.difference),
-            ):
-                numbers |= {name: found_.mean, f"{name}_low": found_.low}
-                numbers |= {f"{name}_high": found_.high}
-            rows.append({
-                "method": found.method,
-                "dataset": found.dataset,
-                "classes": "test" if found.final else "tuning",
-                "parameter": curve.parameter,
-                "value": point.value,
-                "is_default": point.value == curve.default,
-                "is_papers_best": point.value == curve.optimum,
-                "seeds": " ".join(map(str, point.seeds)),
-                **numbers,
-            })  # fmt: skip
-    return csv_text(rows)
 
 
 def draw(found: Sensitivity) -> "Figure":
@@ -263,3 +228,11 @@ def _axis_label(curve: SettingCurve) -> str:
         return curve.parameter
     symbol = rf"$\{curve.symbol}$" if GREEK.fullmatch(curve.symbol) else curve.symbol
     return f"{curve.parameter} ({symbol})"
+
+
+def write_sensitivity(found: Sensitivity, folder: Path) -> Path:
+    """Write its tables and its figure; return the stem of the files."""
+    for kind, pictures in (("md", {f"{found.name}.png": ""}), ("csv", {})):
+        found.save(folder / f"{found.name}.{kind}", pictures)
+    write_figure(folder, found.name, draw(found))
+    return folder / found.name

@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from zslbench.records import RunRecord
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from zslbench.report.document import Document, Shown
+from zslbench.report.table import Table
 
 NOTES = (
     "H, sweep: mean over the tuning worlds at the chosen epoch and gamma, which the sweep "
@@ -55,7 +54,7 @@ class Winner:
 
 
 @dataclass(frozen=True)
-class SweepReport:
+class SweepReport(Shown):
     """All that is shown of a sweep.
 
     Attributes:
@@ -82,6 +81,65 @@ class SweepReport:
     trials: tuple[TrialPoint, ...] = ()
     log: frozenset[str] = frozenset()
 
+    @property
+    def heading(self) -> str:
+        """The sweep's name, and how many trials ended how."""
+        counted = ", ".join(f"{count} {state}" for state, count in self.states.items() if count)
+        return f"{self.name}: {counted}"
+
+    @property
+    def shares(self) -> dict[str, dict[str, float]]:
+        """The importances that are known, by how they were found."""
+        both = {"PED-ANOVA": self.importances, "fANOVA": self.fanova}
+        return {method: found for method, found in both.items() if found}
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be said of the numbers shown."""
+        shown = [True, any(r.second_look_h is not None for r in self.best),
+                 bool(self.winner and self.winner.test)]  # fmt: skip
+        return [note for note, show in zip(NOTES, shown, strict=True) if show]
+
+    def document(self) -> Document:
+        """Return the best trials and the defaults, the importances, and the winner's three H."""
+        names = list(self.best[0].params) if self.best else []
+        rows = [(str(row.number), row) for row in self.best]
+        if self.defaults and self.defaults not in self.best:
+            rows.append((f"{self.defaults.number} (defaults)", self.defaults))
+        cells = [
+            [label, *(_value(row.params.get(name)) for name in names), f"{row.h:.1f}",
+             "" if row.second_look_h is None else f"{row.second_look_h:.1f}"]
+            for label, row in rows
+        ]  # fmt: skip
+        return Document(
+            f"{self.method} on {self.dataset}",
+            self.heading,
+            [
+                Table("", ("trial", *names, "H, sweep", "H, second look"), cells),
+                *(
+                    f"importance ({by}): {', '.join(f'{n} {share:.2f}' for n, share in of.items())}"
+                    for by, of in self.shares.items()
+                ),
+                *([winner_line(self.winner)] if self.winner else []),
+            ],
+            notes=self.notes,
+        )
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a flat record for each trial, pruned and failed ones too."""
+        second = {row.number: row.second_look_h for row in self.best}
+        names = dict.fromkeys(name for trial in self.trials for name in trial.params)
+        return [
+            {
+                "trial": trial.number,
+                "state": trial.state,
+                **{name: trial.params.get(name) for name in names},
+                "H": trial.h,
+                "H_second_look": second.get(trial.number),
+            }
+            for trial in self.trials
+        ]
+
 
 def count_states(states: Sequence[str]) -> dict[str, int]:
     """Return how often each state occurs, those that do not too."""
@@ -92,69 +150,6 @@ def count_states(states: Sequence[str]) -> dict[str, int]:
 def scores_on_test(record: RunRecord) -> dict[str, float]:
     """Return what the rule `validation` reads off a run."""
     return record.rules["validation"].scores.model_dump()
-
-
-def as_json(report: SweepReport) -> dict[str, Any]:
-    """Return it as one JSON document."""
-    return {"schema_version": 1, **asdict(report), "log": sorted(report.log)}
-
-
-def as_terminal(report: SweepReport) -> "list[RenderableType]":
-    """Return a rich table of trials, the importances, the winner's three H, and the notes."""
-    parts: list[Any] = [_trials(report, heading(report))]
-    for method, found in importances(report).items():
-        shares = (f"{name} {share:.2f}" for name, share in found.items())
-        parts.append(f"importance ({method}): " + ", ".join(shares))
-    if report.winner:
-        parts.append(winner_line(report.winner))
-    return [*parts, *notes(report)]
-
-
-def heading(report: SweepReport) -> str:
-    """Return the sweep's name, and how many trials ended how."""
-    counted = ", ".join(f"{count} {state}" for state, count in report.states.items() if count)
-    return f"{report.name}: {counted}"
-
-
-def importances(report: SweepReport) -> dict[str, dict[str, float]]:
-    """Return the importances that are known, by how they were found."""
-    both = {"PED-ANOVA": report.importances, "fANOVA": report.fanova}
-    return {method: found for method, found in both.items() if found}
-
-
-def notes(report: SweepReport) -> list[str]:
-    """Return what must be said of the numbers shown."""
-    shown = [True, any(r.second_look_h is not None for r in report.best),
-             bool(report.winner and report.winner.test)]  # fmt: skip
-    return [note for note, show in zip(NOTES, shown, strict=True) if show]
-
-
-def trial_cells(report: SweepReport) -> list[list[str]]:
-    """Return the table of the best trials and of the defaults, the heading first."""
-    names = list(report.best[0].params) if report.best else []
-    rows = [(str(row.number), row) for row in report.best]
-    if report.defaults and report.defaults not in report.best:
-        rows.append((f"{report.defaults.number} (defaults)", report.defaults))
-    return [
-        ["trial", *names, "H, sweep", "H, second look"],
-        *(
-            [label, *(_value(row.params.get(name)) for name in names), f"{row.h:.1f}",
-             _points(row.second_look_h)]
-            for label, row in rows
-        ),
-    ]  # fmt: skip
-
-
-def _trials(report: SweepReport, title: str) -> Any:
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    head, *rows = trial_cells(report)
-    for name in head:
-        table.add_column(name, justify="right")
-    for cells in rows:
-        table.add_row(*cells)
-    return table
 
 
 def winner_line(winner: Winner) -> str:
@@ -171,7 +166,3 @@ def winner_line(winner: Winner) -> str:
 
 def _value(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _points(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"

@@ -5,16 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zslbench.report.files import csv_text, write_figure, write_text
-from zslbench.studies.sweep.results import (
-    SweepReport,
-    TrialPoint,
-    heading,
-    importances,
-    notes,
-    trial_cells,
-    winner_line,
-)
+from zslbench.report.files import write_figure
+from zslbench.studies.sweep.results import SweepReport, TrialPoint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,57 +24,28 @@ CONTOUR_NOTE = (
 
 def write_sweep(report: SweepReport, folder: Path) -> list[Path]:
     """Write NAME.{md,csv} and the figures that the trials allow; return what was written."""
-    figures = []
-    if importances(report):
-        figures += write_figure(folder, f"{report.name}-importances", draw_importances(report))
+    drawn = {}
+    if report.shares:
+        drawn["importances"] = draw_importances(report)
     if report.best:
-        figures += write_figure(folder, f"{report.name}-contours", draw_contours(report))
-    texts = {"md": as_markdown(report, figures), "csv": as_csv(report)}
-    for kind, text in texts.items():
-        write_text(folder / f"{report.name}.{kind}", text)
-    return [*(folder / f"{report.name}.{kind}" for kind in texts), *figures]
-
-
-def as_markdown(report: SweepReport, figures: Sequence[Path] = ()) -> str:
-    """Return the report as a page."""
-    head, *rows = trial_cells(report)
-    lines = [f"# {report.method} on {report.dataset}", "", heading(report), ""]
-    lines += [_line(head), _line(["---:"] * len(head)), *map(_line, rows), ""]
-    if report.winner:
-        lines += [f"**{winner_line(report.winner)}**", ""]
-    for method, found in importances(report).items():
-        shares = ", ".join(f"{name} {share:.2f}" for name, share in found.items())
-        lines += [f"Importance ({method}): {shares}", ""]
-    lines += [f"![{path.stem}]({path.name})\n" for path in figures if path.suffix == ".png"]
-    contours = [CONTOUR_NOTE] if report.best else []
-    return "\n".join([*lines, *(f"> {note}\n" for note in [*notes(report), *contours])])
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def as_csv(report: SweepReport) -> str:
-    """Return a line for each trial, pruned and failed ones too."""
-    second = {row.number: row.second_look_h for row in report.best}
-    names = list(dict.fromkeys(name for trial in report.trials for name in trial.params))
-    return csv_text([
-        {
-            "trial": trial.number,
-            "state": trial.state,
-            **{name: trial.params.get(name) for name in names},
-            "H": trial.h,
-            "H_second_look": second.get(trial.number),
-        }
-        for trial in report.trials
-    ])  # fmt: skip
+        drawn["contours"] = draw_contours(report)
+    figures = [
+        path
+        for name, figure in drawn.items()
+        for path in write_figure(folder, f"{report.name}-{name}", figure)
+    ]
+    captions = {"importances": "", "contours": CONTOUR_NOTE}
+    texts = [folder / f"{report.name}.{kind}" for kind in ("md", "csv")]
+    for path in texts:
+        report.save(path, {f"{report.name}-{name}.png": captions[name] for name in drawn})
+    return [*texts, *figures]
 
 
 def draw_importances(report: SweepReport) -> "Figure":
     """Draw a bar for each parameter and way to find its importance."""
     from matplotlib.figure import Figure
 
-    found = importances(report)
+    found = report.shares
     names = list(next(iter(found.values())))
     figure = Figure(figsize=(5.5, 0.9 + 0.45 * len(names)), layout="constrained")
     axes = figure.subplots()
@@ -96,7 +59,7 @@ def draw_importances(report: SweepReport) -> "Figure":
     axes.invert_yaxis()
     axes.set(xlim=(0, 1), xlabel="share of importance")
     axes.legend(frameon=False, fontsize=8)
-    axes.set_title(heading(report), fontsize=9)
+    axes.set_title(report.heading, fontsize=9)
     return figure
 
 
@@ -127,7 +90,7 @@ def draw_contours(report: SweepReport) -> "Figure":
                 _label(panel.xaxis, report, across)
     if shown is not None:
         figure.colorbar(shown, ax=panels, label="H in the tuning worlds, percent")
-    figure.suptitle(heading(report), fontsize=9)
+    figure.suptitle(report.heading, fontsize=9)
     return figure
 
 

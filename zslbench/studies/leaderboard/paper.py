@@ -1,7 +1,7 @@
 """A leaderboard's figures for papers: one column wide, told apart without colours as well."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from textwrap import fill
@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zslbench.report.figures import DARK, draw
 from zslbench.report.files import write_figure
-from zslbench.report.svg import Scale
+from zslbench.report.plots import Line, Mark, Plot, Scale, percent_axis
 from zslbench.stats import Interval
 from zslbench.stats.selection_bias import CHOSEN
-from zslbench.studies.leaderboard.page.costs import COSTS
+from zslbench.studies.leaderboard.evidence import COSTS
 from zslbench.studies.leaderboard.results import Leaderboard, Row
 from zslbench.studies.leaderboard.selection_bias import Inflated
 
@@ -28,10 +29,7 @@ FONTS: dict[Any, Any] = {
     "pdf.fonttype": 42,  # TrueType: Type 3, the default, is refused by many venues
     "text.parse_math": False,
 }
-DARK, MIDDLE, LIGHT = "#1a1a1a", "#7f7f7f", "#d4d4d4"
-COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9")
-DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
-MARKERS = "osD^vP"
+MIDDLE, LIGHT = "#7f7f7f", "#d4d4d4"
 CURVES, POINTS, LINES = 6, 12, 30  # the most rows that a figure can tell apart
 
 
@@ -63,38 +61,46 @@ def write_paper_figures(board: Leaderboard, folder: Path) -> list[Path]:
 
 def seen_unseen(rows: Sequence[Row]) -> "Figure":
     """Draw S over U as gamma grows, each row's own gamma marked."""
-    return _curves(
-        rows,
-        lambda row: (row.evidence.curve.u, row.evidence.curve.s, row.value("u"), row.value("s")),
-        ("U, percent", "S, percent"),
-    )
+    fair = _fair(rows)
+    shown = [(row.evidence.curve, row) for row in fair[:CURVES]]
+    lines = [Line(c.u, c.s, n, fill(row.title, 40)) for n, (c, row) in enumerate(shown)]
+    marks = [Mark(row.value("u"), row.value("s"), n, series=n) for n, (_, row) in enumerate(shown)]
+    across = percent_axis("U, percent", max(c.u.max() for c, _ in shown))
+    up = percent_axis("S, percent", max(c.s.max() for c, _ in shown))
+    return _drawn(Plot("S over U", across, up, lines, marks), rows, fair, CURVES)
 
 
 def h_over_gamma(rows: Sequence[Row]) -> "Figure":
     """Draw H over gamma, each row's own gamma marked."""
-
-    def curve(row: Row) -> tuple[Any, ...]:
-        found = row.evidence.curve
-        return found.gammas, found.h, float(row.chosen["gamma"]), row.value("h")
-
-    return _curves(
-        rows, curve, ("gamma, standard deviations of class-centred scores", "H, percent")
-    )
-
-
-def _curves(
-    rows: Sequence[Row], curve: Callable[[Row], tuple[Any, ...]], labels: tuple[str, str]
-) -> "Figure":
     fair = _fair(rows)
-    shown = fair[:CURVES]
-    figure, axes = _figure(2.4 + _legend_height(shown))
-    for place, row in enumerate(shown):
-        across, up, x, y = curve(row)
-        style = {"color": COLOURS[place], "marker": MARKERS[place], "label": fill(row.title, 40)}
-        axes.plot(across, up, linestyle=DASHES[place], linewidth=1.1, markevery=[], **style)
-        axes.plot([x], [y], color=COLOURS[place], marker=MARKERS[place], markersize=5)
-    axes.set(xlabel=labels[0], ylabel=labels[1], ylim=(0, None))
-    _legend(figure, rows, fair, shown)
+    shown = [(row.evidence.curve, row) for row in fair[:CURVES]]
+    lines = [
+        Line(c.gammas, c.h, n, fill(row.title, 40), steps=True) for n, (c, row) in enumerate(shown)
+    ]
+    marks = [
+        Mark(float(row.chosen["gamma"]), row.value("h"), n, series=n)
+        for n, (_, row) in enumerate(shown)
+    ]
+    ends = np.concatenate([c.gammas for c, _ in shown])
+    across = Scale("gamma, standard deviations of class-centred scores", ends.min(), ends.max())
+    up = percent_axis("H, percent", max(c.h.max() for c, _ in shown))
+    return _drawn(Plot("H over gamma", across, up, lines, marks), rows, fair, CURVES)
+
+
+def _drawn(plot: Plot, rows: Sequence[Row], fair: Sequence[Row], most: int) -> "Figure":
+    """Draw a plot of the first rows, with a legend above; it says of how many, if not of all."""
+    shown = fair[:most]
+    columns = 2 if max(len(row.title) for row in shown) < 22 else 1
+    figure, axes = _figure(2.4 + 0.16 * (1 + len(shown) / columns))
+    draw(axes, plot)
+    rule = f"rule {fair[0].rule}" if len({row.rule for row in rows}) > 1 else ""
+    figure.legend(
+        loc="outside upper center",
+        ncols=columns,
+        frameon=False,
+        handlelength=3,
+        title=(rule + _of(len(shown), len(fair))).strip() or None,
+    )
     return figure
 
 
@@ -107,7 +113,9 @@ def h_by_method(rows: Sequence[Row]) -> "Figure":
         axes.plot([new.low, new.high], [place, place], color=DARK, linewidth=0.7, marker="|")
         axes.plot([these.low, these.high], [place, place], color=MIDDLE, linewidth=3.5,
                   solid_capstyle="butt")  # fmt: skip
-        axes.plot([these.mean], [place], color=DARK, **_point(row, "o"))
+        face = "white" if row.set_apart else DARK
+        axes.plot([these.mean], [place], color=DARK, marker="o", markersize=4.5,
+                  markerfacecolor=face)  # fmt: skip
     axes.set_yticks(range(len(shown)), [fill(_named(row, rows), 30) for row in shown])
     axes.set(xlim=(0, None), ylim=(len(shown) - 0.4, -0.6))
     figure.supxlabel(
@@ -120,22 +128,18 @@ def h_by_method(rows: Sequence[Row]) -> "Figure":
 def h_over_time(rows: Sequence[Row]) -> "Figure":
     """Draw H over the time to fit, with its interval for these classes."""
     fair, time = _fair(rows), COSTS[0]
-    shown = fair[:POINTS]
-    figure, axes = _figure(2.4 + _legend_height(shown))
-    for place, row in enumerate(shown):
-        these, colour = row.intervals["h"]["these_classes"], COLOURS[place % len(COLOURS)]
-        x, marker = time.of(row), MARKERS[place % len(MARKERS)]
-        axes.plot([x, x], [these.low, these.high], color=colour, linewidth=0.8)
-        axes.plot([x], [these.mean], color=colour, linestyle="", label=fill(row.title, 40),
-                  **_point(row, marker, hollow=place >= len(MARKERS)))  # fmt: skip
-    spent = [time.of(row) for row in shown]
-    across = Scale("", min(spent) / 2.5, max(spent) * 2.5, log=True)
-    axes.set(xscale="log", xlim=(across.low, across.high), ylabel="H, percent")
-    axes.set_xticks(across.ticks, [f"{tick:g}" for tick in across.ticks])
-    axes.set_xticks([], minor=True)
-    axes.set_xlabel(f"time to fit, {time.unit}")
-    _legend(figure, rows, fair, shown)
-    return figure
+    marks = []
+    for place, row in enumerate(fair[:POINTS]):
+        these = row.intervals["h"]["these_classes"]
+        hollow = row.set_apart or place >= CURVES
+        marks.append(
+            Mark(time.of(row.evidence), these.mean, place % CURVES, fill(row.title, 40),
+                 place % CURVES, hollow, (these.low, these.high))
+        )  # fmt: skip
+    spent = [mark.x for mark in marks]
+    across = Scale(f"time to fit, {time.unit}", min(spent) / 2.5, max(spent) * 2.5, log=True)
+    up = percent_axis("H, percent", max(mark.whisker[1] for mark in marks if mark.whisker))
+    return _drawn(Plot("H over time", across, up, marks=marks), rows, fair, POINTS)
 
 
 def inflation(rows: Sequence[Inflated]) -> "Figure":
@@ -188,33 +192,5 @@ def _named(row: Row, among: Sequence[Row]) -> str:
     return f"{row.title}, {row.rule}" if several else row.title
 
 
-def _point(row: Row, marker: str, *, hollow: bool = False) -> dict[str, Any]:
-    """Return how a point is drawn: hollow where it is set apart."""
-    face = {"markerfacecolor": "white"} if row.set_apart or hollow else {}
-    return {"marker": marker, "markersize": 4.5, **face}
-
-
 def _of(shown: int, rows: int) -> str:
     return f" (the first {shown} of {rows} rows)" if shown < rows else ""
-
-
-def _legend_height(shown: Sequence[Row]) -> float:
-    return 0.16 * (1 + len(shown) / _columns(shown))
-
-
-def _columns(shown: Sequence[Row]) -> int:
-    return 2 if max(len(row.title) for row in shown) < 22 else 1
-
-
-def _legend(
-    figure: "Figure", rows: Sequence[Row], fair: Sequence[Row], shown: Sequence[Row]
-) -> None:
-    """Put a legend above; it says what of the rows it shows, where that is not all."""
-    rule = f"rule {fair[0].rule}" if len({row.rule for row in rows}) > 1 else ""
-    figure.legend(
-        loc="outside upper center",
-        ncols=_columns(shown),
-        frameon=False,
-        handlelength=3,
-        title=(rule + _of(len(shown), len(fair))).strip() or None,
-    )

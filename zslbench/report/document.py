@@ -1,0 +1,106 @@
+"""What a study's result is shown as: its tables, with what must be said of them."""
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from zslbench.errors import unknown
+from zslbench.report.files import csv_text, write_text
+from zslbench.report.table import Table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True)
+class Document:
+    """A result as a reader meets it.
+
+    Attributes:
+        title: May be empty.
+        about: What must be known of it as a whole.
+        parts: The answer: tables and sentences.
+        asides: Tables that answer other questions.
+        notes: What must be said of the parts.
+    """
+
+    title: str = ""
+    about: str = ""
+    parts: Sequence[Table | str] = ()
+    asides: Sequence[Table] = ()
+    notes: Sequence[str] = ()
+
+
+class Shown(ABC):
+    """A result that is shown as tables in notebooks and terminals, and written to files."""
+
+    @abstractmethod
+    def document(self) -> Document:
+        """Return its tables and notes."""
+
+    @abstractmethod
+    def records(self) -> list[dict[str, Any]]:
+        """Return its numbers as flat rows of plain values that share their columns."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as one JSON document; an infinite bound is null."""
+        return {"schema_version": 1, **plain(self)}
+
+    def to_html(self) -> str:
+        """Return it as a page that needs nothing but itself."""
+        from zslbench.report.html import page
+
+        return page("document.html", document=self.document())
+
+    def to_frame(self) -> "DataFrame":
+        """Return its rows as a pandas frame."""
+        from pandas import DataFrame
+
+        return DataFrame(self.records())
+
+    def _repr_html_(self) -> str:
+        from zslbench.report.html import notebook
+
+        return notebook(self.document())
+
+    def save(self, path: Path | str, pictures: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Write it as Markdown, CSV, JSON, LaTeX or HTML, as the file's suffix says.
+
+        Args:
+            path: The file.
+            pictures: Image files beside it with their captions, to be shown in Markdown.
+
+        Raises:
+            ZslbenchError: If the suffix is none of theirs.
+        """
+        from zslbench.report.writers import latex, markdown
+
+        path = Path(path)
+        written = {
+            ".md": lambda: markdown(self.document(), pictures),
+            ".csv": lambda: csv_text(self.records()),
+            ".json": lambda: json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n",
+            ".tex": lambda: latex(self.document()),
+            ".html": self.to_html,
+        }
+        if path.suffix not in written:
+            raise unknown("suffix", path.suffix, written, f" of {path}")
+        write_text(path, written[path.suffix]())
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it, without the fields that `repr` leaves out."""
+    if is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value) if f.repr}
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,231 @@
+"""A leaderboard as one page of HTML that needs nothing but itself; see `zslbench.report.html`.
+
+Scripts sort, filter, and open a row beside the table.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from zslbench.metrics import Float, Int
+from zslbench.report import svg
+from zslbench.report.html import page
+from zslbench.report.numbers import NAMES, number
+from zslbench.report.plots import Mark, Plot, Scale, over_gamma, percent_axis, plane
+from zslbench.report.svg import BOTTOM, HEIGHT, LEFT, LETTER, RIGHT, TOP, WIDTH
+from zslbench.studies.incremental.figures import after_each_task, key
+from zslbench.studies.incremental.results import IncrementalRow
+from zslbench.studies.leaderboard.evidence import COSTS, CostAxis
+from zslbench.studies.leaderboard.results import EXTERNAL, SELECTED_ON_TEST, Leaderboard, Row
+from zslbench.studies.leaderboard.tables import control, facts, podium, span
+
+FOLLOWED = (
+    "Methods met one task after the other and carried nothing but what the table says; nothing "
+    "was chosen on images of the dataset, and test labels were sealed."
+)
+COSTS_NOTE = (
+    "Each row of the table with its interval over images and seeds, these classes fixed. Shapes "
+    "tell methods apart; hollow: selected on test. Costs are those of the machines the runs were "
+    "made on."
+)
+GAMMA_NOTE = (
+    "Gamma in standard deviations of class-centred scores; it is subtracted from the seen classes' "
+    "scores. Means over seeds."
+)
+LEDGER_NOTE = (
+    "Openings of the final world's test labels, ever, by all configs and seeds of a method. "
+    "The more often one looks, the less a good number means."
+)
+GAP = 10  # pixels between the unseen and the seen classes
+
+
+def as_page(board: Leaderboard) -> str:
+    """Return the page."""
+    names = list(dict.fromkeys(row.evidence.class_names for row in board.rows))
+    return page(
+        "leaderboard.html",
+        board=board,
+        document=board.document(),
+        rows=board.rows,
+        lead=_lead(board),
+        places=podium(board.rows),
+        names=NAMES,
+        number=number,
+        span=span,
+        apart=(EXTERNAL, SELECTED_ON_TEST),
+        costs=_costs(board.rows),
+        costs_note=COSTS_NOTE,
+        ledger=_ledger(board.rows),
+        sequences=_sequences(board.sequences),
+        facts=lambda row: [*facts(row), f"control of T1: {control(row)}"],
+        figures=lambda row: _figures(row, names.index(row.evidence.class_names)),
+        class_names=names,
+    )
+
+
+def _lead(board: Leaderboard) -> str:
+    rows = board.rows
+    if not rows:
+        return f"{board.about} {_count(len(board.sequences), 'row')}. {FOLLOWED}".strip()
+    methods, datasets = {row.method for row in rows}, {row.dataset for row in rows}
+    counted = ", ".join([
+        _count(len(rows), "row"), _count(len(methods), "method"), _count(len(datasets), "dataset"),
+    ])  # fmt: skip
+    apart = {
+        "epoch or gamma selected on test": sum(row.selected_on_test for row in rows),
+        "scores that were handed in": sum(row.external for row in rows),
+    }
+    told = [f"{_count(number, 'row')} with {what}" for what, number in apart.items() if number]
+    held = "Everything was chosen on validation classes; test labels were sealed."
+    if told:
+        held = (
+            f"Hatched: {' and '.join(told)}, which cannot "
+            "be compared with the others and stays below them however the table is sorted."
+        )
+    return f"{board.about} {counted}. {held}".strip()
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("s" if number != 1 else "")
+
+
+def _costs(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return what H costs, of each dataset and kind of cost, with its caption."""
+    shapes = {name: n for n, name in enumerate(dict.fromkeys(row.name for row in rows))}
+    by_dataset: dict[str, list[tuple[int, Row]]] = {}
+    for position, row in enumerate(rows):
+        if not row.external:  # nobody has measured what it cost
+            by_dataset.setdefault(row.table, []).append((position, row))
+    return [
+        (f"{dataset}: {by.title.lower()}", svg.draw(_cost(members, by, shapes)))
+        for dataset, members in by_dataset.items()
+        for by in COSTS
+    ]
+
+
+def _cost(rows: Sequence[tuple[int, Row]], by: CostAxis, shapes: dict[str, int]) -> Plot:
+    """Return H over what it cost, each row with its interval for these classes."""
+    spent = [by.of(row.evidence) for _, row in rows]
+    marks = []
+    for position, row in reversed(rows):  # the first rows lie on top
+        found = row.intervals["h"]["these_classes"]
+        words = (
+            f"{row.title}, rule {row.rule}: H {found.mean:.1f}, {by.of(row.evidence):.3g} {by.unit}"
+        )
+        marks.append(
+            Mark(by.of(row.evidence), found.mean, shapes[row.name], hollow=row.selected_on_test,
+                 whisker=(found.low, found.high), name=row.name, row=position, words=words)
+        )  # fmt: skip
+    highest = max(row.intervals["h"]["these_classes"].high for _, row in rows)
+    return Plot(
+        f"H over {by.title.lower()}, on {rows[0][1].table}",
+        Scale(by.unit, min(spent) / 1.6, max(spent) * 1.9, log=True),
+        percent_axis("H, percent", highest),
+        marks=marks,
+    )
+
+
+def _ledger(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return how often each method has looked at each dataset's test labels, and its places."""
+    counts: dict[tuple[str, str], int] = {}
+    for row in rows:
+        place = row.method, row.dataset
+        counts[place] = max(counts.get(place, 0), row.openings)
+    methods = list(dict.fromkeys(method for method, _ in counts))
+    datasets = list(dict.fromkeys(row.dataset for row in rows))
+    return {
+        "counts": counts,
+        "methods": methods,
+        "datasets": datasets,
+        "column": max([110, *(24 + LETTER * len(dataset) for dataset in datasets)]),
+        "margin": 24 + LETTER * max(map(len, methods), default=0),
+        "most": max(counts.values(), default=0) or 1,
+        "note": LEDGER_NOTE,
+    }
+
+
+def _sequences(rows: Sequence[IncrementalRow]) -> list[dict[str, Any]]:
+    tables = dict.fromkeys(row.table for row in rows)
+    groups = [[row for row in rows if row.table == name] for name in tables]
+    return [
+        {
+            "table": group[0].table,
+            "drawing": svg.draw(after_each_task(group), key=False),
+            "key": key(group),
+        }
+        for group in groups
+    ]
+
+
+def _figures(row: Row, names: int) -> dict[str, str]:
+    """Return a row's figures; `names` is where its class names stand in the page's list."""
+    about, curve = f"{row.title} on {row.dataset}", row.evidence.curve
+    ausuc = f"AUSUC {row.value('ausuc'):.3f}"
+    own, words = (row.value("u"), row.value("s")), f"S over U as gamma grows, for {about}; {ausuc}"
+    gammas = over_gamma(
+        curve, f"U, S and H over gamma, for {about}", float(row.chosen["gamma"]), row.value("h")
+    )
+    return {
+        "plane": svg.draw(plane(curve, words, own, f"rule {row.rule}")),
+        "over_gamma": svg.draw(gammas),
+        "gamma_note": GAMMA_NOTE,
+        "classes": _classes(row, names),
+        "weakest": _weakest(row),
+    }
+
+
+def _weakest(row: Row) -> str:
+    found = row.evidence
+    numbered = [
+        (float(found.class_accuracies[number]), number)
+        for number in np.flatnonzero(~np.isnan(found.class_accuracies)).tolist()
+        if number >= found.seen
+    ]
+    names = [
+        f"{found.class_names[number]} ({value:.0f} %)" for value, number in sorted(numbered)[:3]
+    ]
+    return f"Weakest unseen: {', '.join(names)}. Hover, or use the arrow keys."
+
+
+def _classes(row: Row, names: int) -> str:
+    """Draw each class's accuracy, the weakest first: unseen on the left, seen on the right."""
+    found = row.evidence.class_accuracies
+    known = np.flatnonzero(~np.isnan(found))
+    order: Int = known[np.lexsort((known, found[known], known < row.evidence.seen))]
+    unseen = int(np.count_nonzero(order >= row.evidence.seen))
+    frame = svg.Frame(Scale("", 0, 1, bare=True), Scale("percent", 0, 100))
+    unit = (WIDTH - LEFT - RIGHT - GAP) / max(len(order), 1)
+    left = LEFT + unit * np.arange(len(order)) + GAP * (np.arange(len(order)) >= unseen)
+    bars = [_bars(left[:unseen], found[order[:unseen]], unit, "bars u")]
+    bars.append(_bars(left[unseen:], found[order[unseen:]], unit, "bars s"))
+    middle = (LEFT + unit * unseen / 2, LEFT + GAP + unit * (unseen + len(order)) / 2)
+    below = HEIGHT - BOTTOM + 16
+    counts = (f"{unseen} unseen", f"{len(order) - unseen} seen")
+    bars += [svg.text(x, below, words, "tick mid") for x, words in zip(middle, counts, strict=True)]
+    values = " ".join(f"{number}:{found[number]:.4g}" for number in order)
+    hover = f' class="classes" tabindex="0" data-names="{names}" data-bars="{values}"'
+    hover += f' data-left="{LEFT}" data-unit="{unit:.4f}" data-gap="{GAP}" data-unseen="{unseen}"'
+    label = f"Accuracy on each class, for {row.title} on {row.dataset}: {_extremes(row, order)}"
+    return frame.figure(label, bars, hover)
+
+
+def _bars(left: Float, values: Float, unit: float, style: str) -> str:
+    width = max(unit * 0.8, 0.3)
+    scale = (HEIGHT - TOP - BOTTOM) / 100
+    bottom = HEIGHT - BOTTOM
+    # A class at zero keeps a hair of height: it is there, and it is wrong.
+    way = [
+        f"M{x:.1f} {bottom}v-{max(value * scale, 0.8):.1f}h{width:.2f}V{bottom}z"
+        for x, value in zip(left.tolist(), values.tolist(), strict=True)
+    ]
+    return f'<path class="{style}" d="{"".join(way)}"/>'
+
+
+def _extremes(row: Row, order: Int) -> str:
+    names, found, seen = row.evidence.class_names, row.evidence.class_accuracies, row.evidence.seen
+    parts = []
+    for side, members in (("unseen", order[order >= seen]), ("seen", order[order < seen])):
+        weakest = ", ".join(f"{names[c]} {found[c]:.0f}" for c in members[:3].tolist())
+        parts.append(f"weakest {side} {weakest}")
+    return "; ".join(parts)

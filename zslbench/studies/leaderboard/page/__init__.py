@@ -1,1 +1,0 @@
-"""A leaderboard as one page of HTML, and its figures."""
