@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 COMMANDS = (
-    [], ["run"], ["leaderboard"], ["ablate"], ["sweep"], ["sensitivity"], ["methods"],
+    [], ["run"], ["leaderboard"], ["sweep"], ["sensitivity"], ["methods"],
     ["published"],
     ["ui"], ["doctor"], ["calibrate"], ["sync"], ["data"], ["data", "list"], ["data", "describe"],
     ["data", "verify"], ["data", "prepare"], ["data", "sheet"], ["features"], ["data", "build"],
