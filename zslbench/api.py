@@ -22,6 +22,7 @@ from zslbench.studies.incremental.suite import (
 from zslbench.studies.leaderboard.incremental import make_incremental
 from zslbench.studies.leaderboard.measure import make, tracked
 from zslbench.studies.leaderboard.request import TableRequest, check_rules, request_table
+from zslbench.studies.leaderboard.result import Result
 from zslbench.studies.leaderboard.results import Leaderboard
 from zslbench.studies.plan import DEFAULT_SEEDS, plan
 from zslbench.studies.regression.compare import regress
@@ -95,7 +96,7 @@ def run(
     rules: Sequence[str] = ("validation",),
     results: str | Path = "results",
     **engine: Unpack[EngineChoice],
-) -> Leaderboard:
+) -> Result:
     """Choose on validation classes, fit once, read the test labels once.
 
     Args:
@@ -119,7 +120,7 @@ def run(
         [method_name(method)], [_request(data)], settings or {}, _seeds(seeds), worlds,
         check_rules(rules),
     )  # fmt: skip
-    return make(table, Path(results), **engine)
+    return Result.of(make(table, Path(results), **engine))
 
 
 def leaderboard(
