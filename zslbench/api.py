@@ -392,14 +392,12 @@ def method_name(method: MethodName) -> str:
         names = {module: name for name, module in method_modules().items()}
         if method.__module__ in names:
             return names[method.__module__]
-        called = method.__name__
-        try:
-            method = Path(inspect.getfile(method))
-        except (TypeError, OSError):
+        if method.__module__ == "__main__":
             raise ZslbenchError(
-                f"{called} is in no file: processes that work for this one cannot import "
-                "it. Put it in a file of its own and name that."
-            ) from None
+                f"{method.__name__} is part of a notebook or script, which no other process can "
+                "import. Put it in a file of its own, and import it from there."
+            )
+        method = Path(inspect.getfile(method))
     return register_file(Path(method)) if str(method).endswith(".py") else str(method)
 
 
