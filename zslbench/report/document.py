@@ -1,16 +1,16 @@
 """What a study's result is shown as: its tables, with what must be said of them."""
 
 import json
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from zslbench.errors import unknown
-from zslbench.report.files import csv_text, write_text
+from zslbench.report.files import write_text
+from zslbench.report.records import csv_text, plain
 from zslbench.report.table import Table
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Shown(ABC):
 
     @abstractmethod
     def records(self) -> list[dict[str, Any]]:
-        """Return its numbers as flat rows of plain values that share their columns."""
+        """Return its numbers as flat rows of plain values."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as one JSON document; an infinite bound is null."""
@@ -91,16 +91,3 @@ class Shown(ABC):
         if path.suffix not in written:
             raise unknown("suffix", path.suffix, written, f" of {path}")
         write_text(path, written[path.suffix]())
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON has it, without the fields that `repr` leaves out."""
-    if is_dataclass(value):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value) if f.repr}
-    if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, frozenset):
-        return sorted(value)
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

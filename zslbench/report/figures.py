@@ -9,7 +9,7 @@ COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
 MARKERS = "osD^vPX*"
 NAMED: dict[Any, tuple[str, Any]] = {
-    "u": ("#D55E00", "--"), "s": ("#0072B2", "-."), "h": ("#222222", "-"), "t1": (RULE, ":"),
+    "u": ("#D55E00", "--"), "s": ("#0072B2", "-."), "h": ("#222222", "-"),
 }  # fmt: skip
 
 
@@ -40,8 +40,8 @@ def draw(axes: Any, plot: Plot, size: float = 5) -> None:
             colour, dash = NAMED[line.look]
         drawn = axes.step if line.steps else axes.plot
         where = {"where": "pre"} if line.steps else {}
-        drawn(line.x, line.y, color=colour, linestyle=dash, linewidth=1.2, **where, **marker,
-              **({"label": line.label} if line.label else {}))  # fmt: skip
+        drawn(line.x, line.y, color=colour, linestyle=dash, linewidth=1.2, clip_on=False,
+              label=line.label or None, **where, **marker)  # fmt: skip
         if line.area:
             axes.fill_between(line.x, line.y, color=colour, alpha=0.08, linewidth=0)
         if line.band:
@@ -59,9 +59,8 @@ def _mark(axes: Any, mark: Mark, size: float) -> None:
     if mark.whisker:
         axes.plot([mark.x, mark.x], mark.whisker, color=colour, linewidth=0.8)
     face = {"markerfacecolor": "white"} if mark.hollow else {}
-    words = {"label": mark.label} if mark.label else {}
-    axes.plot([mark.x], [mark.y], color=colour, linestyle="none", markersize=size,
-              marker=MARKERS[mark.shape % len(MARKERS)], **face, **words)  # fmt: skip
+    axes.plot([mark.x], [mark.y], color=colour, linestyle="none", markersize=size, clip_on=False,
+              marker=MARKERS[mark.shape % len(MARKERS)], label=mark.label or None, **face)  # fmt: skip
 
 
 def _scale(axes: Any, name: str, scale: Scale) -> None:

@@ -1,11 +1,9 @@
 """Files that appear whole or not at all."""
 
-import csv
 import io
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,15 +28,6 @@ def write_figure(folder: Path, name: str, figure: "Figure", dpi: int = DPI) -> l
         paths.append(folder / f"{name}.{kind}")
         _write(paths[-1], out.getvalue())
     return paths
-
-
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows that share their columns as CSV."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
 
 
 def _write(path: Path, content: bytes) -> None:

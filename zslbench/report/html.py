@@ -52,14 +52,14 @@ def prose(text: str) -> "Markup":
     """Return text with its `code` marked up."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub("`(.+?)`", r"<code>\1</code>", escape(text)))
+    return Markup(re.sub("`(.+?)`", r"<code>\1</code>", str(escape(text))))
 
 
 def breakable(name: str) -> "Markup":
     """Return a name that may be broken behind its commas and colons."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub("([,:])", r"\1<wbr>", escape(name)))
+    return Markup(re.sub("([,:])", r"\1<wbr>", str(escape(name))))
 
 
 def embedded_json(value: object) -> "Markup":

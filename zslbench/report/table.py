@@ -15,7 +15,7 @@ class Cell:
         text: One or several lines; the first is the value.
         place: Whether the value is the best or second best of what it competes with.
         marks: What a reader must know before comparing.
-        facts: What else a reader may ask of the row.
+        facts: What else a reader may ask; of no use in a paper's table.
     """
 
     text: str

@@ -1,7 +1,7 @@
 """Documents for the terminal, as Markdown and as LaTeX. Same document, same bytes."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -35,11 +35,11 @@ def terminal(document: Document) -> "list[RenderableType]":
 
     shown: list[RenderableType] = [Text(text) for text in (document.title, document.about) if text]
     for part in (*document.parts, *document.asides):
-        shown += [Text(part)] if isinstance(part, str) else rich_table(part)
+        shown += [Text(part)] if isinstance(part, str) else _rich_table(part)
     return [*shown, *map(Text, document.notes)]
 
 
-def rich_table(table: Table) -> "list[RenderableType]":
+def _rich_table(table: Table) -> "list[RenderableType]":
     """Return a rich table, and its note if it has one."""
     from rich.table import Table as Rich
     from rich.text import Text
@@ -76,7 +76,15 @@ def _markdown_table(table: Table) -> list[str]:
     lines = [f"## {_escaped(table.title)}", ""] if table.title else []
     lines += [_line(map(_escaped, table.columns)),
               _line("---:" if numeric else "---" for numeric in table.numeric)]  # fmt: skip
-    lines += [_line(map(_markdown_cell, row)) for row in table.cells]
+    lines += [
+        _line(
+            [
+                _markdown_cell(row[0].lines, row[0]),
+                *(_markdown_cell([*c.lines, *c.facts], c) for c in row[1:]),
+            ]
+        )
+        for row in table.cells
+    ]
     lines.append("")
     facts = [
         f"* {_escaped(row[0].lines[0])}: {_escaped('; '.join(row[0].facts))}"
@@ -91,8 +99,8 @@ def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _markdown_cell(cell: Cell) -> str:
-    first, *others = map(_escaped, cell.lines)
+def _markdown_cell(lines: Sequence[str], cell: Cell) -> str:
+    first, *others = map(_escaped, lines)
     return "<br>".join([MARKDOWN[cell.place] % first, *others])
 
 

@@ -17,7 +17,7 @@ from zslbench.method import PublishedRule
 from zslbench.methods.eszsl import ESZSL
 from zslbench.metrics import harmonic_mean
 from zslbench.report.curves import POINTS, mean_curve
-from zslbench.report.files import csv_text
+from zslbench.report.records import csv_text
 from zslbench.report.writers import markdown, terminal
 from zslbench.stats import Interval
 from zslbench.store.artifacts import read_class_names, read_test

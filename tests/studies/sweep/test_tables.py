@@ -2,7 +2,7 @@
 
 import pytest
 
-from zslbench.report.files import csv_text
+from zslbench.report.records import csv_text
 from zslbench.report.writers import markdown
 from zslbench.studies.sweep.results import SweepReport, TrialPoint, TrialRow, Winner
 from zslbench.studies.sweep.tables import draw_contours, draw_importances

@@ -27,9 +27,10 @@ def methods(
 
       zslbench methods my_method --method-file my_method.py
     """
-    from zslbench.cli.output import print_document, print_json, print_table
+    from zslbench.cli.output import print_document, print_json
     from zslbench.method.describe import describe
     from zslbench.method.registry import incremental_modules, method_modules, register_file
+    from zslbench.report.document import Document
 
     for path in method_file or []:
         register_file(path)
@@ -43,8 +44,7 @@ def methods(
     elif json:
         print_json({name: describe(name) for names in kinds.values() for name in sorted(names)})
     else:
-        for kind, modules in kinds.items():
-            print_table(_list(kind, modules))
+        print_document(Document(parts=[_list(*each) for each in kinds.items()]))
 
 
 def _list(kind: str, modules: dict[str, str]) -> "Table":

@@ -30,7 +30,8 @@ def published(
     """
     from dataclasses import asdict
 
-    from zslbench.cli.output import print_json, print_table
+    from zslbench.cli.output import print_document, print_json
+    from zslbench.report.document import Document
     from zslbench.studies.published import numbers as literature
 
     rows = _named(literature.read_published(), "method", method, "")
@@ -40,7 +41,7 @@ def published(
         document: dict[str, Any] = {"published": [asdict(row) for row in rows]}
         print_json(document | ({"findings": [asdict(f) for f in findings]} if check else {}))
         return
-    print_table(_table(rows))
+    print_document(Document(parts=[_table(rows)]))
     if check:
         print(f"findings: {len(findings)}")
     for finding in findings:

@@ -1,8 +1,6 @@
 """The words and numbers of tables of task sequences."""
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 from zslbench.metrics.forgetting import INCREMENTAL_METRICS
 from zslbench.report.numbers import estimates
@@ -69,36 +67,3 @@ def _difference_cells(each: IncrementalDifference) -> list[str]:
     about = f"{each.table}; seeds {', '.join(map(str, each.seeds))}"
     cells = [estimates(each.differences[metric]) for metric in INCREMENTAL_METRICS]
     return [f"{each.method}\nminus {each.reference}\n{about}", *cells]
-
-
-def incremental_records(rows: Sequence[IncrementalRow]) -> list[dict[str, Any]]:
-    """Return a flat record for each row, every interval's ends in columns of their own."""
-    return [_record(row) for row in rows]
-
-
-def _record(row: IncrementalRow) -> dict[str, Any]:
-    numbers: dict[str, Any] = {}
-    for metric, by_population in row.intervals.items():
-        numbers[metric] = by_population["these_classes"].mean
-        for population, found in by_population.items():
-            numbers |= {f"{metric}_low_{population}": found.low}
-            numbers |= {f"{metric}_high_{population}": found.high}
-    return {
-        "dataset": row.dataset,
-        "sequence": row.protocol,
-        "sizes": " ".join(map(str, row.sizes)),
-        "method": row.method,
-        "label": row.label,
-        "settings": json.dumps(row.settings, sort_keys=True),
-        "backbone": row.backbone,
-        "exposure": row.exposure,
-        "descriptions": row.descriptions,
-        "marks": "; ".join(row.marks),
-        "seeds": " ".join(map(str, row.seeds)),
-        **numbers,
-        "after_each_task": " ".join(str(found.mean) for found in row.accuracy),
-        "carried_bytes": row.carried,
-        "openings": row.openings,
-        "commits": " ".join(row.commits),
-        "seconds": row.seconds,
-    }

@@ -8,12 +8,12 @@ from typing import Unpack
 from zslbench.engines.execute import Job, Report, execute
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.records import Failure, RunSpec
-from zslbench.report.files import csv_text, write_text
+from zslbench.report.files import write_text
+from zslbench.report.records import csv_text, flat
 from zslbench.store import Store, Stored
 from zslbench.studies.groups import SUBMITTED, title_of
 from zslbench.studies.incremental.figures import write_paths
 from zslbench.studies.incremental.results import group_incremental, incremental_rows
-from zslbench.studies.incremental.tables import incremental_records
 from zslbench.studies.leaderboard.request import TableRequest, check_rules
 from zslbench.studies.leaderboard.results import Failed, Leaderboard, build_leaderboard
 from zslbench.studies.leaderboard.tune import tuned
@@ -165,7 +165,7 @@ def write_leaderboard(board: Leaderboard, results: Path) -> None:
     for suffix in suffixes:
         board.save(results / f"{name}.{suffix}")
     if board.sequences:
-        write_text(results / f"{name}-tasks.csv", csv_text(incremental_records(board.sequences)))
+        write_text(results / f"{name}-tasks.csv", csv_text([flat(row) for row in board.sequences]))
         write_paths(results, name, board.sequences)
     more = f", {name}-tasks.{{csv,png,pdf}}" if board.sequences else ""
     say(f"written: {results / name}.{{{','.join(suffixes)}}}{more}")

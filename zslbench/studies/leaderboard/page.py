@@ -58,7 +58,7 @@ def as_page(board: Leaderboard) -> str:
         costs_note=COSTS_NOTE,
         ledger=_ledger(board.rows),
         sequences=_sequences(board.sequences),
-        facts=lambda row: [*facts(row), f"control of T1: {control(row)}"],
+        facts=lambda row: [*facts(row), f"control of T1: {control(row)}".replace("\n", " ")],
         figures=lambda row: _figures(row, names.index(row.evidence.class_names)),
         class_names=names,
     )

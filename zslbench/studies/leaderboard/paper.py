@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from textwrap import fill
@@ -61,34 +62,43 @@ def write_paper_figures(board: Leaderboard, folder: Path) -> list[Path]:
 
 def seen_unseen(rows: Sequence[Row]) -> "Figure":
     """Draw S over U as gamma grows, each row's own gamma marked."""
-    fair = _fair(rows)
-    shown = [(row.evidence.curve, row) for row in fair[:CURVES]]
-    lines = [Line(c.u, c.s, n, fill(row.title, 40)) for n, (c, row) in enumerate(shown)]
-    marks = [Mark(row.value("u"), row.value("s"), n, series=n) for n, (_, row) in enumerate(shown)]
-    across = percent_axis("U, percent", max(c.u.max() for c, _ in shown))
-    up = percent_axis("S, percent", max(c.s.max() for c, _ in shown))
-    return _drawn(Plot("S over U", across, up, lines, marks), rows, fair, CURVES)
+    shown = _fair(rows)[:CURVES]
+    curves = [row.evidence.curve for row in shown]
+    lines = [Line(c.u, c.s, n) for n, c in enumerate(curves)]
+    own = [(row.value("u"), row.value("s")) for row in shown]
+    across = percent_axis("U, percent", max(c.u.max() for c in curves))
+    up = percent_axis("S, percent", max(c.s.max() for c in curves))
+    return _curves(rows, across, up, lines, own)
 
 
 def h_over_gamma(rows: Sequence[Row]) -> "Figure":
     """Draw H over gamma, each row's own gamma marked."""
-    fair = _fair(rows)
-    shown = [(row.evidence.curve, row) for row in fair[:CURVES]]
-    lines = [
-        Line(c.gammas, c.h, n, fill(row.title, 40), steps=True) for n, (c, row) in enumerate(shown)
-    ]
-    marks = [
-        Mark(float(row.chosen["gamma"]), row.value("h"), n, series=n)
-        for n, (_, row) in enumerate(shown)
-    ]
-    ends = np.concatenate([c.gammas for c, _ in shown])
+    shown = _fair(rows)[:CURVES]
+    curves = [row.evidence.curve for row in shown]
+    lines = [Line(c.gammas, c.h, n, steps=True) for n, c in enumerate(curves)]
+    own = [(float(row.chosen["gamma"]), row.value("h")) for row in shown]
+    ends = np.concatenate([c.gammas for c in curves])
     across = Scale("gamma, standard deviations of class-centred scores", ends.min(), ends.max())
-    up = percent_axis("H, percent", max(c.h.max() for c, _ in shown))
-    return _drawn(Plot("H over gamma", across, up, lines, marks), rows, fair, CURVES)
+    up = percent_axis("H, percent", max(c.h.max() for c in curves))
+    return _curves(rows, across, up, lines, own)
 
 
-def _drawn(plot: Plot, rows: Sequence[Row], fair: Sequence[Row], most: int) -> "Figure":
+def _curves(
+    rows: Sequence[Row],
+    across: Scale,
+    up: Scale,
+    lines: Sequence[Line],
+    own: Sequence[tuple[float, float]],
+) -> "Figure":
+    titles = [fill(row.title, 40) for row in _fair(rows)]
+    named = [replace(line, label=title) for line, title in zip(lines, titles, strict=False)]
+    marks = [Mark(*point, n, series=n) for n, point in enumerate(own)]
+    return _drawn(Plot("", across, up, named, marks), rows, CURVES)
+
+
+def _drawn(plot: Plot, rows: Sequence[Row], most: int) -> "Figure":
     """Draw a plot of the first rows, with a legend above; it says of how many, if not of all."""
+    fair = _fair(rows)
     shown = fair[:most]
     columns = 2 if max(len(row.title) for row in shown) < 22 else 1
     figure, axes = _figure(2.4 + 0.16 * (1 + len(shown) / columns))
@@ -127,9 +137,9 @@ def h_by_method(rows: Sequence[Row]) -> "Figure":
 
 def h_over_time(rows: Sequence[Row]) -> "Figure":
     """Draw H over the time to fit, with its interval for these classes."""
-    fair, time = _fair(rows), COSTS[0]
+    time = COSTS[0]
     marks = []
-    for place, row in enumerate(fair[:POINTS]):
+    for place, row in enumerate(_fair(rows)[:POINTS]):
         these = row.intervals["h"]["these_classes"]
         hollow = row.set_apart or place >= CURVES
         marks.append(
@@ -139,7 +149,7 @@ def h_over_time(rows: Sequence[Row]) -> "Figure":
     spent = [mark.x for mark in marks]
     across = Scale(f"time to fit, {time.unit}", min(spent) / 2.5, max(spent) * 2.5, log=True)
     up = percent_axis("H, percent", max(mark.whisker[1] for mark in marks if mark.whisker))
-    return _drawn(Plot("H over time", across, up, marks=marks), rows, fair, POINTS)
+    return _drawn(Plot("", across, up, marks=marks), rows, POINTS)
 
 
 def inflation(rows: Sequence[Inflated]) -> "Figure":

@@ -11,6 +11,7 @@ import numpy as np
 
 from zslbench.records import PROTOCOL_VERSION, RuleName, RuleResult, RunRecord
 from zslbench.report.document import Document, Shown
+from zslbench.report.records import flat
 from zslbench.stats import Interval, Metric, Population, intervals, over_seeds
 from zslbench.stats.permutation import Control, permutation_control
 from zslbench.store import Stored
@@ -181,11 +182,7 @@ class Leaderboard(Shown):
 
     def records(self) -> list[dict[str, Any]]:
         """Return a flat record for each row; those of task sequences where there are no others."""
-        from zslbench.studies.incremental.tables import incremental_records
-        from zslbench.studies.leaderboard.tables import records_of
-
-        alone = self.sequences and not self.rows
-        return incremental_records(self.sequences) if alone else records_of(self.rows)
+        return [flat(row) for row in self.rows or self.sequences]
 
     def to_html(self) -> str:
         """Return the page, with its figures and every row in full."""

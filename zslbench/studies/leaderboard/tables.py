@@ -1,10 +1,8 @@
 """The tables of a leaderboard, and its rows as flat records."""
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
 from zslbench.report.document import Document
 from zslbench.report.numbers import NAMES, estimates, number
@@ -98,9 +96,9 @@ def _cells(position: int, row: Row, places: Podium) -> list[Cell]:
     name = f"{title}\nrule {row.rule}; {row.backbone}"
     cells = []
     for metric in METRICS:
+        permuted = tuple(control(row).split("\n")) if metric == "t1" else ()
         text = estimates(row.intervals[metric], metric)
-        text += f"\n{control(row).replace(' (', chr(10) + '(')}" if metric == "t1" else ""
-        cells.append(Cell(text, places.get((position, metric))))
+        cells.append(Cell(text, places.get((position, metric)), facts=permuted))
     return [Cell(name, marks=row.marks, facts=tuple(facts(row))), *cells]
 
 
@@ -151,8 +149,8 @@ def facts(row: Row) -> list[str]:
 
 
 def control(row: Row) -> str:
-    """Return the permutation control of T1."""
-    return f"p = {row.control.p:.3f} (control {row.control.percentile_95:.1f})"
+    """Return the permutation control of T1, as two lines."""
+    return f"p = {row.control.p:.3f}\n(control {row.control.percentile_95:.1f})"
 
 
 def other_tables(board: Leaderboard) -> list[Table]:
@@ -290,43 +288,3 @@ def _held(row: Row, found: PaperVerdict, metric: Printed) -> str:
         return "-"
     value, ours = found.published.scores[metric], span(row, metric, "these_classes")
     return f"{value}\n[{ours}]\n{found.words[metric]}"
-
-
-def records_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return a flat record for each row, every interval's ends in columns of their own."""
-    return [_record(row) for row in rows]
-
-
-def _record(row: Row) -> dict[str, Any]:
-    numbers: dict[str, Any] = {}
-    for metric, name in NAMES.items():
-        numbers[name] = row.value(metric)
-        for population, found in row.intervals[metric].items():
-            numbers |= {f"{name}_low_{population}": found.low}
-            numbers |= {f"{name}_high_{population}": found.high}
-    return {
-        "dataset": row.dataset,
-        "method": row.method,
-        "label": row.label,
-        "tuned": row.tuned,
-        "settings": json.dumps(row.settings, sort_keys=True),
-        "backbone": row.backbone,
-        "exposure": row.exposure,
-        "words": row.words,
-        "descriptions": row.descriptions,
-        "rule": row.rule,
-        "marks": "; ".join(row.marks),
-        "seeds": " ".join(map(str, row.seeds)),
-        "tuning_worlds": row.tuning_worlds,
-        **numbers,
-        "T1_best": row.t1_best,
-        "T1_p": row.control.p,
-        "T1_control_95": row.control.percentile_95,
-        "H_gamma_zero": row.plain_h,
-        "H_oracle_test_tuned": row.oracle_h,
-        "chosen": json.dumps(row.chosen, sort_keys=True),
-        "openings": row.openings,
-        "commits": " ".join(row.commits),
-        "seconds": row.seconds,
-        "localisation": json.dumps({k: v.mean for k, v in row.localisation.items()}),
-    }

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zslbench.report.document import Document, Shown, plain
+from zslbench.report.document import Document, Shown
 from zslbench.report.numbers import NAMES
+from zslbench.report.records import flat
 from zslbench.report.table import Table
 from zslbench.stats import Metric
 from zslbench.stats.noninferiority import (
@@ -83,17 +84,7 @@ class CommitComparison(Shown):
 
     def records(self) -> list[dict[str, Any]]:
         """Return a flat record for each cell."""
-        return [
-            {
-                "method": c.method,
-                "dataset": c.dataset,
-                "metric": NAMES[c.metric],
-                "before": c.before,
-                "now": c.now,
-                **plain(c.test),
-            }
-            for c in self.cells
-        ]
+        return [flat(cell) for cell in self.cells]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as one JSON document."""
@@ -131,7 +122,7 @@ class Power(Shown):
         ]
         sights = [
             [
-                f"{c['method'].split()[0]} on {c['dataset']}", NAMES[c["metric"]],
+                f"{c['method']} on {c['dataset']}", NAMES[c["metric"]],
                 *(f"{c[name]:.1f}" for name in ("spread", "margin", "passes_to", "fails_from")),
                 str(c["seeds_for_aim"]),
             ]

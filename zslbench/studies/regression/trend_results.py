@@ -9,6 +9,7 @@ from typing import Any
 from zslbench.report.document import Document, Shown
 from zslbench.report.files import write_figure
 from zslbench.report.numbers import NAMES
+from zslbench.report.records import flat
 from zslbench.report.table import Table
 from zslbench.stats import Metric
 
@@ -74,15 +75,7 @@ class Trend(Shown):
     def records(self) -> list[dict[str, Any]]:
         """Return a flat record for each value of each series."""
         return [
-            {
-                "method": series.method,
-                "dataset": series.dataset,
-                "metric": NAMES[series.metric],
-                "commit": commit,
-                "value": value,
-                "seeds": series.seeds,
-                "step": next((s.size for s in series.steps if s.commit == commit), None),
-            }
+            {**flat(series), "commits": commit, "values": value}
             for series in self.series
             for commit, value in zip(series.commits, series.values, strict=True)
         ]

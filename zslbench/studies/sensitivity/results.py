@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from zslbench.report.document import Document, Shown
 from zslbench.report.files import write_figure
 from zslbench.report.numbers import NAMES, estimate
+from zslbench.report.records import flat
 from zslbench.report.table import Table
-from zslbench.stats import METRICS, Interval, Metric
+from zslbench.stats import Interval, Metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -121,22 +122,17 @@ class Sensitivity(Shown):
             "dataset": self.dataset,
             "classes": "test" if self.final else "tuning",
         }
-        return [about | _record(c, point) for c in self.curves for point in c.points]
-
-
-def _record(curve: SettingCurve, point: Point) -> dict[str, Any]:
-    numbers: dict[str, float] = {}
-    named = {NAMES[m]: point.scores[m] for m in METRICS} | {"H_minus_default": point.difference}
-    for name, found in named.items():
-        numbers |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
-    return {
-        "parameter": curve.parameter,
-        "value": point.value,
-        "is_default": point.value == curve.default,
-        "is_papers_best": point.value == curve.optimum,
-        "seeds": " ".join(map(str, point.seeds)),
-        **numbers,
-    }
+        return [
+            about
+            | {
+                "parameter": curve.parameter,
+                "is_default": point.value == curve.default,
+                "is_papers_best": point.value == curve.optimum,
+            }
+            | flat(point)
+            for curve in self.curves
+            for point in curve.points
+        ]
 
 
 def _table(curve: SettingCurve) -> Table:
