@@ -11,7 +11,7 @@ from zslbench.method import files as method_files
 from zslbench.method import registry
 
 RELATIVE = (ROOT / "methods" / "eszsl.py").read_text()
-SOURCE = RELATIVE.replace("from ._features", "from zslbench_methods._features")
+SOURCE = RELATIVE.replace("from ._features", "from zslbench.methods._features")
 CLASSLESS = "from zslbench.method import Method\n"
 
 
@@ -81,14 +81,14 @@ def test_it_is_listed_with_its_settings(zslbench, mine):
         ("mine.txt", SOURCE, "no name for one"),
         ("my-method.py", SOURCE, "no name for one"),
         ("_mine.py", SOURCE, "no name for one"),
-        ("eszsl.py", SOURCE, "there is a method 'eszsl' already (zslbench_methods.eszsl)"),
+        ("eszsl.py", SOURCE, "there is a method 'eszsl' already (zslbench.methods.eszsl)"),
         ("syntax.py", "x = 1\nclass (\n", "line 2: does not import (SyntaxError: "),
         ("wrong.py", SOURCE + "\n1 / 0\n", f"line {SOURCE.count(chr(10)) + 2}: does not import"),
         ("deep.py", "import json\n\njson.loads('{')\n", "line 3: does not import (JSONDecodeError"),
         ("leaves.py", "raise SystemExit(0)\n", "line 1: does not import (SystemExit"),
         ("needs.py", "\nimport not_there\n", "line 2: does not import (ModuleNotFoundError"),
         ("inside.py", RELATIVE, "a relative import, but the file stands alone"),
-        ("empty.py", CLASSLESS, "exactly one method class, this one holds 0"),
+        ("empty.py", CLASSLESS, "exactly one Method, this one holds 0"),
         ("two.py", SOURCE + SOURCE.replace("class ESZSL", "class Two"), "this one holds 2"),
     ],
 )
@@ -129,3 +129,16 @@ def test_a_name_is_one_file_s_and_a_file_may_be_read_again(mine, tmp_path):
     with pytest.raises(registry.ZslbenchError, match="there is a method 'mine' already"):
         registry.register_file(other)
     assert registry.load_method("mine").__name__ == "Better"
+
+
+def test_the_environment_makes_files_known_to_every_command(zslbench, mine, tmp_path, monkeypatch):
+    monkeypatch.setenv(method_files.VARIABLE, str(mine))
+    registry.method_modules.cache_clear()
+    assert zslbench("methods", "mine", "--json")[0] == 0
+    other = tmp_path / "mine.py"
+    other.write_text(SOURCE)
+    for bad, said in ((f"{mine}{os.pathsep}{other}", "already"), ("gone.py", "does not import")):
+        monkeypatch.setenv(method_files.VARIABLE, bad)
+        registry.method_modules.cache_clear()
+        status, _, err = zslbench("methods")
+        assert (status, said in err, len(err.splitlines())) == (2, True, 1)

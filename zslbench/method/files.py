@@ -18,9 +18,24 @@ PACKAGE = "zslbench_method_files"
 
 
 def listed() -> dict[str, Path]:
-    """Return module -> file of what the environment lists."""
-    names = filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))
-    return {f"{PACKAGE}.{path.stem}": path for path in map(Path, names)}
+    """Return module -> file of what the environment lists.
+
+    Raises:
+        ZslbenchError: If two files there have one name.
+    """
+    found: dict[str, Path] = {}
+    for name in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+        path = Path(name).resolve()
+        if found.setdefault(f"{PACKAGE}.{path.stem}", path) != path:
+            raise taken(path, found[f"{PACKAGE}.{path.stem}"])
+    return found
+
+
+def taken(path: Path, other: object) -> ZslbenchError:
+    """Return the error for a file whose name is another method's."""
+    return ZslbenchError(
+        f"{path}: there is a method {path.stem!r} already ({other}). Rename the file."
+    )
 
 
 def check_name(path: Path) -> None:

@@ -34,10 +34,7 @@ def method_modules() -> dict[str, str]:
     modules = _modules(METHODS)
     for module, path in files.listed().items():
         if path.stem in modules:
-            raise ZslbenchError(
-                f"{path}: there is a method {path.stem!r} already ({modules[path.stem]}). Rename "
-                "the file."
-            )
+            raise files.taken(path, modules[path.stem])
         modules[path.stem] = module
     return modules
 
@@ -58,9 +55,7 @@ def register_file(path: Path) -> str:
     module, before = f"{files.PACKAGE}.{path.stem}", os.environ.get(files.VARIABLE)
     others = files.listed()
     if others.setdefault(module, path) != path:
-        raise ZslbenchError(
-            f"{path}: there is a method {path.stem!r} already ({others[module]}). Rename the file."
-        )
+        raise files.taken(path, others[module])
     sys.modules.pop(module, None)
     os.environ[files.VARIABLE] = os.pathsep.join(map(str, others.values()))
     method_modules.cache_clear()

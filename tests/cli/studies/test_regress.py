@@ -11,7 +11,7 @@ from zslbench.cli.studies.regress import HERE
 from zslbench.errors import ZslbenchError
 from zslbench.records import Measurement
 from zslbench.store.payload import payload
-from zslbench.studies.regression.compare import sides
+from zslbench.studies.regression import sides
 from zslbench.studies.regression.entries import load_entries
 from zslbench.studies.regression.sides import SideError
 from zslbench.studies.regression.trend import trend
@@ -122,7 +122,7 @@ def measured(monkeypatch, tmp_path):
     found = {"version": 1, "closed_form": False, "values": {"loss": [1 / 3]}}
     answer = {
         "protocol_version": 1, "fingerprint": {"torch": "2"},
-        "methods": {"mine": found}, "learners": {"spa": copy.deepcopy(found)},
+        "methods": {"mine": found}, "incremental": {"spa": copy.deepcopy(found)},
     }  # fmt: skip
     monkeypatch.setattr(sides, "code_of", lambda *_: None)
     monkeypatch.setattr(sides, "ask", lambda *_: iter([answer]))

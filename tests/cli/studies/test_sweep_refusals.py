@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from conftest import write_tiny
+from tiny import write_tiny
 
 from zslbench.studies.sweep.storage import _storage
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_tiny
 from scipy.io import loadmat, savemat
+from tiny import write_tiny
 
 from zslbench.cli import main
 from zslbench.data.formats.xlsa17 import read_items
@@ -99,8 +99,8 @@ BAD = {
         SPLITS,
         "`original_att` holds inf at row 1, column 1",
     ),
-    "att complex": (alter(SPLITS, att=lambda a: a * 1j), SPLITS, "`att` is complex128"),
-    "att text": (alter(SPLITS, att="none"), SPLITS, "`att` is a text"),
+    "att complex": (alter(SPLITS, att=lambda a: a * 1j), SPLITS, "`att` is complex"),
+    "att text": (alter(SPLITS, att="none"), SPLITS, "`att` is text"),
     "att objects": (alter(SPLITS, att=OBJECTS), SPLITS, "`att` is a cell array"),
     "att struct": (alter(SPLITS, att={"a": 1.0}), SPLITS, "`att` is a struct"),
     "att with too few classes": (
@@ -127,6 +127,11 @@ BAD = {
         alter(SPLITS, allclasses_names=put(3, 0, "class_4")),
         SPLITS,
         "`allclasses_names` has 11 names for 12 columns",
+    ),
+    "no names": (
+        alter(SPLITS, allclasses_names=None),
+        SPLITS,
+        "has no variable `allclasses_names`",
     ),
     "names are numbers": (
         alter(SPLITS, allclasses_names=np.arange(12.0)[:, None]),
@@ -155,9 +160,9 @@ BAD = {
     "locs complex": (
         alter(SPLITS, trainval_loc=put(0, 0, 2j)),
         SPLITS,
-        "`trainval_loc` is complex128",
+        "`trainval_loc` is complex",
     ),
-    "locs text": (alter(SPLITS, trainval_loc="1:90"), SPLITS, "`trainval_loc` is a text"),
+    "locs text": (alter(SPLITS, trainval_loc="1:90"), SPLITS, "`trainval_loc` is text"),
     "locs empty": (
         alter(SPLITS, test_seen_loc=np.zeros((0, 1))),
         SPLITS,

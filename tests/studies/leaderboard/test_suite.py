@@ -153,12 +153,16 @@ def test_ablations_have_every_published_variant_under_its_name(name):
     assert published <= {row.label for row in suite.rows}
 
 
-def test_first_table_has_all_methods_that_its_backbone_can_carry():
+def test_first_table_s_methods_run_on_its_backbone():
     """All rows run on the suite's one backbone, a ViT, but for CLIP's, which have a pair."""
-    from zslbench.method.registry import load_method, method_modules
+    from zslbench.method.registry import load_method
 
-    able = {name for name in method_modules() if load_method(name).ending != "map"}
-    assert {row.method for row in read_suite("svip_table1").rows} == able
+    rows = {row.method for row in read_suite("svip_table1").rows}
+    assert rows == {
+        "ale", "cada_vae", "clip_zero_shot", "coop", "dap", "devise", "eszsl", "sae", "sje", "svip",
+        "svip_released", "vit_attr_head", "vspcn", "zslvit",
+    }  # fmt: skip
+    assert "map" not in {load_method(name).ending for name in rows}
 
 
 def test_the_document_lists_what_ships():

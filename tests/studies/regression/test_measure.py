@@ -99,7 +99,7 @@ def test_what_a_side_refuses_and_what_breaks_it_are_told_apart(subjects, tmp_pat
     with pytest.raises(ZslbenchError, match="nonesuch"):
         list(ask(None, request))
     broken = copy_of_project(tmp_path / "broken")
-    (broken / "zslbench" / "metrics.py").write_text("raise ImportError('half done')\n")
+    (broken / "zslbench" / "metrics" / "__init__.py").write_text("raise ImportError('half done')\n")
     request["cells"] = [subjects[0].request()]
     with pytest.raises(SideError, match="half done"):
         list(ask(broken, request))

@@ -158,7 +158,8 @@ class _Matrix:
     def number_type(self) -> str:
         """Return the type of numbers that SciPy can read."""
         if self.code not in NUMBERS or self.flags & COMPLEX:
-            what = UNREAD.get(self.code, "complex" if self.code in NUMBERS else "of no known class")
+            what = UNREAD.get(self.code, f"of class {self.code}")
+            what = "complex" if self.code in NUMBERS else what
             raise ValueError(f"`{self.name}` is {what}, not a full matrix or cell array")
         kind, size = self.rest.tag()
         if kind not in TYPES:

@@ -50,8 +50,8 @@ def read_att_splits(folder: Path) -> AttSplits:
         DataError: Where anything is missing, malformed, not finite, or splits overlap.
     """
     path = folder / SPLITS_FILE
-    required = ("att", "allclasses_names", *LOCS)
-    variables = read_variables(path, required, ("original_att", "train_loc", "val_loc"))
+    optional = ("allclasses_names", "original_att", "train_loc", "val_loc")
+    variables = read_variables(path, ("att", *LOCS), optional)
     classes = _class_table(variables, path, _attribute_names(folder))
     locs = [indices(variables[name], name, path) for name in LOCS]
     _check_partition(locs, path)
@@ -71,6 +71,9 @@ def _class_table(
     variables: dict[str, NDArray[Any]], path: Path, attribute_names: tuple[str, ...]
 ) -> ClassTable:
     att = real_matrix(variables["att"], "att", path).T.astype(np.float64)
+    if "allclasses_names" not in variables:  # such as FLO's file
+        message = "has no variable `allclasses_names`"
+        raise DataError(path, message, "Add it: a cell array, one name for each column of `att`.")
     names = strings(variables["allclasses_names"], "allclasses_names", path)
     if len(names) != len(att) or len(set(names)) != len(names):
         message = f"`allclasses_names` has {len(set(names))} names for {len(att)} columns of `att`"
