@@ -30,4 +30,6 @@ def output(shown):
     if hasattr(shown, "_repr_html_"):
         data = {"text/html": shown._repr_html_(), "text/plain": f"<{type(shown).__name__}>"}
     data = {kind: text.splitlines(keepends=True) for kind, text in data.items()}
-    return [{"data": data, "execution_count": None, "metadata": {}, "output_type": "execute_result"}]
+    return [
+        {"data": data, "execution_count": None, "metadata": {}, "output_type": "execute_result"}
+    ]
