@@ -7,6 +7,7 @@ import pytest
 from tiny import write_tiny
 
 from zslbench.cli import main
+from zslbench.method import files, registry
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -42,6 +43,14 @@ def tiny_root(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     write_tiny(root / "tiny")
     return root
+
+
+@pytest.fixture
+def no_method_files(monkeypatch):
+    """Files that a test registers are methods no longer when it ends."""
+    monkeypatch.setenv(files.VARIABLE, "")
+    yield
+    registry.method_modules.cache_clear()
 
 
 @pytest.fixture(scope="session")

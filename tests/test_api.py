@@ -117,6 +117,7 @@ def test_a_leaderboard_has_paired_differences(tiny, result, results, tmp_path, c
     assert {row.method for row in everything.rows} >= {"eszsl", "sae"}
 
 
+@pytest.mark.usefixtures("no_method_files")
 def test_methods_are_named_by_class_and_by_file(tiny, results, tmp_path, capsys):
     from zslbench.methods.eszsl import ESZSL
 

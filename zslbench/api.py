@@ -398,7 +398,9 @@ def method_name(method: MethodName) -> str:
                 "import. Put it in a file of its own, and import it from there."
             )
         method = Path(inspect.getfile(method))
-    return register_file(Path(method)) if str(method).endswith(".py") else str(method)
+    if isinstance(method, Path) or method.endswith(".py"):
+        return register_file(Path(method))
+    return method
 
 
 def _path(path: str | Path | None) -> Path | None:

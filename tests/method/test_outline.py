@@ -19,8 +19,8 @@ def test_a_file_is_read_as_its_class_is(name):
     assert list(found.settings) == list(about["settings"])
 
 
-def test_a_file_that_cannot_be_read_so_is_run(tmp_path, monkeypatch):
-    monkeypatch.setenv("ZSLBENCH_METHOD_FILES", "")
+@pytest.mark.usefixtures("no_method_files")
+def test_a_file_that_cannot_be_read_so_is_run(tmp_path):
     path = tmp_path / "computed.py"
     path.write_text(textwrap.dedent('''
         """Needs that take running the file."""
