@@ -11,6 +11,7 @@ from zslbench.records import Failure, RunSpec
 from zslbench.report.files import write_text
 from zslbench.report.records import csv_text, flat
 from zslbench.store import Store, Stored
+from zslbench.store.garbage import uncollected
 from zslbench.studies.groups import SUBMITTED, title_of
 from zslbench.studies.incremental.figures import write_paths
 from zslbench.studies.incremental.results import group_incremental, incremental_rows
@@ -117,6 +118,7 @@ def _names(label: str, spec: RunSpec) -> tuple[str, str]:
     return label or title_of(spec.method, spec.settings, spec.tuned), spec.method
 
 
+@uncollected()
 def tracked(results: Path, rules: Sequence[str], reference: str | None = None) -> Leaderboard:
     """Return the leaderboard of everything tracked."""
     checked = check_rules(rules)
@@ -154,6 +156,7 @@ def draw_leaderboard(board: Leaderboard, folder: Path | None) -> None:
         say(f"{len(write_paper_figures(board, folder))} figures for papers are in {folder}")
 
 
+@uncollected()
 def write_leaderboard(board: Leaderboard, results: Path) -> None:
     """Write NAME.{md,csv,json,html,tex}, each whole or not at all; of task sequences NAME-tasks.*.
 
