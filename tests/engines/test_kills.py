@@ -168,3 +168,31 @@ def test_study_survives_a_server_that_goes_away_and_comes_back(
             assert study.end(process) is not None
         assert study.end(study.start()) == undisturbed.rows
         study.check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_sweep_killed_at_random_moments_ends_with_the_same_trials(tiny_root, tmp_path, pruner):
+    words = ["sweep", "ale", "--dataset", "tiny", "--data-root", tiny_root, "--set", "epochs=60",
+             "--space", "lr=0.1:10:log", "--space", "margin=0.1:2", "--trials", 13, "--top", 0,
+             "--no-test", "--pruner", pruner, "--name", "one", "--json"]  # fmt: skip
+
+    def start(results):
+        command = [ZSLBENCH, *map(str, words), "--results", results]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def written(results):
+        journal = results / "sweeps" / "one.journal"
+        return journal.stat().st_size if journal.exists() else 0
+
+    whole, _ = start(tmp_path / "whole").communicate(timeout=PATIENCE)
+    draw = random.Random(pruner)
+    for share in sorted(draw.uniform(0, 0.9) for _ in range(3)):
+        with start(tmp_path / "broken") as process:
+            while written(tmp_path / "broken") < share * written(tmp_path / "whole"):
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.kill()
+    broken, said = start(tmp_path / "broken").communicate(timeout=PATIENCE)
+    assert json.loads(broken) == json.loads(whole), said
+    assert json.loads(whole)["states"]["pruned"] > 0

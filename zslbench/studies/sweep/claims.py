@@ -1,8 +1,14 @@
 """Which trial is whose: several processes work on one sweep, and any of them may be killed.
 
-A trial that its process left running is failed, and another one is enqueued in its place with the
-same number and, where it was drawn to its end, the same point. So every number is tried to its end
-once, whatever is killed when.
+A trial names its worker. One whose worker is gone is taken over by another: under its number, with
+its point, its reports and its checkpoints. So a trial is in the study once, whatever is killed
+when. Should two take it over at once, it is the later one's; the other gives up at its next epoch.
+
+Optuna's own heartbeat and retry do less, and are not used. A journal file, the default here, has no
+heartbeat; a database beats in `Study.optimize` alone, so that a trial asked for here would run for
+ever. A retry is a second trial with another number, and with what was drawn: of a trial that was
+killed while it was drawn, the rest is then drawn otherwise. And it is added after the first is
+failed: a process killed in between loses the trial.
 """
 
 import os
@@ -10,16 +16,13 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
-
-from zslbench.studies.sweep.plan import SweepPlan
-from zslbench.studies.sweep.storage import draw
 
 if TYPE_CHECKING:
     import optuna
@@ -29,121 +32,93 @@ BEAT_SECONDS = 60.0
 GRACE_SECONDS = 10 * BEAT_SECONDS
 
 
-def numbers(trials: "Sequence[FrozenTrial]") -> dict[int, int]:
-    """Return Optuna's number -> ours: one that stands in for another has the other's.
-
-    It hangs on nothing but the trials before it, so that all processes agree.
-    """
-    found: dict[int, int] = {}
-    fresh = 0
-    for trial in trials:
-        again = trial.user_attrs.get("again")
-        found[trial.number] = fresh if again is None else found[again]
-        fresh += again is None
-    return found
-
-
-def _void(trials: "Sequence[FrozenTrial]") -> set[int]:
-    """Return second replacements of one trial: two processes found it at the same time."""
-    seen: set[int] = set()
-    void = set()
-    for trial in trials:
-        again = trial.user_attrs.get("again")
-        if again in seen:
-            void.add(trial.number)
-        elif again is not None:
-            seen.add(again)
-    return void
+class TakenOverError(Exception):
+    """Somebody took this process for dead and has another one try its trial."""
 
 
 def ended(study: "optuna.Study") -> "dict[int, FrozenTrial]":
-    """Return by our number the trials that came to an end of their own; an interrupted one has not.
-
-    A failed trial has an error; one without was interrupted.
-    """
-    trials = study.get_trials(deepcopy=False)
-    ours = numbers(trials)
-    return {ours[t.number]: t for t in trials if t.state.is_finished() and not _interrupted(t)}
+    """Return by number the trials that came to an end."""
+    return {t.number: t for t in study.get_trials(deepcopy=False) if t.state.is_finished()}
 
 
-def _interrupted(trial: "FrozenTrial") -> bool:
-    return trial.state.name == "FAIL" and "error" not in trial.user_attrs
-
-
-def recover(
-    study: "optuna.Study", plan: SweepPlan, wanted: int, *, alone: bool, died: str = ""
-) -> None:
-    """Fail what dead processes left running, and enqueue again what was interrupted, once.
+def claim(study: "optuna.Study", wanted: int, worker: str) -> "optuna.Trial | None":
+    """Return the first trial on which nobody works, or a new one; None where none is left.
 
     Args:
-        study: The study; the lock of its claims is held.
-        plan: The sweep.
-        wanted: Trials from this number on are not wanted now.
-        alone: Whether nobody can claim trials without that lock.
-        died: How a process just died that nobody meant to stop; a trial to which that happens
-            twice is enqueued as one that has failed.
-    """
-    from optuna.trial import TrialState
-
-    trials = study.get_trials(deepcopy=False)
-    ours, void = numbers(trials), _void(trials)
-    replaced = {trial.user_attrs.get("again") for trial in trials}
-    for trial in trials:
-        left = trial.state == TrialState.RUNNING and _is_left(trial, alone=alone)
-        lost = (left or _interrupted(trial)) and trial.number not in void
-        if lost and trial.number not in replaced and ours[trial.number] < wanted:
-            whole = len(trial.params) == len(plan.space)
-            point = trial.params if whole else trial.system_attrs.get("fixed_params", {})
-            study.enqueue_trial(point, user_attrs={"again": trial.number, **_fate(trial, died)})
-        if left:
-            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-
-
-def _fate(trial: "FrozenTrial", died: str) -> dict[str, str]:
-    """Return what the replacement of a trial has to know of how its processes died."""
-    before = trial.user_attrs.get("lost")
-    if before and died:
-        return {"error": f"RuntimeError: its process was lost twice ({before}, {died})"}
-    return {"lost": before or died} if before or died else {}
-
-
-def claim(
-    study: "optuna.Study",
-    plan: SweepPlan,
-    wanted: int,
-    first: Sequence[Mapping[str, Any]],
-    worker: str,
-) -> "tuple[int, optuna.Trial] | None":
-    """Return a trial to be run, drawn, with its number; None where none is left.
-
-    Args:
-        study: The study; the lock of its claims is held.
-        plan: The sweep.
+        study: The study. Who shares a disk holds a lock meanwhile, so that no two of them want the
+            same trial.
         wanted: How many trials in all.
-        first: The points that are tried before any is drawn.
         worker: The name under which this process can be found alive.
     """
-    from optuna.trial import TrialState
+    import optuna
+    from optuna.trial import TrialState, create_trial
 
-    while True:
+    signs = {"beat": time.time(), "worker": worker}
+    trials = study.get_trials(deepcopy=False)
+    found = next(filter(_is_free, trials[:wanted]), None)
+    if found is None and len(trials) >= wanted:
+        return None
+    if found is None:
+        study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=signs))
         trials = study.get_trials(deepcopy=False)
-        ours, void = numbers(trials), _void(trials)
-        held = {
-            ours[t.number]
-            for t in trials
-            if t.number not in void and t.state != TrialState.WAITING and not _interrupted(t)
-        }
-        if held.issuperset(range(wanted)):
-            return None
-        trial = study.ask()
-        trial.set_user_attr("beat", time.time())
-        trial.set_user_attr("worker", worker)
-        trials = study.get_trials(deepcopy=False)
-        number = numbers(trials)[trial.number]
-        if number < wanted and trial.number not in _void(trials):
-            draw(trial, plan, number, first)
-            return number, trial
-        study.tell(trial, state=TrialState.FAIL)  # another process was quicker
+        found = next(t for t in trials if t.user_attrs.get("worker") == worker)
+    enqueued = found.state == TrialState.WAITING  # by the user, with tools of Optuna's
+    trial = study.ask() if enqueued else optuna.Trial(study, found._trial_id)
+    if trial.number >= wanted:  # another machine was quicker
+        _give_up(trial)
+        return None
+    for name, sign in signs.items():
+        trial.set_user_attr(name, sign)
+    return trial
+
+
+def release(study: "optuna.Study", died: str = "") -> None:
+    """Give up what dead processes left.
+
+    Args:
+        study: The study; its lock is held.
+        died: How a process just died that nobody meant to stop. A trial to which that happens twice
+            has failed.
+    """
+    import optuna
+
+    for left in filter(_is_free, study.get_trials(deepcopy=False)):
+        if left.user_attrs.get("beat"):  # else it was given up before
+            with suppress(optuna.exceptions.UpdateFinishedTrialError):
+                _give_up(optuna.Trial(study, left._trial_id), died)
+
+
+def _give_up(trial: "optuna.Trial", died: str = "") -> None:
+    """Let any process have a trial at once; one whose processes died twice is an error by then."""
+    before = trial.user_attrs.get("lost")
+    if before and died:
+        error = f"RuntimeError: its process was lost twice ({before}, {died})"
+        trial.set_user_attr("error", error)
+    elif died:
+        trial.set_user_attr("lost", died)
+    trial.set_user_attr("beat", 0.0)
+
+
+def report(trial: "optuna.Trial", step: int, value: float) -> bool:
+    """Report a step of a trial that was claimed; return whether to prune it there.
+
+    What was reported, and let go on, before the trial was taken over is left as it is.
+
+    Raises:
+        TakenOverError: If the trial is another worker's by now.
+    """
+    from optuna.exceptions import UpdateFinishedTrialError
+
+    now = trial.study.get_trials(deepcopy=False)[trial.number]
+    before = now.last_step or 0
+    if now.user_attrs["worker"] != trial.user_attrs["worker"]:
+        raise TakenOverError
+    try:
+        if step > before:
+            trial.report(value, step)
+    except UpdateFinishedTrialError:
+        raise TakenOverError from None
+    return step >= before and trial.should_prune()
 
 
 # -- who is alive --------------------------------------------------------------------------------
@@ -161,7 +136,7 @@ def working() -> Iterator[str]:
 
 @contextmanager
 def beating(trial: "optuna.Trial") -> Iterator[None]:
-    """Say every minute that a trial is being worked on, for other hosts to read."""
+    """Say every minute that a trial is being worked on, for other machines to read."""
     over = threading.Event()
 
     def beat() -> None:
@@ -178,16 +153,14 @@ def beating(trial: "optuna.Trial") -> Iterator[None]:
         thread.join()
 
 
-def _is_left(trial: "FrozenTrial", *, alone: bool) -> bool:
-    """Return whether nobody works on a running trial any more."""
-    worker = trial.user_attrs.get("worker")
-    if worker is None and alone:
-        return True
-    if worker is not None and worker.rpartition("/")[0] == _here():
-        return _is_gone(str(worker).rpartition("/")[2])
-    began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-    seen: float = trial.user_attrs.get("beat", began)  # Optuna's times are without a time zone
-    return time.time() - seen > (BEAT_SECONDS if worker is None else GRACE_SECONDS)
+def _is_free(trial: "FrozenTrial") -> bool:
+    """Return whether a trial has not ended, and nobody works on it (any more)."""
+    if trial.state.is_finished():
+        return False
+    place, _, name = trial.user_attrs.get("worker", "").rpartition("/")
+    if place == _here():
+        return _is_gone(name)
+    return bool(time.time() - trial.user_attrs.get("beat", 0.0) > GRACE_SECONDS)
 
 
 def _is_gone(name: str) -> bool:

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,19 @@ from zslbench.engines import Call, Engine, InProcess, dealt
 from zslbench.errors import ZslbenchError
 from zslbench.protocol.run import Tick
 from zslbench.store import Store
-from zslbench.studies.sweep.claims import beating, claim, ended, recover, working
+from zslbench.studies.sweep.claims import (
+    TakenOverError,
+    beating,
+    claim,
+    ended,
+    release,
+    report,
+    working,
+)
 from zslbench.studies.sweep.plan import SweepPlan, planned_points
+from zslbench.studies.sweep.sampling import draw
 from zslbench.studies.sweep.storage import open_study, within_reach
-from zslbench.studies.sweep.trials import Ask, TakenOverError, lost_trial, run_trial
+from zslbench.studies.sweep.trials import Ask, lost_trial, run_trial
 
 if TYPE_CHECKING:
     import optuna
@@ -25,7 +35,7 @@ if TYPE_CHECKING:
 
 ENOUGH_FOR_IMPORTANCES = 8
 LOOK_SECONDS = 1.0
-STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
 
 
 @dataclass(frozen=True)
@@ -95,14 +105,16 @@ def sweep(
     with within_reach(storage):
         done = _deal(study, call, engine)
         store.sync(again=True)
-        found = [tried(number, trial) for number, trial in sorted(ended(study).items())]
+        found = [tried(trial) for trial in ended(study).values()]
         return Swept(plan.name, found, done, _importances(study), _fanova(study))
 
 
 def _deal(study: "optuna.Study", call: Call, engine: Engine) -> int:
     """Have trials tried until all have ended, here or elsewhere; return how many ended here."""
-    plan, store, storage, wanted, _ = call.arguments
+    plan, store, _, wanted, _ = call.arguments
     done = deaths = 0
+    with store.lock(f"sweep-{plan.name}"):
+        release(study)
     while missing := wanted - len(ended(study).keys() & set(range(wanted))):
         ready = deque([call] * missing)
         for end in dealt(engine, ready):
@@ -110,7 +122,7 @@ def _deal(study: "optuna.Study", call: Call, engine: Engine) -> int:
             if end.died:
                 _mourn(end.died, deaths, engine)
                 with store.lock(f"sweep-{plan.name}"):
-                    recover(study, plan, wanted, alone=storage is None, died=end.died)
+                    release(study, end.died)
                 ready.append(call)
             elif end.value is None:
                 ready.clear()
@@ -150,63 +162,48 @@ def try_next(
     from optuna.exceptions import UpdateFinishedTrialError
 
     study = open_study(plan, store.results, storage)
-    with working() as worker, within_reach(storage):
+    taken = TakenOverError, UpdateFinishedTrialError
+    with within_reach(storage), suppress(*taken), working() as worker:
         with store.lock(f"sweep-{plan.name}"):
-            recover(study, plan, wanted, alone=storage is None)
-            claimed = claim(study, plan, wanted, first, worker)
-        if claimed is None:
+            trial = claim(study, wanted, worker)
+        if trial is None:
             return None
-        number, trial = claimed
-        stage = f"{plan.base.spec.method}: trial {number + 1} of {wanted}, in epochs"
-        steps = plan.length(trial.params) * plan.base.spec.tuning_worlds
+        with beating(trial):
+            draw(trial, plan, first)
+            stage = f"{plan.base.spec.method}: trial {trial.number + 1} of {wanted}, in epochs"
+            steps = plan.length(trial.params) * plan.base.spec.tuning_worlds
 
-        def ask(step: int, value: float) -> bool:
-            tick(stage, step, steps)
-            with within_reach(storage):  # a database that is away is no fault of the trial's
-                try:
-                    trial.report(value, step)
-                except UpdateFinishedTrialError:
-                    raise TakenOverError from None
-                return trial.should_prune()
+            def ask(step: int, value: float) -> bool:
+                tick(stage, step, steps)
+                with within_reach(storage):  # a database that is away is no fault of the trial's
+                    return report(trial, step, value)
 
-        try:
-            with beating(trial):
-                _try(study, plan, store, number, trial, ask)
-        except (TakenOverError, UpdateFinishedTrialError):
-            return None
+            _try(plan, store, trial, ask)
         store.sync()
-        return tried(number, study.trials[trial.number])
+        return tried(study.trials[trial.number])
+    return None
 
 
-def _try(
-    study: "optuna.Study",
-    plan: SweepPlan,
-    store: Store,
-    number: int,
-    trial: "optuna.Trial",
-    ask: Ask,
-) -> None:
+def _try(plan: SweepPlan, store: Store, trial: "optuna.Trial", ask: Ask) -> None:
     """Run a trial, commit its record, then tell the study: in this order nothing gets lost."""
     from optuna.trial import TrialState
 
     lost = trial.user_attrs.get("error")
     if lost:
-        record = lost_trial(plan, store, number, trial.params, lost)
+        record = lost_trial(plan, store, trial.number, trial.params, lost)
     else:
-        record = run_trial(plan, store, number, trial.params, ask)
-    if record.state == "complete":
-        study.tell(trial, record.value, skip_if_finished=True)
-    elif record.state == "pruned":
-        study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
-    else:
+        record = run_trial(plan, store, trial.number, trial.params, ask)
+    if record.error:
         trial.set_user_attr("error", record.error)
-        study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+    value = record.value if record.state == "complete" else None  # a pruned one's was reported
+    trial.study.tell(trial, value, TrialState[STATES[record.state]], skip_if_finished=True)
 
 
-def tried(number: int, trial: "optuna.trial.FrozenTrial") -> TriedTrial:
+def tried(trial: "optuna.trial.FrozenTrial") -> TriedTrial:
     """Return a trial that has ended."""
+    (state,) = (ours for ours, theirs in STATES.items() if theirs == trial.state.name)
     error = trial.user_attrs.get("error", "")
-    return TriedTrial(number, STATES[trial.state.name], trial.value, trial.params, error)
+    return TriedTrial(trial.number, state, trial.value, trial.params, error)
 
 
 def _importances(

@@ -1,29 +1,23 @@
-"""Optuna's side of a sweep: where its study is kept, what draws its points, what ends its trials.
-
-The sampler is seeded anew by a trial's number, so that the trials of an interrupted sweep are those
-of one that was not. The `hyperband` pruner is the exception: it draws a trial's bracket from
-Optuna's own number, which counts interrupted ones in.
-"""
+"""Where the study of a sweep is kept, and what is refused there."""
 
 import json
 import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from zslbench.errors import DataError, ZslbenchError
-from zslbench.seeding import derive_seed
 from zslbench.studies.sweep.contrast import contrasts
 from zslbench.studies.sweep.plan import SweepPlan
-from zslbench.studies.sweep.space import Parameter
+from zslbench.studies.sweep.sampling import pruner
 
 if TYPE_CHECKING:
     import optuna
 
-MOST_SEED = 2**32
 CONNECT_SECONDS = 10
 TABLE_TRIES = 20
 TABLE_PAUSE = 0.1  # seconds
@@ -57,7 +51,8 @@ def open_study(plan: SweepPlan, results: Path, url: str | None) -> "optuna.Study
             "with it, or start another one with --name."
         )
     missing = plan.about.keys() - known.keys()
-    if (begun and missing) or not upwards:
+    older = any(t.state.name == "FAIL" and "error" not in t.user_attrs for t in begun)
+    if (begun and missing) or older or not upwards:
         raise ZslbenchError(
             f"The study {plan.name} exists and is none of zslbench's, or of an older version. "
             "Start another one with --name."
@@ -73,7 +68,7 @@ def _found(plan: SweepPlan, place: "optuna.storages.BaseStorage") -> "optuna.Stu
     with suppress(optuna.exceptions.DuplicatedStudyError):  # another process makes it now
         if plan.name not in optuna.get_all_study_names(place):
             optuna.create_study(study_name=plan.name, storage=place, direction="maximize")
-    return optuna.load_study(study_name=plan.name, storage=place, pruner=_pruner(plan))
+    return optuna.load_study(study_name=plan.name, storage=place, pruner=pruner(plan))
 
 
 @lru_cache(maxsize=4)
@@ -83,7 +78,9 @@ def _storage(journal: Path, url: str | None) -> "optuna.storages.BaseStorage":
 
     if url is None:
         journal.parent.mkdir(parents=True, exist_ok=True)
-        return storages.JournalStorage(JournalFileBackend(str(journal)))
+        # Optuna's own lock outlives a process that is killed; all others then wait for 30 s.
+        lock: Any = FileLock(journal.with_suffix(".lock"))
+        return storages.JournalStorage(JournalFileBackend(str(journal), lock))
     return storages.get_storage(_database(url))
 
 
@@ -190,59 +187,3 @@ def _reason(url: str, error: Exception) -> str:
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0]
-
-
-def _pruner(plan: SweepPlan) -> "optuna.pruners.BasePruner":
-    """Return the pruner; `median` gives every trial half an epoch schedule of the first world."""
-    from optuna import pruners
-
-    length = plan.length(plan.middle)
-    if plan.pruner == "median":
-        return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=length // 2)
-    if plan.pruner == "hyperband":
-        most = length * plan.base.spec.tuning_worlds
-        return pruners.HyperbandPruner(min_resource=1, max_resource=most)
-    return pruners.NopPruner()
-
-
-def draw(
-    trial: "optuna.Trial", plan: SweepPlan, number: int, first: Sequence[Mapping[str, Any]]
-) -> None:
-    """Give a trial its point: the planned one of its number, else what the sampler draws for it.
-
-    Args:
-        trial: Without a point yet, or with that of the trial it replaces.
-        plan: The sweep.
-        number: The trial's.
-        first: The points that are tried before any is drawn.
-    """
-    from optuna import samplers
-    from optuna.exceptions import ExperimentalWarning
-
-    sampler = _sampler(plan, number)
-    if number < len(first):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            sampler = samplers.PartialFixedSampler(dict(first[number]), sampler)
-    trial.study.sampler = sampler
-    for parameter in plan.space:
-        _suggest(trial, parameter)
-
-
-def _sampler(plan: SweepPlan, number: int) -> "optuna.samplers.BaseSampler":
-    from optuna import samplers
-
-    seed = derive_seed(plan.seed, "sweep", number) % MOST_SEED
-    if plan.sampler == "tpe":
-        return samplers.TPESampler(seed=seed)
-    return samplers.RandomSampler(seed=seed)
-
-
-def _suggest(trial: "optuna.Trial", parameter: Parameter) -> None:
-    name, low, high = parameter.name, parameter.low, parameter.high
-    if parameter.choices:
-        trial.suggest_categorical(name, parameter.choices)
-    elif parameter.whole:
-        trial.suggest_int(name, int(low), int(high), log=parameter.log)
-    else:
-        trial.suggest_float(name, low, high, log=parameter.log)

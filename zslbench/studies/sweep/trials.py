@@ -19,13 +19,10 @@ from zslbench.protocol import World, fresh_worlds
 from zslbench.protocol.run import Slots, StoppedError, Tick, no_tick, select
 from zslbench.records import Choice, Failure, RunRecord, RunSpec, Trial, digest
 from zslbench.store import Store
+from zslbench.studies.sweep.claims import TakenOverError
 from zslbench.studies.sweep.plan import SweepPlan
 
 Ask = Callable[[int, float], bool]
-
-
-class TakenOverError(Exception):
-    """Somebody took this process for dead and has another one try its trial."""
 
 
 class Watch:
