@@ -21,7 +21,7 @@ from zslbench.studies.incremental.suite import (
 )
 from zslbench.studies.leaderboard.incremental import make_incremental
 from zslbench.studies.leaderboard.measure import make, tracked
-from zslbench.studies.leaderboard.request import TableRequest, check_rules, request_table
+from zslbench.studies.leaderboard.plan.request import TableRequest, check_rules, request_table
 from zslbench.studies.leaderboard.result import Result
 from zslbench.studies.leaderboard.results import Leaderboard
 from zslbench.studies.plan import DEFAULT_SEEDS, plan

@@ -62,7 +62,7 @@ Descriptions = Annotated[
     str | None,
     typer.Option(help="What describes the classes to methods that read: `names`, `attributes` "
                       "(sentences made from them; plumage's default), or a JSON file "
-                      "{class: [sentences]}."),
+                      "of lists of sentences by class."),
 ]  # fmt: skip
 Resplit = Annotated[
     bool,

@@ -108,9 +108,9 @@ def leaderboard(
     from zslbench.cli.output import print_leaderboard, print_result
     from zslbench.method.registry import register_file
     from zslbench.studies.leaderboard.measure import draw_leaderboard, write_leaderboard
-    from zslbench.studies.leaderboard.outlook import outlook
-    from zslbench.studies.leaderboard.request import request_table
-    from zslbench.studies.leaderboard.suite import read_suite
+    from zslbench.studies.leaderboard.plan.outlook import outlook
+    from zslbench.studies.leaderboard.plan.request import request_table
+    from zslbench.studies.leaderboard.plan.suite import read_suite
 
     _refuse(suite, dataset, method_file=bool(method_file), tune=bool(tune), plan=plan)
     files = [register_file(path) for path in method_file or []]
@@ -157,7 +157,7 @@ def _refuse(suite: str | None, dataset: str | None, **asked: bool) -> None:
 
 def _datasets(suite: str | None, dataset: str | None) -> list[str] | None:
     """Return the datasets named, or those of the suite; None: whatever is tracked."""
-    from zslbench.studies.leaderboard.suite import read_suite
+    from zslbench.studies.leaderboard.plan.suite import read_suite
 
     if dataset is not None:
         return opt.parse_datasets(dataset)

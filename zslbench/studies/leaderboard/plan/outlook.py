@@ -10,7 +10,7 @@ from zslbench.report.document import Document, Shown
 from zslbench.report.table import Table
 from zslbench.store import Store
 from zslbench.studies.groups import title_of
-from zslbench.studies.leaderboard.request import TableRequest
+from zslbench.studies.leaderboard.plan.request import TableRequest
 from zslbench.studies.session import session
 from zslbench.studies.status import Estimate, PastRuns, Status, status_of
 

@@ -11,8 +11,8 @@ from zslbench.errors import ZslbenchError, unknown
 from zslbench.method.registry import method_modules
 from zslbench.protocol import RULES
 from zslbench.records import RuleName
+from zslbench.studies.leaderboard.plan.suite import read_suite
 from zslbench.studies.leaderboard.results import TITLE
-from zslbench.studies.leaderboard.suite import read_suite
 from zslbench.studies.plan import Entry, plan
 from zslbench.studies.progress import say
 
