@@ -14,11 +14,7 @@ from zslbench.data.provide import DataSource
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.method import Method
 from zslbench.method.registry import load_method, method_modules, register_file
-from zslbench.studies.incremental.suite import (
-    IncrementalSuite,
-    IncrementalSuiteRow,
-    read_incremental_suite,
-)
+from zslbench.studies.incremental.suite import IncrementalSuite, read_incremental_suite
 from zslbench.studies.leaderboard.incremental import make_incremental
 from zslbench.studies.leaderboard.measure import make, tracked
 from zslbench.studies.leaderboard.plan.request import TableRequest, check_rules, request_table
@@ -33,6 +29,7 @@ from zslbench.studies.sensitivity.plan import SensitivityPlan
 from zslbench.studies.sensitivity.plan import sensitivity as measure_sensitivity
 from zslbench.studies.sensitivity.results import Sensitivity
 from zslbench.studies.session import EngineChoice, report_failures, session
+from zslbench.studies.suites import SuiteRow
 from zslbench.studies.sweep.plan import PrunerName, SamplerName, SweepPlan
 from zslbench.studies.sweep.report import search
 from zslbench.studies.sweep.results import SweepReport
@@ -215,7 +212,7 @@ def incremental(
         raise ZslbenchError("--methods, --set: the suite names its rows; leave them out.")
     table = read_incremental_suite(str(suite)) if suite is not None else IncrementalSuite(
         name="incremental", title="Task sequences", datasets=["plumage"], increment=12,
-        rows=[IncrementalSuiteRow(method=each) for each in methods or PEERS],
+        rows=[SuiteRow(method=each) for each in methods or PEERS],
         settings=dict(settings or {}),
     )  # fmt: skip
     asked = {"base": base, "increment": increment, "seeds": _seeds(seeds), "reference": reference}

@@ -1,11 +1,10 @@
 """Runs along task sequences: what a question asks for, and doing what is missing of it."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,15 +118,6 @@ def _check_reads(name: str, dataset: Dataset) -> None:
             f"{name} reads descriptions, and the backbone {dataset.backbone.name} has no text "
             "tower: name an image-text pair with --backbone, plumage_clip or clip:MODEL.TAG."
         )
-
-
-def parse_entry(method: str, settings: Mapping[str, Any], label: str = "") -> IncrementalEntry:
-    """Return a line of the table from a method's name and its settings.
-
-    Raises:
-        ZslbenchError: On an unknown method or setting, a value out of bounds.
-    """
-    return IncrementalEntry(method, load_incremental(method).Config.parse(settings, method), label)
 
 
 def execute_incremental(

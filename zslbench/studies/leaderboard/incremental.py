@@ -72,12 +72,11 @@ def _board(
     if reference and reference not in {group.title for group in groups}:
         say(f"no run of the reference {reference} is done: there are no differences to show")
         reference = ""
-    source = f"After {table.source}." if table.source else ""
     return Leaderboard(
         rows=[],
         title=table.title,
         name=table.name,
-        about=" ".join(filter(None, (source, " ".join(table.about.split())))),
+        about=table.preface,
         planned=len(keys),
         missing=len(keys) - len(stored),
         failures=[

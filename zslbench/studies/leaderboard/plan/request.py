@@ -94,7 +94,6 @@ def request_table(
         raise ZslbenchError(f"--methods {names}: the suite names its rows; leave it out.")
     read = read_suite(suite)
     read = read.model_copy(update={"seeds": list(seeds or read.seeds)})
-    source = f"After {read.source}." if read.source else ""
     if data is None:
         data = [DataRequest(name, Path("data")) for name in read.datasets]
     return TableRequest(
@@ -114,7 +113,7 @@ def request_table(
         reference=read.reference if reference is None else reference,
         name=read.name,
         title=read.title,
-        about=" ".join(filter(None, (source, " ".join(read.about.split())))),
+        about=read.preface,
     )
 
 
