@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"torch", "timm", "mlflow", "optuna", "ray", "matplotlib", "pandas"}
+HEAVY = {"torch", "timm", "mlflow", "optuna", "ray", "matplotlib", "pandas", "jinja2", "markupsafe"}
 # Who may import whom. `errors` and `seeding` are open to all; a file that is named stands above
 # the other files of its room. `import zslbench` is the API.
 ARROWS = {

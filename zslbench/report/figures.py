@@ -59,8 +59,9 @@ def _mark(axes: Any, mark: Mark, size: float) -> None:
     if mark.whisker:
         axes.plot([mark.x, mark.x], mark.whisker, color=colour, linewidth=0.8)
     face = {"markerfacecolor": "white"} if mark.hollow else {}
-    axes.plot([mark.x], [mark.y], color=colour, linestyle="none", markersize=size, clip_on=False,
-              marker=MARKERS[mark.shape % len(MARKERS)], label=mark.label or None, **face)  # fmt: skip
+    shape = MARKERS[mark.shape % len(MARKERS)]
+    axes.plot([mark.x], [mark.y], color=colour, linestyle="none", marker=shape, markersize=size,
+              clip_on=False, label=mark.label or None, **face)  # fmt: skip
 
 
 def _scale(axes: Any, name: str, scale: Scale) -> None:

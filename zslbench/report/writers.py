@@ -11,7 +11,7 @@ from zslbench.report.table import Cell, Table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-NARROW = 20  # letters; numbers with no more are not broken
+NARROW = 20  # letters; columns with no more stay whole where another can give way
 MARKDOWN = {"best": "**%s**", "second": "<u>%s</u>", None: "%s"}
 LATEX = {"best": r"\textbf{%s}", "second": r"\underline{%s}", None: "%s"}
 LATEX_HEAD = r"""% Needs \usepackage{booktabs}. Best bold, second underlined, per table and rule;
@@ -46,11 +46,13 @@ def _rich_table(table: Table) -> "list[RenderableType]":
 
     texts = [["\n".join([*c.lines, *c.facts]) for c in row] for row in table.cells]
     lined = any("\n" in text for row in texts for text in row)
+    widths = [max(len(line) for text in column for line in text.split("\n"))
+              for column in zip(table.columns, *texts, strict=True)]  # fmt: skip
+    gives_way = max(widths) > NARROW
     rich = Rich(title=table.title or None, title_justify="left", show_lines=lined)
-    for place, (name, numeric) in enumerate(zip(table.columns, table.numeric, strict=True)):
-        longest = max((len(line) for row in texts for line in row[place].split("\n")), default=0)
+    for name, numeric, width in zip(table.columns, table.numeric, widths, strict=True):
         rich.add_column(Text(name), justify="right" if numeric else "left", overflow="fold",
-                        no_wrap=numeric and longest <= NARROW)  # fmt: skip
+                        no_wrap=gives_way and width <= NARROW)  # fmt: skip
     for row in texts:
         rich.add_row(*map(Text, row))
     return [rich, *([Text(table.note)] if table.note else [])]
@@ -77,12 +79,7 @@ def _markdown_table(table: Table) -> list[str]:
     lines += [_line(map(_escaped, table.columns)),
               _line("---:" if numeric else "---" for numeric in table.numeric)]  # fmt: skip
     lines += [
-        _line(
-            [
-                _markdown_cell(row[0].lines, row[0]),
-                *(_markdown_cell([*c.lines, *c.facts], c) for c in row[1:]),
-            ]
-        )
+        _line(_markdown_cell(cell, cell.facts if place else ()) for place, cell in enumerate(row))
         for row in table.cells
     ]
     lines.append("")
@@ -99,8 +96,8 @@ def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _markdown_cell(lines: Sequence[str], cell: Cell) -> str:
-    first, *others = map(_escaped, lines)
+def _markdown_cell(cell: Cell, facts: Sequence[str]) -> str:
+    first, *others = map(_escaped, [*cell.lines, *facts])
     return "<br>".join([MARKDOWN[cell.place] % first, *others])
 
 

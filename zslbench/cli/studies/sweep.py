@@ -72,7 +72,7 @@ def sweep(
     import zslbench as zsl
     from zslbench.cli.output import print_result
     from zslbench.studies.progress import say
-    from zslbench.studies.sweep.tables import write_sweep
+    from zslbench.studies.sweep.figures import write_sweep
 
     found = zsl.sweep(
         method,

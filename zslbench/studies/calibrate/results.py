@@ -23,10 +23,10 @@ UNITS: dict[Space, str] = {
     "probability": "of the softmax over all classes",
 }
 SCALES: dict[Space, str] = {"logit": "logits", "probability": "probabilities"}
-HEAD = ("rule", "epoch", "gamma", *NAMES.values(), "H, gamma 0", "oracle H")
+HEAD = ("rule", "gamma", *NAMES.values(), "H at 0", "oracle H")
 NOTES = (
     "One run, read again from its kept scores. [ ]: 95 % interval over images, these classes "
-    "fixed, of this one seed.",
+    "fixed, of this one seed. H at 0: at gamma = 0.",
     "Oracle H: the best over all gamma, tuned on these test labels: a bound, no result.",
 )
 ELSEWHERE = (
@@ -147,13 +147,12 @@ def _as_dict(curve: RuleCurve) -> dict[str, Any]:
 def _cells(curve: RuleCurve) -> list[Cell]:
     best, at = curve.outcome.curve.best()
     texts = [
-        str(curve.epoch),
         "-" if curve.gamma is None else f"{curve.gamma:.3f}",
         *(estimate(found, metric=metric) for metric, found in curve.intervals.items()),
         f"{curve.outcome.scores(0.0).h:.1f}",
         f"{best:.1f}\nat {at:.3f}",
     ]
-    return [Cell(curve.rule, marks=tuple(curve.marks)), *map(Cell, texts)]
+    return [Cell(f"{curve.rule}\nepoch {curve.epoch}", marks=tuple(curve.marks)), *map(Cell, texts)]
 
 
 def draw(found: Calibration) -> "Figure":

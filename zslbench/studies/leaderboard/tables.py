@@ -66,12 +66,13 @@ Podium = dict[tuple[int, Metric], Place]
 
 def document_of(board: Leaderboard) -> Document:
     """Return a table for each dataset, and one for each other question that was asked."""
+    main, others = _main_tables(board.rows), other_tables(board)
     external = [EXTERNAL_NOTE] if any(row.external for row in board.rows) else []
     return Document(
         title=board.heading if board.is_titled else "",
         about=board.about,
-        parts=_main_tables(board.rows),
-        asides=other_tables(board),
+        parts=main or others,
+        asides=others if main else [],
         notes=[*NOTES, *external] if board.rows else [],
     )
 
@@ -176,10 +177,10 @@ def _once(rows: Sequence[Row]) -> list[Row]:
     return list(found.values())
 
 
-def _transductive(board: Leaderboard) -> dict[str, str]:
-    """Return what stands before the facts of a method that trains on unseen attributes."""
-    mark = f"{TRANSDUCTIVE.upper()}; "
-    return {row.title: mark for row in board.rows if TRANSDUCTIVE in row.marks}
+def _named(board: Leaderboard, method: str, *about: str) -> Cell:
+    """Return the head of a row; it is marked if the method trains on unseen attributes."""
+    marked = any(row.title == method and TRANSDUCTIVE in row.marks for row in board.rows)
+    return Cell("\n".join([method, *about]), marks=(TRANSDUCTIVE,) if marked else ())
 
 
 def failed_table(failures: Sequence[Failed]) -> Table:
@@ -190,20 +191,18 @@ def failed_table(failures: Sequence[Failed]) -> Table:
 
 def paired_table(board: Leaderboard) -> Table:
     """Return the differences from a reference as a table."""
-    rows, marks = [], _transductive(board)
+    rows: list[list[Cell | str]] = []
     for c in board.comparisons:
-        seeds = ", ".join(map(str, c.seeds))
-        about = f"{marks.get(c.method, '')}{c.dataset}; rule {c.rule}; seeds {seeds}"
+        about = f"{c.dataset}; rule {c.rule}; seeds {', '.join(map(str, c.seeds))}"
         cells = [estimates(c.differences[m], m) for m in METRICS]
-        rows.append([f"{c.method}\nminus {c.reference}\n{about}", *cells])
+        rows.append([_named(board, c.method, f"minus {c.reference}", about), *cells])
     return Table("paired differences", ("difference", *NAMES.values()), rows, PAIRED_NOTE)
 
 
 def _standings_table(board: Leaderboard) -> Table:
-    marks = _transductive(board)
-    rows = [
+    rows: list[list[Cell | str]] = [
         [
-            f"{s.method}\n{marks.get(s.method, '')}rule {s.rule}; datasets: {s.datasets}",
+            _named(board, s.method, f"rule {s.rule}; datasets: {s.datasets}"),
             "-" if s.mean_rank is None else f"{s.mean_rank:.2f}",
             "\n".join([f"{s.win_rate:.0f}", *([_beaten(s)] if s.wins else [])]),
         ]
@@ -217,12 +216,11 @@ def _beaten(standing: Standing) -> str:
 
 
 def _inflation_table(board: Leaderboard) -> Table:
-    marks = _transductive(board)
     rules = ("validation", "last", "published")
     columns = (*(f"H, {rule}" for rule in rules), *(f"{c} on test" for c in CHOSEN), "sd of seeds")
-    cells = [
+    cells: list[list[Cell | str]] = [
         [
-            f"{row.method}\n{marks.get(row.method, '')}{row.dataset}",
+            _named(board, row.method, row.dataset),
             *(f"{row.h[rule].mean:.1f}" for rule in rules),
             *(
                 f"{_points(row.optimism[c].mean + row.regret[c].mean)}\n"

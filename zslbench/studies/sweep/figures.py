@@ -1,4 +1,4 @@
-"""What is written of a sweep: its report, all its trials, which settings matter, H over pairs."""
+"""The files of a sweep: its report, all trials, and figures of which settings matter."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zslbench.report.files import write_figure
-from zslbench.studies.sweep.results import SweepReport, TrialPoint
+from zslbench.studies.sweep.results import SweepReport, TrialPoint, TrialRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,9 +100,8 @@ def _draw_one(panel: Any, report: SweepReport, name: str) -> None:
                markersize=4, alpha=0.7)  # fmt: skip
     panel.set_ylabel("H, percent")
     if report.winner:
-        row = report.winner.trial
-        winner = TrialPoint(row.number, "complete", row.h, row.params)
-        panel.plot(_places(report, [winner], name), [row.h], "*", color="#D55E00", markersize=12)
+        winner = report.winner.trial
+        panel.plot(_places(report, [winner], name), [winner.h], "*", color="#D55E00", markersize=12)
 
 
 def _draw_pair(
@@ -120,8 +119,7 @@ def _draw_pair(
     panel.plot(_places(report, pruned, across), _places(report, pruned, below), "x",
                color="#555555", markersize=4)  # fmt: skip
     if report.winner:
-        row = report.winner.trial
-        winner = [TrialPoint(row.number, "complete", row.h, row.params)]
+        winner = [report.winner.trial]
         at = _places(report, winner, across), _places(report, winner, below)
         panel.plot(*at, "*", color="#D55E00", markeredgecolor="white", markersize=12)
     return shown
@@ -150,7 +148,7 @@ def _choices(report: SweepReport, name: str) -> list[str]:
     return sorted(set(map(str, values)))
 
 
-def _places(report: SweepReport, trials: Sequence[TrialPoint], name: str) -> list[float]:
+def _places(report: SweepReport, trials: Sequence[TrialPoint | TrialRow], name: str) -> list[float]:
     """Return where trials stand on a parameter's axis, which is linear in what it searches."""
     choices = _choices(report, name)
     values = [trial.params[name] for trial in trials]

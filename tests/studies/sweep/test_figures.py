@@ -4,8 +4,8 @@ import pytest
 
 from zslbench.report.records import csv_text
 from zslbench.report.writers import markdown
+from zslbench.studies.sweep.figures import draw_contours, draw_importances
 from zslbench.studies.sweep.results import SweepReport, TrialPoint, TrialRow, Winner
-from zslbench.studies.sweep.tables import draw_contours, draw_importances
 
 PARAMS = [
     {"M": 10, "rate": 0.1, "form": "l2"}, {"M": 20, "rate": 1.0, "form": "raw"},
