@@ -171,11 +171,10 @@ def test_study_survives_a_server_that_goes_away_and_comes_back(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pruner", ["median", "hyperband"])
-def test_sweep_killed_at_random_moments_ends_with_the_same_trials(tiny_root, tmp_path, pruner):
+def test_sweep_killed_at_random_moments_ends_with_the_same_trials(tiny_root, tmp_path):
     words = ["sweep", "ale", "--dataset", "tiny", "--data-root", tiny_root, "--set", "epochs=60",
              "--space", "lr=0.1:10:log", "--space", "margin=0.1:2", "--trials", 13, "--top", 0,
-             "--no-test", "--pruner", pruner, "--name", "one", "--json"]  # fmt: skip
+             "--no-test", "--pruner", "hyperband", "--name", "one", "--json"]  # fmt: skip
 
     def start(results):
         command = [ZSLBENCH, *map(str, words), "--results", results]
@@ -186,7 +185,7 @@ def test_sweep_killed_at_random_moments_ends_with_the_same_trials(tiny_root, tmp
         return journal.stat().st_size if journal.exists() else 0
 
     whole, _ = start(tmp_path / "whole").communicate(timeout=PATIENCE)
-    draw = random.Random(pruner)
+    draw = random.Random(0)
     for share in sorted(draw.uniform(0, 0.9) for _ in range(3)):
         with start(tmp_path / "broken") as process:
             while written(tmp_path / "broken") < share * written(tmp_path / "whole"):
