@@ -1,13 +1,19 @@
 """Fixtures that many tests share: the real data, and tiny datasets in xlsa17's shape."""
 
+import os
+import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from tiny import write_tiny
 
 from zslbench.cli import main
 from zslbench.method import files, registry
+from zslbench.method.registry import method_modules
+from zslbench.store.tracking import Tracking
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -18,6 +24,26 @@ def real_data():
     if not SHARED.is_dir():
         pytest.skip("real data are absent: no ../shared/data beside the project")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def make_database(tmp_path_factory):
+    """Return what makes MLflow's database (a second's work): once a session, then it is copied."""
+    real = Tracking._make_database
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+
+    def copied(tracking):
+        template = Tracking(place / "empty-store", None, nullcontext)
+        with FileLock(place / "empty-store.lock"):
+            if not template.database.exists():
+                template.results.mkdir(exist_ok=True)
+                real(template)
+        shutil.copy(template.database, tracking.database)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tracking, "_make_database", copied)
+        yield real
 
 
 @pytest.fixture
@@ -35,6 +61,14 @@ def zslbench(monkeypatch, capsys):
         return status, out, err
 
     return call
+
+
+@pytest.fixture
+def few_methods(monkeypatch):
+    """Leave two quick methods: a leaderboard that names none runs all there are."""
+    methods = method_modules()
+    for name in methods.keys() - {"eszsl", "sae"}:
+        monkeypatch.delitem(methods, name)
 
 
 @pytest.fixture(scope="session")

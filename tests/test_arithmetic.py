@@ -28,6 +28,7 @@ def run_in(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_each_arithmetic_is_a_run_of_its_own_with_nearly_the_same_losses(run_in, tmp_path):
     for precision in ("", "bfloat16"):
         done = run_in(precision)

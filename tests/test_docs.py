@@ -95,6 +95,7 @@ def test_no_document_names_this_interpreter():
     assert sys.prefix not in "".join((ROOT / name).read_text() for name in DOCUMENTS)
 
 
+@pytest.mark.slow
 def test_readme_shows_real_output(real_data, tmp_path):
     """The table in the README is what its command prints, character by character."""
     text = (ROOT / "README.md").read_text()

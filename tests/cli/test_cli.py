@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from zslbench.method.registry import load_method, method_modules
+
 COMMANDS = (
     [], ["run"], ["leaderboard"], ["sweep"], ["sensitivity"], ["methods"],
     ["published"],
@@ -107,6 +109,7 @@ def test_progress_without_a_terminal_is_plain_lines(zslbench, tiny_root, results
     assert "\x1b" not in err
 
 
+@pytest.mark.usefixtures("few_methods")
 def test_leaderboard_writes_markdown_csv_and_json(zslbench, tiny_root, results):
     words = ("--dataset", "tiny", "--data-root", tiny_root, "--results", results)
     status, out, _ = zslbench("leaderboard", *words)
@@ -115,6 +118,17 @@ def test_leaderboard_writes_markdown_csv_and_json(zslbench, tiny_root, results):
     for suffix in ("md", "csv", "json"):
         assert (results / f"leaderboard.{suffix}").stat().st_size > 0
     assert not list(results.glob(".leaderboard*"))
+
+
+@pytest.mark.slow
+def test_leaderboard_of_a_dataset_has_every_method_that_reads_features(
+    zslbench, tiny_root, tmp_path
+):
+    words = ("--dataset", "tiny", "--data-root", tiny_root, "--results", tmp_path, "--json")
+    status, out, err = zslbench("leaderboard", *words)
+    assert status == 0, err
+    fit = {name for name in method_modules() if "features" in load_method(name).needs}
+    assert {row["method"] for row in json.loads(out)["rows"]} == fit
 
 
 def test_leaderboard_without_a_dataset_shows_everything_tracked(zslbench, results):
@@ -162,7 +176,7 @@ def test_methods_shows_bounds_and_what_is_chosen(zslbench):
     assert len(setting["grid"]) == 7
 
 
-def test_methods_lists_and_shows_learners_too(zslbench):
+def test_methods_lists_and_shows_incremental_ones_too(zslbench):
     status, out, _ = zslbench("methods")
     assert status == 0
     assert "Sequential fine-tuning" in out

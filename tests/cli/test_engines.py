@@ -4,6 +4,7 @@ import pytest
 from searches import SEARCHES, found, nothing_runs_here
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", SEARCHES.values(), ids=SEARCHES)
 def test_processes_do_all_of_it_and_find_what_one_finds(
     zslbench, tiny_root, tmp_path, monkeypatch, words

@@ -33,6 +33,7 @@ def photos(tmp_path, zslbench):
     return root
 
 
+@pytest.mark.slow
 def test_svip_runs_on_photos_with_a_random_start_and_says_what_that_means(
     zslbench, photos, tmp_path
 ):
@@ -131,6 +132,7 @@ def test_a_sheet_shows_birds_and_their_parts(zslbench, tmp_path):
         assert picture.width > picture.height > 300
 
 
+@pytest.mark.slow
 def test_methods_on_birds_are_compared_with_a_reference_and_shown_where_they_look(
     zslbench, tmp_path
 ):

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from fakes import commit_run, new_store, softmax_job, use_softmax
+from fakes import commit_run, softmax_job, use_softmax
 
 from zslbench.data.types import SealedLabels
 from zslbench.engines import execute as module
@@ -15,9 +15,9 @@ from zslbench.store import Store
 
 
 @pytest.fixture
-def store(tmp_path, tmp_path_factory, monkeypatch):
+def store(tmp_path, monkeypatch):
     use_softmax(monkeypatch)
-    return new_store(tmp_path / "results", tmp_path_factory)
+    return Store(tmp_path / "results")
 
 
 @pytest.fixture

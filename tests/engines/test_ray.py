@@ -5,7 +5,7 @@ from collections import deque
 
 import errands
 import pytest
-from fakes import kept, new_store
+from fakes import kept
 from searches import SEARCHES, found, nothing_runs_here
 
 from zslbench.data.load import DataRequest
@@ -13,6 +13,7 @@ from zslbench.engines import Call, dealt
 from zslbench.engines.execute import execute
 from zslbench.engines.on_ray import OnRay
 from zslbench.errors import ZslbenchError
+from zslbench.store import Store
 from zslbench.studies.plan import plan
 
 pytestmark = pytest.mark.slow
@@ -56,7 +57,7 @@ def jobs_on(root):
     ]
 
 
-def test_node_that_goes_away_takes_no_run_with_it(nodes, tiny_root, tmp_path, tmp_path_factory):
+def test_node_that_goes_away_takes_no_run_with_it(nodes, tiny_root, tmp_path):
     jobs = jobs_on(tiny_root)
 
     def tick(stage, done, total, row=0):
@@ -64,13 +65,13 @@ def test_node_that_goes_away_takes_no_run_with_it(nodes, tiny_root, tmp_path, tm
         if nodes.busy == {0, 1} and not nodes.removed:
             nodes.remove()
 
-    store = new_store(tmp_path / "results", tmp_path_factory)
+    store = Store(tmp_path / "results")
     with OnRay(address=nodes.cluster.address, ticks=tick) as engine:
         assert engine.places == 2
         report = execute(jobs, store, engine=engine)
     assert nodes.removed
     assert (report.done, report.failures) == (6, [])
-    alone = new_store(tmp_path / "alone", tmp_path_factory)
+    alone = Store(tmp_path / "alone")
     execute(jobs, alone)
     assert kept(store) == kept(alone)
 

@@ -5,7 +5,7 @@ import os
 import signal
 
 import pytest
-from fakes import kept, new_store, softmax_job
+from fakes import kept, softmax_job
 
 from zslbench.data.load import DataRequest
 from zslbench.data.provide import served
@@ -21,8 +21,8 @@ from zslbench.studies.sweep.space import Parameter
 
 
 @pytest.fixture
-def store(tmp_path, tmp_path_factory):
-    return new_store(tmp_path / "results", tmp_path_factory)
+def store(tmp_path):
+    return Store(tmp_path / "results")
 
 
 def planned(root, *methods, seeds=(0, 1), **settings):
@@ -43,12 +43,13 @@ class Killer:
             self.victims.append(living[0])
 
 
-def test_several_processes_give_the_records_of_one(store, tiny_root, tmp_path, tmp_path_factory):
+@pytest.mark.slow
+def test_several_processes_give_the_records_of_one(store, tiny_root, tmp_path):
     jobs = planned(tiny_root, "eszsl", "ale", "sae")
     with Processes(2) as engine:
         report = execute(jobs, store, engine=engine)
     assert (report.done, report.reused, report.failures) == (6, 0, [])
-    alone = new_store(tmp_path / "alone", tmp_path_factory)
+    alone = Store(tmp_path / "alone")
     execute(jobs, alone)
     assert kept(store) == kept(alone)
     assert store.ledger() == alone.ledger()
@@ -113,25 +114,24 @@ def searched(root, **settings):
     return SweepPlan(base, space, "random")
 
 
-def test_several_processes_try_each_number_once(store, tiny_root, tmp_path, tmp_path_factory):
+@pytest.mark.slow
+def test_several_processes_try_each_number_once(store, tiny_root, tmp_path):
     with Processes(2) as engine:
         found = sweep(searched(tiny_root, epochs=5), store, 6, engine=engine)
     assert [trial.number for trial in found.trials] == list(range(6))
     assert found.done == 6
-    alone = new_store(tmp_path / "alone", tmp_path_factory)
+    alone = Store(tmp_path / "alone")
     same = sweep(searched(tiny_root, epochs=5), alone, 6)
     assert found.trials == same.trials
 
 
 @pytest.mark.slow
-def test_trial_whose_process_is_killed_is_tried_again_at_the_same_point(
-    store, tiny_root, tmp_path, tmp_path_factory
-):
+def test_trial_whose_process_is_killed_is_tried_again_at_the_same_point(store, tiny_root, tmp_path):
     killer = Killer("trial 3 of 5", times=1)
     with Processes(1, killer) as engine:
         found = sweep(searched(tiny_root, epochs=100), store, 5, engine=engine)
     assert len(killer.victims) == 1
-    alone = new_store(tmp_path / "alone", tmp_path_factory)
+    alone = Store(tmp_path / "alone")
     assert found.trials == sweep(searched(tiny_root, epochs=100), alone, 5).trials
 
 

@@ -1,7 +1,5 @@
 """A method with epochs, losses and a seed that matters, quick enough for every test."""
 
-import shutil
-
 import numpy as np
 
 from zslbench.engines.execute import Job, write_evaluation
@@ -9,7 +7,6 @@ from zslbench.method import Epoch, Method, MethodConfig, registry
 from zslbench.method.conformance import toy_dataset
 from zslbench.protocol.run import evaluate, select
 from zslbench.records import RunSpec
-from zslbench.store import Store
 
 
 class Softmax(Method):
@@ -74,16 +71,6 @@ def commit_run(store, job):
     evaluation = evaluate(job.spec, choice, job.dataset, store.commit)
     store.commit(evaluation.record, lambda folder: write_evaluation(folder, evaluation, job))
     return evaluation.record
-
-
-def new_store(results, tmp_path_factory):
-    """Return a store with an empty MLflow database: made once a session (seconds), then copied."""
-    template = tmp_path_factory.getbasetemp() / "empty-store"
-    if not template.exists():
-        _ = Store(template).client
-    results.mkdir()
-    shutil.copy(template / "mlflow.db", results)
-    return Store(results)
 
 
 CHANGES_BY_NATURE = {"created", "cost", "environment", "opening", "seconds", "choice"}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from overfitting import learnt_by_heart
+from overfitting import KNOWN, learnt_by_heart
 
 from zslbench.arithmetic import tensor
 from zslbench.backbones.vmamba import VMamba
@@ -142,4 +142,4 @@ def test_efficientvim_works_in_its_place():
 
 @pytest.mark.slow
 def test_64_images_can_be_learnt_by_heart():
-    assert learnt_by_heart(ZeroMamba, lr=1e-3, steps=80) > 0.95
+    assert learnt_by_heart(ZeroMamba, lr=1e-3, steps=80) > KNOWN

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from overfitting import learnt_by_heart
+from overfitting import KNOWN, learnt_by_heart
 from torch import nn
 
 from zslbench.arithmetic import tensor
@@ -327,4 +327,4 @@ def test_an_image_is_scored_alike_alone_and_in_any_batch(zslvit):
 
 @pytest.mark.slow
 def test_64_images_can_be_learnt_by_heart():
-    assert learnt_by_heart(ZSLViT, lr=3e-4, steps=50) > 0.95
+    assert learnt_by_heart(ZSLViT, lr=3e-4, steps=50) > KNOWN

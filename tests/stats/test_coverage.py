@@ -47,6 +47,7 @@ CASES = {
 # ---------------------------------------------------------------- the simulation itself
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bursts", [False, True])
 def test_the_simulation_has_the_metrics_it_says(bursts):
     """Of many images, or many classes."""

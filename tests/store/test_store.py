@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from fakes import commit_run, new_store, softmax_job, use_softmax
+from fakes import commit_run, softmax_job, use_softmax
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
@@ -18,6 +18,7 @@ from zslbench.engines.execute import execute
 from zslbench.method.conformance import toy_dataset
 from zslbench.records import Failure, Opening, RunRecord
 from zslbench.store import Store
+from zslbench.store.tracking import Tracking
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -29,8 +30,8 @@ def no_pause_between_retries(monkeypatch):
 
 
 @pytest.fixture
-def store(tmp_path, tmp_path_factory):
-    return new_store(tmp_path / "results", tmp_path_factory)
+def store(tmp_path):
+    return Store(tmp_path / "results")
 
 
 @pytest.fixture(scope="module")
@@ -343,7 +344,8 @@ def test_broken_database_loses_nothing(store, record):
     assert [run.record for run in store.runs()] == [record]
 
 
-def test_database_half_made_by_a_killed_process_is_made_again(tmp_path, monkeypatch):
+def test_database_half_made_by_a_killed_process_is_made_again(tmp_path, monkeypatch, make_database):
+    monkeypatch.setattr(Tracking, "_make_database", make_database)
     with monkeypatch.context() as patch:
         patch.setattr("mlflow.store.db.utils._upgrade_db", lambda engine: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -364,8 +366,8 @@ def test_corrupt_record_does_not_keep_others_from_being_uploaded(store, record):
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_reading_leaves_the_garbage_collector_as_it_was(before, tmp_path, tmp_path_factory):
-    store = new_store(tmp_path / "results", tmp_path_factory)
+def test_reading_leaves_the_garbage_collector_as_it_was(before, tmp_path):
+    store = Store(tmp_path / "results")
     (gc.enable if before else gc.disable)()
     try:
         assert (store.runs(), store.ledger().total()) == ([], 0)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from fakes import Softmax, commit_run, new_store, softmax_job, use_softmax
+from fakes import Softmax, commit_run, softmax_job, use_softmax
 
 from zslbench.engines.execute import execute
 from zslbench.method.conformance import toy_dataset
@@ -12,9 +12,9 @@ from zslbench.studies.status import Estimate, PastRuns, status_of
 
 
 @pytest.fixture
-def store(tmp_path, tmp_path_factory, monkeypatch):
+def store(tmp_path, monkeypatch):
     use_softmax(monkeypatch)
-    return new_store(tmp_path / "results", tmp_path_factory)
+    return Store(tmp_path / "results")
 
 
 @pytest.fixture

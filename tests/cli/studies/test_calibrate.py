@@ -4,7 +4,7 @@ import csv
 import json
 
 import pytest
-from fakes import Softmax, new_store
+from fakes import Softmax
 
 from zslbench.method import PublishedRule, registry
 from zslbench.store import Store
@@ -26,7 +26,7 @@ def svip_like(monkeypatch):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    return new_store(tmp_path_factory.mktemp("calibrate") / "results", tmp_path_factory).results
+    return Store(tmp_path_factory.mktemp("calibrate") / "results").results
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fakes import new_store
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
@@ -15,6 +14,7 @@ from zslbench.cli.studies.explain import parse_images
 from zslbench.errors import ZslbenchError
 from zslbench.methods.svip import SVIP
 from zslbench.report.files import write_figure
+from zslbench.store import Store
 from zslbench.studies.explain import measure as study
 
 BIRDS = "plumage:classes=9,unseen=3,images_per_class=5"
@@ -23,7 +23,7 @@ BIRDS = "plumage:classes=9,unseen=3,images_per_class=5"
 @pytest.fixture(scope="module")
 def call(tmp_path_factory):
     """Return a function that runs a command on one results folder, with its store and runs."""
-    store = new_store(tmp_path_factory.mktemp("explain") / "results", tmp_path_factory)
+    store = Store(tmp_path_factory.mktemp("explain") / "results")
 
     def invoke(*words):
         return CliRunner().invoke(app, [*map(str, words), "--results", str(store.results)])

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from fakes import new_store
 from learning import Centroid, use_centroid
 
 from zslbench.store import Store
@@ -29,7 +28,7 @@ label = "pixels"
 
 
 @pytest.fixture
-def asked(tmp_path, tmp_path_factory, monkeypatch):
+def asked(tmp_path, monkeypatch):
     """A suite, and where its results go; `centroid` here takes pixels."""
     use_centroid(monkeypatch)
     scores, learn = Centroid.scores, Centroid.learn
@@ -44,7 +43,7 @@ def asked(tmp_path, tmp_path_factory, monkeypatch):
     monkeypatch.setattr(Centroid, "learn", flatly)
     suite = tmp_path / "means.toml"
     suite.write_text(SUITE)
-    return suite, new_store(tmp_path / "results", tmp_path_factory).results
+    return suite, Store(tmp_path / "results").results
 
 
 class Flat:

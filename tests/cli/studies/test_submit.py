@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import new_store
 
 from zslbench.data.load import DataRequest, load_dataset
 from zslbench.method.registry import load_method
 from zslbench.protocol import final_world
+from zslbench.store import Store
 
 
 @pytest.fixture
-def store(tmp_path, tmp_path_factory):
+def store(tmp_path):
     """The store of the results that `submit` writes to."""
-    return new_store(tmp_path / "results", tmp_path_factory)
+    return Store(tmp_path / "results")
 
 
 @pytest.fixture
@@ -115,6 +115,7 @@ def test_external_rows_stand_below_ours_and_are_compared_with_a_reference(
     assert page.count('<g class="point"') == 2  # eszsl over time and memory; no cost of Mine
 
 
+@pytest.mark.usefixtures("few_methods")
 def test_the_table_of_a_dataset_shows_what_was_submitted_unless_it_names_its_methods(
     zslbench, submit, fill, tiny_root, store
 ):

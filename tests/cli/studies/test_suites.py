@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from fakes import Softmax, new_store, use_softmax
+from fakes import Softmax, use_softmax
+
+from zslbench.store import Store
 
 SUFFIXES = ("md", "csv", "json", "html", "tex")
 DOCUMENT = Path(__file__).parents[3] / "docs/suites.md"
@@ -46,7 +48,7 @@ def birds(tmp_path_factory):
     suite = folder / example.group(1)
     suite.write_text(example.group(2))
     commands = re.findall(r"^zslbench (.* ?my_table.toml.*)$", text, re.M)
-    return suite, commands, new_store(folder / "results", tmp_path_factory).results
+    return suite, commands, Store(folder / "results").results
 
 
 def words_of(command, suite, results):
@@ -127,11 +129,11 @@ def test_tables_call_rows_as_the_suite_does(zslbench, birds):
 
 
 @pytest.fixture
-def broken(tmp_path, tmp_path_factory, monkeypatch, zslbench, tiny_root):
+def broken(tmp_path, monkeypatch, zslbench, tiny_root):
     """Run a suite of the softmax: `broken(command, ...)` gives status, output, errors."""
     use_softmax(monkeypatch)
     (tmp_path / "broken.toml").write_text(BROKEN)
-    results = new_store(tmp_path / "results", tmp_path_factory).results
+    results = Store(tmp_path / "results").results
     common = ("--data-root", tiny_root, "--results", results)
     return lambda command, *words: zslbench(command, tmp_path / "broken.toml", *common, *words)
 

@@ -1,11 +1,11 @@
 """Measuring a side: once for each code, noted under every commit, by the code that was asked."""
 
 import pytest
-from fakes import new_store
 from faults import FAULTS, copy_of_project
 
 from zslbench.errors import ZslbenchError
 from zslbench.records import PROTOCOL_VERSION
+from zslbench.store import Store
 from zslbench.studies.regression import compare as regression
 from zslbench.studies.regression import measure as measuring
 from zslbench.studies.regression.compare import compare
@@ -33,8 +33,8 @@ def side(folder, commit, *changes):
     return Side("a side", commit * 40, False, copy_of_project(folder / commit, *changes))
 
 
-def test_each_side_measures_by_its_own_code_once(subjects, tmp_path, tmp_path_factory):
-    store = new_store(tmp_path / "results", tmp_path_factory)
+def test_each_side_measures_by_its_own_code_once(subjects, tmp_path):
+    store = Store(tmp_path / "results")
     good, bad = side(tmp_path, "a"), side(tmp_path, "b", ESZSL)
     before, now = (measure(s, subjects, range(3), store) for s in (good, bad))
     assert good.code != bad.code
@@ -53,9 +53,9 @@ def test_each_side_measures_by_its_own_code_once(subjects, tmp_path, tmp_path_fa
 
 @pytest.mark.parametrize("fact", FACTS)
 def test_what_does_not_compare_is_refused_before_anything_is_measured(
-    fact, subjects, tmp_path, tmp_path_factory, monkeypatch
+    fact, subjects, tmp_path, monkeypatch
 ):
-    store = new_store(tmp_path / "results", tmp_path_factory)
+    store = Store(tmp_path / "results")
     ours = dict.fromkeys(FACTS, "ours")
     told = iter([{subjects[0].name: ours | {fact: "theirs"}}, {subjects[0].name: ours}])
     monkeypatch.setattr(regression, "install", lambda *_: Side("it", "a" * 40, False, tmp_path))

@@ -1,7 +1,6 @@
 """A sensitivity study: what it measures, where, and that nothing is measured twice."""
 
 import pytest
-from fakes import new_store
 from tunable import Tunable
 
 from zslbench.engines import InProcess
@@ -12,6 +11,7 @@ from zslbench.method.conformance import toy_dataset
 from zslbench.protocol import fresh_worlds, tuning_worlds
 from zslbench.protocol.run import no_tick, select
 from zslbench.stats import over_seeds
+from zslbench.store import Store
 from zslbench.studies.plan import changed, spec_of
 from zslbench.studies.sensitivity.plan import SensitivityPlan, sensitivity
 
@@ -24,8 +24,8 @@ def only_varied(monkeypatch):
 
 
 @pytest.fixture
-def store(tmp_path, tmp_path_factory):
-    return new_store(tmp_path / "results", tmp_path_factory)
+def store(tmp_path):
+    return Store(tmp_path / "results")
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_same_study_does_nothing_again_and_a_larger_one_what_is_missing(store, s
 
 
 @pytest.mark.parametrize("stop_at", [1, 2, 5])
-def test_interrupted_study_ends_the_same(store, tmp_path, tmp_path_factory, selections, stop_at):
+def test_interrupted_study_ends_the_same(store, tmp_path, selections, stop_at):
     calls, counted = selections
     counted.stop_at = stop_at
     with pytest.raises(KeyboardInterrupt):
@@ -145,9 +145,7 @@ def test_interrupted_study_ends_the_same(store, tmp_path, tmp_path_factory, sele
     counted.stop_at = None
     found, _ = sensitivity(plan_of(settings=CLOSED), store)
     assert len(calls) == 6 + 1
-    whole, _ = sensitivity(
-        plan_of(settings=CLOSED), new_store(tmp_path / "whole", tmp_path_factory)
-    )
+    whole, _ = sensitivity(plan_of(settings=CLOSED), Store(tmp_path / "whole"))
     assert found == whole
 
 

@@ -1,10 +1,10 @@
 """What tests of a sweep stand on."""
 
 import pytest
-from fakes import new_store
 
 from zslbench.method import registry
 from zslbench.method.conformance import toy_dataset
+from zslbench.store import Store
 from zslbench.studies.sweep import trials as module
 
 
@@ -14,8 +14,8 @@ def only_tunable(monkeypatch):
 
 
 @pytest.fixture
-def store(tmp_path, tmp_path_factory):
-    return new_store(tmp_path / "results", tmp_path_factory)
+def store(tmp_path):
+    return Store(tmp_path / "results")
 
 
 @pytest.fixture
