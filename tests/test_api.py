@@ -113,6 +113,8 @@ def test_a_leaderboard_has_paired_differences(tiny, result, results, tmp_path, c
     assert set(board.to_frame()["method"]) == {"eszsl", "sae"}
     board.save(tmp_path / "board.html")
     assert "eszsl" in (tmp_path / "board.html").read_text()
+    alone = zsl.leaderboard("eszsl", tiny, results=results)
+    assert [row.method for row in alone.rows] == ["eszsl"]
     everything = zsl.leaderboard(results=results)
     assert {row.method for row in everything.rows} >= {"eszsl", "sae"}
 

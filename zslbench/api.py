@@ -114,15 +114,15 @@ def run(
         >>> zsl.run("eszsl", "plumage", settings={"reg_x": 10}).scores  # doctest: +SKIP
     """
     table = TableRequest(
-        [method_name(method)], [_request(data)], settings or {}, _seeds(seeds), worlds,
+        _names(method), _requests(data), settings or {}, _seeds(seeds), worlds,
         check_rules(rules),
     )  # fmt: skip
     return Result.of(make(table, Path(results), **engine))
 
 
 def leaderboard(
-    methods: Sequence[MethodName] | None = None,
-    data: Sequence[Data] | None = None,
+    methods: MethodName | Sequence[MethodName] | None = None,
+    data: Data | Sequence[Data] | None = None,
     *,
     suite: str | Path | None = None,
     reference: str | None = None,
@@ -160,8 +160,8 @@ def leaderboard(
     if data is None and suite is None:
         return tracked(Path(results), rules or ("validation",), reference)
     table = request_table(
-        None if methods is None else [method_name(method) for method in methods],
-        None if data is None else [_request(each) for each in data],
+        None if methods is None else _names(methods),
+        None if data is None else _requests(data),
         suite=None if suite is None else str(suite),
         reference=reference,
         seeds=_seeds(seeds),
@@ -172,8 +172,8 @@ def leaderboard(
 
 
 def incremental(
-    methods: Sequence[str] | None = None,
-    data: Sequence[Data] | None = None,
+    methods: str | Sequence[str] | None = None,
+    data: Data | Sequence[Data] | None = None,
     *,
     suite: str | Path | None = None,
     base: int | None = None,
@@ -212,12 +212,12 @@ def incremental(
         raise ZslbenchError("--methods, --set: the suite names its rows; leave them out.")
     table = read_incremental_suite(str(suite)) if suite is not None else IncrementalSuite(
         name="incremental", title="Task sequences", datasets=["plumage"], increment=12,
-        rows=[SuiteRow(method=each) for each in methods or PEERS],
+        rows=[SuiteRow(method=each) for each in _names(methods or PEERS)],
         settings=dict(settings or {}),
     )  # fmt: skip
     asked = {"base": base, "increment": increment, "seeds": _seeds(seeds), "reference": reference}
     table = table.model_copy(update={k: v for k, v in asked.items() if v is not None})
-    requests = [_request(each) for each in data or table.datasets]
+    requests = _requests(data or table.datasets)
     return make_incremental(table, requests, Path(results), retry=retry, **engine)
 
 
@@ -400,8 +400,18 @@ def method_name(method: MethodName) -> str:
     return method
 
 
+def _names(methods: MethodName | Sequence[MethodName]) -> list[str]:
+    several = [methods] if isinstance(methods, str | Path | type) else methods
+    return [method_name(each) for each in several]
+
+
 def _path(path: str | Path | None) -> Path | None:
     return None if path is None else Path(path)
+
+
+def _requests(data: Data | Sequence[Data]) -> list[DataRequest]:
+    several = [data] if isinstance(data, str | DataSource | DataRequest) else data
+    return [_request(each) for each in several]
 
 
 def _request(data: Data) -> DataRequest:
