@@ -11,6 +11,7 @@ from filelock import FileLock
 from tiny import write_tiny
 
 from zslbench.cli import main
+from zslbench.method import files, registry
 from zslbench.method.registry import method_modules
 from zslbench.store.tracking import Tracking
 
@@ -76,6 +77,14 @@ def tiny_root(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     write_tiny(root / "tiny")
     return root
+
+
+@pytest.fixture
+def no_method_files(monkeypatch):
+    """Files that a test registers are methods no longer when it ends."""
+    monkeypatch.setenv(files.VARIABLE, "")
+    yield
+    registry.method_modules.cache_clear()
 
 
 @pytest.fixture(scope="session")

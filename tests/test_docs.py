@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 
 import pytest
+from notebooks import cells, output, play
 
 from zslbench.cli import app
 from zslbench.method import Method
@@ -103,3 +104,16 @@ def test_readme_shows_real_output(real_data, tmp_path):
     command += ["--data-root", real_data, "--results", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert [line.rstrip() for line in done.stdout.splitlines()] == shown.group(2).splitlines()
+
+
+@pytest.mark.slow
+def test_notebook_shows_real_output(tmp_path, monkeypatch):
+    """Every cell shows what is stored with it; from plumage to a difference in few lines."""
+    sources, stored = zip(*cells(ROOT / "docs/quickstart.ipynb"), strict=True)
+    assert sum(len(source.splitlines()) for source in sources if source.strip()) < 15
+    monkeypatch.chdir(tmp_path)
+    shown = list(play(sources))
+    assert [output(each) for each in shown] == list(stored)
+    assert any("eszsl" in "".join(each[0]["data"]["text/html"]) and "minus" in str(each)
+               for each in stored if each and "text/html" in each[0]["data"])  # fmt: skip
+    assert (tmp_path / "board.html").stat().st_size > 0

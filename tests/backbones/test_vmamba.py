@@ -13,7 +13,7 @@ from zslbench.backbones.maps import MapBackbone, OpenEfficientViM
 from zslbench.backbones.registry import find_backbone
 from zslbench.backbones.vmamba import SIZES, SS2D, VMamba, cross_merge, cross_scan
 from zslbench.data.load import DataRequest
-from zslbench.data.provide import Datasets, UnservedError
+from zslbench.data.provide import DataSource, UnservedError
 from zslbench.errors import ZslbenchError
 from zslbench.method.registry import load_method
 
@@ -230,17 +230,17 @@ def test_a_method_on_the_other_kind_of_backbone_is_refused(method, backbone, sai
     request = DataRequest(BIRDS, Path(), backbone=backbone)
     cls = load_method(method)
     with pytest.raises(UnservedError, match=said):
-        Datasets(request).serving(method, cls, cls.Config())
+        DataSource(request).serving(method, cls, cls.Config())
 
 
 def test_images_without_a_backbone_ask_for_one_of_the_methods_kind():
     cls = load_method("zeromamba")
     with pytest.raises(UnservedError, match="name a network that ends in a map, such as vmamba"):
-        Datasets(DataRequest("CUB", Path())).serving("zeromamba", cls, cls.Config())
+        DataSource(DataRequest("CUB", Path())).serving("zeromamba", cls, cls.Config())
 
 
 def test_on_plumage_each_method_gets_the_embedded_backbone_of_its_kind():
-    datasets = Datasets(DataRequest(BIRDS, Path()))
+    datasets = DataSource(DataRequest(BIRDS, Path()))
     found = {}
     for name in ("vit_attr_head", "zeromamba"):
         cls = load_method(name)

@@ -10,7 +10,7 @@ import pytest
 from zslbench.method.registry import load_method, method_modules
 
 COMMANDS = (
-    [], ["run"], ["leaderboard"], ["ablate"], ["sweep"], ["sensitivity"], ["methods"],
+    [], ["run"], ["leaderboard"], ["sweep"], ["sensitivity"], ["methods"],
     ["published"],
     ["ui"], ["doctor"], ["calibrate"], ["sync"], ["data"], ["data", "list"], ["data", "describe"],
     ["data", "verify"], ["data", "prepare"], ["data", "sheet"], ["features"], ["data", "build"],

@@ -15,11 +15,7 @@ SOURCE = RELATIVE.replace("from ._features", "from zslbench.methods._features")
 CLASSLESS = "from zslbench.method import Method\n"
 
 
-@pytest.fixture(autouse=True)
-def _no_files_stay(monkeypatch):
-    monkeypatch.setenv(method_files.VARIABLE, "")
-    yield
-    registry.method_modules.cache_clear()
+pytestmark = pytest.mark.usefixtures("no_method_files")
 
 
 @pytest.fixture

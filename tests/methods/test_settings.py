@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from searches import SEARCHED
 
-from zslbench.cli.tools.methods import describe
 from zslbench.method import bounds
+from zslbench.method.describe import describe
 from zslbench.method.registry import load_method, method_modules
 from zslbench.studies.sweep.space import declared_range, default_space
 

@@ -6,7 +6,6 @@ import sys
 import typer
 
 from zslbench.cli.studies import (
-    ablate,
     baseline,
     calibrate,
     explain,
@@ -33,7 +32,6 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(leaderboard.leaderboard)
-app.command()(ablate.ablate)
 app.command()(incremental.incremental)
 app.command()(sweep.sweep)
 app.command()(sensitivity.sensitivity)

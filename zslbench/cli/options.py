@@ -1,11 +1,18 @@
-"""Options that several commands share."""
+"""Options that several commands share, each declared once; `spread` puts a group into a command."""
 
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from zslbench.errors import ZslbenchError
+
+if TYPE_CHECKING:
+    from zslbench.data.load import DataRequest
 
 DataRoot = Annotated[
     Path,
@@ -55,7 +62,7 @@ Descriptions = Annotated[
     str | None,
     typer.Option(help="What describes the classes to methods that read: `names`, `attributes` "
                       "(sentences made from them; plumage's default), or a JSON file "
-                      "{class: [sentences]}."),
+                      "of lists of sentences by class."),
 ]  # fmt: skip
 Resplit = Annotated[
     bool,
@@ -65,10 +72,13 @@ Resplit = Annotated[
 ]
 Seeds = Annotated[
     str | None,
-    typer.Option(help="Seeds, such as 0,1,2 (default: 0,1,2; 0 for a method without chance)."),
+    typer.Option(help="Seeds, such as 0,1,2 (default: 0,1,2; 0 for deterministic methods)."),
 ]
 Worlds = Annotated[
-    int, typer.Option(min=1, max=20, help="Tuning worlds to choose in; fewer is marked.")
+    int,
+    typer.Option(
+        min=1, max=20, help="Number of validation splits (tuning worlds); fewer than 3 is flagged."
+    ),
 ]
 Rules = Annotated[
     str,
@@ -77,24 +87,13 @@ Rules = Annotated[
         help="Rules to show: validation, last, published (chosen on test; marked).",
     ),
 ]  # fmt: skip
-TableWorlds = Annotated[
-    int | None,
-    typer.Option(
-        min=1, max=20, help="Tuning worlds to choose in (default: the suite's, or 3); fewer than 3 "
-        "is marked.",
-    ),
-]  # fmt: skip
-TableRules = Annotated[
-    str | None,
-    typer.Option(
-        "--rules", "--rule",
-        help="Rules to show: validation (default), last, published (chosen on test).",
-    ),
-]  # fmt: skip
-TableDataset = Annotated[
-    str | None,
-    typer.Option(help="Datasets to have complete, such as CUB,SUN (default: the suite's)."),
+Settings = Annotated[
+    list[str], typer.Option("--set", help="A setting of the method, key=value; repeatable.")
 ]
+Dataset = Annotated[
+    str, typer.Option(help="A dataset's folder below --data-root, or plumage[:knob=n,...].")
+]
+Method = Annotated[str, typer.Argument(help="A method's name; see zslbench methods.")]
 Plan = Annotated[
     bool, typer.Option("--plan", help="Say what would run and how long it may take; run nothing.")
 ]
@@ -119,6 +118,71 @@ Address = Annotated[
 
 DATA_ROOT = Path("data")
 RESULTS = Path("results")
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """Where a dataset is found, and what its images and classes are read with."""
+
+    data_root: DataRoot = DATA_ROOT
+    images: Images = None
+    backbone: Backbone = None
+    weights: Weights = None
+    descriptions: Descriptions = None
+
+    def request(self, name: str) -> "DataRequest":
+        """Return the request for a dataset."""
+        from zslbench.data.load import DataRequest
+
+        options = asdict(self)
+        return DataRequest(name, options.pop("data_root"), **options)
+
+
+@dataclass(frozen=True)
+class DataOptions(ImageOptions):
+    """The same, with features, word vectors and class splits."""
+
+    features: Features = None
+    words: Words = None
+    resplit: Resplit = False
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Where runs are done."""
+
+    jobs: Jobs = None
+    engine: EngineName = "local"
+    address: Address = None
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of the groups that it takes, after its own."""
+    signature = inspect.signature(command)
+    taken = signature.parameters.values()
+    groups: dict[str, Any] = {
+        each.name: each.annotation for each in taken if is_dataclass(each.annotation)
+    }
+    options = [each for each in taken if each.name not in groups]
+    for group in groups.values():
+        options += [
+            inspect.Parameter(option.name, KEYWORD, default=option.default, annotation=option.type)
+            for option in fields(group)
+        ]
+    options = [option.replace(kind=KEYWORD) for option in options]
+
+    @wraps(command)
+    def call(**given: Any) -> None:
+        made = {
+            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        command(**given, **made)
+
+    call.__signature__ = signature.replace(parameters=options)  # type: ignore[attr-defined]
+    call.__annotations__ = {option.name: option.annotation for option in options}
+    return call
 
 
 def parse_seeds(text: str | None) -> list[int] | None:

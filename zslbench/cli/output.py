@@ -5,6 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zslbench.report.document import Document, Shown
+    from zslbench.studies.leaderboard.results import Leaderboard
+
+
+def print_leaderboard(board: "Leaderboard", *, json: bool, differences: bool = False) -> None:
+    """Print a leaderboard, or its paired differences alone; nothing where it has no rows."""
+    from zslbench.studies.leaderboard.tables import differences as alone
+
+    if differences and not json:
+        print_document(alone(board))
+    elif json or board.rows or board.sequences:
+        print_result(board, json=json)
 
 
 def print_result(result: "Shown", *, json: bool) -> None:

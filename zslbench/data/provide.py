@@ -25,8 +25,10 @@ class UnservedError(ZslbenchError):
     """A method needs what the data, as asked for, do not have."""
 
 
-class Datasets:
-    """One dataset in the forms that methods need it in: images, or features.
+class DataSource:
+    """One dataset, read when it is needed, in the forms that methods need it in.
+
+    `bare` has its classes and splits, `features` and `images` what methods see.
 
     Args:
         request: What to load.
@@ -49,13 +51,22 @@ class Datasets:
         if own is not None:
             dataset = self._images_for(own)
         else:
-            dataset = self._images(name, cls) if "images" in cls.needs else self._features
+            dataset = self._images(name, cls) if "images" in cls.needs else self.features
         if "word_vectors" in cls.needs and dataset.word_vectors is None:
             raise UnservedError(
                 f"{name} needs word vectors of the attribute names: name a GloVe file or a table "
                 "with --words FILE, or say --words random."
             )
         return dataset
+
+    def __repr__(self) -> str:
+        sides = f"{len(self.bare.seen)} seen and {len(self.bare.unseen)} unseen classes"
+        return f"<{self.bare.name}: {sides}, {len(self.bare.train_labels)} training images>"
+
+    @cached_property
+    def bare(self) -> Dataset:
+        """Its classes, splits and labels, without what methods see of the images."""
+        return load_dataset(replace(self.request, bare=True), self.on_progress)
 
     @cached_property
     def images(self) -> Dataset:
@@ -114,7 +125,12 @@ class Datasets:
         return replace(dataset, backbone=source.record, source=source)
 
     @cached_property
-    def _features(self) -> Dataset:
+    def features(self) -> Dataset:
+        """Features: those of the file asked for, or of the backbone.
+
+        Raises:
+            DataError: If there is no such file, or there are several and none is named.
+        """
         if self.request.features or not (self.request.backbone or is_embedded(self.request.name)):
             return load_dataset(self.request, self.on_progress)
         from zslbench.backbones.features import with_features
@@ -179,5 +195,5 @@ def check_data(spec: RunSpec | IncrementalSpec, dataset: Dataset) -> None:
 
 
 @cache
-def _kept(request: DataRequest) -> Datasets:
-    return Datasets(request)
+def _kept(request: DataRequest) -> DataSource:
+    return DataSource(request)

@@ -52,7 +52,6 @@ class Report:
 
     done: int = 0
     reused: int = 0
-    unreadable: int = 0
     failures: list[Failure] = field(default_factory=list)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zslbench.data.load import DataRequest
-from zslbench.data.provide import Datasets, UnservedError
+from zslbench.data.provide import DataSource, UnservedError
 from zslbench.data.types import Dataset
 from zslbench.engines.execute import Job
 from zslbench.method import Method, MethodConfig
@@ -66,7 +66,7 @@ def plan(
     rules: tuple[RuleName, ...] = ("validation", "last", *(("published",) if published else ()))
     jobs = []
     for request in requests:
-        datasets = Datasets(request, on_progress)
+        datasets = DataSource(request, on_progress)
         for entry in entries:
             name, cls = entry.method, load_method(entry.method)
             try:

@@ -1,14 +1,16 @@
 """Suites: tables as runnable data, one TOML file each; what every kind of them shares."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zslbench.errors import DataError, unknown
+from zslbench.errors import DataError, ZslbenchError, unknown
+from zslbench.studies.groups import title_of
 
 FORM = "docs/suites.md shows what a suite may say."
 
@@ -17,6 +19,95 @@ class SuitePart(BaseModel):
     """A part of a suite's file; keys it does not know are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SuiteRow(SuitePart):
+    """One line of the table: a method with settings, and what the table calls it."""
+
+    method: str
+    label: str = ""
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class AnySuite(SuitePart):
+    """A table.
+
+    Attributes:
+        name: Of its file, and of the files that its results are written to.
+        title: What the table is.
+        source: Where it is published.
+        about: What a reader must know: what differs from the published one.
+        datasets: As `--dataset` names them, one each.
+        seeds: By default 0, 1, 2. A deterministic method gets the first.
+        reference: The row that every other's difference is taken from.
+        settings: Of all rows whose method has them, unless the row says otherwise.
+    """
+
+    name: str
+    title: str
+    source: str = ""
+    about: str = ""
+    datasets: list[str] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[0, 1, 2], min_length=1)
+    reference: str = ""
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def preface(self) -> str:
+        """Its source, and what a reader must know."""
+        source = f"After {self.source}." if self.source else ""
+        return " ".join(filter(None, (source, " ".join(self.about.split()))))
+
+    def line(self, row: SuiteRow, load: Callable[[str], Any]) -> tuple[str, Any]:
+        """Return what a row is called, and its config, from how classes of methods are loaded.
+
+        Raises:
+            ZslbenchError: On a method, setting or value that there is not.
+        """
+        label = row.label or title_of(row.method, row.settings)
+        try:
+            config = load(row.method).Config
+            shared = {k: v for k, v in self.settings.items() if k in config.model_fields}
+            return label, config.parse({**shared, **row.settings}, row.method)
+        except ZslbenchError as error:
+            why = str(error).removeprefix("--set ")
+            raise ZslbenchError(f"{self.name}, row {label!r}: {why}") from None
+
+    def check(self, entries: Sequence[Any], known: Collection[str]) -> None:
+        """Refuse lines of one name or one run, a reference and settings that no line has.
+
+        Args:
+            entries: The lines: each has a `method`, a `config` and a `label`.
+            known: What a reference may be.
+        """
+        titles = [entry.label for entry in entries]
+        for number, entry in enumerate(entries):
+            if titles.count(entry.label) > 1:
+                raise ZslbenchError(
+                    f"{self.name}: two rows are called {entry.label!r}: rename one."
+                )
+            for other in entries[:number]:
+                if same_run(other, entry):
+                    pair = f"{other.label!r} and {entry.label!r}"
+                    raise ZslbenchError(f"{self.name}: {pair} are the same run: remove one.")
+        if self.reference and self.reference not in known:
+            raise unknown("row", self.reference, known, where=f" in {self.name} to be reference")
+        keys = {key for entry in entries for key in type(entry.config).model_fields}
+        for key in self.settings:
+            if key not in keys:
+                raise unknown("setting of any method", key, keys, where=f" in {self.name}")
+
+
+def same_run(one: Any, other: Any) -> bool:
+    """Return whether two lines ask for the same runs."""
+    return (one.method, one.config) == (other.method, other.config)
+
+
+def shipped(*folder: str) -> dict[str, Traversable]:
+    """Return name -> file of the suites that come with the package, in a folder of theirs."""
+    found = files("zslbench.suites").joinpath(*folder).iterdir()
+    named = {p.name.removesuffix(".toml"): p for p in found if p.name.endswith(".toml")}
+    return dict(sorted(named.items()))
 
 
 P = TypeVar("P", bound=SuitePart)

@@ -1,4 +1,4 @@
-"""`zslbench leaderboard SUITE` and `zslbench ablate SUITE`, as a user meets them."""
+"""`zslbench leaderboard SUITE`, as a user meets them."""
 
 import json
 import re
@@ -100,20 +100,20 @@ def test_plan_tells_the_time_from_past_runs(zslbench, birds):
 
 def test_differences_stand_in_the_order_of_the_suite(zslbench, birds):
     suite, _, results = birds
-    board = json.loads(zslbench("ablate", suite, "--results", results, "--json")[1])
+    board = json.loads(zslbench("leaderboard", suite, "--results", results, "--json")[1])
     assert [c["method"] for c in board["comparisons"]] == [
         "hardly any on images", "eszsl (reg_s=0.001)", "eszsl (reg_s=1)", "eszsl (reg_s=1000)",
     ]  # fmt: skip
 
 
-def test_both_commands_write_the_same_files_and_write_them_again(zslbench, birds):
+def test_differences_alone_write_the_same_files_and_write_them_again(zslbench, birds):
     suite, _, results = birds
     zslbench("leaderboard", suite, "--results", results)
     first = files(results, "my_table")
     assert all(first.values())
     for suffix in SUFFIXES:
         (results / f"my_table.{suffix}").unlink()
-    zslbench("ablate", suite, "--results", results)
+    zslbench("leaderboard", suite, "--differences", "--results", results)
     assert files(results, "my_table") == first
 
 
@@ -140,7 +140,7 @@ def broken(tmp_path, monkeypatch, zslbench, tiny_root):
 
 def test_failed_row_is_listed_left_alone_and_run_again_on_request(broken, tmp_path, monkeypatch):
     error = "ArithmeticError: this method was told to break"
-    status, _, err = broken("ablate")
+    status, _, err = broken("leaderboard", "--differences")
     assert status == 1
     assert "4 run, 0 reused, 2 failed" in err
     assert f"softmax on tiny, seed 1: {error}" in err
@@ -184,7 +184,7 @@ def test_failed_row_is_listed_left_alone_and_run_again_on_request(broken, tmp_pa
 
 
 def test_table_whose_reference_failed_has_no_differences(broken, tmp_path):
-    status, out, err = broken("ablate", "--reference", "broken")
+    status, out, err = broken("leaderboard", "--differences", "--reference", "broken")
     assert status == 1
     assert "no run of the reference broken is done" in err
     assert "PARTIAL" in out
@@ -208,11 +208,17 @@ def test_suite_with_seeds_has_win_rates(broken, tmp_path):
         (["leaderboard", "svip_tabel2"], "Did you mean 'svip_table2'?"),
         (["leaderboard", "svip_table2", "--methods", "svip"], "the suite names its rows"),
         (["leaderboard", "--plan"], "name a suite, or datasets"),
-        (["ablate", "plain.toml"], "name one with --reference ROW"),
-        (["ablate", "plain.toml", "--reference", "eszl"], "Did you mean 'eszsl'?"),
-        (["ablate", "plain.toml", "--reference", "eszsl", "--dataset", "tinny"], "mean 'tiny'?"),
-        (["ablate", "plain.toml", "--reference", "eszsl", "--rules", "best"], "no rule 'best'"),
-        (["ablate", "absent.toml"], "absent.toml: cannot be read"),
+        (["leaderboard", "plain.toml", "--differences"], "name one with --reference ROW"),
+        (["leaderboard", "plain.toml", "--reference", "eszl"], "Did you mean 'eszsl'?"),
+        (
+            ["leaderboard", "plain.toml", "--reference", "eszsl", "--dataset", "tinny"],
+            "mean 'tiny'?",
+        ),
+        (
+            ["leaderboard", "plain.toml", "--reference", "eszsl", "--rules", "best"],
+            "no rule 'best'",
+        ),
+        (["leaderboard", "absent.toml"], "absent.toml: cannot be read"),
     ],
 )
 def test_what_the_user_can_mend_is_one_paragraph(

@@ -8,7 +8,7 @@ from searches import SEARCHED
 
 from zslbench.method.registry import load_method
 from zslbench.store import Store
-from zslbench.studies.leaderboard.tune import tuning_space
+from zslbench.studies.leaderboard.plan.tune import tuning_space
 
 TRIALS = 4
 METHODS = ("--methods", "eszsl,sae")

@@ -11,7 +11,7 @@ from zslbench.backbones.features import Frozen
 from zslbench.backbones.registry import find_backbone
 from zslbench.data.cache import default_cache_dir
 from zslbench.data.load import DataRequest
-from zslbench.data.provide import Datasets
+from zslbench.data.provide import DataSource
 from zslbench.method.registry import load_incremental, load_method
 from zslbench.methods.incremental._aligner import select
 from zslbench.methods.incremental._described import tokens
@@ -31,7 +31,7 @@ ONE_PROJECTOR = {**LONG, "epochs": 100, "weight_decay": 0.0, "iterations": 20}
 def birds():
     """Small birds with an image-text pair that nothing has trained."""
     request = DataRequest(BIRDS, default_cache_dir(), backbone="random:plumage_clip")
-    return Datasets(request).images
+    return DataSource(request).images
 
 
 def learnt_spa(birds, tasks):
@@ -266,7 +266,7 @@ def test_calibration_adds_a_loss_from_the_second_task_on(birds):
     ],
 )
 def test_64_images_are_learnt_by_heart(name, settings, share, loss):
-    birds = Datasets(DataRequest(BIRDS, default_cache_dir(), backbone="plumage_clip")).images
+    birds = DataSource(DataRequest(BIRDS, default_cache_dir(), backbone="plumage_clip")).images
     cls = load_incremental(name)
     task = TaskSequence(birds, birds.seen, (8,)).task(1, cls.needs)
     assert len(task.labels) == 64
@@ -280,7 +280,7 @@ def test_64_images_are_learnt_by_heart(name, settings, share, loss):
 @pytest.mark.long
 def test_the_ceiling_is_above_the_floor_on_small_birds():
     name = "plumage:classes=12,unseen=4,images_per_class=20,clutter=0,spurious=0,seed=5"
-    birds = Datasets(DataRequest(name, default_cache_dir(), backbone="plumage_clip")).images
+    birds = DataSource(DataRequest(name, default_cache_dir(), backbone="plumage_clip")).images
     found = {}
     for method in ("joint", "fine_tuning", "nearest_mean"):
         cls = load_incremental(method)

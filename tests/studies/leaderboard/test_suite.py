@@ -8,7 +8,7 @@ import pytest
 from zslbench.data.load import KNOBS, is_embedded
 from zslbench.data.plumage import PlumageConfig
 from zslbench.errors import ZslbenchError
-from zslbench.studies.leaderboard.suite import parse_suite, read_suite, shipped_suites
+from zslbench.studies.leaderboard.plan.suite import parse_suite, read_suite, shipped_suites
 from zslbench.studies.published.numbers import fold, read_published
 
 ROOT = Path(__file__).parents[3]

@@ -51,11 +51,11 @@ def add(
       zslbench baseline add
     """
     from zslbench.records import now
-    from zslbench.studies.leaderboard.measure import check_writable
     from zslbench.studies.progress import say
     from zslbench.studies.regression.entries import Entry, append, load_entries, numbers_of
     from zslbench.studies.regression.exact_verdict import reason_to_add
     from zslbench.studies.regression.sides import ask, code_of, find_project, git
+    from zslbench.studies.session import check_writable
 
     root = find_project(project)
     stored = load_entries(root)
@@ -95,11 +95,11 @@ def update(
     """
     from zslbench.errors import ZslbenchError
     from zslbench.store import Store
-    from zslbench.studies.leaderboard.measure import check_writable
     from zslbench.studies.progress import Display, say
     from zslbench.studies.regression.baseline import content_of, place_of, save
     from zslbench.studies.regression.measure import measure, subjects_of
     from zslbench.studies.regression.sides import find_project, git, install
+    from zslbench.studies.session import check_writable
 
     if not reason.strip():
         raise ZslbenchError('--reason: say why the numbers move, such as --reason "new schedule".')

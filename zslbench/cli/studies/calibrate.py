@@ -35,8 +35,8 @@ def calibrate(
     from zslbench.store import Store, find_run
     from zslbench.studies.calibrate.measure import calibrate as read
     from zslbench.studies.calibrate.results import draw
-    from zslbench.studies.leaderboard.measure import check_writable
     from zslbench.studies.progress import say
+    from zslbench.studies.session import check_writable
 
     if space not in SPACES:
         raise unknown("space", space, SPACES)

@@ -51,12 +51,10 @@ def explain(
       zslbench explain 3f2a9c --data-root ~/data --words glove.txt --images 10
     """
     from zslbench.cli.output import print_json
-    from zslbench.data.descriptions import ATTRIBUTES, NAMES
-    from zslbench.data.load import DataRequest
     from zslbench.store import Store
     from zslbench.store.find import find_run
     from zslbench.studies.explain.measure import explain as draw
-    from zslbench.studies.explain.refit import job_of
+    from zslbench.studies.explain.refit import job_of, request_of
     from zslbench.studies.progress import Display, say
 
     wanted = parse_images(images)
@@ -64,18 +62,10 @@ def explain(
     store.sync()
     stored = find_run(store, run)
     spec = stored.record.spec
-    told = spec.descriptions.description if spec.descriptions else ""
-    said = spec.words.description.partition(",")[0] if spec.words else ""
-    request = DataRequest(
-        spec.dataset,
-        data_root,
-        images=image_root,
-        backbone=spec.backbone.name,
-        weights=weights,
-        words=words or (said if said.startswith("random:") else None),
-        descriptions=descriptions or (told if told in (NAMES, ATTRIBUTES) else None),
-        resplit=resplit,
-    )
+    request = request_of(
+        spec, data_root, images=image_root, weights=weights, words=words,
+        descriptions=descriptions, resplit=resplit,
+    )  # fmt: skip
     folder = store.results / "explained" / stored.record.key[:16]
     with Display() as display:
         job = job_of(spec, request, lambda done, n: display.tick("decoding images", done, n))

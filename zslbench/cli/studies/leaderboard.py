@@ -7,62 +7,82 @@ import typer
 
 from zslbench.cli import options as opt
 
+Suite = Annotated[
+    str | None,
+    typer.Argument(help="A published table as a suite: its name, or your own FILE.toml."),
+]
+Datasets = Annotated[
+    str | None,
+    typer.Option("--dataset", help="Datasets to complete, such as CUB,SUN (default: the suite's)."),
+]
+Methods = Annotated[
+    str | None,
+    typer.Option(help="Methods to complete (default: all that the data can serve)."),
+]
+Reference = Annotated[
+    str | None, typer.Option(help="Row or method to print all paired differences from.")
+]
+Differences = Annotated[
+    bool, typer.Option("--differences", help="Print the table of paired differences alone.")
+]
+Worlds = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=20,
+        help="Number of validation splits (default: the suite's, or 3); fewer than 3 is flagged.",
+    ),
+]  # fmt: skip
+Rules = Annotated[
+    str | None,
+    typer.Option(
+        "--rules", "--rule",
+        help="Rules to show: validation (default), last, published (chosen on test).",
+    ),
+]  # fmt: skip
+Tune = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Search every method's own space, learning rate and weight decay included, "
+        "with so many trials in the tuning worlds, and run the winners: a table of its own.",
+    ),
+]
+Figures = Annotated[Path | None, typer.Option(help="Folder for figures for papers, PDF and PNG.")]
 
+
+@opt.spread
 def leaderboard(
-    suite: Annotated[
-        str | None,
-        typer.Argument(help="A published table as a suite: its name, or your own FILE.toml."),
-    ] = None,
-    dataset: opt.TableDataset = None,
-    methods: Annotated[
-        str | None,
-        typer.Option(help="Methods to have complete (default: all that the data can serve)."),
-    ] = None,
+    data: opt.DataOptions,
+    engine: opt.EngineOptions,
+    suite: Suite = None,
+    dataset: Datasets = None,
+    methods: Methods = None,
     method_file: opt.MethodFiles = None,
-    reference: Annotated[
-        str | None,
-        typer.Option(help="Row or method to print all paired differences from."),
-    ] = None,
+    reference: Reference = None,
+    differences: Differences = False,
     seeds: opt.Seeds = None,
-    data_root: opt.DataRoot = opt.DATA_ROOT,
-    features: opt.Features = None,
-    images: opt.Images = None,
-    backbone: opt.Backbone = None,
-    weights: opt.Weights = None,
-    words: opt.Words = None,
-    descriptions: opt.Descriptions = None,
-    worlds: opt.TableWorlds = None,
-    rules: opt.TableRules = None,
-    resplit: opt.Resplit = False,
-    tune: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Search every method's own space, learning rate and weight decay included, "
-            "with so many trials in the tuning worlds, and run the winners: a table of its own.",
-        ),
-    ] = 0,
+    worlds: Worlds = None,
+    rules: Rules = None,
+    tune: Tune = 0,
     plan: opt.Plan = False,
     retry: opt.Retry = False,
-    jobs: opt.Jobs = None,
-    engine: opt.EngineName = "local",
-    address: opt.Address = None,
     results: opt.Results = opt.RESULTS,
-    figures: Annotated[
-        Path | None, typer.Option(help="Folder for figures for papers, PDF and PNG.")
-    ] = None,
+    figures: Figures = None,
     json: opt.Json = False,
 ) -> None:
     """Run what is missing, print the leaderboard, write results/leaderboard.{md,csv,json,html,tex}.
 
     A suite is a published table as data (docs/suites.md); its files are called as it is. Without
     suite and --dataset nothing is run: the table shows everything tracked. A run that failed before
-    is listed, and run again with --retry. Exit status 1 if a run is missing from the table.
+    is listed, and run again with --retry. Differences are paired over images and seeds, p values
+    adjusted for their number (Holm). Exit status 1 if a run is missing from the table.
 
     Examples:
       zslbench leaderboard plumage_svip_table1
 
       zslbench leaderboard svip_table1 --data-root ~/data --words glove.txt --plan
+
+      zslbench leaderboard plumage_svip_table2 --differences
 
       zslbench leaderboard plumage_svip_table1 --rules validation,published
 
@@ -84,48 +104,61 @@ def leaderboard(
 
       zslbench leaderboard --figures paper/figures
     """
-    from zslbench.cli.studies.plan import show_plan
-    from zslbench.cli.studies.table import make, options_table, print_leaderboard, suite_table
-    from zslbench.errors import ZslbenchError
+    import zslbench as zsl
+    from zslbench.cli.output import print_leaderboard, print_result
     from zslbench.method.registry import register_file
-    from zslbench.store.garbage import uncollected
-    from zslbench.studies.leaderboard.measure import draw_leaderboard, tracked, write_leaderboard
+    from zslbench.studies.leaderboard.measure import draw_leaderboard, write_leaderboard
+    from zslbench.studies.leaderboard.plan.outlook import outlook
+    from zslbench.studies.leaderboard.plan.request import request_table
+    from zslbench.studies.leaderboard.plan.suite import read_suite
 
-    if method_file and (suite is not None or dataset is None):
-        raise ZslbenchError("--method-file: say on which data, with --dataset and without a suite.")
+    _refuse(suite, dataset, method_file=bool(method_file), tune=bool(tune), plan=plan)
     files = [register_file(path) for path in method_file or []]
-    if methods is not None:
-        methods = ",".join([methods, *files])
-    common: dict[str, Any] = {
-        "reference": reference, "seeds": seeds, "worlds": worlds, "rules": rules,
-        "data_root": data_root, "features": features, "images": images, "backbone": backbone,
-        "weights": weights, "words": words, "descriptions": descriptions, "resplit": resplit,
-    }  # fmt: skip
-    if suite is not None:
-        if methods is not None:
-            raise ZslbenchError(f"--methods {methods}: the suite names its rows; leave it out.")
-        table = suite_table(suite, dataset=dataset, **common)
-    elif dataset is not None:
-        table = options_table(methods=methods, dataset=dataset, **common)
-    elif tune:
-        raise ZslbenchError("--tune: name a suite, or datasets with --dataset.")
-    elif plan:
-        raise ZslbenchError("--plan: name a suite, or datasets with --dataset.")
-    else:
-        with uncollected():
-            board = tracked(results, opt.parse_list(rules or "validation"), reference)
-            write_leaderboard(board, results)
-            draw_leaderboard(board, figures)
-            print_leaderboard(board, json=json)
-        raise typer.Exit(0)
-    if plan and tune:
-        raise ZslbenchError("--plan cannot tell what --tune will find: leave one of the two out.")
+    names = _datasets(suite, dataset)
+    asked: dict[str, Any] = {
+        "methods": [*opt.parse_list(methods), *files] if methods else None,
+        "data": None if names is None else [data.request(name) for name in names],
+        "suite": suite,
+        "reference": reference,
+        "seeds": opt.parse_seeds(seeds),
+        "worlds": worlds,
+        "rules": opt.parse_list(rules) if rules else None,
+    }
+    if differences and not (reference or (suite and read_suite(suite).reference)):
+        raise zsl.ZslbenchError(
+            f"{suite or '--differences'} has no reference row: name one with --reference ROW."
+        )
     if plan:
-        show_plan(table, results, retry=retry, json=json)
-        raise typer.Exit(0)
-    board, report = make(
-        table, results, retry=retry, tune=tune, jobs=jobs, engine=engine, address=address
-    )
+        print_result(outlook(request_table(**asked), results, retry=retry), json=json)
+        return
+    board = zsl.leaderboard(**asked, tune=tune, retry=retry, results=results, **vars(engine))
+    write_leaderboard(board, results)
     draw_leaderboard(board, figures)
-    print_leaderboard(board, json=json)
-    raise typer.Exit(1 if report.failures or report.unreadable > 0 else 0)
+    print_leaderboard(board, json=json, differences=differences)
+    raise typer.Exit(1 if board.failed else 0)
+
+
+def _refuse(suite: str | None, dataset: str | None, **asked: bool) -> None:
+    """Refuse what cannot be asked of the data named.
+
+    Raises:
+        ZslbenchError: With the options to add or to leave out.
+    """
+    from zslbench.errors import ZslbenchError
+
+    if asked["method_file"] and (suite is not None or dataset is None):
+        raise ZslbenchError("--method-file: say on which data, with --dataset and without a suite.")
+    for option in ("tune", "plan"):
+        if asked[option] and suite is None and dataset is None:
+            raise ZslbenchError(f"--{option}: name a suite, or datasets with --dataset.")
+    if asked["plan"] and asked["tune"]:
+        raise ZslbenchError("--plan cannot tell what --tune will find: leave one of the two out.")
+
+
+def _datasets(suite: str | None, dataset: str | None) -> list[str] | None:
+    """Return the datasets named, or those of the suite; None: whatever is tracked."""
+    from zslbench.studies.leaderboard.plan.suite import read_suite
+
+    if dataset is not None:
+        return opt.parse_datasets(dataset)
+    return None if suite is None else read_suite(suite).datasets

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from traceback import print_exc
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +10,6 @@ from zslbench.cli import options as opt
 
 if TYPE_CHECKING:
     from zslbench.store import Store
-    from zslbench.studies.regression.measure import Subject
 
 BROKEN = 125
 # What a status becomes for `git bisect run`, to which 125 is skip and 128 ends the search.
@@ -82,10 +81,9 @@ def regress(
     """
     from zslbench.errors import ZslbenchError
     from zslbench.store import Store
-    from zslbench.studies.leaderboard.measure import check_writable
     from zslbench.studies.progress import say
-    from zslbench.studies.regression.measure import subjects_of
     from zslbench.studies.regression.sides import SideError, find_project
+    from zslbench.studies.session import check_writable
 
     if sum((against is not None, exact, trend, power)) != 1:
         raise ZslbenchError("Say one of --against REF, --exact, --trend, --power.")
@@ -96,14 +94,14 @@ def regress(
             status = _exact(root, results / "packages", json=json)
         elif power:
             status = _power(root, suite, margin, seeds, json=json)
-        else:
+        elif against is None:
             check_writable(results)
-            store = Store(results)
-            if against is None:
-                status = _trend(root, store, json=json)
-            else:
-                chosen = subjects_of(suite, data_root)
-                status = _against(root, against, suite, chosen, seeds, margin, store, json=json)
+            status = _trend(root, Store(results), json=json)
+        else:
+            status = _against(
+                against, suite=suite, root=data_root, seeds=seeds, margin=margin, project=root,
+                results=results, json=json,
+            )  # fmt: skip
     except ZslbenchError as error:
         if not bisect:
             raise
@@ -144,24 +142,12 @@ def _exact(root: Path, packages: Path, *, json: bool) -> int:
     return STATUS[held.verdict]
 
 
-def _against(
-    root: Path,
-    against: str,
-    suite: str,
-    subjects: "list[Subject]",
-    seeds: int,
-    margin: float,
-    store: "Store",
-    *,
-    json: bool,
-) -> int:
+def _against(against: str, *, json: bool, **asked: Any) -> int:
+    import zslbench as zsl
     from zslbench.cli.output import print_result
-    from zslbench.studies.progress import Display
-    from zslbench.studies.regression.compare import regress as compared
     from zslbench.studies.regression.results import STATUS
 
-    with Display() as display:
-        found = compared(root, against, suite, subjects, seeds, margin, store, display.tick)
+    found = zsl.compare(against, **asked)
     print_result(found, json=json)
     return STATUS[found.verdict]
 

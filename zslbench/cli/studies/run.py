@@ -8,7 +8,10 @@ import typer
 from zslbench.cli import options as opt
 
 
+@opt.spread
 def run(
+    data: opt.DataOptions,
+    engine: opt.EngineOptions,
     method: Annotated[
         str | None, typer.Argument(help="A method's name; see zslbench methods.")
     ] = None,
@@ -16,30 +19,15 @@ def run(
         Path | None,
         typer.Option(help="In place of a name: a Python file, anywhere, that holds the method."),
     ] = None,
-    dataset: Annotated[
-        str, typer.Option(help="A dataset's folder below --data-root, or plumage[:knob=n,...].")
-    ] = "plumage",
-    set_: Annotated[
-        list[str], typer.Option("--set", help="A setting of the method, key=value; repeatable.")
-    ] = [],  # noqa: B006 - typer reads it, nobody writes to it
+    dataset: opt.Dataset = "plumage",
+    set_: opt.Settings = [],  # noqa: B006 - typer reads it, nobody writes to it
     checkpoint: Annotated[
         Path | None,
         typer.Option(help="Trained weights, for a method that can replay them (svip_released)."),
     ] = None,
     seeds: opt.Seeds = None,
-    data_root: opt.DataRoot = opt.DATA_ROOT,
-    features: opt.Features = None,
-    images: opt.Images = None,
-    backbone: opt.Backbone = None,
-    weights: opt.Weights = None,
-    words: opt.Words = None,
-    descriptions: opt.Descriptions = None,
     worlds: opt.Worlds = 3,
     rules: opt.Rules = "validation",
-    resplit: opt.Resplit = False,
-    jobs: opt.Jobs = None,
-    engine: opt.EngineName = "local",
-    address: opt.Address = None,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -64,41 +52,24 @@ def run(
 
       zslbench run eszsl --dataset SUN --rules validation,published --json
     """
-    from zslbench.cli.studies.table import print_leaderboard
-    from zslbench.data.load import DataRequest
-    from zslbench.errors import ZslbenchError
-    from zslbench.method.registry import register_file
-    from zslbench.studies.leaderboard.measure import work
+    import zslbench as zsl
+    from zslbench.cli.output import print_leaderboard
 
-    if method is None and method_file is not None:
-        method = register_file(method_file)
-    elif method is None or method_file is not None:
-        raise ZslbenchError("Say which method to run: its name, or --method-file FILE.py.")
+    named = method_file or method
+    if named is None or None not in (method, method_file):
+        raise zsl.ZslbenchError("Say which method to run: its name, or --method-file FILE.py.")
     settings = opt.parse_settings(set_)
     if checkpoint is not None:
         settings["checkpoint"] = str(checkpoint)
-    request = DataRequest(
-        dataset,
-        data_root,
-        features=features,
-        images=images,
-        backbone=backbone,
-        weights=weights,
-        words=words,
-        descriptions=descriptions,
-        resplit=resplit,
-    )
-    board, report = work(
-        [method],
-        [request],
+    board = zsl.run(
+        named,
+        data.request(dataset),
         settings=settings,
         seeds=opt.parse_seeds(seeds),
         worlds=worlds,
         rules=opt.parse_list(rules),
         results=results,
-        jobs=jobs,
-        engine=engine,
-        address=address,
+        **vars(engine),
     )
     print_leaderboard(board, json=json)
-    raise typer.Exit(1 if report.failures or report.unreadable > 0 else 0)
+    raise typer.Exit(1 if board.failed else 0)

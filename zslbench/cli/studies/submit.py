@@ -40,14 +40,14 @@ def submit(
 
       zslbench submit seed0.npz seed1.npz seed2.npz --name MyViT --dataset plumage
     """
-    from zslbench.cli.studies.table import print_leaderboard
+    from zslbench.cli.output import print_leaderboard
     from zslbench.data.load import DataRequest, load_dataset
     from zslbench.errors import ZslbenchError
     from zslbench.protocol import final_world
     from zslbench.store import Store
-    from zslbench.studies.leaderboard.measure import check_writable
     from zslbench.studies.leaderboard.results import build_leaderboard
     from zslbench.studies.progress import Display
+    from zslbench.studies.session import check_writable
     from zslbench.studies.submit.measure import submit as score
     from zslbench.studies.submit.submission import read_submission, write_template
 

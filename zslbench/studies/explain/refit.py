@@ -8,10 +8,12 @@ pictures. Nothing here has a way to the test labels.
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
 
+from zslbench.data.descriptions import ATTRIBUTES, NAMES
 from zslbench.data.load import DataRequest
 from zslbench.engines.execute import Job
 from zslbench.errors import DataError, ZslbenchError
@@ -56,6 +58,22 @@ def _has_view(name: str) -> bool:
         return load_method(name).view is not Method.view
     except Exception:  # a third party's file may raise anything at import
         return False
+
+
+def request_of(
+    spec: RunSpec, root: Path, *, words: str | None, descriptions: str | None, **where: Any
+) -> DataRequest:
+    """Return the request for a run's data; words and descriptions may be told by the run itself."""
+    described = spec.descriptions.description if spec.descriptions else ""
+    drawn = spec.words.description.partition(",")[0] if spec.words else ""
+    return DataRequest(
+        spec.dataset,
+        root,
+        backbone=spec.backbone.name,
+        words=words or (drawn if drawn.startswith("random:") else None),
+        descriptions=descriptions or (described if described in (NAMES, ATTRIBUTES) else None),
+        **where,
+    )
 
 
 def job_of(spec: RunSpec, request: DataRequest, on_progress: Callable[[int, int], None]) -> Job:

@@ -1,17 +1,16 @@
 """Runs along task sequences: what a question asks for, and doing what is missing of it."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.data.load import DataRequest
-from zslbench.data.provide import Datasets, check_arithmetic, check_data
+from zslbench.data.provide import DataSource, check_arithmetic, check_data
 from zslbench.data.types import Dataset
 from zslbench.engines import Call, Engine, dealt_twice
 from zslbench.engines.execute import Report, once, outcome_of, slots_of
@@ -61,7 +60,7 @@ class IncrementalJob:
 @cache
 def served_images(request: DataRequest) -> Dataset:
     """Return the data of a request as images with a backbone; each is loaded once."""
-    return Datasets(request).images
+    return DataSource(request).images
 
 
 def plan_incremental(
@@ -119,15 +118,6 @@ def _check_reads(name: str, dataset: Dataset) -> None:
             f"{name} reads descriptions, and the backbone {dataset.backbone.name} has no text "
             "tower: name an image-text pair with --backbone, plumage_clip or clip:MODEL.TAG."
         )
-
-
-def parse_entry(method: str, settings: Mapping[str, Any], label: str = "") -> IncrementalEntry:
-    """Return a line of the table from a method's name and its settings.
-
-    Raises:
-        ZslbenchError: On an unknown method or setting, a value out of bounds.
-    """
-    return IncrementalEntry(method, load_incremental(method).Config.parse(settings, method), label)
 
 
 def execute_incremental(

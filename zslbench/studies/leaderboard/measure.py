@@ -1,114 +1,72 @@
-"""What `run` and `leaderboard` share: plan, execute, read back, print, write."""
+"""A leaderboard: run what is missing, read back what is finished, write it."""
 
-import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
-from zslbench.data.load import DataRequest
-from zslbench.engines import open_engine
 from zslbench.engines.execute import Job, Report, execute
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.method.registry import method_modules
-from zslbench.protocol import RULES
-from zslbench.records import Failure, RuleName, RunSpec
+from zslbench.records import Failure, RunSpec
 from zslbench.report.files import write_text
 from zslbench.report.records import csv_text, flat
 from zslbench.store import Store, Stored
+from zslbench.store.garbage import uncollected
 from zslbench.studies.groups import SUBMITTED, title_of
 from zslbench.studies.incremental.figures import write_paths
 from zslbench.studies.incremental.results import group_incremental, incremental_rows
+from zslbench.studies.leaderboard.plan.request import TableRequest, check_rules
+from zslbench.studies.leaderboard.plan.tune import tuned
 from zslbench.studies.leaderboard.results import Failed, Leaderboard, build_leaderboard
-from zslbench.studies.leaderboard.tune import tuned
-from zslbench.studies.plan import Entry, plan
-from zslbench.studies.progress import Display, say
+from zslbench.studies.progress import say
+from zslbench.studies.session import EngineChoice, report, session
 from zslbench.studies.status import status_of
 
 
-def work(
-    methods: Sequence[str | Entry] | None,
-    requests: Sequence[DataRequest],
-    *,
-    settings: Mapping[str, str | None],
-    seeds: Sequence[int] | None,
-    worlds: int,
-    rules: Sequence[str],
+def make(
+    table: TableRequest,
     results: Path,
-    reference: str | None = None,
-    jobs: int | None = None,
-    engine: str = "local",
-    address: str | None = None,
+    *,
     retry: bool = True,
     tune: int = 0,
-) -> tuple[Leaderboard, Report]:
-    """Run what is missing of a plan; return the plan's leaderboard and what became of it.
+    **engine: Unpack[EngineChoice],
+) -> Leaderboard:
+    """Run what is missing of a table; return it, as far as it is done.
 
     Args:
-        methods: Names, or lines of a suite; None: all that the data can serve.
-        requests: The datasets.
-        settings: What differs from the defaults of the methods named.
-        seeds: None: those of the plan.
-        worlds: Tuning worlds.
-        rules: The rules to show.
+        table: What is asked for.
         results: The results folder.
-        reference: A row's title, or a method.
-        jobs: How many at once; None: as many as the engine has by default.
-        engine: Its name.
-        address: Of a Ray cluster.
-        retry: Whether to run what failed before; otherwise it is told as failed.
+        retry: Whether to run again what failed before; otherwise it is reported as failed.
         tune: Trials to search each config with, whose winner is run in its place; 0: none.
+        engine: Where the runs are done.
+
+    Raises:
+        ZslbenchError: On an unknown name, a setting out of bounds, data that cannot be used.
     """
-    checked = check_rules(rules)
-    check_writable(results)
-    store = Store(results)
-    with Display() as display, open_engine(jobs, display.tick, engine, address) as opened:
-        planned = jobs_of(methods, requests, settings, seeds, worlds, checked, display)
+    with session(results, **engine) as at:
+        planned = table.jobs(at.decoding)
         known_by = {name for job in planned for name in _names(job.label, job.spec)}
-        if reference and reference not in known_by:
-            raise unknown("reference among these runs", reference, known_by)
+        if table.reference and table.reference not in known_by:
+            raise unknown("reference among these runs", table.reference, known_by)
         untuned: list[Failure] = []
         if tune:
-            planned, untuned = tuned(planned, tune, store, opened)
-        known = {} if retry else status_of(planned, store).failed
-        report = execute([j for j in planned if j.spec.key not in known], store, engine=opened)
-    report.failures[:0] = [*known.values(), *untuned]
-    tell(report, store)
+            planned, untuned = tuned(planned, tune, at.store, at.engine)
+        known = {} if retry else status_of(planned, at.store).failed
+        wanted = [job for job in planned if job.spec.key not in known]
+        done = execute(wanted, at.store, engine=at.engine)
+    done.failures[:0] = [*known.values(), *untuned]
+    report(done, at.store)
     if known:
         say(f"{len(known)} failed before and were left alone: --retry runs them again")
-    return _board(planned, store, checked, reference, report, whole=methods is None), report
-
-
-def jobs_of(
-    methods: Sequence[str | Entry] | None,
-    requests: Sequence[DataRequest],
-    settings: Mapping[str, str | None],
-    seeds: Sequence[int] | None,
-    worlds: int,
-    rules: Sequence[RuleName],
-    display: Display,
-) -> list[Job]:
-    """Return what a table takes; its arguments are those of `work`."""
-    return plan(
-        sorted(method_modules()) if methods is None else methods,
-        requests,
-        settings=settings,
-        seeds=seeds,
-        worlds=worlds,
-        published="published" in rules,
-        on_skip=say if methods is None else None,
-        on_progress=lambda done, total: display.tick("decoding images", done, total),
+    return replace(
+        _board(planned, at.store, table, done),
+        title=table.title,
+        about=table.about,
+        name=f"{table.name}-tuned" if tune else table.name,
     )
 
 
-def _board(
-    jobs: Sequence[Job],
-    store: Store,
-    rules: Sequence[RuleName],
-    reference: str | None,
-    report: Report,
-    *,
-    whole: bool,
-) -> Leaderboard:
+def _board(jobs: Sequence[Job], store: Store, table: TableRequest, done: Report) -> Leaderboard:
     """Return the leaderboard of a plan, as far as it is done.
 
     A whole one, of all methods, also shows what was submitted on the same data.
@@ -116,23 +74,22 @@ def _board(
     keys = {job.spec.key for job in jobs}
     tracked_runs = store.runs()
     stored = [run for run in tracked_runs if run.record.key in keys]
-    hidden = len(keys - {failure.spec.key for failure in report.failures}) - len(stored)
+    hidden = len(keys - {failure.spec.key for failure in done.failures}) - len(stored)
     if hidden > 0:
         why = "they are on the server" if store.error else "`zslbench doctor` says why"
         say(f"{hidden} finished runs cannot be read back now and are not shown: {why}")
-        report.unreadable = 0 if store.error else hidden
     labels = {job.spec.choice_key: job.label for job in jobs if job.label}
-    specs = [run.record.spec for run in stored]
+    specs, reference = [run.record.spec for run in stored], table.reference or None
     if reference and not any(reference in _names(labels.get(s.choice_key, ""), s) for s in specs):
         say(f"no run of the reference {reference} is done: there are no differences to show")
         reference = None
-    submitted = _submitted(tracked_runs, {job.spec.dataset for job in jobs}) if whole else []
-    board = build_leaderboard([*stored, *submitted], store.ledger(), rules, reference, labels)
+    shown = [*stored, *(_submitted(tracked_runs, jobs) if table.methods is None else ())]
+    board = build_leaderboard(shown, store.ledger(), table.rules, reference, labels)
     place = {(job.spec.dataset, job.label): number for number, job in enumerate(jobs)}
     failures = [
         Failed(f.spec.dataset, _names(labels.get(f.spec.choice_key, ""), f.spec)[0], f.spec.seed,
                f.error)
-        for f in report.failures
+        for f in done.failures
         if isinstance(f.spec, RunSpec)
     ]  # fmt: skip
     return replace(
@@ -143,10 +100,12 @@ def _board(
         planned=len(keys),
         missing=len(keys) - len(stored),
         failures=sorted(failures, key=lambda f: (f.dataset, f.method, f.seed)),
+        unreadable=0 if store.error else max(hidden, 0),
     )
 
 
-def _submitted(runs: Sequence[Stored], datasets: Collection[str]) -> list[Stored]:
+def _submitted(runs: Sequence[Stored], jobs: Sequence[Job]) -> list[Stored]:
+    datasets = {job.spec.dataset for job in jobs}
     return [
         run
         for run in runs
@@ -159,6 +118,7 @@ def _names(label: str, spec: RunSpec) -> tuple[str, str]:
     return label or title_of(spec.method, spec.settings, spec.tuned), spec.method
 
 
+@uncollected()
 def tracked(results: Path, rules: Sequence[str], reference: str | None = None) -> Leaderboard:
     """Return the leaderboard of everything tracked."""
     checked = check_rules(rules)
@@ -188,41 +148,6 @@ def tracked(results: Path, rules: Sequence[str], reference: str | None = None) -
     return board
 
 
-def check_writable(results: Path) -> None:
-    """Refuse a results folder that nothing can be written to, before any work is done."""
-    there = next(path for path in (results, *results.resolve().parents) if path.exists())
-    writable = there.is_dir() and os.access(there, os.W_OK)
-    if not writable:
-        raise ZslbenchError(f"--results {results}: nothing can be written there. Name a folder.")
-
-
-def check_rules(rules: Sequence[str]) -> tuple[RuleName, ...]:
-    """Return the rules named, in the protocol's order."""
-    for rule in rules:
-        if rule not in RULES:
-            raise unknown("rule", rule, RULES)
-    return tuple(rule for rule in RULES if rule in rules)
-
-
-def tell(report: Report, store: Store) -> None:
-    """Say what was done, what failed, and what still waits for the server."""
-    say(f"{report.done} run, {report.reused} reused, {len(report.failures)} failed")
-    tell_failures(report.failures, store)
-
-
-def tell_failures(failures: Sequence[Failure], store: Store) -> None:
-    """Say what failed, and what still waits for the server."""
-    for failure in failures:
-        say(f"failed: {failure.spec.method} on {failure.spec.dataset}, seed {failure.spec.seed}: "
-            f"{failure.error}")  # fmt: skip
-    waiting = len(list(store.outbox))
-    if store.error and waiting:
-        say(
-            f"MLflow at {store.uri} could not be reached ({store.error}). {waiting} records wait "
-            f"in {store.outbox.folder}: nothing is lost, `zslbench sync` uploads them."
-        )
-
-
 def draw_leaderboard(board: Leaderboard, folder: Path | None) -> None:
     """Write its figures for papers, where a folder is named."""
     if folder:
@@ -231,15 +156,19 @@ def draw_leaderboard(board: Leaderboard, folder: Path | None) -> None:
         say(f"{len(write_paper_figures(board, folder))} figures for papers are in {folder}")
 
 
-def write_leaderboard(board: Leaderboard, results: Path, name: str = "leaderboard") -> None:
+@uncollected()
+def write_leaderboard(board: Leaderboard, results: Path) -> None:
     """Write NAME.{md,csv,json,html,tex}, each whole or not at all; of task sequences NAME-tasks.*.
 
     CSV and LaTeX have runs in seen/unseen worlds alone; task sequences have a CSV file and a figure
     of their own.
     """
-    alone = board.sequences and not board.rows
-    for suffix in (".md", ".json", ".html", *(() if alone else (".csv", ".tex"))):
-        board.save(results / f"{name}{suffix}")
+    alone, name = board.sequences and not board.rows, board.name
+    suffixes = ("md", "json", "html", *(() if alone else ("csv", "tex")))
+    for suffix in suffixes:
+        board.save(results / f"{name}.{suffix}")
     if board.sequences:
         write_text(results / f"{name}-tasks.csv", csv_text([flat(row) for row in board.sequences]))
         write_paths(results, name, board.sequences)
+    more = f", {name}-tasks.{{csv,png,pdf}}" if board.sequences else ""
+    say(f"written: {results / name}.{{{','.join(suffixes)}}}{more}")

@@ -139,6 +139,8 @@ class Leaderboard(Shown):
         failures: Those of the missing runs that were tried.
         sequences: Rows of task sequences.
         incremental_differences: Their paired differences from a reference.
+        unreadable: How many of the missing runs are finished and cannot be read back.
+        name: Of the files it is written to.
     """
 
     rows: list[Row]
@@ -152,6 +154,13 @@ class Leaderboard(Shown):
     failures: list[Failed] = field(default_factory=list)
     sequences: list[IncrementalRow] = field(default_factory=list)
     incremental_differences: list[IncrementalDifference] = field(default_factory=list)
+    unreadable: int = field(default=0, repr=False)
+    name: str = field(default="leaderboard", repr=False)
+
+    @property
+    def failed(self) -> bool:
+        """Whether runs that were asked for are missing though the store is within reach."""
+        return bool(self.failures) or self.unreadable > 0
 
     @property
     def is_titled(self) -> bool:

@@ -36,8 +36,9 @@ def regress(
     least: float,
     store: Store,
     tick: Tick = no_tick,
+    after: str | None = None,
 ) -> CommitComparison:
-    """Compare the working tree with a git ref, or with a baseline.
+    """Compare the working tree, or a commit, with a git ref or with a baseline.
 
     What the two sides cannot be compared by is said before anything is measured.
 
@@ -50,9 +51,10 @@ def regress(
         least: The smallest drop that matters, in points.
         store: Keeps what is measured.
         tick: Progress.
+        after: A git ref to compare in place of the working tree.
 
     Raises:
-        SideError: Where the working tree cannot be measured or does not compare.
+        SideError: Where what is compared cannot be measured or does not compare.
         ZslbenchError: Where the reference cannot be measured, or the request is at fault.
     """
     usual = place_of(project, suite)
@@ -67,7 +69,7 @@ def regress(
             reference = install(project, against, packages)
             expected = facts_of(reference, subjects)
     with blamed(SideError):
-        now = install(project, None, packages)
+        now = install(project, after, packages)
         check_comparable(expected, facts_of(now, subjects))
     if not against.endswith(".toml"):
         with blamed(ZslbenchError):

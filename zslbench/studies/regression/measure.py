@@ -14,7 +14,7 @@ from zslbench.protocol.run import Tick, no_tick
 from zslbench.records import Measurement, digest, now
 from zslbench.stats import METRICS, Metric
 from zslbench.store import Store
-from zslbench.studies.leaderboard.suite import read_suite
+from zslbench.studies.leaderboard.plan.suite import read_suite
 from zslbench.studies.regression.sides import Side, ask, environment_digest
 
 

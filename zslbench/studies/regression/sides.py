@@ -20,7 +20,6 @@ from tempfile import TemporaryFile
 from typing import Any
 from uuid import uuid4
 
-import zslbench
 from zslbench.environment import environment
 from zslbench.errors import ZslbenchError
 from zslbench.records import digest
@@ -110,7 +109,7 @@ def code_of(project: Path, packages: Path) -> Path | None:
     Raises:
         SideError: If it cannot be installed.
     """
-    in_use = Path(zslbench.__file__).resolve().parent
+    in_use = Path(__file__).resolve().parents[2]
     if in_use == (project / "zslbench").resolve():
         return None
     return install(project, None, packages).folder

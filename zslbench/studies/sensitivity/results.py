@@ -1,10 +1,12 @@
 """How much hangs on each setting: T1, U, S and H over its values, as tables and a figure."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zslbench.report.document import Document, Shown
+from zslbench.report.files import write_figure
 from zslbench.report.numbers import NAMES, estimate
 from zslbench.report.records import flat
 from zslbench.report.table import Table
@@ -78,6 +80,7 @@ class Sensitivity(Shown):
         final: Whether it was read on test classes.
         openings: How often the method has looked at these test labels by now, where it has.
         marks: What a reader must know before comparing.
+        failed: How many of the fits failed and are not in it.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Sensitivity(Shown):
     curves: tuple[SettingCurve, ...]
     openings: int
     marks: tuple[str, ...]
+    failed: int = field(default=0, repr=False)
 
     @property
     def title(self) -> str:
@@ -220,3 +224,11 @@ def _axis_label(curve: SettingCurve) -> str:
         return curve.parameter
     symbol = rf"$\{curve.symbol}$" if GREEK.fullmatch(curve.symbol) else curve.symbol
     return f"{curve.parameter} ({symbol})"
+
+
+def write_sensitivity(found: Sensitivity, folder: Path) -> Path:
+    """Write its tables and its figure; return the stem of the files."""
+    for kind, pictures in (("md", {f"{found.name}.png": ""}), ("csv", {})):
+        found.save(folder / f"{found.name}.{kind}", pictures)
+    write_figure(folder, found.name, draw(found))
+    return folder / found.name

@@ -1,24 +1,23 @@
-"""`--plan`: what a table would run, what of it is done or failed, and how long it may take."""
+"""What a table would run, what of it is done or failed, and how long it may take."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from zslbench.cli.output import print_document, print_json
-from zslbench.cli.studies.table import TableRequest
 from zslbench.engines.execute import Job
-from zslbench.report.document import Document
+from zslbench.report.document import Document, Shown
 from zslbench.report.table import Table
 from zslbench.store import Store
 from zslbench.studies.groups import title_of
-from zslbench.studies.leaderboard.measure import check_rules, check_writable, jobs_of
-from zslbench.studies.progress import Display
+from zslbench.studies.leaderboard.plan.request import TableRequest
+from zslbench.studies.session import session
 from zslbench.studies.status import Estimate, PastRuns, Status, status_of
 
 
 @dataclass(frozen=True)
 class Line:
-    """What a plan says of one row on one dataset; `seconds` of what would run."""
+    """One row on one dataset; `seconds` of what would run."""
 
     row: str
     dataset: str
@@ -30,22 +29,47 @@ class Line:
     errors: tuple[str, ...]
 
 
-def show_plan(table: TableRequest, results: Path, *, retry: bool, json: bool) -> None:
-    """Print what would run, what is done, what failed, and how long it may take; run nothing."""
-    check_writable(results)
-    rules = check_rules(table.rules)
-    with Display() as display:
-        jobs = jobs_of(table.methods, table.requests, {}, table.seeds, table.worlds, rules, display)
-    lines = _lines(jobs, Store(results), retry=retry)
-    total = sum((Estimate(line.seconds, line.unknown) for line in lines), Estimate(0.0, 0))
-    if json:
-        print_json({"plan": [asdict(line) for line in lines], "estimate": asdict(total)})
-        return
-    print_document(Document(parts=[_plan_table(table.title, lines)]))
-    for line in lines:
-        for error in line.errors:
-            print(f"failed: {line.row} on {line.dataset}: {error}")
-    print(_sum(lines, total, retry=retry))
+@dataclass(frozen=True)
+class Outlook(Shown):
+    """What a table would run.
+
+    Attributes:
+        retry: Whether what failed before would be run again.
+    """
+
+    title: str
+    lines: list[Line]
+    retry: bool
+
+    @property
+    def estimate(self) -> Estimate:
+        """How long all of it may take."""
+        each = (Estimate(line.seconds, line.unknown) for line in self.lines)
+        return sum(each, Estimate(0.0, 0))
+
+    def document(self) -> Document:
+        """Return a line for each row on each dataset, what failed, and the sum."""
+        errors = [
+            f"failed: {line.row} on {line.dataset}: {error}"
+            for line in self.lines
+            for error in line.errors
+        ]
+        return Document(parts=[_table(self.title, self.lines), *errors, _sum(self)])
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the lines as flat records."""
+        return [asdict(line) for line in self.lines]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as one JSON document."""
+        return {"plan": self.records(), "estimate": asdict(self.estimate)}
+
+
+def outlook(table: TableRequest, results: Path, *, retry: bool) -> Outlook:
+    """Return what a table would run; nothing is run."""
+    with session(results) as at:
+        jobs = table.jobs(at.decoding)
+    return Outlook(table.title, _lines(jobs, at.store, retry=retry), retry)
 
 
 def _lines(jobs: Sequence[Job], store: Store, *, retry: bool) -> list[Line]:
@@ -70,7 +94,7 @@ def _line(
     return Line(row, dataset, *counts, left.seconds, left.unknown, errors)
 
 
-def _plan_table(title: str, lines: Sequence[Line]) -> Table:
+def _table(title: str, lines: Sequence[Line]) -> Table:
     rows = [
         [line.row, line.dataset, str(line.done), str(line.failed), str(line.missing),
          duration(Estimate(line.seconds, line.unknown))]
@@ -80,11 +104,12 @@ def _plan_table(title: str, lines: Sequence[Line]) -> Table:
     return Table(title, columns, rows, words=("dataset",))
 
 
-def _sum(lines: Sequence[Line], total: Estimate, *, retry: bool) -> str:
+def _sum(found: Outlook) -> str:
     done, failed, missing = (
-        sum(getattr(line, name) for line in lines) for name in ("done", "failed", "missing")
+        sum(getattr(line, name) for line in found.lines) for name in ("done", "failed", "missing")
     )
-    again = f", {failed} failed" + (" and to be run again" if retry else "") if failed else ""
+    again = f", {failed} failed" + (" and to be run again" if found.retry else "") if failed else ""
+    total = found.estimate
     time = f"; time left: {duration(total)}" if total.seconds or total.unknown else ""
     return f"{missing} to run, {done} done{again}{time}"
 

@@ -1,0 +1,35 @@
+"""Notebooks played without a kernel: their code cells in order, in one namespace."""
+
+import ast
+import json
+from pathlib import Path
+
+
+def cells(path):
+    """Return a notebook's code cells: their source, and the outputs stored with them."""
+    notebook = json.loads(Path(path).read_text())
+    return [("".join(cell["source"]), cell["outputs"]) for cell in notebook["cells"]
+            if cell["cell_type"] == "code"]  # fmt: skip
+
+
+def play(sources):
+    """Run cells; yield what each shows: its last expression, None where that is none."""
+    names = {}
+    for source in sources:
+        *body, last = ast.parse(source).body
+        shows = isinstance(last, ast.Expr)
+        exec(compile(ast.Module(body if shows else [*body, last], []), "cell", "exec"), names)
+        yield eval(compile(ast.Expression(last.value), "cell", "eval"), names) if shows else None
+
+
+def output(shown):
+    """Return what a notebook stores of what a cell shows."""
+    if shown is None:
+        return []
+    data = {"text/plain": repr(shown)}
+    if hasattr(shown, "_repr_html_"):
+        data = {"text/html": shown._repr_html_(), "text/plain": f"<{type(shown).__name__}>"}
+    data = {kind: text.splitlines(keepends=True) for kind, text in data.items()}
+    return [
+        {"data": data, "execution_count": None, "metadata": {}, "output_type": "execute_result"}
+    ]

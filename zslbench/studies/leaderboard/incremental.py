@@ -1,0 +1,88 @@
+"""A leaderboard of methods along task sequences: run what is missing, read back what is done."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Unpack
+
+from zslbench.data.load import DataRequest
+from zslbench.data.provide import DataSource
+from zslbench.engines.execute import Report
+from zslbench.protocol.tasks import said, task_sizes
+from zslbench.store import Store
+from zslbench.studies.groups import title_of
+from zslbench.studies.incremental.plan import (
+    IncrementalJob,
+    execute_incremental,
+    plan_incremental,
+)
+from zslbench.studies.incremental.results import (
+    compare_incremental,
+    group_incremental,
+    incremental_rows,
+)
+from zslbench.studies.incremental.suite import IncrementalSuite
+from zslbench.studies.leaderboard.results import Failed, Leaderboard
+from zslbench.studies.progress import say
+from zslbench.studies.session import EngineChoice, report, session
+
+
+def make_incremental(
+    table: IncrementalSuite,
+    data: Sequence[DataRequest],
+    results: Path,
+    *,
+    retry: bool = True,
+    **engine: Unpack[EngineChoice],
+) -> Leaderboard:
+    """Run what is missing of a table of task sequences; return it, as far as it is done.
+
+    Args:
+        table: Its methods, and how the seen classes are cut into tasks.
+        data: The datasets.
+        results: The results folder.
+        retry: Whether to run again what failed before; otherwise it is reported as failed.
+        engine: Where the runs are done.
+
+    Raises:
+        ZslbenchError: On an unknown name, tasks that cannot be cut, data that cannot be used.
+    """
+    entries, requests = table.entries(), table.requests(data)
+    with session(results, **engine) as at:
+        for request in requests:
+            # Read here, where it shows, what the plan finds in the cache.
+            dataset = DataSource(request.data, at.decoding).images
+            sizes = task_sizes(
+                len(dataset.seen), request.base, request.increment, request.data.name
+            )
+            say(f"{request.data.name}: {said(sizes, table.increment)}")
+        planned = plan_incremental(entries, requests, table.seeds)
+        done = execute_incremental(planned, at.store, at.engine, retry=retry)
+    report(done, at.store)
+    return _board(planned, at.store, done, table)
+
+
+def _board(
+    jobs: Sequence[IncrementalJob], store: Store, done: Report, table: IncrementalSuite
+) -> Leaderboard:
+    labels = {job.spec.seeds_key: job.label for job in jobs}
+    keys = {job.spec.key for job in jobs}
+    stored = [run for run in store.sequences() if run.record.key in keys]
+    groups = group_incremental(stored, labels)
+    reference = table.reference
+    if reference and reference not in {group.title for group in groups}:
+        say(f"no run of the reference {reference} is done: there are no differences to show")
+        reference = ""
+    return Leaderboard(
+        rows=[],
+        title=table.title,
+        name=table.name,
+        about=table.preface,
+        planned=len(keys),
+        missing=len(keys) - len(stored),
+        failures=[
+            Failed(f.spec.dataset, title_of(f.spec.method, f.spec.settings), f.spec.seed, f.error)
+            for f in done.failures
+        ],
+        sequences=incremental_rows(groups, store.ledger()),
+        incremental_differences=compare_incremental(groups, reference) if reference else [],
+    )

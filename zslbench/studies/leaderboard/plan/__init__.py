@@ -1,0 +1,1 @@
+"""A leaderboard that is asked for: its suite, its runs, what they may take, its tuning."""

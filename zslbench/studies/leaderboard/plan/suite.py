@@ -1,0 +1,99 @@
+"""Suites: published tables and figures as runnable data, one TOML file each (docs/suites.md)."""
+
+from collections.abc import Iterator
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from pydantic import Field
+
+from zslbench.errors import ZslbenchError
+from zslbench.method.registry import load_method
+from zslbench.records import RuleName
+from zslbench.studies.plan import Entry
+from zslbench.studies.suites import (
+    AnySuite,
+    SuitePart,
+    SuiteRow,
+    parse_text,
+    read_text,
+    same_run,
+    shipped,
+)
+
+
+class Grid(SuitePart):
+    """Lines that differ from the method in one setting at a time: each value of each setting."""
+
+    method: str
+    settings: dict[str, list[Any]]
+
+    def rows(self) -> Iterator[SuiteRow]:
+        """Yield a row for each value."""
+        for key, values in self.settings.items():
+            for value in values:
+                yield SuiteRow(method=self.method, settings={key: value})
+
+
+class Suite(AnySuite):
+    """A table or figure.
+
+    Attributes:
+        features: As `--features`; so are `backbone` and `words`.
+        pair: The image-text pair of rows that read class descriptions; by default plumage's own.
+        worlds: Tuning worlds.
+        rules: Rules to show.
+        rows: The table's lines.
+        grids: More lines. A value that an earlier line has already makes none.
+    """
+
+    features: str | None = None
+    backbone: str | None = None
+    pair: str | None = None
+    words: str | None = None
+    worlds: int = Field(default=3, ge=1, le=20)
+    rules: list[RuleName] = Field(default=["validation"], min_length=1)
+    rows: list[SuiteRow] = Field(default_factory=list)
+    grids: list[Grid] = Field(default_factory=list)
+
+    def entries(self) -> list[Entry]:
+        """Return the lines, those of grids last.
+
+        Raises:
+            ZslbenchError: On a method, setting or value that there is not, on lines that are the
+                same, on a reference that is no line.
+        """
+        found = [self._entry(row) for row in self.rows]
+        for entry in (self._entry(row) for grid in self.grids for row in grid.rows()):
+            found += [] if any(same_run(entry, other) for other in found) else [entry]
+        if not found:
+            raise ZslbenchError(f"{self.name}: it has no rows. Add one: [[rows]], method = NAME.")
+        self.check(found, {name for entry in found for name in (entry.title, entry.method)})
+        return found
+
+    def _entry(self, row: SuiteRow) -> Entry:
+        label, config = self.line(row, load_method)
+        deterministic = load_method(row.method).deterministic
+        return Entry(row.method, config, label, tuple(self.seeds[: 1 if deterministic else None]))
+
+
+def shipped_suites() -> dict[str, Traversable]:
+    """Return name -> file of the suites that come with the package."""
+    return shipped()
+
+
+def read_suite(name: str) -> Suite:
+    """Read a suite: one that comes with the package by its name, your own by its path.
+
+    Raises:
+        ZslbenchError: If there is none, with the nearest name; or it is not as it should be.
+    """
+    return parse_suite(*read_text(name, shipped_suites(), "suite"))
+
+
+def parse_suite(name: str, text: str, where: str = "") -> Suite:
+    """Return the suite that a text holds.
+
+    Raises:
+        DataError: If it is no suite.
+    """
+    return parse_text(Suite, {"rows": SuiteRow, "grids": Grid}, name, text, where)

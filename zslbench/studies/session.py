@@ -1,0 +1,84 @@
+"""What every study does around its work: where results go, what it runs on, what it reports."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from zslbench.engines import Engine, Ticks, open_engine
+from zslbench.engines.execute import Report
+from zslbench.errors import ZslbenchError
+from zslbench.records import Failure
+from zslbench.store import Store
+from zslbench.studies.progress import Display, say
+
+
+class EngineChoice(TypedDict, total=False):
+    """Where the runs of a study are done.
+
+    Attributes:
+        jobs: How many at once; by default one here, and on Ray one for each GPU or node.
+        engine: `local` or `ray`.
+        address: Of a Ray cluster, such as `HOST:6379`.
+    """
+
+    jobs: int | None
+    engine: str
+    address: str | None
+
+
+@dataclass(frozen=True)
+class Session:
+    """A study at work: its store, its engine, and where progress is shown."""
+
+    store: Store
+    engine: Engine
+    tick: Ticks
+
+    def decoding(self, done: int, total: int) -> None:
+        """Show how far the images of a dataset are decoded."""
+        self.tick("decoding images", done, total)
+
+
+@contextmanager
+def session(
+    results: Path, jobs: int | None = None, engine: str = "local", address: str | None = None
+) -> Iterator[Session]:
+    """Open what a study works with.
+
+    Raises:
+        ZslbenchError: If nothing can be written to the results folder, or there is no such engine.
+    """
+    check_writable(results)
+    store = Store(results)
+    with Display() as display, open_engine(jobs, display.tick, engine, address) as opened:
+        yield Session(store, opened, display.tick)
+
+
+def check_writable(results: Path) -> None:
+    """Refuse a results folder that nothing can be written to, before any work is done."""
+    there = next(path for path in (results, *results.resolve().parents) if path.exists())
+    writable = there.is_dir() and os.access(there, os.W_OK)
+    if not writable:
+        raise ZslbenchError(f"--results {results}: nothing can be written there. Name a folder.")
+
+
+def report(done: Report, store: Store) -> None:
+    """Print what was run, what failed, and what still waits for the server."""
+    say(f"{done.done} run, {done.reused} reused, {len(done.failures)} failed")
+    report_failures(done.failures, store)
+
+
+def report_failures(failures: Sequence[Failure], store: Store) -> None:
+    """Print what failed, and what still waits for the server."""
+    for failure in failures:
+        say(f"failed: {failure.spec.method} on {failure.spec.dataset}, seed {failure.spec.seed}: "
+            f"{failure.error}")  # fmt: skip
+    waiting = len(list(store.outbox))
+    if store.error and waiting:
+        say(
+            f"MLflow at {store.uri} could not be reached ({store.error}). {waiting} records wait "
+            f"in {store.outbox.folder}: nothing is lost, `zslbench sync` uploads them."
+        )
