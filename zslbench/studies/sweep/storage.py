@@ -79,7 +79,7 @@ def _storage(journal: Path, url: str | None) -> "optuna.storages.BaseStorage":
     if url is None:
         journal.parent.mkdir(parents=True, exist_ok=True)
         # Optuna's own lock outlives a process that is killed; all others then wait for 30 s.
-        lock: Any = FileLock(journal.with_suffix(".lock"))
+        lock: Any = FileLock(journal.with_name(f".{journal.stem}.lock"))
         return storages.JournalStorage(JournalFileBackend(str(journal), lock))
     return storages.get_storage(_database(url))
 
