@@ -1,7 +1,14 @@
-"""Notebooks played without a kernel: their code cells in order, in one namespace."""
+"""Notebooks played without a kernel: their code cells in order, in one namespace.
+
+`python tests/helpers/notebooks.py docs/quickstart.ipynb` stores what its cells show now.
+"""
 
 import ast
 import json
+import os
+import re
+import sys
+import tempfile
 from pathlib import Path
 
 
@@ -33,3 +40,24 @@ def output(shown):
     return [
         {"data": data, "execution_count": None, "metadata": {}, "output_type": "execute_result"}
     ]
+
+
+def visible(outputs):
+    """Return what a reader sees of a cell's outputs, however it is styled."""
+    texts = ["".join(text) for each in outputs for text in each["data"].values()]
+    return [re.sub(r"(<style.*?</style>|<[^>]*>|\s)+", " ", text, flags=re.S) for text in texts]
+
+
+def refresh(path):
+    """Store with each code cell what it shows."""
+    notebook = json.loads(path.read_text())
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        for cell, shown in zip(code, play("".join(c["source"]) for c in code), strict=True):
+            cell["outputs"] = output(shown)
+    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    refresh(Path(sys.argv[1]).resolve())
