@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import expit, logit, stdtrit
 
 from zslbench.metrics import Bool, Float, Int, Outcome
 
@@ -306,6 +305,8 @@ def _on_logit_scale(mean: float, half: float) -> tuple[float, float]:
         return mean, mean
     if not 0 < mean < 1 or not np.isfinite(half):
         return max(0.0, mean - half), min(1.0, mean + half)
+    from scipy.special import expit, logit
+
     centre, reach = logit(mean), half / (mean * (1 - mean))
     return float(expit(centre - reach)), float(expit(centre + reach))
 
@@ -316,4 +317,6 @@ def _half_width(parts: Sequence[tuple[float, float]], level: float = LEVEL) -> f
     if not 0 < variance < np.inf:
         return float(variance)
     freedom = variance**2 / sum(part**2 / df for part, df in parts)
+    from scipy.special import stdtrit
+
     return float(stdtrit(freedom, (1 + level) / 2) * np.sqrt(variance))
