@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from zslbench.backbones.image_text import ImageFeatures, ImageText
-from zslbench.backbones.source import RANDOM, Source, file_sha256
+from zslbench.backbones.source import RANDOM, file_sha256
+from zslbench.data.types import BackboneSource
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.records import Backbone, Exposure
 
@@ -104,7 +105,7 @@ def _is_plain(clip: Any) -> bool:
     )
 
 
-def find_clip(name: str, weights: Path | None) -> Source:
+def find_clip(name: str, weights: Path | None) -> BackboneSource:
     """Return one of open_clip's pairs.
 
     Args:
@@ -142,17 +143,11 @@ def find_clip(name: str, weights: Path | None) -> Source:
     digest = file_sha256(weights) if weights else "" if untrained else f"open_clip:{model}.{tag}"
     exposure: Exposure = "none" if untrained else "web"
     record = Backbone(name=name, weights_digest=digest, exposure=exposure)
+    mean, std = told.get("mean", OPENAI_DATASET_MEAN), told.get("std", OPENAI_DATASET_STD)
     size = config["vision_cfg"].get("image_size", 224)
     side = size if isinstance(size, int) else size[0]
     build = partial(_build, name, model, None if untrained else tag, weights)
-    return Source(
-        record,
-        tuple(told.get("mean", OPENAI_DATASET_MEAN)),
-        tuple(told.get("std", OPENAI_DATASET_STD)),
-        side,
-        build,
-        ending="pair",
-    )
+    return BackboneSource(record, tuple(mean), tuple(std), side, build, "pair")
 
 
 def _build(name: str, model: str, tag: str | None, weights: Path | None) -> ClipPair:

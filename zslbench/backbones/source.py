@@ -1,41 +1,14 @@
-"""A backbone that can be built again and again, and the files that its weights come in."""
+"""The files that weights of backbones come in."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from hashlib import file_digest
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from zslbench.data.types import Ending
 from zslbench.errors import ZslbenchError
-from zslbench.records import Backbone
 
 RANDOM = "random:"
-HALF = (0.5, 0.5, 0.5)
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A backbone that can be built again and again.
-
-    Attributes:
-        record: Name, digest of weights, exposure.
-        mean: Of its input, `(r, g, b)` in [0, 1].
-        deviation: Likewise.
-        size: Side of its images in pixels.
-        build: Returns a new network with the weights in it.
-        ending: What the network ends in: an `OpenViT` in tokens, a `MapBackbone` in a map, an
-            `ImageText` in features of images and of texts.
-    """
-
-    record: Backbone
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-    size: int
-    build: Callable[[], Any]
-    ending: Ending = "tokens"
 
 
 def read_state(path: Path, allowed: Sequence[type] = ()) -> dict[str, Any]:
@@ -81,11 +54,6 @@ def load_state(network: Any, state: Mapping[str, Any], path: Path, mend: str) ->
     except RuntimeError as error:
         differs = " ".join(str(error).split())[:300]
         raise ZslbenchError(f"{path}: its parameters do not fit ({differs}). {mend}") from None
-
-
-def shipped(name: str) -> Path:
-    """Return the file of weights that comes with the package."""
-    return Path(str(files("zslbench.backbones") / f"{name}.safetensors"))
 
 
 def file_sha256(path: Path) -> str:

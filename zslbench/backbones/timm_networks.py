@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.backbones.maps import MapBackbone, OpenEfficientViM
-from zslbench.backbones.source import RANDOM, Source, file_sha256
+from zslbench.backbones.source import RANDOM, file_sha256
 from zslbench.backbones.vit import OpenViT
 from zslbench.backbones.vmamba_weights import VMAMBAS
-from zslbench.data.types import Ending
+from zslbench.data.types import BackboneSource, Ending
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.records import Backbone, Exposure
 
@@ -17,7 +17,7 @@ USUAL = re.compile(r"(deit|vit)_\w+_patch\d+_\d+|efficientvim_m\d")
 WEB = ("laion", "openai", "webli", "metaclip", "datacomp", "dfn", "lvd", "pali", "yfcc", "bamboo")
 
 
-def find_timm(name: str, weights: Path | None) -> Source:
+def find_timm(name: str, weights: Path | None) -> BackboneSource:
     """Return a ViT or an EfficientViM of timm's.
 
     Raises:
@@ -37,14 +37,14 @@ def find_timm(name: str, weights: Path | None) -> Source:
         tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
         raise unknown(f"weights of timm's {architecture} called", tag, tags) from None
     untrained = name.startswith(RANDOM)
-    digest = (
-        "" if untrained else file_sha256(weights) if weights else f"timm:{architecture}.{cfg.tag}"
-    )
+    digest = file_sha256(weights) if weights else f"timm:{architecture}.{cfg.tag}"
+    digest = "" if untrained else digest
     exposure = "none" if untrained else _exposure(tag if weights else cfg.tag)
     record = Backbone(name=name, weights_digest=digest, exposure=exposure)
     build = partial(_build_timm, bare, weights, untrained)
+    mean, std, size = tuple(cfg.mean), tuple(cfg.std), cfg.input_size[-1]
     ending: Ending = "map" if architecture.startswith("efficientvim") else "tokens"
-    return Source(record, tuple(cfg.mean), tuple(cfg.std), cfg.input_size[-1], build, ending)
+    return BackboneSource(record, mean, std, size, build, ending)
 
 
 def _build_timm(name: str, weights: Path | None, untrained: bool) -> OpenViT | MapBackbone:

@@ -4,8 +4,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zslbench.backbones.source import IMAGENET, RANDOM, Source, file_sha256, read_state
+from zslbench.backbones.source import IMAGENET, RANDOM, file_sha256, read_state
 from zslbench.backbones.vmamba import SIZES, VMamba
+from zslbench.data.types import BackboneSource
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.records import Backbone, Exposure
 
@@ -17,7 +18,7 @@ RELEASED = {
 VMAMBAS = {f"{name}_{size}": (name, size) for name in SIZES for size in (224, 448)}
 
 
-def find_vmamba(name: str, weights: Path | None) -> Source:
+def find_vmamba(name: str, weights: Path | None) -> BackboneSource:
     """Return a VMamba, with the weights of a file in the layout of its public release."""
     architecture, _, tag = name.removeprefix(RANDOM).partition(".")
     if architecture not in VMAMBAS:
@@ -35,7 +36,7 @@ def find_vmamba(name: str, weights: Path | None) -> Source:
     digest = file_sha256(weights) if weights else ""
     exposure: Exposure = "none" if untrained else "1k" if tag else "unknown"
     record = Backbone(name=name, weights_digest=digest, exposure=exposure)
-    return Source(record, *IMAGENET, size, partial(_build_vmamba, kind, weights), "map")
+    return BackboneSource(record, *IMAGENET, size, partial(_build_vmamba, kind, weights), "map")
 
 
 def _build_vmamba(kind: str, weights: Path | None) -> VMamba:

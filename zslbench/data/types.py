@@ -73,35 +73,26 @@ class Splits:
     class_splits: tuple[ClassSplit, ...] = ()
 
 
-class BackboneSource(Protocol):
-    """Builds the pretrained network under a method, again and again."""
+@dataclass(frozen=True)
+class BackboneSource:
+    """A pretrained network under a method, which can be built again and again.
 
-    @property
-    def record(self) -> Backbone:
-        """Its name, digest of weights, exposure."""
+    Attributes:
+        record: Its name, digest of weights, exposure.
+        mean: Of the network's input, `(r, g, b)` in [0, 1].
+        deviation: Likewise.
+        size: Side of its images in pixels.
+        build: Returns a new network with the weights in it.
+        ending: What the network ends in: an `OpenViT` in tokens, a class token among them; a
+            `MapBackbone` in a feature map; an `ImageText` in features of images and of texts.
+    """
 
-    @property
-    def size(self) -> int:
-        """Side of its images in pixels."""
-
-    @property
-    def mean(self) -> tuple[float, ...]:
-        """Mean of the network's input, `(r, g, b)` in [0, 1]."""
-
-    @property
-    def deviation(self) -> tuple[float, ...]:
-        """Its deviation."""
-
-    @property
-    def ending(self) -> Ending:
-        """Whether the network ends in tokens, a class token among them, or in a feature map."""
-
-    @property
-    def build(self) -> Callable[[], Any]:
-        """Returns a new network with the weights in it."""
-
-    def __hash__(self) -> int:
-        """What a network built before is found by."""
+    record: Backbone
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    size: int
+    build: Callable[[], Any]
+    ending: Ending = "tokens"
 
 
 class PartTruth(Protocol):

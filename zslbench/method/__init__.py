@@ -1,5 +1,6 @@
 """What a method is, and what one subclasses to add one."""
 
+from zslbench.data.types import BackboneSource
 from zslbench.method.base import (
     Epoch,
     Float,
@@ -23,6 +24,7 @@ from zslbench.metrics.localisation import View
 
 __all__ = [
     "AttributeForm",
+    "BackboneSource",
     "ClassForm",
     "ClosedFormMethod",
     "Epoch",
