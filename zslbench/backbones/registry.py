@@ -6,12 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.backbones.clip_pair import OPEN_CLIP, find_clip
-from zslbench.backbones.embedded import (
-    ARCHITECTURE,
-    EMBEDDED_ENDING,
-    PAIR,
-    embedded_architecture,
-)
+from zslbench.backbones.embedded import ARCHITECTURE, EMBEDDED_ENDING, PAIR, embedded_architecture
 from zslbench.backbones.micro_pair import MicroPair
 from zslbench.backbones.source import RANDOM, file_sha256
 from zslbench.backbones.timm_networks import find_timm

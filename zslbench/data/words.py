@@ -76,11 +76,7 @@ def asked_words(source: str, names: Sequence[str], expected: int) -> Words:
 
 
 def load_words(
-    source: str,
-    names: Sequence[str],
-    expected: int,
-    pool: Pool = "mean",
-    normalise: bool = True,
+    source: str, names: Sequence[str], expected: int, pool: Pool = "mean", normalise: bool = True
 ) -> Words:
     """Return the word vectors of K attribute names.
 
