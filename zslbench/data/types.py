@@ -12,7 +12,15 @@ from zslbench.records import Backbone, WordVectors, digest
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
+Progress = Callable[[int, int], None]
 Ending = Literal["tokens", "map", "pair"]
+ANY_PART = 255
+NAMES_MEND = "Put their names, one a line, into attributes.txt beside att_splits.mat"
+NO_BACKBONE = Backbone(name="none", weights_digest="", exposure="none")
+
+
+def no_progress(done: int, total: int) -> None:
+    """Report progress to nobody."""
 
 
 class Inputs(Protocol):
@@ -95,22 +103,35 @@ class BackboneSource:
     ending: Ending = "tokens"
 
 
-class PartTruth(Protocol):
-    """Which pixel shows which part, and which part bears which attribute."""
+@dataclass(frozen=True)
+class PartTruth:
+    """Which pixel shows which part, and which part bears which attribute.
 
-    @property
-    def part_maps(self) -> NDArray[np.uint8]:
-        """`[n, S, S]`, 0 where there is no object."""
+    Attributes:
+        part_maps: `[n, S, S]` uint8, the part that each pixel shows, 0 where there is no object.
+        names: What each value of a part map stands for.
+        sampled: `[n, G]` uint8, which value of each group of attributes an image shows.
+        attribute_part: `[K]`, the part that bears each attribute, or `ANY_PART`.
+        attribute_group: `[K]`, the group of each attribute.
+        attribute_value: `[K]`, which value of its group it is.
+    """
 
-    @property
-    def names(self) -> Mapping[int, str]:
-        """What each value of a part map stands for."""
-
-    def mask(self, attribute: int, items: Int) -> NDArray[np.bool_]:
-        """Return `[b, S, S]`: which pixels of some images belong to the part that bears it."""
+    part_maps: NDArray[np.uint8]
+    names: Mapping[int, str]
+    sampled: NDArray[np.uint8]
+    attribute_part: Int
+    attribute_group: Int
+    attribute_value: Int
 
     def shows(self, attribute: int) -> NDArray[np.bool_]:
         """Return `[n]`: which images show an attribute."""
+        values = self.sampled[:, self.attribute_group[attribute]]
+        return np.asarray(values == self.attribute_value[attribute])
+
+    def mask(self, attribute: int, items: Int) -> NDArray[np.bool_]:
+        """Return `[b, S, S]`: which pixels of some images belong to the part that bears it."""
+        part, maps = self.attribute_part[attribute], self.part_maps[items]
+        return np.asarray(maps != 0 if part == ANY_PART else maps == part)
 
 
 class SealedLabels:
