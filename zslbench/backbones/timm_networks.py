@@ -73,8 +73,7 @@ def _load_all(vit: Any, weights: Path) -> None:
     from timm.models import load_checkpoint
     from timm.models.vision_transformer import checkpoint_filter_fn
 
-    plain = hasattr(vit, "pos_embed")
-    renamed = checkpoint_filter_fn if plain else None
+    renamed = checkpoint_filter_fn if hasattr(vit, "pos_embed") else None
     loaded = load_checkpoint(vit, str(weights), strict=False, filter_fn=renamed)
     if loaded is not None and loaded.missing_keys:
         lacking = loaded.missing_keys

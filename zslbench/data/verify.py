@@ -62,7 +62,7 @@ def verify(name: str, root: Path, images: Path | None = None) -> Verified:
 
 def _verify_items(found: Verified, folder: Path, table: AttSplits, images: Path | None) -> None:
     names = found.facts["features"] = xlsa17.find_feature_files(folder)
-    index = any((folder / file).is_file() for file in ("index.csv", "index.csv.gz"))
+    index = xlsa17.find_index(folder)
     if not names and not index:
         found.notes.append("no feature file and no index.csv: nothing to run on yet")
         return

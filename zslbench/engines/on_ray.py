@@ -41,14 +41,14 @@ class OnRay(Engine):
         gpus = total.get("GPU", 0)
         super().__init__(places or int(gpus) or len(cpus), ticks)
         threads = max(1, min(int(total["CPU"]) // self.places, *cpus))
-        self._options = {
-            "num_cpus": threads,
-            "num_gpus": min(1, gpus / self.places),
-            "max_retries": RETRIES,
-            "max_calls": 0,  # workers stay, those on GPUs too
-            "runtime_env": {"env_vars": _environment(threads)},
-        }
-        self._task = self._ray.remote(**self._options)(run_packed)
+        passed = {k: v for k, v in os.environ.items() if k.startswith(PASSED_ON)}
+        self._task = self._ray.remote(
+            num_cpus=threads,
+            num_gpus=min(1, gpus / self.places),
+            max_retries=RETRIES,
+            max_calls=0,  # workers stay, those on GPUs too
+            runtime_env={"env_vars": passed | threads_of(threads)},
+        )(run_packed)
         self._queue = self._new_queue()
         self._running: dict[Any, tuple[int, Call]] = {}
 
@@ -74,8 +74,9 @@ class OnRay(Engine):
                 try:
                     answer = self._ray.get(done[0])
                 except self._ray.exceptions.RayTaskError as error:
+                    what = str(error).strip().splitlines()[-1]
                     raise ZslbenchError(
-                        f"--engine ray: a node could not begin its work ({_last_line(error)}). All "
+                        f"--engine ray: a node could not begin its work ({what}). All "
                         "nodes need the same packages, and this folder, the data and the results "
                         "under the same paths."
                     ) from error
@@ -105,10 +106,6 @@ def run_packed(packed: bytes, folder: str, queue: Any, row: int) -> Answer:
     return perform(packed, lambda *words: queue.put_nowait((row, *words)))
 
 
-def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
-
-
 def _connected(address: str | None) -> Any:
     try:
         import ray
@@ -135,9 +132,3 @@ def _knock(address: str | None) -> None:
     host, _, port = (address or "").rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), KNOCK_SECONDS).close()
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """Return what a worker's environment needs: its threads, and its settings."""
-    passed = {k: v for k, v in os.environ.items() if k.startswith(PASSED_ON)}
-    return passed | threads_of(threads)

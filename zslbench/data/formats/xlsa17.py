@@ -9,6 +9,7 @@ that of `images.txt` nor 001..200 for CUB; indices are 1-based in the files, 0-b
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -202,11 +203,9 @@ def read_items(folder: Path, features: str | None, classes: int) -> Items:
     """
     if features is not None:
         return _items_from_mat(folder / f"{features}.mat", classes, with_features=True)
-    for name in ("index.csv", "index.csv.gz"):
-        if (folder / name).is_file():
-            return _items_from_csv(folder / name, classes)
-    feature_files = find_feature_files(folder)
-    if feature_files:
+    if (index := find_index(folder)) is not None:
+        return _items_from_csv(index, classes)
+    if feature_files := find_feature_files(folder):
         return _items_from_mat(folder / f"{feature_files[0]}.mat", classes, with_features=False)
     raise DataError(
         folder,
@@ -214,6 +213,11 @@ def read_items(folder: Path, features: str | None, classes: int) -> Items:
         "so nothing says which item is of which class",
         "Put res101.mat of the same dataset beside att_splits.mat.",
     )
+
+
+def find_index(folder: Path) -> Path | None:
+    """Return the file that lists the items, compressed or not, where there is one."""
+    return next(filter(isfile, (folder / name for name in ("index.csv", "index.csv.gz"))), None)
 
 
 def find_feature_files(folder: Path) -> list[str]:
@@ -284,7 +288,8 @@ def locate_images(files: Sequence[str], root: Path) -> list[Path]:
         if ".." in parts:
             raise DataError(root, f"image file {file!r} points outside", "Correct the list.")
         tries = [drop, *(k for k in range(len(parts)) if k != drop)]
-        path = next((p for k in tries if _is_file(p := root.joinpath(*parts[k:]))), None)
+        below = (root.joinpath(*parts[k:]) for k in tries)
+        path = next(filter(isfile, below), None)  # false, no error, where a name is too long
         if path is None:
             missing.append(file)
         else:
@@ -298,11 +303,3 @@ def locate_images(files: Sequence[str], root: Path) -> list[Path]:
             "Put the images there, or name their folder with --images.",
         )
     return found
-
-
-def _is_file(path: Path) -> bool:
-    """Tell whether there is such a file; a name too long for the file system is none."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
