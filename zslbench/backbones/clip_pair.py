@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from zslbench.backbones.image_text import ImageFeatures, ImageText
-from zslbench.backbones.source import RANDOM, file_sha256
+from zslbench.backbones.source import RANDOM, not_had, recorded
 from zslbench.data.types import BackboneSource
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.records import Backbone, Exposure
 
 OPEN_CLIP = "clip:"
 
@@ -140,9 +139,7 @@ def find_clip(name: str, weights: Path | None) -> BackboneSource:
     if untrained and weights:
         raise ZslbenchError(f"--weights {weights}: --backbone {name} takes none.")
     told = open_clip.get_pretrained_cfg(model, tag) if tag else {}
-    digest = file_sha256(weights) if weights else "" if untrained else f"open_clip:{model}.{tag}"
-    exposure: Exposure = "none" if untrained else "web"
-    record = Backbone(name=name, weights_digest=digest, exposure=exposure)
+    record = recorded(name, weights, f"open_clip:{model}.{tag}", "web")
     mean, std = told.get("mean", OPENAI_DATASET_MEAN), told.get("std", OPENAI_DATASET_STD)
     size = config["vision_cfg"].get("image_size", 224)
     side = size if isinstance(size, int) else size[0]
@@ -158,14 +155,9 @@ def _build(name: str, model: str, tag: str | None, weights: Path | None) -> Clip
         quick = bool(tag and open_clip.get_pretrained_cfg(model, tag).get("quick_gelu"))
         clip: Any = open_clip.create_model(model, pretrained=source, force_quick_gelu=quick)
     except Exception as error:  # hubs fail in many ways, and files too
-        said = " ".join(str(error).split())[:150]
         # A hub that is away fails the runs that need it, and a study goes on with its others.
         refused = ZslbenchError if weights else RuntimeError
-        raise refused(
-            f"--backbone {name}: its weights could not be had ({type(error).__name__}: {said}). "
-            "Name a local file with --weights, or ask for a random start "
-            f"with --backbone {RANDOM}{OPEN_CLIP}{model}."
-        ) from error
+        raise refused(not_had(name, error, f"{RANDOM}{OPEN_CLIP}{model}")) from error
     try:
         return ClipPair(clip, open_clip.get_tokenizer(model))
     except ValueError as error:

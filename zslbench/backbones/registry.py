@@ -8,13 +8,12 @@ from typing import Any
 from zslbench.backbones.clip_pair import OPEN_CLIP, find_clip
 from zslbench.backbones.embedded import ARCHITECTURE, EMBEDDED_ENDING, PAIR, embedded_architecture
 from zslbench.backbones.micro_pair import MicroPair
-from zslbench.backbones.source import RANDOM, file_sha256
+from zslbench.backbones.source import RANDOM, recorded
 from zslbench.backbones.timm_networks import find_timm
 from zslbench.backbones.vit import OpenViT
 from zslbench.backbones.vmamba_weights import find_vmamba
 from zslbench.data.types import BackboneSource, Ending
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.records import Backbone
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -50,11 +49,9 @@ def find_backbone(name: str, weights: Path | None = None) -> BackboneSource:
 
 def _embedded(name: str, embedded: str, ending: Ending) -> BackboneSource:
     """Return a network that comes with the package, untrained where its name is another."""
-    record, path = Backbone(name=name, weights_digest="", exposure="none"), None
-    if name == embedded:
-        path = Path(str(files("zslbench.backbones") / f"{name}.safetensors"))
-        record = Backbone(name=name, weights_digest=file_sha256(path), exposure="plumage")
-    build = partial(_build, embedded, path)
+    path = Path(str(files("zslbench.backbones") / f"{embedded}.safetensors"))
+    record = recorded(name, path, "", "plumage")
+    build = partial(_build, embedded, path if name == embedded else None)
     return BackboneSource(record, HALF, HALF, ARCHITECTURE["img_size"], build, ending)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.errors import ZslbenchError
+from zslbench.records import Backbone, Exposure
 
 RANDOM = "random:"
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -54,6 +55,33 @@ def load_state(network: Any, state: Mapping[str, Any], path: Path, mend: str) ->
     except RuntimeError as error:
         differs = " ".join(str(error).split())[:300]
         raise ZslbenchError(f"{path}: its parameters do not fit ({differs}). {mend}") from None
+
+
+def recorded(name: str, weights: Path | None, hub: str, exposure: Exposure) -> Backbone:
+    """Return the record of a network with the weights of a file, of a hub, or none.
+
+    Args:
+        name: Of the backbone; one with `random:` before it has neither weights nor exposure.
+        weights: The file.
+        hub: What stands for the weights of a hub, where there is no file.
+        exposure: What the weights have seen.
+
+    Raises:
+        ZslbenchError: If there is no such file.
+    """
+    if name.startswith(RANDOM):
+        return Backbone(name=name, weights_digest="", exposure="none")
+    digest = file_sha256(weights) if weights else hub
+    return Backbone(name=name, weights_digest=digest, exposure=exposure)
+
+
+def not_had(name: str, error: Exception, untrained: str) -> str:
+    """Return the refusal of a backbone whose weights neither a hub nor a file gave."""
+    said = " ".join(str(error).split())[:150]
+    return (
+        f"--backbone {name}: its weights could not be had ({type(error).__name__}: {said}). Name "
+        f"a local file with --weights, or ask for a random start with --backbone {untrained}."
+    )
 
 
 def file_sha256(path: Path) -> str:

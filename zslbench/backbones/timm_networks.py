@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.backbones.maps import MapBackbone, OpenEfficientViM
-from zslbench.backbones.source import RANDOM, file_sha256
+from zslbench.backbones.source import RANDOM, not_had, recorded
 from zslbench.backbones.vit import OpenViT
 from zslbench.backbones.vmamba_weights import VMAMBAS
 from zslbench.data.types import BackboneSource, Ending
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.records import Backbone, Exposure
+from zslbench.records import Exposure
 
 USUAL = re.compile(r"(deit|vit)_\w+_patch\d+_\d+|efficientvim_m\d")
 WEB = ("laion", "openai", "webli", "metaclip", "datacomp", "dfn", "lvd", "pali", "yfcc", "bamboo")
@@ -36,12 +36,9 @@ def find_timm(name: str, weights: Path | None) -> BackboneSource:
     except RuntimeError:
         tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
         raise unknown(f"weights of timm's {architecture} called", tag, tags) from None
-    untrained = name.startswith(RANDOM)
-    digest = file_sha256(weights) if weights else f"timm:{architecture}.{cfg.tag}"
-    digest = "" if untrained else digest
-    exposure = "none" if untrained else _exposure(tag if weights else cfg.tag)
-    record = Backbone(name=name, weights_digest=digest, exposure=exposure)
-    build = partial(_build_timm, bare, weights, untrained)
+    exposure = _exposure(tag if weights else cfg.tag)
+    record = recorded(name, weights, f"timm:{architecture}.{cfg.tag}", exposure)
+    build = partial(_build_timm, bare, weights, name.startswith(RANDOM))
     mean, std, size = tuple(cfg.mean), tuple(cfg.std), cfg.input_size[-1]
     ending: Ending = "map" if architecture.startswith("efficientvim") else "tokens"
     return BackboneSource(record, mean, std, size, build, ending)
@@ -55,11 +52,7 @@ def _build_timm(name: str, weights: Path | None, untrained: bool) -> OpenViT | M
         if weights:
             _load_all(vit, weights)
     except Exception as error:  # hubs fail in many ways, and files too
-        raise ZslbenchError(
-            f"--backbone {name}: its weights could not be had ({type(error).__name__}: "
-            f"{str(error)[:150]}). Name a local file with --weights, or ask for a random start "
-            f"with --backbone {RANDOM}{name}."
-        ) from error
+        raise ZslbenchError(not_had(name, error, f"{RANDOM}{name}")) from error
     if name.startswith("efficientvim"):
         return OpenEfficientViM(vit)
     try:

@@ -16,8 +16,7 @@ from zslbench.data.types import (
     Inputs,
     Int,
     Progress,
-    SealedLabels,
-    Splits,
+    assembled,
     content_digest,
     no_progress,
 )
@@ -109,20 +108,11 @@ def load_dataset(request: DataRequest, on_progress: Progress = no_progress) -> D
     class_splits = _class_splits(folder, table, items, seen, resplit=request.resplit)
     inputs, backbone, pixels = _inputs(folder, items, request, features, on_progress)
     splits = replace(table.splits, class_splits=class_splits)
-    tests = np.concatenate([splits.test_seen, splits.test_unseen])
-    return Dataset(
-        name=folder.name,
-        classes=table.classes,
-        splits=splits,
-        seen=seen,
-        unseen=unseen,
-        train_labels=items.labels[splits.trainval],
-        test_labels=SealedLabels(items.labels[tests]),
-        inputs=inputs,
-        backbone=backbone,
-        digest=_digest(table, splits, items, pixels),
-        **_texts(request, table.classes, "names"),
-    )
+    texts = _texts(request, table.classes, "names")
+    return assembled(
+        folder.name, table.classes, splits, items.labels, pixels,
+        inputs=inputs, backbone=backbone, **texts,
+    )  # fmt: skip
 
 
 def is_embedded(name: str) -> bool:
@@ -154,14 +144,6 @@ def _parse_knobs(settings: str) -> dict[str, Any]:
             raise ZslbenchError(f"{EMBEDDED}:{pair}: write it as knob=number, such as clutter=80.")
         knobs[key] = int(value)
     return knobs
-
-
-def _digest(table: AttSplits, splits: Splits, items: Items, pixels: str | None) -> str:
-    """Return the digest of all that a world is cut from."""
-    locs = splits.trainval, splits.test_seen, splits.test_unseen
-    tuning = [part for split in splits.class_splits for part in (split.train, split.validation)]
-    classes = list(table.classes.names), table.classes.raw_attributes
-    return content_digest(*classes, items.labels, *locs, *tuning, pixels)
 
 
 def check_items(items: Items, table: AttSplits) -> tuple[Int, Int]:

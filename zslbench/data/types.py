@@ -198,6 +198,35 @@ class Dataset:
         return content_digest(list(self.classes.names), *tests, self.test_labels.digest)
 
 
+def assembled(
+    name: str, classes: ClassTable, splits: Splits, labels: Int, pixels: object, **others: Any
+) -> Dataset:
+    """Return a dataset of labelled items: who is seen, what is sealed and the digest follow.
+
+    Args:
+        name: Its name.
+        classes: Its classes.
+        splits: Its splits.
+        labels: `[n]`, the class of every item.
+        pixels: What stands in the digest for the images, if there are any.
+        others: Its further attributes.
+    """
+    trainval, *tests = splits.trainval, splits.test_seen, splits.test_unseen
+    tuning = [part for split in splits.class_splits for part in (split.train, split.validation)]
+    known = list(classes.names), classes.raw_attributes, labels
+    return Dataset(
+        name,
+        classes,
+        splits,
+        seen=np.unique(labels[trainval]),
+        unseen=np.unique(labels[splits.test_unseen]),
+        train_labels=labels[trainval],
+        test_labels=SealedLabels(labels[np.concatenate(tests)]),
+        digest=content_digest(*known, trainval, *tests, *tuning, pixels),
+        **others,
+    )
+
+
 def content_digest(*parts: object) -> str:
     """Return the SHA-256 of arrays (dtype, shape, bytes) and plain values, in order."""
     return digest([_plain(part) for part in parts])

@@ -20,9 +20,8 @@ from zslbench.data.types import (
     Dataset,
     PartTruth,
     Progress,
-    SealedLabels,
     Splits,
-    content_digest,
+    assembled,
     no_progress,
 )
 
@@ -43,24 +42,12 @@ def load_plumage(
     birds = draw_classes(config.classes, config.streams, reserved=config.pretraining)
     images = drawn(config, birds, cache, on_progress)
     labels = np.repeat(np.arange(config.classes), config.images_per_class)
-    table, splits = _class_table(birds), _splits(config)
-    locs = splits.trainval, splits.test_seen, splits.test_unseen
     kinds = ATTRIBUTE_PART, ATTRIBUTE_GROUP, ATTRIBUTE_VALUE
-    return Dataset(
-        name="plumage",
-        classes=table,
-        splits=splits,
-        seen=np.arange(config.unseen, config.classes),
-        unseen=np.arange(config.unseen),
-        train_labels=labels[splits.trainval],
-        test_labels=SealedLabels(labels[np.concatenate(locs[1:])]),
-        inputs=images.pixels,
-        backbone=NO_BACKBONE,
-        digest=content_digest(
-            list(table.names), table.raw_attributes, labels, *locs, images.pixels
-        ),
-        parts=PartTruth(images.parts, PART_NAMES, images.sampled, *kinds),
-    )
+    parts = PartTruth(images.parts, PART_NAMES, images.sampled, *kinds)
+    return assembled(
+        "plumage", _class_table(birds), _splits(config), labels, images.pixels,
+        inputs=images.pixels, backbone=NO_BACKBONE, parts=parts,
+    )  # fmt: skip
 
 
 def _class_table(birds: list[BirdClass]) -> ClassTable:
