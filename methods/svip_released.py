@@ -44,8 +44,15 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from zslbench.arithmetic import autocast, tensor
 from zslbench.backbones.embedded import shaped_like
-from zslbench.backbones.source import Source
-from zslbench.method import MethodConfig, PublishedRule, TrainSet, View, hyper, option
+from zslbench.method import (
+    BackboneSource,
+    MethodConfig,
+    PublishedRule,
+    TrainSet,
+    View,
+    hyper,
+    option,
+)
 from zslbench.method.trained import TrainedMethod, class_logits
 from zslbench.nn.attention import ClassRow
 from zslbench.nn.images import normalise
@@ -128,7 +135,7 @@ class SVIPReleased(TrainedMethod):
         return 1 if config.checkpoint else int(config.epochs)
 
     @classmethod
-    def source_of(cls, config: Any) -> Source | None:
+    def source_of(cls, config: Any) -> BackboneSource | None:
         """Return the architecture of the checkpoint, if there is one."""
         if not config.checkpoint:
             return None

@@ -1,14 +1,7 @@
 """What a method is, and what one subclasses to add one."""
 
-from zslbench.method.base import (
-    Epoch,
-    Float,
-    Method,
-    Need,
-    PublishedCurve,
-    PublishedRule,
-    TrainSet,
-)
+from zslbench.data.types import BackboneSource
+from zslbench.method.base import Epoch, Float, Method, Need, PublishedCurve, PublishedRule, TrainSet
 from zslbench.method.closed_form import ClosedFormMethod
 from zslbench.method.settings import (
     AttributeForm,
@@ -23,6 +16,7 @@ from zslbench.metrics.localisation import View
 
 __all__ = [
     "AttributeForm",
+    "BackboneSource",
     "ClassForm",
     "ClosedFormMethod",
     "Epoch",
