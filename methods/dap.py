@@ -30,8 +30,8 @@ from zslbench.method import (
     MethodConfig,
     PublishedRule,
     TrainSet,
-    hyper,
     option,
+    tuned,
 )
 
 from ._features import Form, diagonalise, rows_of, training_rows
@@ -70,19 +70,16 @@ class DAP(ClosedFormMethod):
         """Config of DAP."""
 
         class_attributes: AttributeForm = option(
-            "raw", symbol="a", doc="form of the class attributes that are binarised"
+            "raw", "a", "form of the class attributes that are binarised"
         )
-        reg: float | None = hyper(
-            None, low=1e-4, high=1e6, log=True, grid=GRID, symbol="1 / C",
-            doc="ridge of the attribute classifiers; none: chosen on the tuning worlds",
-        )  # fmt: skip
+        reg: float | None = tuned("1 / C", "ridge of the attribute classifiers", 1e-4, 1e6, GRID)
         threshold: Literal["matrix", "attribute"] = option(
-            "matrix", symbol="a_k", doc="mean above which an attribute is present: of all, of each"
+            "matrix", "a_k", "mean above which an attribute is present: of all, of each"
         )
         prior: Literal["class_mean", "half"] = option(
-            "class_mean", symbol="p(a_k)", doc="share of seen classes that have it, or 1/2"
+            "class_mean", "p(a_k)", "share of seen classes that have it, or 1/2"
         )
-        features: Form = option("l2", symbol="x", doc="rows L2-normalised, or as they come")
+        features: Form = option("l2", "x", "rows L2-normalised, or as they come")
 
     published = PublishedRule(gamma=0.0, source="no calibration in paper or ports")
     weights: Float

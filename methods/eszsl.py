@@ -23,8 +23,8 @@ from zslbench.method import (
     MethodConfig,
     PublishedRule,
     TrainSet,
-    hyper,
     option,
+    tuned,
 )
 
 from ._features import Form, class_sums, row_norms, training_rows
@@ -49,18 +49,10 @@ class ESZSL(ClosedFormMethod):
     class Config(MethodConfig):
         """Config of ESZSL."""
 
-        reg_x: float | None = hyper(
-            None, low=1e-6, high=1e6, log=True, grid=GRID, symbol="gamma",
-            doc="regulariser on the feature side; none: chosen on the tuning worlds",
-        )  # fmt: skip
-        reg_s: float | None = hyper(
-            None, low=1e-6, high=1e6, log=True, grid=GRID, symbol="lambda",
-            doc="regulariser on the attribute side; none: chosen on the tuning worlds",
-        )  # fmt: skip
-        features: Form = option("l2", symbol="X", doc="rows L2-normalised, or as they come")
-        targets: Literal["signed", "binary"] = option(
-            "signed", symbol="Y", doc="-1 and 1, or 0 and 1"
-        )
+        reg_x: float | None = tuned("gamma", "regulariser on the feature side", 1e-6, 1e6, GRID)
+        reg_s: float | None = tuned("lambda", "regulariser on the attribute side", 1e-6, 1e6, GRID)
+        features: Form = option("l2", "X", "rows L2-normalised, or as they come")
+        targets: Literal["signed", "binary"] = option("signed", "Y", "-1 and 1, or 0 and 1")
 
     published = PublishedRule(gamma=0.0, source="section 3; no calibration in paper or ports")
     weights: Float

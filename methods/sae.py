@@ -26,8 +26,8 @@ from zslbench.method import (
     MethodConfig,
     PublishedRule,
     TrainSet,
-    hyper,
     option,
+    tuned,
 )
 
 from ._features import Form, class_sums, diagonalise, rows_of, training_rows, unit_rows
@@ -52,17 +52,14 @@ class SAE(ClosedFormMethod):
     class Config(MethodConfig):
         """Config of SAE."""
 
-        lambda_: float | None = hyper(
-            None, low=1e-6, high=1e6, log=True, grid=GRID, symbol="lambda",
-            doc="weight of encoding against decoding; none: chosen on the tuning worlds",
-        )  # fmt: skip
+        lambda_: float | None = tuned(
+            "lambda", "weight of encoding against decoding", 1e-6, 1e6, GRID
+        )
         direction: Literal["s_to_f", "f_to_s"] = option(
-            "s_to_f", symbol="W' or W", doc="attributes to features at the test, or the reverse"
+            "s_to_f", "W' or W", "attributes to features at the test, or the reverse"
         )
-        features: Form = option("l2", symbol="X", doc="rows L2-normalised, or as they come")
-        atoms: Literal["raw", "l2"] = option(
-            "raw", symbol="W", doc="rows of W as solved, or L2-normalised"
-        )
+        features: Form = option("l2", "X", "rows L2-normalised, or as they come")
+        atoms: Literal["raw", "l2"] = option("raw", "W", "rows of W as solved, or L2-normalised")
 
     published = PublishedRule(gamma=0.0, source="no calibration in paper or ports")
     weights: Float

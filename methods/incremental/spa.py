@@ -58,29 +58,21 @@ class SPA(IncrementalMethod):
     class Config(LoopSettings):
         """Config of SPA."""
 
-        epochs: int = hyper(10, low=1, high=1000, symbol="epochs", doc="schedule of a task")
-        lr: float = hyper(
-            3e-2, low=1e-6, high=1.0, log=True, symbol="eta", doc="learning rate of the projector"
-        )
-        backbone_lr: float = hyper(
-            0.0, low=0.0, high=0.0, symbol="eta_b", doc="the pair stays frozen: Gaussians hold"
-        )
-        augment: Literal[False] = option(
-            False, symbol="augment", doc="images are read once, as they are"
-        )
-        patches: int = hyper(32, low=1, high=4096, symbol="m", doc="patches chosen of an image")
-        tokens: int = hyper(8, low=1, high=256, symbol="k", doc="phrases of a class")
-        epsilon: float = hyper(
-            0.1, low=0.02, high=100.0, log=True, symbol="epsilon", doc="entropy of the transport"
-        )
-        iterations: int = hyper(50, low=1, high=10000, symbol="n", doc="of Sinkhorn")
-        mix: float = hyper(0.5, low=0.0, high=1.0, symbol="lambda", doc="share of the pooled token")
-        shrink: float = hyper(0.5, low=0.0, high=1.0, symbol="rho", doc="of the Gaussians")
+        epochs: int = hyper(10, "epochs", "schedule of a task", 1, 1000)
+        lr: float = hyper(3e-2, "eta", "learning rate of the projector", 1e-6, 1.0, log=True)
+        backbone_lr: float = hyper(0.0, "eta_b", "the pair stays frozen: Gaussians hold", 0.0, 0.0)
+        augment: Literal[False] = option(False, "augment", "images are read once, as they are")
+        patches: int = hyper(32, "m", "patches chosen of an image", 1, 4096)
+        tokens: int = hyper(8, "k", "phrases of a class", 1, 256)
+        epsilon: float = hyper(0.1, "epsilon", "entropy of the transport", 0.02, 100.0, log=True)
+        iterations: int = hyper(50, "n", "of Sinkhorn", 1, 10000)
+        mix: float = hyper(0.5, "lambda", "share of the pooled token", 0.0, 1.0)
+        shrink: float = hyper(0.5, "rho", "of the Gaussians", 0.0, 1.0)
         transport: bool = option(
-            True, symbol="T", doc="whether patches meet phrases by the plan, or all alike"
+            True, "T", "whether patches meet phrases by the plan, or all alike"
         )
         calibration: bool = option(
-            True, symbol="N", doc="whether pseudo-features of old classes are trained on"
+            True, "N", "whether pseudo-features of old classes are trained on"
         )
 
     version = 2

@@ -18,6 +18,8 @@ from zslbench.method.settings import (
     bounds,
     hyper,
     option,
+    tuned,
+    weight,
 )
 from zslbench.metrics.localisation import View
 
@@ -38,4 +40,6 @@ __all__ = [
     "bounds",
     "hyper",
     "option",
+    "tuned",
+    "weight",
 ]

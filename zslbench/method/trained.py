@@ -33,44 +33,31 @@ from zslbench.nn.attention import ClassRow
 from zslbench.nn.images import normalise
 from zslbench.seeding import derive_seed, generator
 
+Comparison = Literal["cosine", "dot"]
+
 
 class LoopSettings(Settings):
     """What the loop may be set to."""
 
-    epochs: int = hyper(12, low=1, high=1000, symbol="epochs", doc="length of the schedule")
-    batch_size: int = hyper(64, low=2, high=4096, symbol="B", doc="images a step")
-    lr: float = hyper(
-        1e-3, low=1e-6, high=1.0, log=True, symbol="eta", doc="learning rate of new parameters"
-    )
+    epochs: int = hyper(12, "epochs", "length of the schedule", 1, 1000)
+    batch_size: int = hyper(64, "B", "images a step", 2, 4096)
+    lr: float = hyper(1e-3, "eta", "learning rate of new parameters", 1e-6, 1.0, log=True)
     backbone_lr: float = hyper(
-        1e-4, low=0.0, high=1.0, log=True, symbol="eta_b",
-        doc="learning rate of the backbone; 0 freezes it",
-    )  # fmt: skip
-    weight_decay: float = hyper(
-        1e-4, low=0.0, high=1.0, log=True, symbol="wd", doc="decoupled weight decay (AdamW)"
+        1e-4, "eta_b", "learning rate of the backbone; 0 freezes it", 0.0, 1.0, log=True
     )
+    weight_decay: float = hyper(1e-4, "wd", "decoupled weight decay (AdamW)", 0.0, 1.0, log=True)
     warmup: float = hyper(
-        0.1,
-        low=0.0,
-        high=0.9,
-        symbol="warm-up",
-        doc="share of steps with a rising rate, then cosine",
+        0.1, "warm-up", "share of steps with a rising rate, then cosine", 0.0, 0.9
     )
-    clip: float = hyper(
-        1.0, low=0.0, high=1e3, log=True, symbol="clip", doc="gradient norm; 0: no clipping"
-    )
-    augment: bool = option(True, symbol="augment", doc="flip and shift the training images")
+    clip: float = hyper(1.0, "clip", "gradient norm; 0: no clipping", 0.0, 1e3, log=True)
+    augment: bool = option(True, "augment", "flip and shift the training images")
 
 
 class TrainedSettings(LoopSettings):
     """What all that is trained by this loop into scaled similarities may be set to."""
 
-    logits: Literal["cosine", "dot"] = option(
-        "cosine", symbol="cos", doc="how predicted and class attributes are compared"
-    )
-    scale: float = hyper(
-        20.0, low=0.1, high=1000.0, log=True, symbol="sigma", doc="scale of the logits"
-    )
+    logits: Comparison = option("cosine", "cos", "how predicted and class attributes are compared")
+    scale: float = hyper(20.0, "sigma", "scale of the logits", 0.1, 1000.0, log=True)
 
 
 class TrainedConfig(TrainedSettings, MethodConfig):
