@@ -51,12 +51,8 @@ class Bilinear(Method):
 
     Config: ClassVar[type[MethodConfig]] = BilinearConfig
     needs: ClassVar[frozenset[Need]] = frozenset({"features"})
+    learnt = ("weights",)
     weights: Single
-
-    @classmethod
-    def epochs(cls, config: Any) -> int:
-        """Return the length of the fit."""
-        return int(config.epochs)
 
     @abstractmethod
     def weigh(self, violations: Single) -> Single:
@@ -102,11 +98,3 @@ class Bilinear(Method):
         features = rows_of(batch, self.config.features).astype(np.float32)
         scores: Single = features @ self.weights @ class_attributes.T.astype(np.float32)
         return scores
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return W `[d, K]`."""
-        return {"weights": self.weights}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take W back."""
-        self.weights = np.asarray(state["weights"], dtype=np.float32)

@@ -141,6 +141,11 @@ class CADAVAE(Method):
     published = PublishedRule(source="released code: the last epoch, no calibration")
     network: Network
 
+    @classmethod
+    def epochs(cls, config: Any) -> int:
+        """Return one: a fit yields once, after the classifier's last epoch."""
+        return 1
+
     def setup(self, train: TrainSet) -> None:
         """Build the network for the classes of training: seen, then unseen."""
         table = np.concatenate([train.class_attributes, _unseen(train)])

@@ -79,10 +79,3 @@ class ClipZeroShot(Method):
                 features = self.pair.image_features(images).pooled
                 found.append(cosine_logits(features, classes, self.pair.logit_scale).cpu().numpy())
         return np.concatenate(found)
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return nothing: nothing is learnt."""
-        return {}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take nothing back."""

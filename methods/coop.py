@@ -28,7 +28,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from zslbench.backbones.image_text import ImageText
 from zslbench.method import Method, Need, PublishedRule, TrainSet, hyper, option
@@ -101,10 +100,6 @@ class CoOp(TrainedMethod):
         table = ids.new_zeros(*class_attributes.shape, ids.shape[1])
         table[owners, places] = ids
         return table.to(self.network.context.device)
-
-    def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
-        """Return the cross-entropy over the seen classes."""
-        return {"classes": cross_entropy(self.logits(images, class_attributes), labels)}
 
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Return logits of images for classes by their token ids `[C, S, L]`."""

@@ -15,7 +15,6 @@ categorization", TPAMI 2014.
 | calibration | none | none | `published` has none; `validation` chooses it |
 """  # noqa: D205
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -82,6 +81,7 @@ class DAP(ClosedFormMethod):
         features: Form = option("l2", "x", "rows L2-normalised, or as they come")
 
     published = PublishedRule(gamma=0.0, source="no calibration in paper or ports")
+    learnt = ("weights", "intercepts", "threshold", "prior")
     weights: Float
     intercepts: Float
     threshold: Float
@@ -129,18 +129,6 @@ class DAP(ClosedFormMethod):
         prior = present @ np.log(self.prior) + (1 - present) @ np.log1p(-self.prior)
         scores: Float = logits @ present.T - evidence - prior
         return scores
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return classifiers `[d, K]` and `[K]`, thresholds and priors `[K]`."""
-        return {name: getattr(self, name) for name in _STATE}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take them back."""
-        for name in _STATE:
-            setattr(self, name, np.asarray(state[name], dtype=np.float64))
-
-
-_STATE = ("weights", "intercepts", "threshold", "prior")
 
 
 def logistic(items: Float, values: Float, targets: Float, reg: float) -> Float:

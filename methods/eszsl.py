@@ -10,7 +10,6 @@ ICML 2015.
 | calibration | none | none | `published` has none; `validation` chooses it |
 """  # noqa: D205
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -55,6 +54,7 @@ class ESZSL(ClosedFormMethod):
         targets: Literal["signed", "binary"] = option("signed", "Y", "-1 and 1, or 0 and 1")
 
     published = PublishedRule(gamma=0.0, source="section 3; no calibration in paper or ports")
+    learnt = ("weights",)
     weights: Float
 
     @classmethod
@@ -84,11 +84,3 @@ class ESZSL(ClosedFormMethod):
         features = np.asarray(batch, dtype=np.float64)
         raw: Float = np.linalg.multi_dot([features, self.weights, class_attributes.T])
         return raw / row_norms(features) if self.config.features == "l2" else raw
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return W `[d, K]`."""
-        return {"weights": self.weights}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take W back."""
-        self.weights = np.asarray(state["weights"], dtype=np.float64)

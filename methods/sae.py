@@ -13,7 +13,6 @@
 | calibration | none | none | `published` has none; `validation` chooses it |
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -62,6 +61,7 @@ class SAE(ClosedFormMethod):
         atoms: Literal["raw", "l2"] = option("raw", "W", "rows of W as solved, or L2-normalised")
 
     published = PublishedRule(gamma=0.0, source="no calibration in paper or ports")
+    learnt = ("weights",)
     weights: Float
 
     @classmethod
@@ -100,11 +100,3 @@ class SAE(ClosedFormMethod):
             found, truth = features, class_attributes @ self.weights
         scores: Float = unit_rows(found) @ unit_rows(truth).T
         return scores
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return W `[K, d]`."""
-        return {"weights": self.weights}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take W back."""
-        self.weights = np.asarray(state["weights"], dtype=np.float64)

@@ -50,7 +50,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from zslbench.backbones.vit import OpenViT
 from zslbench.method import PublishedCurve, PublishedRule, TrainSet, View, hyper, option, weight
-from zslbench.method.trained import TrainedConfig, TrainedMethod, class_logits
+from zslbench.method.trained import TrainedConfig, TrainedMethod
 from zslbench.nn.attention import Aggregation, ClassRow
 from zslbench.nn.losses import Consistency, consistency
 from zslbench.nn.patches import mean_blocks, merge_blocks
@@ -267,7 +267,7 @@ class SVIP(TrainedMethod):
             pooled = head(final).masked_fill(~chosen[..., None], -torch.inf).amax(dim=1)
         else:
             pooled = (head(final) * chosen[..., None]).sum(dim=1) / chosen.sum(dim=1, keepdim=True)
-        return class_logits(pooled, class_attributes, config.logits, config.scale)
+        return self.compare(pooled, class_attributes)
 
     def view(self, batch: NDArray[Any]) -> View:
         """Return r of Eq. 5, the patches it keeps, and the attributes seen in each (Eq. 10)."""

@@ -46,7 +46,7 @@ from torch.nn.functional import cross_entropy, layer_norm, mse_loss
 
 from zslbench.backbones.vit import AttentionHook, OpenViT, run_block
 from zslbench.method import PublishedCurve, PublishedRule, TrainSet, View, hyper, option
-from zslbench.method.trained import Comparison, TrainedConfig, TrainedMethod, class_logits
+from zslbench.method.trained import Comparison, TrainedConfig, TrainedMethod
 from zslbench.nn.attention import ClassRow
 from zslbench.nn.losses import Consistency, consistency
 
@@ -237,13 +237,13 @@ class VSPCN(TrainedMethod):
         """Return L_CLS, gamma L_AR, lambda_CED L_CED and lambda_SKD L_SKD, as far as they apply."""
         config, found = self.config, self.network.encode(images)
         prototypes = self.network.project_attributes(class_attributes)
-        own, logits = prototypes[labels], self._classify(found["class"], prototypes)
+        own, logits = prototypes[labels], self.compare(found["class"], prototypes)
         losses = {
             "classes": cross_entropy(logits, labels),
             "regression": config.lambda_ar * mse_loss(found["class"], own),
         }
         if config.visual:
-            visual = self._classify(found["visual"], prototypes)
+            visual = self.compare(found["visual"], prototypes)
             ced = cross_entropy_divergence(visual, logits, labels, config.eta1, config.eta2)
             losses["divergence"] = config.lambda_ced * ced
         if config.semantic:
@@ -254,10 +254,7 @@ class VSPCN(TrainedMethod):
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Return the class token's scores against the prototypes of the classes."""
         prototypes = self.network.project_attributes(class_attributes)
-        return self._classify(self.network.encode(images)["class"], prototypes)
-
-    def _classify(self, token: Tensor, prototypes: Tensor) -> Tensor:
-        return class_logits(token, prototypes, self.config.logits, self.config.scale)
+        return self.compare(self.network.encode(images)["class"], prototypes)
 
     def view(self, batch: NDArray[Any]) -> View:
         """Return the attention of the class token to patches, prompts present, rolled out.

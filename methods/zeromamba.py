@@ -32,7 +32,7 @@ from torch.nn.functional import cross_entropy, l1_loss, normalize
 
 from zslbench.backbones.maps import MapBackbone
 from zslbench.method import PublishedRule, TrainSet, View, hyper, option, weight
-from zslbench.method.trained import Comparison, TrainedConfig, TrainedMethod, class_logits
+from zslbench.method.trained import Comparison, TrainedConfig, TrainedMethod
 
 HIDDEN = 512
 
@@ -135,16 +135,13 @@ class ZeroMamba(TrainedMethod):
         predicted = self.network(images)
         constraint = l1_loss(predicted.float(), class_attributes[labels])
         return {
-            "classes": cross_entropy(self._classify(predicted, class_attributes), labels),
+            "classes": cross_entropy(self.compare(predicted, class_attributes), labels),
             "semantic": self.config.semantic * constraint,
         }
 
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Return similarities of predicted and class attributes."""
-        return self._classify(self.network(images), class_attributes)
-
-    def _classify(self, predicted: Tensor, class_attributes: Tensor) -> Tensor:
-        return class_logits(predicted, class_attributes, self.config.logits, self.config.scale)
+        return self.compare(self.network(images), class_attributes)
 
     def view(self, batch: NDArray[Any]) -> View | None:
         """Return where words attend: each attribute's, and their mean; None without SLP."""

@@ -39,7 +39,7 @@ from torch.nn.functional import cross_entropy, l1_loss, pad
 
 from zslbench.backbones.vit import OpenViT, attend, run_block
 from zslbench.method import PublishedRule, TrainSet, View, hyper, option, weight
-from zslbench.method.trained import TrainedConfig, TrainedMethod, class_logits
+from zslbench.method.trained import TrainedConfig, TrainedMethod
 
 DEVIATION = 0.02
 Fusing = Literal["raw", "normalised"]
@@ -187,21 +187,19 @@ class ZSLViT(TrainedMethod):
         """Return the cross-entropy, and both L1 losses summed over the fusing blocks."""
         truth = class_attributes[labels]
         out = self.network(images, truth)
+        logits = self.compare(self.network.head(out.feature), class_attributes)
         semantic = torch.stack([l1_loss(embedded, out.feature) for embedded in out.semantic])
         decoded = torch.stack([l1_loss(attributes, truth) for attributes in out.decoded])
         return {
-            "classes": cross_entropy(self._classify(out, class_attributes), labels),
+            "classes": cross_entropy(logits, labels),
             "semantic": self.config.semantic * semantic.sum(),
             "attributes": self.config.attributes * decoded.sum(),
         }
 
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Inference: nothing is mixed into the class query."""
-        return self._classify(self.network(images), class_attributes)
-
-    def _classify(self, out: Pass, class_attributes: Tensor) -> Tensor:
-        predicted = self.network.head(out.feature)
-        return class_logits(predicted, class_attributes, self.config.logits, self.config.scale)
+        out = self.network(images)
+        return self.compare(self.network.head(out.feature), class_attributes)
 
     def view(self, batch: NDArray[Any]) -> View:
         """Return the patches that no fusion took; the later one is taken, the more it matters.

@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 from zslbench.arithmetic import device
 from zslbench.method import Epoch, TrainSet
 from zslbench.method.incremental import IncrementalMethod, Task
-from zslbench.method.trained import TrainedMethod, TrainedSettings, class_logits
+from zslbench.method.trained import TrainedMethod, TrainedSettings
 from zslbench.seeding import derive_seed
 
 HEAD = "head.weight"
@@ -57,16 +57,9 @@ class Classifier(TrainedMethod):
         )
         return torch.from_numpy(pooled.mean(axis=0)).to(self.network.head.weight)
 
-    def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
-        """Return the cross-entropy over all classes known."""
-        logits = self.logits(images, class_attributes)
-        return {"classes": nn.functional.cross_entropy(logits, labels)}
-
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Return scaled similarities of pooled tokens and class weights."""
-        config, network = self.config, self.network
-        pooled = network.backbone.feature(images)
-        return class_logits(pooled, network.head.weight, config.logits, config.scale)
+        return self.compare(self.network.backbone.feature(images), self.network.head.weight)
 
 
 class IncrementalClassifier(IncrementalMethod):
@@ -82,11 +75,6 @@ class IncrementalClassifier(IncrementalMethod):
     precision = TrainedMethod.precision
     anew = False
     model: Classifier | None = None
-
-    @classmethod
-    def epochs(cls, config: Any) -> int:
-        """Return the length of the schedule of a task."""
-        return int(config.epochs)
 
     def learn(self, task: Task) -> Iterator[Epoch]:
         """Train on the task's images."""

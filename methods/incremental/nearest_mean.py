@@ -6,7 +6,7 @@
 | backbone | frozen | frozen, its pooled token |
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ class NearestMean(IncrementalMethod):
     class Config(Settings):
         """It has no settings."""
 
-    means: Rows | None = None
+    learnt = ("means",)
+    means: Rows
 
     @property
     def frozen(self) -> Frozen:
@@ -37,22 +38,12 @@ class NearestMean(IncrementalMethod):
         features = unit(self.frozen(task.inputs[:]))
         new = range(task.old, task.known)
         found = np.stack([features[task.labels == c].mean(axis=0) for c in new])
-        self.means = found if self.means is None else np.concatenate([self.means, found])
+        self.means = np.concatenate([self.means, found]) if task.old else found
         yield Epoch(1)
 
     def scores(self, batch: NDArray[Any]) -> Rows:
         """Return cosines with the class means."""
         return unit(self.frozen(batch)) @ unit(self.state()["means"]).T
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return the class means."""
-        if self.means is None:
-            raise ValueError("no task has been learnt")
-        return {"means": self.means}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take them back."""
-        self.means = state["means"]
 
 
 def unit(rows: Rows) -> Rows:

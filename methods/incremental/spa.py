@@ -80,11 +80,6 @@ class SPA(IncrementalMethod):
     memory: Memory
     model: Aligner | None = None
 
-    @classmethod
-    def epochs(cls, config: Any) -> int:
-        """Return the length of the schedule of a task."""
-        return int(config.epochs)
-
     def learn(self, task: Task) -> Iterator[Epoch]:
         """Read the descriptions, train the task's projector, remember the classes."""
         assert task.descriptions is not None

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from zslbench.arithmetic import PRECISION, autocast, device, tensor
-from zslbench.backbones.vit import OpenViT
 from zslbench.data.types import BackboneSource
 from zslbench.method import (
     Epoch,
@@ -29,7 +29,7 @@ from zslbench.method import (
     hyper,
     option,
 )
-from zslbench.nn.attention import ClassRow
+from zslbench.nn.attention import rolled_out
 from zslbench.nn.images import normalise
 from zslbench.seeding import derive_seed, generator
 
@@ -73,22 +73,24 @@ class TrainedMethod(Method):
     source: BackboneSource
     optimiser: torch.optim.Optimizer
 
-    @classmethod
-    def epochs(cls, config: Any) -> int:
-        """Return the length of the schedule."""
-        return int(config.epochs)
-
     @abstractmethod
     def build(self, train: TrainSet) -> nn.Module:
         """Return the network; new parameters are drawn from torch's generator, already seeded."""
 
-    @abstractmethod
     def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
-        """Return weighted loss terms, whose sum is minimised, of images `[B, 3, S, S]`."""
+        """Return weighted loss terms, whose sum is minimised, of images `[B, 3, S, S]`.
+
+        Without more, that is the cross-entropy over the classes whose attributes are given.
+        """
+        return {"classes": cross_entropy(self.logits(images, class_attributes), labels)}
 
     @abstractmethod
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Return `[B, C]` scores of images for the classes whose attributes `[C, K]` are given."""
+
+    def compare(self, predicted: Tensor, class_attributes: Tensor) -> Tensor:
+        """Return `[B, C]`: predicted and class attributes, compared as the config says."""
+        return class_logits(predicted, class_attributes, self.config.logits, self.config.scale)
 
     def setup(self, train: TrainSet) -> None:
         """Build the network from the seed, on the device."""
@@ -193,15 +195,12 @@ class TrainedMethod(Method):
 
     def view(self, batch: NDArray[Any]) -> View | None:
         """Return the attention of the backbone's class token, rolled out over its layers."""
-        backbone: OpenViT = self.network.backbone  # type: ignore[assignment]
+        patches, *attributes = self.piecewise(batch, self.look)
+        return View(patches, None, *attributes)
 
-        def patches(images: Tensor) -> tuple[Tensor]:
-            row = ClassRow("rollout")
-            backbone.encode(backbone.tokens(backbone.embed(images)), row)
-            return (row.patches(),)
-
-        (found,) = self.piecewise(batch, patches)
-        return View(found)
+    def look(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return what `view` shows: `[B, N]`, and `[B, N, K]` where it sees attributes."""
+        return rolled_out(self.network.backbone, images)[:1]
 
     def piecewise(
         self, batch: NDArray[Any], function: Callable[[Tensor], Iterable[Tensor]]
