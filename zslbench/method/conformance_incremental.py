@@ -7,7 +7,6 @@
 They are to methods what `zslbench.method.conformance` is to methods, on a sequence of three tasks.
 """
 
-import io
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,8 +16,13 @@ from numpy.typing import NDArray
 from zslbench.method.conformance import (
     BIRDS,
     FEW_BIRDS,
-    TOLERANCE,
     ConformanceError,
+    config_of,
+    gap_of,
+    require_alike,
+    require_chance,
+    require_scores,
+    stored,
     toy_images,
 )
 from zslbench.method.incremental import IncrementalMethod
@@ -46,8 +50,12 @@ def _made(
 ) -> IncrementalMethod:
     assert sequence.dataset.source is not None
     toy = {"epochs": epochs, "batch_size": 16, "lr": 1e-3}
-    known = {name: value for name, value in toy.items() if name in cls.Config.model_fields}
-    return cls(cls.Config.model_validate(known), seed, sequence.dataset.source)
+    return cls(config_of(cls, toy), seed, sequence.dataset.source)
+
+
+def _learn(method: IncrementalMethod, sequence: TaskSequence, number: int) -> None:
+    for _ in method.learn(sequence.task(number, method.needs)):
+        pass
 
 
 def _learnt(
@@ -59,19 +67,12 @@ def _learnt(
 ) -> IncrementalMethod:
     method = _made(cls, sequence, seed, epochs)
     for number in range(1, tasks + 1):
-        for _ in method.learn(sequence.task(number, cls.needs)):
-            pass
+        _learn(method, sequence, number)
     return method
 
 
 def _scores(method: IncrementalMethod, sequence: TaskSequence, items: NDArray[np.int64]) -> Float:
     return np.asarray(method.scores(sequence.test[items]), dtype=float)
-
-
-def _gap(method: IncrementalMethod, one: Float, other: Float) -> float:
-    """Return the largest difference, 0 where it is within the tolerance of the arithmetic."""
-    gap = float(np.max(np.abs(one - other)))
-    return gap if gap > TOLERANCE[method.precision] * max(1.0, float(np.abs(one).max())) else 0.0
 
 
 def _accuracy(method: IncrementalMethod, sequence: TaskSequence, first: int, known: int) -> float:
@@ -87,11 +88,8 @@ def check_scores(cls: type[IncrementalMethod]) -> None:
     sequence, items = _sequence(birds=FEW_BIRDS), np.arange(7)
     method = _made(cls, sequence, 0, EPOCHS)
     for number, known in enumerate(sequence.known[:2], start=1):
-        for _ in method.learn(sequence.task(number, cls.needs)):
-            pass
-        scores = _scores(method, sequence, items)
-        if scores.shape != (7, known) or not np.isfinite(scores).all():
-            raise ConformanceError(f"7 items and {known} classes known gave {scores.shape}")
+        _learn(method, sequence, number)
+        require_scores(_scores(method, sequence, items), 7, known, " known")
 
 
 def check_batches(cls: type[IncrementalMethod]) -> None:
@@ -101,12 +99,7 @@ def check_batches(cls: type[IncrementalMethod]) -> None:
     together = _scores(method, sequence, items)
     turned = _scores(method, sequence, items[::-1])[::-1]
     alone = np.concatenate([_scores(method, sequence, items[i : i + 1]) for i in range(6)])
-    for name, gap in (
-        ("turned round", _gap(method, together, turned)),
-        ("alone", _gap(method, together[:6], alone)),
-    ):
-        if gap:
-            raise ConformanceError(f"scores {name} and in a batch differ by {gap:.3g}")
+    require_alike(method, together, "a batch", reversed=turned, alone=alone)
 
 
 def check_seed(cls: type[IncrementalMethod]) -> None:
@@ -122,16 +115,11 @@ def check_state(cls: type[IncrementalMethod]) -> None:
     """One made anew from its state, written without pickle, scores alike and learns on alike."""
     sequence = _sequence(birds=FEW_BIRDS)
     method = _learnt(cls, sequence, tasks=1)
-    file = io.BytesIO()
-    np.savez(file, **method.state())  # type: ignore[arg-type]
-    file.seek(0)
     again = _made(cls, sequence, 0, EPOCHS)
-    with np.load(file, allow_pickle=False) as content:
-        again.load_state({name: content[name] for name in content.files})
+    again.load_state(stored(method.state()))
     _check_alike(method, again, sequence, "once its state is loaded")
     for each in (method, again):
-        for _ in each.learn(sequence.task(2, cls.needs)):
-            pass
+        _learn(each, sequence, 2)
     _check_alike(method, again, sequence, "after the next task")
 
 
@@ -139,7 +127,7 @@ def _check_alike(
     method: IncrementalMethod, again: IncrementalMethod, sequence: TaskSequence, when: str
 ) -> None:
     items = np.arange(len(sequence.test))
-    gap = _gap(method, *(_scores(each, sequence, items) for each in (method, again)))
+    gap = gap_of(method, *(_scores(each, sequence, items) for each in (method, again)))
     if gap:
         raise ConformanceError(f"{when}, scores of one made anew differ by {gap:.3g}")
 
@@ -165,12 +153,7 @@ def check_shuffled(cls: type[IncrementalMethod]) -> None:
         *_, known = sequence.known
         method = _learnt(cls, sequence, refit, tasks=TASKS)
         found.append(_accuracy(method, sequence, 0, known))
-    mean, error = float(np.mean(found)), float(np.std(found, ddof=1)) / REFITS**0.5
-    if mean > 100 / known + 4 * error:
-        raise ConformanceError(
-            f"accuracy is {mean:.1f} +- {error:.1f} though labels and descriptions mean nothing; "
-            f"chance is {100 / known:.1f}"
-        )
+    require_chance(found, 100 / known, "accuracy", "labels and descriptions")
 
 
 INCREMENTAL_CHECKS: dict[str, Check] = {

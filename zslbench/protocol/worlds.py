@@ -56,7 +56,7 @@ class World:
 
     def open_labels(self, announce: Callable[[], None] = lambda: None) -> Int:
         """Return `[m]` the test items' classes in the world's numbering; see `SealedLabels`."""
-        return _renumber(self.sealed.open(announce), self.classes)
+        return renumber(self.sealed.open(announce), self.classes)
 
     def train_set(self, method: type[Method], form: ClassForm = "l2") -> TrainSet:
         """Return what the method may learn from: what it declares to need, and no more."""
@@ -74,7 +74,8 @@ class World:
         )
 
 
-def _renumber(labels: Int, classes: Int) -> Int:
+def renumber(labels: Int, classes: Int) -> Int:
+    """Return the place of each label among some classes, -1 where it is none of them."""
     position = np.full(max(int(classes.max()), int(labels.max())) + 1, -1, dtype=np.int64)
     position[classes] = np.arange(len(classes))
     return position[labels]
@@ -90,7 +91,7 @@ def final_world(dataset: Dataset) -> World:
         classes,
         len(dataset.seen),
         splits.trainval,
-        _renumber(dataset.train_labels, classes),
+        renumber(dataset.train_labels, classes),
         np.concatenate([splits.test_seen, splits.test_unseen]),
         dataset.test_labels,
     )
@@ -156,7 +157,7 @@ def _tuning_world(dataset: Dataset, split: ClassSplit) -> World:
         classes,
         len(split.train),
         items[train],
-        _renumber(labels[train], classes),
+        renumber(labels[train], classes),
         items[test],
         SealedLabels(labels[test]),
     )
