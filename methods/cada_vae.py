@@ -33,17 +33,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from zslbench.method import (
-    Epoch,
-    Float,
-    Method,
-    MethodConfig,
-    PublishedRule,
-    TrainSet,
-    hyper,
-    option,
-    weight,
-)
+from zslbench.method import Epoch, Float, Method, MethodConfig, PublishedRule, TrainSet
+from zslbench.method.settings import hyper, option, weight
 from zslbench.nn.gaussians import Gaussian, Sampling, kl_to_standard, sample, wasserstein
 from zslbench.seeding import derive_seed, generator
 

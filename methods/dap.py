@@ -29,9 +29,8 @@ from zslbench.method import (
     MethodConfig,
     PublishedRule,
     TrainSet,
-    option,
-    tuned,
 )
+from zslbench.method.settings import option, tuned
 
 from ._features import Form, diagonalise, rows_of, training_rows
 
@@ -99,15 +98,9 @@ class DAP(ClosedFormMethod):
         whole = config.threshold == "matrix"
         threshold = np.full(table.shape[1], table.mean()) if whole else table.mean(axis=0)
         by_class = (table > threshold).astype(np.float64)
-        return Problem(
-            items=np.hstack([features @ basis, ones]),
-            values=np.append(values, len(features)),
-            mean=mean,
-            basis=basis,
-            threshold=threshold,
-            targets=by_class[train.labels],
-            by_class=by_class,
-        )
+        items, values = np.hstack([features @ basis, ones]), np.append(values, len(features))
+        targets = by_class[train.labels]
+        return Problem(items, values, mean, basis, threshold, targets, by_class)
 
     def solve(self, prepared: Problem) -> None:
         """Fit all attribute classifiers at once; take the prior over classes."""

@@ -10,36 +10,17 @@ ICML 2015.
 | calibration | none | none | `published` has none; `validation` chooses it |
 """  # noqa: D205
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.method import (
-    ClosedFormMethod,
-    Float,
-    MethodConfig,
-    PublishedRule,
-    TrainSet,
-    option,
-    tuned,
-)
+from zslbench.method import ClosedFormMethod, Float, MethodConfig, PublishedRule, TrainSet
+from zslbench.method.settings import option, tuned
 
-from ._features import Form, class_sums, row_norms, training_rows
+from ._features import Decomposition, Form, class_sums, row_norms, training_rows
 
 GRID = tuple(10.0**power for power in range(-3, 4))
-
-
-@dataclass(frozen=True)
-class Decomposition:
-    """What all regularisers share: eigenvectors and eigenvalues of both Gram matrices."""
-
-    feature_basis: Float
-    feature_values: Float
-    attribute_basis: Float
-    attribute_values: Float
-    middle: Float
 
 
 class ESZSL(ClosedFormMethod):
@@ -69,7 +50,7 @@ class ESZSL(ClosedFormMethod):
         attribute_values, attribute_basis = np.linalg.eigh(attributes.T @ attributes)
         middle = (feature_basis.T @ by_class.T) @ (attributes @ attribute_basis)
         return Decomposition(
-            feature_basis, feature_values, attribute_basis, attribute_values, middle
+            feature_values, feature_basis, attribute_values, attribute_basis, middle
         )
 
     def solve(self, prepared: Decomposition) -> None:

@@ -13,36 +13,25 @@
 | calibration | none | none | `published` has none; `validation` chooses it |
 """
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.method import (
-    ClosedFormMethod,
-    Float,
-    MethodConfig,
-    PublishedRule,
-    TrainSet,
-    option,
-    tuned,
+from zslbench.method import ClosedFormMethod, Float, MethodConfig, PublishedRule, TrainSet
+from zslbench.method.settings import option, tuned
+
+from ._features import (
+    Decomposition,
+    Form,
+    class_sums,
+    diagonalise,
+    rows_of,
+    training_rows,
+    unit_rows,
 )
 
-from ._features import Form, class_sums, diagonalise, rows_of, training_rows, unit_rows
-
 GRID = tuple(10.0 ** (power / 2) for power in range(-4, 6))
-
-
-@dataclass(frozen=True)
-class Decomposition:
-    """What all lambdas share: S S' and X X' diagonalised, and S X' seen from both bases."""
-
-    attribute_basis: Float
-    attribute_values: Float
-    feature_basis: Float
-    feature_values: Float
-    middle: Float
 
 
 class SAE(ClosedFormMethod):
@@ -71,13 +60,12 @@ class SAE(ClosedFormMethod):
         attributes = train.class_attributes.astype(np.float64)
         by_class = class_sums(features, train.labels, len(attributes))
         counts = np.bincount(train.labels, minlength=len(attributes))
-        attribute_values, attribute_basis = diagonalise(
-            attributes.T @ (counts[:, None] * attributes)
-        )
+        gram = attributes.T @ (counts[:, None] * attributes)
+        attribute_values, attribute_basis = diagonalise(gram)
         feature_values, feature_basis = diagonalise(features.T @ features)
         middle = (attribute_basis.T @ attributes.T) @ (by_class @ feature_basis)
         return Decomposition(
-            attribute_basis, attribute_values, feature_basis, feature_values, middle
+            feature_values, feature_basis, attribute_values, attribute_basis, middle
         )
 
     def solve(self, prepared: Decomposition) -> None:

@@ -81,16 +81,8 @@ class IncrementalClassifier(IncrementalMethod):
         known = {} if self.anew or self.model is None else self.state()
         self.model = Classifier(self.config, derive_seed(self.seed, "task", task.number))
         self.model.carried = known
-        yield from self.model.fit(self._train_set(task.known, task))
-
-    def _train_set(self, classes: int, task: Task | None = None) -> TrainSet:
-        nothing: NDArray[Any] = np.empty((0, 0))
-        return TrainSet(
-            inputs=task.inputs if task else nothing,
-            labels=task.labels if task else np.empty(0, dtype=np.int64),
-            class_attributes=np.zeros((classes, 1)),
-            backbone=self.source,
-        )
+        table = np.zeros((task.known, 1))
+        yield from self.model.fit(TrainSet(task.inputs, task.labels, table, backbone=self.source))
 
     def scores(self, batch: NDArray[Any]) -> NDArray[np.floating]:
         """Return logits over the classes known."""
@@ -108,4 +100,4 @@ class IncrementalClassifier(IncrementalMethod):
         """Take the network back."""
         self.model = Classifier(self.config, self.seed)
         self.model.carried = state
-        self.model.setup(self._train_set(len(state[HEAD])))
+        self.model.setup(TrainSet.empty(np.zeros((len(state[HEAD]), 1)), self.source))

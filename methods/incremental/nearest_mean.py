@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.backbones.features import Frozen, frozen
 from zslbench.method import Epoch, Settings
-from zslbench.method.incremental import IncrementalMethod, Task
+from zslbench.method.incremental import Task
+
+from ._frozen import OnFrozen
 
 Rows = NDArray[np.float32]
 
 
-class NearestMean(IncrementalMethod):
+class NearestMean(OnFrozen):
     """Scores are cosines with the mean feature of each class."""
 
     class Config(Settings):
@@ -27,11 +28,6 @@ class NearestMean(IncrementalMethod):
 
     learnt = ("means",)
     means: Rows
-
-    @property
-    def frozen(self) -> Frozen:
-        """The backbone."""
-        return frozen(self.source)
 
     def learn(self, task: Task) -> Iterator[Epoch]:
         """Add the mean of each new class."""

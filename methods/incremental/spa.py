@@ -41,18 +41,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from zslbench.arithmetic import device
-from zslbench.backbones.features import Frozen, frozen
 from zslbench.method import Epoch, TrainSet, hyper, option
-from zslbench.method.incremental import IncrementalMethod, Task
+from zslbench.method.incremental import Task
 from zslbench.method.trained import LoopSettings
 from zslbench.nn.sentences import unit
 from zslbench.seeding import derive_seed
 
 from ._aligner import Aligner, Memory
 from ._described import heads, tokens
+from ._frozen import OnFrozen
 
 
-class SPA(IncrementalMethod):
+class SPA(OnFrozen):
     """Patches chosen by phrases, aligned with them by transport; old classes as Gaussians."""
 
     class Config(LoopSettings):
@@ -101,11 +101,6 @@ class SPA(IncrementalMethod):
         known.deviations = _added(known.deviations, deviations)
         known.projectors = _added(known.projectors, last.weight.detach()[None])
 
-    @property
-    def frozen(self) -> Frozen:
-        """The pair."""
-        return frozen(self.source)
-
     def _features(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Return pooled tokens and patches `[n, 1 + N, D]`, of length 1."""
         return unit(torch.from_numpy(self.frozen.tokens(images))).numpy()
@@ -131,9 +126,7 @@ class SPA(IncrementalMethod):
         """Take them back."""
         memory = Memory.of(state, device())
         model = self._model(memory, len(memory.spans) - 1)
-        nothing: NDArray[Any] = np.empty((0, 0))
-        labels = np.empty(0, dtype=np.int64)
-        model.setup(TrainSet(nothing, labels, np.zeros((1, 1)), backbone=self.source))
+        model.setup(TrainSet.empty(np.zeros((1, 1)), self.source))
 
 
 def _added(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from zslbench.backbones.features import Frozen, frozen
 from zslbench.method import Epoch, Settings
-from zslbench.method.incremental import IncrementalMethod, Task
+from zslbench.method.incremental import Task
 from zslbench.nn.sentences import TEMPLATE, unit
 
 from ._described import heads
+from ._frozen import OnFrozen
 
 
-class ZeroShot(IncrementalMethod):
+class ZeroShot(OnFrozen):
     """Scores are cosines of the pooled image with each class's mean sentence."""
 
     class Config(Settings):
@@ -33,11 +33,6 @@ class ZeroShot(IncrementalMethod):
     needs = frozenset({"images", "descriptions"})
     learnt = ("heads",)
     heads: NDArray[np.float32]
-
-    @property
-    def frozen(self) -> Frozen:
-        """The pair."""
-        return frozen(self.source)
 
     def learn(self, task: Task) -> Iterator[Epoch]:
         """Read the descriptions of the classes known."""

@@ -73,6 +73,12 @@ class TrainSet:
     unseen_attributes: Float | None = None
     backbone: BackboneSource | None = None
 
+    @classmethod
+    def empty(cls, class_attributes: Float, backbone: BackboneSource) -> "TrainSet":
+        """Return one without items, to set up a network for."""
+        nothing = np.empty((0, 0)), np.empty(0, dtype=np.int64)
+        return cls(*nothing, class_attributes, backbone=backbone)
+
 
 @dataclass(frozen=True)
 class Epoch:

@@ -13,18 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.method.conformance import (
-    BIRDS,
-    FEW_BIRDS,
-    ConformanceError,
-    config_of,
-    gap_of,
-    require_alike,
-    require_chance,
-    require_scores,
-    stored,
-    toy_images,
-)
+from zslbench.method import conformance
 from zslbench.method.incremental import IncrementalMethod
 from zslbench.metrics import Float, per_class_accuracy
 from zslbench.protocol.tasks import TaskSequence
@@ -35,10 +24,12 @@ Check = Callable[[type[IncrementalMethod]], None]
 
 
 def _sequence(
-    seed: int = 0, *, shuffled: bool = False, birds: tuple[int, int] = BIRDS
+    seed: int = 0, *, shuffled: bool = False, birds: tuple[int, int] = conformance.BIRDS
 ) -> TaskSequence:
     """Return birds in three tasks; shuffled, their labels and descriptions mean nothing."""
-    data = toy_images(seed, shuffled=seed if shuffled else None, ending="pair", birds=birds)
+    data = conformance.toy_images(
+        seed, shuffled=seed if shuffled else None, ending="pair", birds=birds
+    )
     if shuffled:
         labels = generator(seed, "shuffled labels").permutation(data.train_labels)
         data = replace(data, train_labels=labels)
@@ -50,7 +41,7 @@ def _made(
 ) -> IncrementalMethod:
     assert sequence.dataset.source is not None
     toy = {"epochs": epochs, "batch_size": 16, "lr": 1e-3}
-    return cls(config_of(cls, toy), seed, sequence.dataset.source)
+    return cls(conformance.config_of(cls, toy), seed, sequence.dataset.source)
 
 
 def _learn(method: IncrementalMethod, sequence: TaskSequence, number: int) -> None:
@@ -85,38 +76,40 @@ def _accuracy(method: IncrementalMethod, sequence: TaskSequence, first: int, kno
 
 def check_scores(cls: type[IncrementalMethod]) -> None:
     """After each task scores are finite, `[b, C]`, one for each item and class known."""
-    sequence, items = _sequence(birds=FEW_BIRDS), np.arange(7)
+    sequence, items = _sequence(birds=conformance.FEW_BIRDS), np.arange(7)
     method = _made(cls, sequence, 0, EPOCHS)
     for number, known in enumerate(sequence.known[:2], start=1):
         _learn(method, sequence, number)
-        require_scores(_scores(method, sequence, items), 7, known, " known")
+        conformance.require_scores(_scores(method, sequence, items), 7, known, " known")
 
 
 def check_batches(cls: type[IncrementalMethod]) -> None:
     """An item's scores are the same alone, and in batches of either order."""
-    sequence = _sequence(birds=FEW_BIRDS)
+    sequence = _sequence(birds=conformance.FEW_BIRDS)
     method, items = _learnt(cls, sequence), np.arange(len(sequence.test))
     together = _scores(method, sequence, items)
     turned = _scores(method, sequence, items[::-1])[::-1]
     alone = np.concatenate([_scores(method, sequence, items[i : i + 1]) for i in range(6)])
-    require_alike(method, together, "a batch", reversed=turned, alone=alone)
+    conformance.require_alike(method, together, "a batch", reversed=turned, alone=alone)
 
 
 def check_seed(cls: type[IncrementalMethod]) -> None:
     """The same seed gives the same scores."""
-    sequence = _sequence(birds=FEW_BIRDS)
+    sequence = _sequence(birds=conformance.FEW_BIRDS)
     items = np.arange(len(sequence.test))
     one, other = (_scores(_learnt(cls, sequence, 3), sequence, items) for _ in range(2))
     if not np.array_equal(one, other):
-        raise ConformanceError(f"two fits with one seed differ by {np.abs(one - other).max():.3g}")
+        raise conformance.ConformanceError(
+            f"two fits with one seed differ by {np.abs(one - other).max():.3g}"
+        )
 
 
 def check_state(cls: type[IncrementalMethod]) -> None:
     """One made anew from its state, written without pickle, scores alike and learns on alike."""
-    sequence = _sequence(birds=FEW_BIRDS)
+    sequence = _sequence(birds=conformance.FEW_BIRDS)
     method = _learnt(cls, sequence, tasks=1)
     again = _made(cls, sequence, 0, EPOCHS)
-    again.load_state(stored(method.state()))
+    again.load_state(conformance.stored(method.state()))
     _check_alike(method, again, sequence, "once its state is loaded")
     for each in (method, again):
         _learn(each, sequence, 2)
@@ -127,9 +120,9 @@ def _check_alike(
     method: IncrementalMethod, again: IncrementalMethod, sequence: TaskSequence, when: str
 ) -> None:
     items = np.arange(len(sequence.test))
-    gap = gap_of(method, *(_scores(each, sequence, items) for each in (method, again)))
+    gap = conformance.gap_of(method, *(_scores(each, sequence, items) for each in (method, again)))
     if gap:
-        raise ConformanceError(f"{when}, scores of one made anew differ by {gap:.3g}")
+        raise conformance.ConformanceError(f"{when}, scores of one made anew differ by {gap:.3g}")
 
 
 def check_learns(cls: type[IncrementalMethod]) -> None:
@@ -139,7 +132,9 @@ def check_learns(cls: type[IncrementalMethod]) -> None:
     accuracy = _accuracy(_learnt(cls, sequence, epochs=LEARNING_EPOCHS), sequence, first, known)
     chance = 100 / (known - first)
     if accuracy < 2 * chance:
-        raise ConformanceError(f"accuracy on the last task is {accuracy:.1f}, chance {chance:.1f}")
+        raise conformance.ConformanceError(
+            f"accuracy on the last task is {accuracy:.1f}, chance {chance:.1f}"
+        )
 
 
 def check_shuffled(cls: type[IncrementalMethod]) -> None:
@@ -153,7 +148,7 @@ def check_shuffled(cls: type[IncrementalMethod]) -> None:
         *_, known = sequence.known
         method = _learnt(cls, sequence, refit, tasks=TASKS)
         found.append(_accuracy(method, sequence, 0, known))
-    require_chance(found, 100 / known, "accuracy", "labels and descriptions")
+    conformance.require_chance(found, 100 / known, "accuracy", "labels and descriptions")
 
 
 INCREMENTAL_CHECKS: dict[str, Check] = {

@@ -17,18 +17,9 @@ from torch.nn.functional import cross_entropy
 
 from zslbench.arithmetic import PRECISION, autocast, device, tensor
 from zslbench.data.types import BackboneSource
-from zslbench.method import (
-    Epoch,
-    Float,
-    Method,
-    MethodConfig,
-    Need,
-    Settings,
-    TrainSet,
-    View,
-    hyper,
-    option,
-)
+from zslbench.method.base import Epoch, Float, Method, Need, TrainSet
+from zslbench.method.settings import MethodConfig, Settings, hyper, option
+from zslbench.metrics.localisation import View
 from zslbench.nn.attention import rolled_out
 from zslbench.nn.images import normalise
 from zslbench.seeding import derive_seed, generator

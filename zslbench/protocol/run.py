@@ -19,16 +19,9 @@ from zslbench.method.base import Learner
 from zslbench.method.registry import resolve
 from zslbench.metrics import Float, Int, Outcome, ScoreSummary, score_unit, summarise
 from zslbench.metrics.localisation import score_view
-from zslbench.protocol import (
-    RULES,
-    Trajectory,
-    Tuning,
-    World,
-    choose,
-    epochs_needed,
-    final_world,
-    tuning_worlds,
-)
+from zslbench.protocol.choice import Tuning, choose
+from zslbench.protocol.rules import RULES, Trajectory, epochs_needed
+from zslbench.protocol.worlds import World, final_world, tuning_worlds
 from zslbench.records import Choice, Cost, Opening, RunRecord, RunSpec, Spec
 from zslbench.seeding import derive_seed, generator
 from zslbench.store.checkpoints import Progress, Slot

@@ -83,18 +83,10 @@ def renumber(labels: Int, classes: Int) -> Int:
 
 def final_world(dataset: Dataset) -> World:
     """Return the dataset's Proposed Split: learn on trainval, test on the sealed rest."""
-    classes = np.concatenate([dataset.seen, dataset.unseen])
-    splits = dataset.splits
-    return World(
-        "final",
-        dataset,
-        classes,
-        len(dataset.seen),
-        splits.trainval,
-        renumber(dataset.train_labels, classes),
-        np.concatenate([splits.test_seen, splits.test_unseen]),
-        dataset.test_labels,
-    )
+    classes, seen = np.concatenate([dataset.seen, dataset.unseen]), len(dataset.seen)
+    train, labels = dataset.splits.trainval, renumber(dataset.train_labels, classes)
+    test = np.concatenate([dataset.splits.test_seen, dataset.splits.test_unseen])
+    return World("final", dataset, classes, seen, train, labels, test, dataset.test_labels)
 
 
 def tuning_worlds(dataset: Dataset, count: int) -> list[World]:
@@ -151,13 +143,6 @@ def _tuning_world(dataset: Dataset, split: ClassSplit) -> World:
     train = np.isin(labels, split.train) & ~held
     test = held | np.isin(labels, split.validation)
     classes = np.concatenate([split.train, split.validation])
-    return World(
-        split.name,
-        dataset,
-        classes,
-        len(split.train),
-        items[train],
-        renumber(labels[train], classes),
-        items[test],
-        SealedLabels(labels[test]),
-    )
+    learnt, sealed = renumber(labels[train], classes), SealedLabels(labels[test])
+    seen = len(split.train)
+    return World(split.name, dataset, classes, seen, items[train], learnt, items[test], sealed)
