@@ -11,6 +11,8 @@ from zslbench.method.settings import (
     bounds,
     hyper,
     option,
+    tuned,
+    weight,
 )
 from zslbench.metrics.localisation import View
 
@@ -32,4 +34,6 @@ __all__ = [
     "bounds",
     "hyper",
     "option",
+    "tuned",
+    "weight",
 ]
