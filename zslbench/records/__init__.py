@@ -10,5 +10,5 @@ from zslbench.records.base import Backbone, Exposure, Record, RuleName, WordVect
 from zslbench.records.choices import Candidate, Choice, Scores, TuningWorld
 from zslbench.records.keys import PROTOCOL_VERSION, canonical_json, digest, now
 from zslbench.records.runs import Cost, Failure, IncrementalRecord, Opening, RuleResult, RunRecord
-from zslbench.records.specs import IncrementalSpec, RunSpec
+from zslbench.records.specs import IncrementalSpec, RunSpec, Spec
 from zslbench.records.studies import Measurement, Sweep, Trial
