@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.method import Epoch, Float, Method, MethodConfig, Need, TrainSet, hyper, option
+from zslbench.method import Epoch, Float, Method, MethodConfig, Need, TrainSet, hyper, option, tuned
 from zslbench.seeding import generator
 
 from ._features import Form, rows_of, training_rows
@@ -24,17 +24,14 @@ Int = NDArray[np.int64]
 class BilinearConfig(MethodConfig):
     """What all three may be set to."""
 
-    lr: float | None = hyper(
-        None, low=1e-4, high=1e4, log=True, grid=(0.1, 1.0, 10.0, 100.0), symbol="eta",
-        doc="learning rate, of batch means; none: chosen on the tuning worlds",
-    )  # fmt: skip
-    margin: float = hyper(1.0, low=1e-3, high=1e3, log=True, symbol="Delta", doc="margin")
-    weight_decay: float = hyper(
-        0.0, low=0.0, high=1.0, symbol="wd", doc="decay of W, as a proximal step"
+    lr: float | None = tuned(
+        "eta", "learning rate, of batch means", 1e-4, 1e4, (0.1, 1.0, 10.0, 100.0)
     )
-    epochs: int = hyper(30, low=1, high=1000, symbol="epochs", doc="length of the fit")
-    batch_size: int = hyper(32, low=1, high=4096, symbol="B", doc="items a step")
-    features: Form = option("l2", symbol="x", doc="rows L2-normalised, or as they come")
+    margin: float = hyper(1.0, "Delta", "margin", 1e-3, 1e3, log=True)
+    weight_decay: float = hyper(0.0, "wd", "decay of W, as a proximal step", 0.0, 1.0)
+    epochs: int = hyper(30, "epochs", "length of the fit", 1, 1000)
+    batch_size: int = hyper(32, "B", "items a step", 1, 4096)
+    features: Form = option("l2", "x", "rows L2-normalised, or as they come")
 
 
 @dataclass(frozen=True)
@@ -54,12 +51,8 @@ class Bilinear(Method):
 
     Config: ClassVar[type[MethodConfig]] = BilinearConfig
     needs: ClassVar[frozenset[Need]] = frozenset({"features"})
+    learnt = ("weights",)
     weights: Single
-
-    @classmethod
-    def epochs(cls, config: Any) -> int:
-        """Return the length of the fit."""
-        return int(config.epochs)
 
     @abstractmethod
     def weigh(self, violations: Single) -> Single:
@@ -105,11 +98,3 @@ class Bilinear(Method):
         features = rows_of(batch, self.config.features).astype(np.float32)
         scores: Single = features @ self.weights @ class_attributes.T.astype(np.float32)
         return scores
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return W `[d, K]`."""
-        return {"weights": self.weights}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take W back."""
-        self.weights = np.asarray(state["weights"], dtype=np.float32)

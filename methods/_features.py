@@ -1,6 +1,6 @@
 """Fixed features as the classic methods take them."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,19 @@ from zslbench.method import Float, TrainSet
 
 Form = Literal["l2", "raw"]
 RANK_TOLERANCE = 1e-12
+
+
+class Decomposition(NamedTuple):
+    """What all regularisers share: eigenvalues and vectors of both Gram matrices, and the middle.
+
+    The middle is what the features say of the attributes, seen from both bases.
+    """
+
+    feature_values: Float
+    feature_basis: Float
+    attribute_values: Float
+    attribute_basis: Float
+    middle: Float
 
 
 def row_norms(matrix: Float) -> Float:

@@ -6,7 +6,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zslbench.method import option
 from zslbench.nn.sentences import unit
+
+SENTENCES: Any = option("sentences", "t", "classes are told by their descriptions")
 
 
 def sentences_of(table: NDArray[Any]) -> tuple[list[str], Tensor]:

@@ -33,16 +33,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from zslbench.method import (
-    Epoch,
-    Float,
-    Method,
-    MethodConfig,
-    PublishedRule,
-    TrainSet,
-    hyper,
-    option,
-)
+from zslbench.method import Epoch, Float, Method, MethodConfig, PublishedRule, TrainSet
+from zslbench.method.settings import hyper, option, weight
 from zslbench.nn.gaussians import Gaussian, Sampling, kl_to_standard, sample, wasserstein
 from zslbench.seeding import derive_seed, generator
 
@@ -50,8 +42,7 @@ BETA, GAMMA, DELTA = (0.0, 0.93), (0.21, 0.75), (0.06, 0.22)
 FEATURES = 2048
 
 _count = partial(hyper, low=1, high=16384, log=True)
-_rate = partial(hyper, low=1e-6, high=1.0, log=True, symbol="eta")
-_weight = partial(hyper, low=0.0, high=100.0, log=True)
+_rate = partial(hyper, low=1e-6, high=1.0, log=True)
 
 
 class VAE(nn.Module):
@@ -117,31 +108,34 @@ class CADAVAE(Method):
     class Config(MethodConfig):
         """Config of CADA-VAE."""
 
-        latent: int = _count(64, symbol="dim z", doc="dimension of the latent space")
-        image_encoder: int = _count(1560, symbol="h", doc="hidden units of the feature encoder")
-        image_decoder: int = _count(1660, symbol="h", doc="hidden units of the feature decoder")
-        attribute_encoder: int = _count(1450, symbol="h", doc="hidden units, attribute encoder")
-        attribute_decoder: int = _count(665, symbol="h", doc="hidden units, attribute decoder")
-        epochs: int = _count(100, symbol="epochs", doc="epochs of the autoencoders")
-        batch_size: int = _count(50, symbol="B", doc="items a step")
-        lr: float = _rate(1.5e-4, doc="learning rate of the autoencoders")
-        beta: float = _weight(0.25, symbol="beta", doc="weight of the KL terms")
-        lambda_cross: float = _weight(2.37, symbol="gamma", doc="weight of cross-reconstruction")
-        lambda_distance: float = _weight(
-            8.13, symbol="delta", doc="weight of the Gaussians' distance"
-        )
+        latent: int = _count(64, "dim z", "dimension of the latent space")
+        image_encoder: int = _count(1560, "h", "hidden units of the feature encoder")
+        image_decoder: int = _count(1660, "h", "hidden units of the feature decoder")
+        attribute_encoder: int = _count(1450, "h", "hidden units, attribute encoder")
+        attribute_decoder: int = _count(665, "h", "hidden units, attribute decoder")
+        epochs: int = _count(100, "epochs", "epochs of the autoencoders")
+        batch_size: int = _count(50, "B", "items a step")
+        lr: float = _rate(1.5e-4, "eta", "learning rate of the autoencoders")
+        beta: float = weight(0.25, "beta", "weight of the KL terms")
+        lambda_cross: float = weight(2.37, "gamma", "weight of cross-reconstruction")
+        lambda_distance: float = weight(8.13, "delta", "weight of the Gaussians' distance")
         sampling: Sampling = option(
-            "released", symbol="z", doc="noise by variance, one a sample, or as the paper says"
+            "released", "z", "noise by variance, one a sample, or as the paper says"
         )
-        seen_samples: int = _count(200, symbol="n_s", doc="latent samples of a seen class")
-        unseen_samples: int = _count(400, symbol="n_u", doc="latent samples of an unseen class")
-        classifier_epochs: int = _count(23, symbol="epochs", doc="epochs of the classifier")
-        classifier_batch: int = _count(32, symbol="B", doc="samples a step of the classifier")
-        classifier_lr: float = _rate(1e-3, doc="learning rate of the classifier")
+        seen_samples: int = _count(200, "n_s", "latent samples of a seen class")
+        unseen_samples: int = _count(400, "n_u", "latent samples of an unseen class")
+        classifier_epochs: int = _count(23, "epochs", "epochs of the classifier")
+        classifier_batch: int = _count(32, "B", "samples a step of the classifier")
+        classifier_lr: float = _rate(1e-3, "eta", "learning rate of the classifier")
 
     needs = frozenset({"features", "unseen_attributes"})
     published = PublishedRule(source="released code: the last epoch, no calibration")
     network: Network
+
+    @classmethod
+    def epochs(cls, config: Any) -> int:
+        """Return one: a fit yields once, after the classifier's last epoch."""
+        return 1
 
     def setup(self, train: TrainSet) -> None:
         """Build the network for the classes of training: seen, then unseen."""

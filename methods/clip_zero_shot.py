@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from zslbench.arithmetic import PRECISION, autocast, device
 from zslbench.backbones.image_text import ImageText
-from zslbench.method import Epoch, Method, MethodConfig, Need, PublishedRule, TrainSet, option
+from zslbench.method import Epoch, Method, MethodConfig, Need, PublishedRule, TrainSet
 from zslbench.nn.images import normalise
 from zslbench.nn.sentences import TEMPLATE, ensemble
 
-from ._prompts import cosine_logits, sentences_of
+from ._prompts import SENTENCES, cosine_logits, sentences_of
 
 BATCH = 128
 
@@ -37,9 +37,7 @@ BATCH = 128
 class Config(MethodConfig):
     """Config of CLIP zero-shot."""
 
-    class_attributes: Literal["sentences"] = option(  # type: ignore[assignment]
-        "sentences", symbol="t", doc="classes are told by their descriptions"
-    )
+    class_attributes: Literal["sentences"] = SENTENCES  # type: ignore[assignment]
     template: str = TEMPLATE
 
 
@@ -81,10 +79,3 @@ class ClipZeroShot(Method):
                 features = self.pair.image_features(images).pooled
                 found.append(cosine_logits(features, classes, self.pair.logit_scale).cpu().numpy())
         return np.concatenate(found)
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return nothing: nothing is learnt."""
-        return {}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take nothing back."""

@@ -28,14 +28,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from zslbench.backbones.image_text import ImageText
 from zslbench.method import Method, Need, PublishedRule, TrainSet, hyper, option
 from zslbench.method.trained import TrainedConfig, TrainedMethod
 from zslbench.nn.sentences import ensemble
 
-from ._prompts import cosine_logits, sentences_of
+from ._prompts import SENTENCES, cosine_logits, sentences_of
 
 DEVIATION = 0.02
 
@@ -43,16 +42,14 @@ DEVIATION = 0.02
 class Config(TrainedConfig):
     """Config of CoOp."""
 
-    class_attributes: Literal["sentences"] = option(  # type: ignore[assignment]
-        "sentences", symbol="t", doc="classes are told by their descriptions"
-    )
-    M: int = hyper(16, low=1, high=64, symbol="M", doc="context tokens")
-    lr: float = hyper(2e-3, low=1e-6, high=1.0, log=True, symbol="eta", doc="learning rate")
-    weight_decay: float = hyper(5e-4, low=0.0, high=1.0, log=True, symbol="wd", doc="AdamW's")
-    backbone_lr: float = hyper(0.0, low=0.0, high=0.0, symbol="eta_b", doc="0: it stays frozen")
-    logits: Literal["cosine"] = option("cosine", symbol="cos", doc="features are of length 1")
+    class_attributes: Literal["sentences"] = SENTENCES  # type: ignore[assignment]
+    M: int = hyper(16, "M", "context tokens", 1, 64)
+    lr: float = hyper(2e-3, "eta", "learning rate", 1e-6, 1.0, log=True)
+    weight_decay: float = hyper(5e-4, "wd", "AdamW's", 0.0, 1.0, log=True)
+    backbone_lr: float = hyper(0.0, "eta_b", "0: it stays frozen", 0.0, 0.0)
+    logits: Literal["cosine"] = option("cosine", "cos", "features are of length 1")
     scale: Literal["pretrained"] = option(  # type: ignore[assignment]
-        "pretrained", symbol="1/tau", doc="scale of the logits: the pair's own"
+        "pretrained", "1/tau", "scale of the logits: the pair's own"
     )
 
 
@@ -103,10 +100,6 @@ class CoOp(TrainedMethod):
         table = ids.new_zeros(*class_attributes.shape, ids.shape[1])
         table[owners, places] = ids
         return table.to(self.network.context.device)
-
-    def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
-        """Return the cross-entropy over the seen classes."""
-        return {"classes": cross_entropy(self.logits(images, class_attributes), labels)}
 
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Return logits of images for classes by their token ids `[C, S, L]`."""

@@ -15,7 +15,6 @@ categorization", TPAMI 2014.
 | calibration | none | none | `published` has none; `validation` chooses it |
 """  # noqa: D205
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,9 +29,8 @@ from zslbench.method import (
     MethodConfig,
     PublishedRule,
     TrainSet,
-    hyper,
-    option,
 )
+from zslbench.method.settings import option, tuned
 
 from ._features import Form, diagonalise, rows_of, training_rows
 
@@ -70,21 +68,19 @@ class DAP(ClosedFormMethod):
         """Config of DAP."""
 
         class_attributes: AttributeForm = option(
-            "raw", symbol="a", doc="form of the class attributes that are binarised"
+            "raw", "a", "form of the class attributes that are binarised"
         )
-        reg: float | None = hyper(
-            None, low=1e-4, high=1e6, log=True, grid=GRID, symbol="1 / C",
-            doc="ridge of the attribute classifiers; none: chosen on the tuning worlds",
-        )  # fmt: skip
+        reg: float | None = tuned("1 / C", "ridge of the attribute classifiers", 1e-4, 1e6, GRID)
         threshold: Literal["matrix", "attribute"] = option(
-            "matrix", symbol="a_k", doc="mean above which an attribute is present: of all, of each"
+            "matrix", "a_k", "mean above which an attribute is present: of all, of each"
         )
         prior: Literal["class_mean", "half"] = option(
-            "class_mean", symbol="p(a_k)", doc="share of seen classes that have it, or 1/2"
+            "class_mean", "p(a_k)", "share of seen classes that have it, or 1/2"
         )
-        features: Form = option("l2", symbol="x", doc="rows L2-normalised, or as they come")
+        features: Form = option("l2", "x", "rows L2-normalised, or as they come")
 
     published = PublishedRule(gamma=0.0, source="no calibration in paper or ports")
+    learnt = ("weights", "intercepts", "threshold", "prior")
     weights: Float
     intercepts: Float
     threshold: Float
@@ -102,15 +98,9 @@ class DAP(ClosedFormMethod):
         whole = config.threshold == "matrix"
         threshold = np.full(table.shape[1], table.mean()) if whole else table.mean(axis=0)
         by_class = (table > threshold).astype(np.float64)
-        return Problem(
-            items=np.hstack([features @ basis, ones]),
-            values=np.append(values, len(features)),
-            mean=mean,
-            basis=basis,
-            threshold=threshold,
-            targets=by_class[train.labels],
-            by_class=by_class,
-        )
+        items, values = np.hstack([features @ basis, ones]), np.append(values, len(features))
+        targets = by_class[train.labels]
+        return Problem(items, values, mean, basis, threshold, targets, by_class)
 
     def solve(self, prepared: Problem) -> None:
         """Fit all attribute classifiers at once; take the prior over classes."""
@@ -132,18 +122,6 @@ class DAP(ClosedFormMethod):
         prior = present @ np.log(self.prior) + (1 - present) @ np.log1p(-self.prior)
         scores: Float = logits @ present.T - evidence - prior
         return scores
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return classifiers `[d, K]` and `[K]`, thresholds and priors `[K]`."""
-        return {name: getattr(self, name) for name in _STATE}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take them back."""
-        for name in _STATE:
-            setattr(self, name, np.asarray(state[name], dtype=np.float64))
-
-
-_STATE = ("weights", "intercepts", "threshold", "prior")
 
 
 def logistic(items: Float, values: Float, targets: Float, reg: float) -> Float:

@@ -10,37 +10,17 @@ ICML 2015.
 | calibration | none | none | `published` has none; `validation` chooses it |
 """  # noqa: D205
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.method import (
-    ClosedFormMethod,
-    Float,
-    MethodConfig,
-    PublishedRule,
-    TrainSet,
-    hyper,
-    option,
-)
+from zslbench.method import ClosedFormMethod, Float, MethodConfig, PublishedRule, TrainSet
+from zslbench.method.settings import option, tuned
 
-from ._features import Form, class_sums, row_norms, training_rows
+from ._features import Decomposition, Form, class_sums, row_norms, training_rows
 
 GRID = tuple(10.0**power for power in range(-3, 4))
-
-
-@dataclass(frozen=True)
-class Decomposition:
-    """What all regularisers share: eigenvectors and eigenvalues of both Gram matrices."""
-
-    feature_basis: Float
-    feature_values: Float
-    attribute_basis: Float
-    attribute_values: Float
-    middle: Float
 
 
 class ESZSL(ClosedFormMethod):
@@ -49,20 +29,13 @@ class ESZSL(ClosedFormMethod):
     class Config(MethodConfig):
         """Config of ESZSL."""
 
-        reg_x: float | None = hyper(
-            None, low=1e-6, high=1e6, log=True, grid=GRID, symbol="gamma",
-            doc="regulariser on the feature side; none: chosen on the tuning worlds",
-        )  # fmt: skip
-        reg_s: float | None = hyper(
-            None, low=1e-6, high=1e6, log=True, grid=GRID, symbol="lambda",
-            doc="regulariser on the attribute side; none: chosen on the tuning worlds",
-        )  # fmt: skip
-        features: Form = option("l2", symbol="X", doc="rows L2-normalised, or as they come")
-        targets: Literal["signed", "binary"] = option(
-            "signed", symbol="Y", doc="-1 and 1, or 0 and 1"
-        )
+        reg_x: float | None = tuned("gamma", "regulariser on the feature side", 1e-6, 1e6, GRID)
+        reg_s: float | None = tuned("lambda", "regulariser on the attribute side", 1e-6, 1e6, GRID)
+        features: Form = option("l2", "X", "rows L2-normalised, or as they come")
+        targets: Literal["signed", "binary"] = option("signed", "Y", "-1 and 1, or 0 and 1")
 
     published = PublishedRule(gamma=0.0, source="section 3; no calibration in paper or ports")
+    learnt = ("weights",)
     weights: Float
 
     @classmethod
@@ -77,7 +50,7 @@ class ESZSL(ClosedFormMethod):
         attribute_values, attribute_basis = np.linalg.eigh(attributes.T @ attributes)
         middle = (feature_basis.T @ by_class.T) @ (attributes @ attribute_basis)
         return Decomposition(
-            feature_basis, feature_values, attribute_basis, attribute_values, middle
+            feature_values, feature_basis, attribute_values, attribute_basis, middle
         )
 
     def solve(self, prepared: Decomposition) -> None:
@@ -92,11 +65,3 @@ class ESZSL(ClosedFormMethod):
         features = np.asarray(batch, dtype=np.float64)
         raw: Float = np.linalg.multi_dot([features, self.weights, class_attributes.T])
         return raw / row_norms(features) if self.config.features == "l2" else raw
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return W `[d, K]`."""
-        return {"weights": self.weights}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take W back."""
-        self.weights = np.asarray(state["weights"], dtype=np.float64)

@@ -13,37 +13,25 @@
 | calibration | none | none | `published` has none; `validation` chooses it |
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.method import (
-    ClosedFormMethod,
-    Float,
-    MethodConfig,
-    PublishedRule,
-    TrainSet,
-    hyper,
-    option,
+from zslbench.method import ClosedFormMethod, Float, MethodConfig, PublishedRule, TrainSet
+from zslbench.method.settings import option, tuned
+
+from ._features import (
+    Decomposition,
+    Form,
+    class_sums,
+    diagonalise,
+    rows_of,
+    training_rows,
+    unit_rows,
 )
 
-from ._features import Form, class_sums, diagonalise, rows_of, training_rows, unit_rows
-
 GRID = tuple(10.0 ** (power / 2) for power in range(-4, 6))
-
-
-@dataclass(frozen=True)
-class Decomposition:
-    """What all lambdas share: S S' and X X' diagonalised, and S X' seen from both bases."""
-
-    attribute_basis: Float
-    attribute_values: Float
-    feature_basis: Float
-    feature_values: Float
-    middle: Float
 
 
 class SAE(ClosedFormMethod):
@@ -52,19 +40,17 @@ class SAE(ClosedFormMethod):
     class Config(MethodConfig):
         """Config of SAE."""
 
-        lambda_: float | None = hyper(
-            None, low=1e-6, high=1e6, log=True, grid=GRID, symbol="lambda",
-            doc="weight of encoding against decoding; none: chosen on the tuning worlds",
-        )  # fmt: skip
+        lambda_: float | None = tuned(
+            "lambda", "weight of encoding against decoding", 1e-6, 1e6, GRID
+        )
         direction: Literal["s_to_f", "f_to_s"] = option(
-            "s_to_f", symbol="W' or W", doc="attributes to features at the test, or the reverse"
+            "s_to_f", "W' or W", "attributes to features at the test, or the reverse"
         )
-        features: Form = option("l2", symbol="X", doc="rows L2-normalised, or as they come")
-        atoms: Literal["raw", "l2"] = option(
-            "raw", symbol="W", doc="rows of W as solved, or L2-normalised"
-        )
+        features: Form = option("l2", "X", "rows L2-normalised, or as they come")
+        atoms: Literal["raw", "l2"] = option("raw", "W", "rows of W as solved, or L2-normalised")
 
     published = PublishedRule(gamma=0.0, source="no calibration in paper or ports")
+    learnt = ("weights",)
     weights: Float
 
     @classmethod
@@ -74,13 +60,12 @@ class SAE(ClosedFormMethod):
         attributes = train.class_attributes.astype(np.float64)
         by_class = class_sums(features, train.labels, len(attributes))
         counts = np.bincount(train.labels, minlength=len(attributes))
-        attribute_values, attribute_basis = diagonalise(
-            attributes.T @ (counts[:, None] * attributes)
-        )
+        gram = attributes.T @ (counts[:, None] * attributes)
+        attribute_values, attribute_basis = diagonalise(gram)
         feature_values, feature_basis = diagonalise(features.T @ features)
         middle = (attribute_basis.T @ attributes.T) @ (by_class @ feature_basis)
         return Decomposition(
-            attribute_basis, attribute_values, feature_basis, feature_values, middle
+            feature_values, feature_basis, attribute_values, attribute_basis, middle
         )
 
     def solve(self, prepared: Decomposition) -> None:
@@ -103,11 +88,3 @@ class SAE(ClosedFormMethod):
             found, truth = features, class_attributes @ self.weights
         scores: Float = unit_rows(found) @ unit_rows(truth).T
         return scores
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return W `[K, d]`."""
-        return {"weights": self.weights}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take W back."""
-        self.weights = np.asarray(state["weights"], dtype=np.float64)

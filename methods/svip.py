@@ -49,8 +49,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from zslbench.backbones.vit import OpenViT
-from zslbench.method import PublishedCurve, PublishedRule, TrainSet, View, hyper, option
-from zslbench.method.trained import TrainedConfig, TrainedMethod, class_logits
+from zslbench.method import PublishedCurve, PublishedRule, TrainSet, View, hyper, option, weight
+from zslbench.method.trained import TrainedConfig, TrainedMethod
 from zslbench.nn.attention import Aggregation, ClassRow
 from zslbench.nn.losses import Consistency, consistency
 from zslbench.nn.patches import mean_blocks, merge_blocks
@@ -143,37 +143,29 @@ class SVIP(TrainedMethod):
     class Config(TrainedConfig):
         """Config of SVIP."""
 
-        M: int = hyper(40, low=1, high=48, symbol="M", doc="patches kept as semantic, of 49")
-        lambda1: float = hyper(
-            1.0, low=0.0, high=100.0, log=True, symbol="lambda_1", doc="weight of L_JSD (Eq. 14)"
-        )
-        lambda2: float = hyper(
-            3.0, low=0.0, high=100.0, log=True, symbol="lambda_2", doc="weight of L_patch (Eq. 14)"
-        )
+        M: int = hyper(40, "M", "patches kept as semantic, of 49", 1, 48)
+        lambda1: float = weight(1.0, "lambda_1", "weight of L_JSD (Eq. 14)")
+        lambda2: float = weight(3.0, "lambda_2", "weight of L_patch (Eq. 14)")
         target: Literal["topm", "minmax", "rank"] = option(
-            "topm", symbol="r", doc="what the patch classifier learns (Eq. 6)"
+            "topm", "r", "what the patch classifier learns (Eq. 6)"
         )
-        aggregation: Aggregation = option(
-            "rollout", symbol="W^L", doc="attention over the layers (Eq. 4)"
-        )
+        aggregation: Aggregation = option("rollout", "W^L", "attention over the layers (Eq. 4)")
         selection: Literal["attention", "classifier", "random", "all"] = option(
-            "attention", symbol="S_M", doc="what patches are selected by in training (Eq. 8)"
+            "attention", "S_M", "what patches are selected by in training (Eq. 8)"
         )
         unselected: Literal["contextualise", "drop"] = option(
-            "contextualise", symbol="PSC", doc="what becomes of the other patches (Eq. 9)"
+            "contextualise", "PSC", "what becomes of the other patches (Eq. 9)"
         )
         embedding: Literal["words", "random"] = option(
-            "words", symbol="e", doc="what the semantic patch is made of (Eq. 7)"
+            "words", "e", "what the semantic patch is made of (Eq. 7)"
         )
         consistency: Consistency = option(
-            "half_jeffreys", symbol="L_JSD", doc="divergence of the two passes (Eq. 13)"
+            "half_jeffreys", "L_JSD", "divergence of the two passes (Eq. 13)"
         )
         pooling: Literal["max", "mean", "class_token"] = option(
-            "max", symbol="MaxPool", doc="how patches, or what else, give attributes (Eq. 10)"
+            "max", "MaxPool", "how patches, or what else, give attributes (Eq. 10)"
         )
-        merge: Literal["input", "output"] = option(
-            "output", symbol="2 x 2", doc="where 196 patches become 49"
-        )
+        merge: Literal["input", "output"] = option("output", "2 x 2", "where 196 patches become 49")
 
     network: Network
     needs = frozenset({"images", "word_vectors"})
@@ -275,7 +267,7 @@ class SVIP(TrainedMethod):
             pooled = head(final).masked_fill(~chosen[..., None], -torch.inf).amax(dim=1)
         else:
             pooled = (head(final) * chosen[..., None]).sum(dim=1) / chosen.sum(dim=1, keepdim=True)
-        return class_logits(pooled, class_attributes, config.logits, config.scale)
+        return self.compare(pooled, class_attributes)
 
     def view(self, batch: NDArray[Any]) -> View:
         """Return r of Eq. 5, the patches it keeps, and the attributes seen in each (Eq. 10)."""

@@ -44,8 +44,16 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from zslbench.arithmetic import autocast, tensor
 from zslbench.backbones.embedded import shaped_like
-from zslbench.backbones.source import Source
-from zslbench.method import MethodConfig, PublishedRule, TrainSet, View, hyper, option
+from zslbench.method import (
+    BackboneSource,
+    MethodConfig,
+    PublishedRule,
+    TrainSet,
+    View,
+    hyper,
+    option,
+    weight,
+)
 from zslbench.method.trained import TrainedMethod, class_logits
 from zslbench.nn.attention import ClassRow
 from zslbench.nn.images import normalise
@@ -90,28 +98,21 @@ class SVIPReleased(TrainedMethod):
     class Config(MethodConfig):
         """Config of the released code; defaults are its settings for CUB."""
 
-        epochs: int = hyper(30, low=1, high=1000, symbol="epochs", doc="length of the schedule")
-        batch_size: int = hyper(64, low=2, high=4096, symbol="B", doc="images a step")
+        epochs: int = hyper(30, "epochs", "length of the schedule", 1, 1000)
+        batch_size: int = hyper(64, "B", "images a step", 2, 4096)
         lr: float = hyper(
-            3e-5, low=1e-7, high=1.0, log=True, symbol="eta",
-            doc="rate of all parameters, times 0.8 every 5 epochs",
-        )  # fmt: skip
-        warm_lr: float = hyper(
-            5e-5, low=1e-7, high=1.0, log=True, symbol="eta_w", doc="rate of the heads in warm-up"
+            3e-5, "eta", "rate of all parameters, times 0.8 every 5 epochs", 1e-7, 1.0, log=True
         )
-        warm_epochs: int = hyper(4, low=0, high=30, symbol="warm-up", doc="epochs of heads alone")
-        M: int = hyper(40, low=1, high=48, symbol="M", doc="patches kept as semantic, of 49")
-        lambda2: float = hyper(
-            3.0, low=0.0, high=100.0, log=True, symbol="lambda_2", doc="weight of the patch loss"
-        )
+        warm_lr: float = hyper(5e-5, "eta_w", "rate of the heads in warm-up", 1e-7, 1.0, log=True)
+        warm_epochs: int = hyper(4, "warm-up", "epochs of heads alone", 0, 30)
+        M: int = hyper(40, "M", "patches kept as semantic, of 49", 1, 48)
+        lambda2: float = weight(3.0, "lambda_2", "weight of the patch loss")
         lambda_dec: float = hyper(
-            0.3, low=0.0, high=10.0, log=True, symbol="att_dec", doc="decorrelation; acts squared"
+            0.3, "att_dec", "decorrelation; acts squared", 0.0, 10.0, log=True
         )
-        scale: float = hyper(
-            5.0, low=0.1, high=1000.0, log=True, symbol="sigma", doc="scale of the logits"
-        )
-        mended: Defect = option("none", symbol="defect", doc="the one defect that is put right")
-        checkpoint: str = option("", symbol="network", doc="file of weights to replay; or none")
+        scale: float = hyper(5.0, "sigma", "scale of the logits", 0.1, 1000.0, log=True)
+        mended: Defect = option("none", "defect", "the one defect that is put right")
+        checkpoint: str = option("", "network", "file of weights to replay; or none")
 
     version = 3
     network: ReleasedNetwork
@@ -128,7 +129,7 @@ class SVIPReleased(TrainedMethod):
         return 1 if config.checkpoint else int(config.epochs)
 
     @classmethod
-    def source_of(cls, config: Any) -> Source | None:
+    def source_of(cls, config: Any) -> BackboneSource | None:
         """Return the architecture of the checkpoint, if there is one."""
         if not config.checkpoint:
             return None

@@ -12,15 +12,12 @@
 Where it sees an attribute (`view`) is what the head makes of each final patch: no loss trains that.
 """
 
-from typing import Any
-
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zslbench.backbones.vit import OpenViT
-from zslbench.method import PublishedRule, TrainSet, View
-from zslbench.method.trained import TrainedConfig, TrainedMethod, class_logits
-from zslbench.nn.attention import ClassRow
+from zslbench.method import PublishedRule, TrainSet
+from zslbench.method.trained import TrainedConfig, TrainedMethod
+from zslbench.nn.attention import rolled_out
 
 
 class Network(nn.Module):
@@ -50,24 +47,11 @@ class ViTAttributeHead(TrainedMethod):
         """Return the backbone with a new head."""
         return Network(self.source.build(), train.class_attributes.shape[1])
 
-    def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
-        """Return the cross-entropy over the seen classes."""
-        logits = self.logits(images, class_attributes)
-        return {"classes": nn.functional.cross_entropy(logits, labels)}
-
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Return scaled similarities of predicted and class attributes."""
-        config = self.config
-        return class_logits(self.network(images), class_attributes, config.logits, config.scale)
+        return self.compare(self.network(images), class_attributes)
 
-    def view(self, batch: NDArray[Any]) -> View:
+    def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the class token's attention, rolled out, and what the head sees in each patch."""
-        network = self.network
-
-        def look(images: Tensor) -> tuple[Tensor, Tensor]:
-            row, backbone = ClassRow("rollout"), network.backbone
-            final = backbone.encode(backbone.tokens(backbone.embed(images)), row)
-            return row.patches(), network.head(final[:, 1:])
-
-        patches, attributes = self.piecewise(batch, look)
-        return View(patches, None, attributes)
+        patches, final = rolled_out(self.network.backbone, images)
+        return patches, self.network.head(final[:, 1:])

@@ -37,7 +37,7 @@ not in L_AR and L_SKD. `class_attributes` is the form of what prototypes are mad
 """  # noqa: D205
 
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ from torch.nn.functional import cross_entropy, layer_norm, mse_loss
 
 from zslbench.backbones.vit import AttentionHook, OpenViT, run_block
 from zslbench.method import PublishedCurve, PublishedRule, TrainSet, View, hyper, option
-from zslbench.method.trained import TrainedConfig, TrainedMethod, class_logits
+from zslbench.method.trained import Comparison, TrainedConfig, TrainedMethod
 from zslbench.nn.attention import ClassRow
 from zslbench.nn.losses import Consistency, consistency
 
@@ -58,26 +58,24 @@ _weight = partial(hyper, low=0.0, high=10.0, log=True)
 class Config(TrainedConfig):
     """Config of VSPCN."""
 
-    backbone_lr: float = hyper(0.0, low=0.0, high=0.0, symbol="eta_b", doc="0: it stays frozen")
-    logits: Literal["cosine", "dot"] = option(
-        "dot", symbol="f_cls a", doc="how class token and prototypes are compared"
-    )
-    scale: float = hyper(1.0, low=0.1, high=1e3, log=True, symbol="sigma", doc="scale of logits")
-    alpha_v: float = hyper(0.05, low=0.0, high=1.0, symbol="alpha_v", doc="attention's share")
-    alpha_s: float = hyper(0.8, low=0.0, high=1.0, symbol="alpha_s", doc="attention's share")
-    alpha_a: float = hyper(0.5, low=0.0, high=1.0, symbol="alpha_a", doc="step of the adapter")
-    lambda_ar: float = _weight(0.01, symbol="gamma", doc="weight of L_AR")
-    lambda_ced: float = _weight(0.8, symbol="lambda_CED", doc="weight of L_CED")
-    lambda_skd: float = _weight(0.18, symbol="lambda_SKD", doc="weight of L_SKD")
-    eta1: float = _weight(0.05, symbol="eta_1", doc="L_ED within L_CED")
-    eta2: float = _weight(0.5, symbol="eta_2", doc="L_CE(vp) within L_CED")
+    backbone_lr: float = hyper(0.0, "eta_b", "0: it stays frozen", 0.0, 0.0)
+    logits: Comparison = option("dot", "f_cls a", "how class token and prototypes are compared")
+    scale: float = hyper(1.0, "sigma", "scale of logits", 0.1, 1e3, log=True)
+    alpha_v: float = hyper(0.05, "alpha_v", "attention's share", 0.0, 1.0)
+    alpha_s: float = hyper(0.8, "alpha_s", "attention's share", 0.0, 1.0)
+    alpha_a: float = hyper(0.5, "alpha_a", "step of the adapter", 0.0, 1.0)
+    lambda_ar: float = _weight(0.01, "gamma", "weight of L_AR")
+    lambda_ced: float = _weight(0.8, "lambda_CED", "weight of L_CED")
+    lambda_skd: float = _weight(0.18, "lambda_SKD", "weight of L_SKD")
+    eta1: float = _weight(0.05, "eta_1", "L_ED within L_CED")
+    eta2: float = _weight(0.5, "eta_2", "L_CE(vp) within L_CED")
     consistency: Consistency = option(
-        "half_jeffreys", symbol="JSD", doc="divergence in L_SKD, of prompt and prototype"
+        "half_jeffreys", "JSD", "divergence in L_SKD, of prompt and prototype"
     )
-    visual: bool = option(True, symbol="f_vp", doc="whether there is a visual prompt")
-    semantic: bool = option(True, symbol="f_sp", doc="whether there is a semantic prompt")
-    fusion: bool = option(True, symbol="WVPF, SVPF", doc="weak and strong fusion of the prompts")
-    adapter: bool = option(True, symbol="S^l", doc="whether words are adapted to the image")
+    visual: bool = option(True, "f_vp", "whether there is a visual prompt")
+    semantic: bool = option(True, "f_sp", "whether there is a semantic prompt")
+    fusion: bool = option(True, "WVPF, SVPF", "weak and strong fusion of the prompts")
+    adapter: bool = option(True, "S^l", "whether words are adapted to the image")
 
     def prompts(self) -> list[str]:
         """Return the prompts there are, in their order behind the class token."""
@@ -239,13 +237,13 @@ class VSPCN(TrainedMethod):
         """Return L_CLS, gamma L_AR, lambda_CED L_CED and lambda_SKD L_SKD, as far as they apply."""
         config, found = self.config, self.network.encode(images)
         prototypes = self.network.project_attributes(class_attributes)
-        own, logits = prototypes[labels], self._classify(found["class"], prototypes)
+        own, logits = prototypes[labels], self.compare(found["class"], prototypes)
         losses = {
             "classes": cross_entropy(logits, labels),
             "regression": config.lambda_ar * mse_loss(found["class"], own),
         }
         if config.visual:
-            visual = self._classify(found["visual"], prototypes)
+            visual = self.compare(found["visual"], prototypes)
             ced = cross_entropy_divergence(visual, logits, labels, config.eta1, config.eta2)
             losses["divergence"] = config.lambda_ced * ced
         if config.semantic:
@@ -256,10 +254,7 @@ class VSPCN(TrainedMethod):
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Return the class token's scores against the prototypes of the classes."""
         prototypes = self.network.project_attributes(class_attributes)
-        return self._classify(self.network.encode(images)["class"], prototypes)
-
-    def _classify(self, token: Tensor, prototypes: Tensor) -> Tensor:
-        return class_logits(token, prototypes, self.config.logits, self.config.scale)
+        return self.compare(self.network.encode(images)["class"], prototypes)
 
     def view(self, batch: NDArray[Any]) -> View:
         """Return the attention of the class token to patches, prompts present, rolled out.

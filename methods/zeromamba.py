@@ -31,8 +31,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, l1_loss, normalize
 
 from zslbench.backbones.maps import MapBackbone
-from zslbench.method import PublishedRule, TrainSet, View, hyper, option
-from zslbench.method.trained import TrainedConfig, TrainedMethod, class_logits
+from zslbench.method import PublishedRule, TrainSet, View, hyper, option, weight
+from zslbench.method.trained import Comparison, TrainedConfig, TrainedMethod
 
 HIDDEN = 512
 
@@ -106,27 +106,16 @@ class ZeroMamba(TrainedMethod):
     class Config(TrainedConfig):
         """Config of ZeroMamba."""
 
-        logits: Literal["cosine", "dot"] = option(
-            "dot", symbol="f A", doc="how predicted and class attributes are compared"
-        )
-        scale: float = hyper(
-            1.0, low=0.1, high=1e3, log=True, symbol="sigma", doc="scale of logits"
-        )
-        semantic: float = hyper(
-            1.0,
-            low=0.0,
-            high=100.0,
-            log=True,
-            symbol="lambda_SC",
-            doc="weight of the semantic constraint",
-        )
+        logits: Comparison = option("dot", "f A", "how predicted and class attributes are compared")
+        scale: float = hyper(1.0, "sigma", "scale of logits", 0.1, 1e3, log=True)
+        semantic: float = weight(1.0, "lambda_SC", "weight of the semantic constraint")
         grl: Literal["features", "logits"] = option(
-            "features", symbol="GRL", doc="what global attributes are read from"
+            "features", "GRL", "what global attributes are read from"
         )
         parts: Literal["both", "local", "global"] = option(
-            "both", symbol="SLP, GRL", doc="attributes of patches, of the whole image, or both"
+            "both", "SLP, GRL", "attributes of patches, of the whole image, or both"
         )
-        sef: bool = option(True, symbol="SeF", doc="whether two layers refine the local attributes")
+        sef: bool = option(True, "SeF", "whether two layers refine the local attributes")
 
     network: Network
     needs = frozenset({"images", "word_vectors"})
@@ -146,16 +135,13 @@ class ZeroMamba(TrainedMethod):
         predicted = self.network(images)
         constraint = l1_loss(predicted.float(), class_attributes[labels])
         return {
-            "classes": cross_entropy(self._classify(predicted, class_attributes), labels),
+            "classes": cross_entropy(self.compare(predicted, class_attributes), labels),
             "semantic": self.config.semantic * constraint,
         }
 
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Return similarities of predicted and class attributes."""
-        return self._classify(self.network(images), class_attributes)
-
-    def _classify(self, predicted: Tensor, class_attributes: Tensor) -> Tensor:
-        return class_logits(predicted, class_attributes, self.config.logits, self.config.scale)
+        return self.compare(self.network(images), class_attributes)
 
     def view(self, batch: NDArray[Any]) -> View | None:
         """Return where words attend: each attribute's, and their mean; None without SLP."""

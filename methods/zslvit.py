@@ -38,8 +38,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, l1_loss, pad
 
 from zslbench.backbones.vit import OpenViT, attend, run_block
-from zslbench.method import PublishedRule, TrainSet, View, hyper, option
-from zslbench.method.trained import TrainedConfig, TrainedMethod, class_logits
+from zslbench.method import PublishedRule, TrainSet, View, hyper, option, weight
+from zslbench.method.trained import TrainedConfig, TrainedMethod
 
 DEVIATION = 0.02
 Fusing = Literal["raw", "normalised"]
@@ -165,30 +165,12 @@ class ZSLViT(TrainedMethod):
     class Config(TrainedConfig):
         """Config of ZSLViT."""
 
-        keep: float = hyper(
-            0.9, low=0.1, high=1.0, symbol="keep rate", doc="share of tokens a fusion keeps"
-        )
-        mixing: float = hyper(
-            0.1, low=0.0, high=1.0, symbol="mixing", doc="share of semantics in the class query"
-        )
-        semantic: float = hyper(
-            1.0,
-            low=0.0,
-            high=100.0,
-            log=True,
-            symbol="lambda_VR",
-            doc="weight of embedded semantics",
-        )
-        attributes: float = hyper(
-            1.0,
-            low=0.0,
-            high=100.0,
-            log=True,
-            symbol="lambda_SR",
-            doc="weight of decoded attributes",
-        )
+        keep: float = hyper(0.9, "keep rate", "share of tokens a fusion keeps", 0.1, 1.0)
+        mixing: float = hyper(0.1, "mixing", "share of semantics in the class query", 0.0, 1.0)
+        semantic: float = weight(1.0, "lambda_VR", "weight of embedded semantics")
+        attributes: float = weight(1.0, "lambda_SR", "weight of decoded attributes")
         fusing: Fusing = option(
-            "raw", symbol="fused token", doc="weights of the sum: attention as it is, or to sum 1"
+            "raw", "fused token", "weights of the sum: attention as it is, or to sum 1"
         )
 
     network: Network
@@ -205,21 +187,19 @@ class ZSLViT(TrainedMethod):
         """Return the cross-entropy, and both L1 losses summed over the fusing blocks."""
         truth = class_attributes[labels]
         out = self.network(images, truth)
+        logits = self.compare(self.network.head(out.feature), class_attributes)
         semantic = torch.stack([l1_loss(embedded, out.feature) for embedded in out.semantic])
         decoded = torch.stack([l1_loss(attributes, truth) for attributes in out.decoded])
         return {
-            "classes": cross_entropy(self._classify(out, class_attributes), labels),
+            "classes": cross_entropy(logits, labels),
             "semantic": self.config.semantic * semantic.sum(),
             "attributes": self.config.attributes * decoded.sum(),
         }
 
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Inference: nothing is mixed into the class query."""
-        return self._classify(self.network(images), class_attributes)
-
-    def _classify(self, out: Pass, class_attributes: Tensor) -> Tensor:
-        predicted = self.network.head(out.feature)
-        return class_logits(predicted, class_attributes, self.config.logits, self.config.scale)
+        out = self.network(images)
+        return self.compare(self.network.head(out.feature), class_attributes)
 
     def view(self, batch: NDArray[Any]) -> View:
         """Return the patches that no fusion took; the later one is taken, the more it matters.

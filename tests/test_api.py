@@ -13,8 +13,7 @@ import pytest
 import zslbench as zsl
 from zslbench.cli import app
 from zslbench.records import Scores
-from zslbench.studies.leaderboard.result import Result
-from zslbench.studies.leaderboard.results import Leaderboard
+from zslbench.studies.leaderboard.results import Leaderboard, Result
 
 HEAVY = ("torch", "timm", "mlflow", "optuna", "ray", "matplotlib", "pandas", "scipy.stats")
 ROOT = Path(__file__).parents[1]

@@ -23,7 +23,7 @@ ARROWS = {
     "store": {"records", "metrics"},
     "nn": {"arithmetic", "data"},
     "backbones": {"arithmetic", "data", "nn", "records"},
-    "method": {"arithmetic", "backbones", "data", "metrics", "nn"},
+    "method": {"arithmetic", "data", "metrics", "nn"},
     "protocol": {"data", "method", "metrics", "records"},
     "method/conformance": {"backbones", "data", "method", "metrics", "protocol", "records"},
     "data/provide": {"backbones", "data", "method", "records"},

@@ -18,8 +18,7 @@ from zslbench.studies.incremental.suite import IncrementalSuite, read_incrementa
 from zslbench.studies.leaderboard.incremental import make_incremental
 from zslbench.studies.leaderboard.measure import make, tracked
 from zslbench.studies.leaderboard.plan.request import TableRequest, check_rules, request_table
-from zslbench.studies.leaderboard.result import Result
-from zslbench.studies.leaderboard.results import Leaderboard
+from zslbench.studies.leaderboard.results import Leaderboard, Result
 from zslbench.studies.plan import DEFAULT_SEEDS, plan
 from zslbench.studies.regression.compare import regress
 from zslbench.studies.regression.measure import subjects_of

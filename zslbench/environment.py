@@ -7,7 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 LIBRARIES = ("numpy", "scipy", "torch", "timm", "mlflow", "optuna")
@@ -29,16 +29,8 @@ def _unchanging() -> dict[str, str]:
         "platform": platform.platform(),
         "cores": str(os.cpu_count()),
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
-        **{name: found for name in LIBRARIES if (found := installed(name))},
+        **{name: version(name) for name in LIBRARIES},
     }
-
-
-def installed(name: str) -> str | None:
-    """Return the version of an installed package, None where it is not installed."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def git_state() -> tuple[str, str]:

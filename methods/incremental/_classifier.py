@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 from zslbench.arithmetic import device
 from zslbench.method import Epoch, TrainSet
 from zslbench.method.incremental import IncrementalMethod, Task
-from zslbench.method.trained import TrainedMethod, TrainedSettings, class_logits
+from zslbench.method.trained import TrainedMethod, TrainedSettings
 from zslbench.seeding import derive_seed
 
 HEAD = "head.weight"
@@ -57,16 +57,9 @@ class Classifier(TrainedMethod):
         )
         return torch.from_numpy(pooled.mean(axis=0)).to(self.network.head.weight)
 
-    def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
-        """Return the cross-entropy over all classes known."""
-        logits = self.logits(images, class_attributes)
-        return {"classes": nn.functional.cross_entropy(logits, labels)}
-
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Return scaled similarities of pooled tokens and class weights."""
-        config, network = self.config, self.network
-        pooled = network.backbone.feature(images)
-        return class_logits(pooled, network.head.weight, config.logits, config.scale)
+        return self.compare(self.network.backbone.feature(images), self.network.head.weight)
 
 
 class IncrementalClassifier(IncrementalMethod):
@@ -83,26 +76,13 @@ class IncrementalClassifier(IncrementalMethod):
     anew = False
     model: Classifier | None = None
 
-    @classmethod
-    def epochs(cls, config: Any) -> int:
-        """Return the length of the schedule of a task."""
-        return int(config.epochs)
-
     def learn(self, task: Task) -> Iterator[Epoch]:
         """Train on the task's images."""
         known = {} if self.anew or self.model is None else self.state()
         self.model = Classifier(self.config, derive_seed(self.seed, "task", task.number))
         self.model.carried = known
-        yield from self.model.fit(self._train_set(task.known, task))
-
-    def _train_set(self, classes: int, task: Task | None = None) -> TrainSet:
-        nothing: NDArray[Any] = np.empty((0, 0))
-        return TrainSet(
-            inputs=task.inputs if task else nothing,
-            labels=task.labels if task else np.empty(0, dtype=np.int64),
-            class_attributes=np.zeros((classes, 1)),
-            backbone=self.source,
-        )
+        table = np.zeros((task.known, 1))
+        yield from self.model.fit(TrainSet(task.inputs, task.labels, table, backbone=self.source))
 
     def scores(self, batch: NDArray[Any]) -> NDArray[np.floating]:
         """Return logits over the classes known."""
@@ -120,4 +100,4 @@ class IncrementalClassifier(IncrementalMethod):
         """Take the network back."""
         self.model = Classifier(self.config, self.seed)
         self.model.carried = state
-        self.model.setup(self._train_set(len(state[HEAD])))
+        self.model.setup(TrainSet.empty(np.zeros((len(state[HEAD]), 1)), self.source))

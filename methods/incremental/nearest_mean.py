@@ -6,53 +6,40 @@
 | backbone | frozen | frozen, its pooled token |
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.backbones.features import Frozen, frozen
 from zslbench.method import Epoch, Settings
-from zslbench.method.incremental import IncrementalMethod, Task
+from zslbench.method.incremental import Task
+
+from ._frozen import OnFrozen
 
 Rows = NDArray[np.float32]
 
 
-class NearestMean(IncrementalMethod):
+class NearestMean(OnFrozen):
     """Scores are cosines with the mean feature of each class."""
 
     class Config(Settings):
         """It has no settings."""
 
-    means: Rows | None = None
-
-    @property
-    def frozen(self) -> Frozen:
-        """The backbone."""
-        return frozen(self.source)
+    learnt = ("means",)
+    means: Rows
 
     def learn(self, task: Task) -> Iterator[Epoch]:
         """Add the mean of each new class."""
         features = unit(self.frozen(task.inputs[:]))
         new = range(task.old, task.known)
         found = np.stack([features[task.labels == c].mean(axis=0) for c in new])
-        self.means = found if self.means is None else np.concatenate([self.means, found])
+        self.means = np.concatenate([self.means, found]) if task.old else found
         yield Epoch(1)
 
     def scores(self, batch: NDArray[Any]) -> Rows:
         """Return cosines with the class means."""
         return unit(self.frozen(batch)) @ unit(self.state()["means"]).T
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return the class means."""
-        if self.means is None:
-            raise ValueError("no task has been learnt")
-        return {"means": self.means}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take them back."""
-        self.means = state["means"]
 
 
 def unit(rows: Rows) -> Rows:

@@ -41,57 +41,44 @@ from numpy.typing import NDArray
 from torch import nn
 
 from zslbench.arithmetic import device
-from zslbench.backbones.features import Frozen, frozen
 from zslbench.method import Epoch, TrainSet, hyper, option
-from zslbench.method.incremental import IncrementalMethod, Task
+from zslbench.method.incremental import Task
 from zslbench.method.trained import LoopSettings
 from zslbench.nn.sentences import unit
 from zslbench.seeding import derive_seed
 
 from ._aligner import Aligner, Memory
 from ._described import heads, tokens
+from ._frozen import OnFrozen
 
 
-class SPA(IncrementalMethod):
+class SPA(OnFrozen):
     """Patches chosen by phrases, aligned with them by transport; old classes as Gaussians."""
 
     class Config(LoopSettings):
         """Config of SPA."""
 
-        epochs: int = hyper(10, low=1, high=1000, symbol="epochs", doc="schedule of a task")
-        lr: float = hyper(
-            3e-2, low=1e-6, high=1.0, log=True, symbol="eta", doc="learning rate of the projector"
-        )
-        backbone_lr: float = hyper(
-            0.0, low=0.0, high=0.0, symbol="eta_b", doc="the pair stays frozen: Gaussians hold"
-        )
-        augment: Literal[False] = option(
-            False, symbol="augment", doc="images are read once, as they are"
-        )
-        patches: int = hyper(32, low=1, high=4096, symbol="m", doc="patches chosen of an image")
-        tokens: int = hyper(8, low=1, high=256, symbol="k", doc="phrases of a class")
-        epsilon: float = hyper(
-            0.1, low=0.02, high=100.0, log=True, symbol="epsilon", doc="entropy of the transport"
-        )
-        iterations: int = hyper(50, low=1, high=10000, symbol="n", doc="of Sinkhorn")
-        mix: float = hyper(0.5, low=0.0, high=1.0, symbol="lambda", doc="share of the pooled token")
-        shrink: float = hyper(0.5, low=0.0, high=1.0, symbol="rho", doc="of the Gaussians")
+        epochs: int = hyper(10, "epochs", "schedule of a task", 1, 1000)
+        lr: float = hyper(3e-2, "eta", "learning rate of the projector", 1e-6, 1.0, log=True)
+        backbone_lr: float = hyper(0.0, "eta_b", "the pair stays frozen: Gaussians hold", 0.0, 0.0)
+        augment: Literal[False] = option(False, "augment", "images are read once, as they are")
+        patches: int = hyper(32, "m", "patches chosen of an image", 1, 4096)
+        tokens: int = hyper(8, "k", "phrases of a class", 1, 256)
+        epsilon: float = hyper(0.1, "epsilon", "entropy of the transport", 0.02, 100.0, log=True)
+        iterations: int = hyper(50, "n", "of Sinkhorn", 1, 10000)
+        mix: float = hyper(0.5, "lambda", "share of the pooled token", 0.0, 1.0)
+        shrink: float = hyper(0.5, "rho", "of the Gaussians", 0.0, 1.0)
         transport: bool = option(
-            True, symbol="T", doc="whether patches meet phrases by the plan, or all alike"
+            True, "T", "whether patches meet phrases by the plan, or all alike"
         )
         calibration: bool = option(
-            True, symbol="N", doc="whether pseudo-features of old classes are trained on"
+            True, "N", "whether pseudo-features of old classes are trained on"
         )
 
     version = 2
     needs = frozenset({"images", "descriptions"})
     memory: Memory
     model: Aligner | None = None
-
-    @classmethod
-    def epochs(cls, config: Any) -> int:
-        """Return the length of the schedule of a task."""
-        return int(config.epochs)
 
     def learn(self, task: Task) -> Iterator[Epoch]:
         """Read the descriptions, train the task's projector, remember the classes."""
@@ -113,11 +100,6 @@ class SPA(IncrementalMethod):
         known.means = _added(known.means, means)
         known.deviations = _added(known.deviations, deviations)
         known.projectors = _added(known.projectors, last.weight.detach()[None])
-
-    @property
-    def frozen(self) -> Frozen:
-        """The pair."""
-        return frozen(self.source)
 
     def _features(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Return pooled tokens and patches `[n, 1 + N, D]`, of length 1."""
@@ -144,9 +126,7 @@ class SPA(IncrementalMethod):
         """Take them back."""
         memory = Memory.of(state, device())
         model = self._model(memory, len(memory.spans) - 1)
-        nothing: NDArray[Any] = np.empty((0, 0))
-        labels = np.empty(0, dtype=np.int64)
-        model.setup(TrainSet(nothing, labels, np.zeros((1, 1)), backbone=self.source))
+        model.setup(TrainSet.empty(np.zeros((1, 1)), self.source))
 
 
 def _added(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:

@@ -6,22 +6,22 @@
 | classifier | sentences of length 1, averaged, of length 1 again | the same |
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from zslbench.backbones.features import Frozen, frozen
 from zslbench.method import Epoch, Settings
-from zslbench.method.incremental import IncrementalMethod, Task
+from zslbench.method.incremental import Task
 from zslbench.nn.sentences import TEMPLATE, unit
 
 from ._described import heads
+from ._frozen import OnFrozen
 
 
-class ZeroShot(IncrementalMethod):
+class ZeroShot(OnFrozen):
     """Scores are cosines of the pooled image with each class's mean sentence."""
 
     class Config(Settings):
@@ -31,31 +31,17 @@ class ZeroShot(IncrementalMethod):
 
     version = 2
     needs = frozenset({"images", "descriptions"})
-    weights: NDArray[np.float32] | None = None
-
-    @property
-    def frozen(self) -> Frozen:
-        """The pair."""
-        return frozen(self.source)
+    learnt = ("heads",)
+    heads: NDArray[np.float32]
 
     def learn(self, task: Task) -> Iterator[Epoch]:
         """Read the descriptions of the classes known."""
         assert task.descriptions is not None
-        classes = heads(self.frozen.network, task.descriptions, self.config.template)
-        self.weights = classes.cpu().numpy()
+        found = heads(self.frozen.network, task.descriptions, self.config.template)
+        self.heads = found.cpu().numpy()
         yield Epoch(1)
 
     def scores(self, batch: NDArray[Any]) -> NDArray[np.floating]:
         """Return cosines with the descriptions."""
         pooled, classes = map(torch.from_numpy, (self.frozen(batch), self.state()["heads"]))
         return np.asarray(unit(pooled) @ classes.T)
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return the classes' mean sentences."""
-        if self.weights is None:
-            raise ValueError("no task has been learnt")
-        return {"heads": self.weights}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take them back."""
-        self.weights = state["heads"]

@@ -68,8 +68,8 @@ FAULTS = (
     ),
     Change(
         "training labels shifted by one", "zslbench/protocol/worlds.py",
-        "_renumber(labels[train], classes),",
-        "(_renumber(labels[train], classes) + 1) % len(split.train),",
+        "renumber(labels[train], classes), ",
+        "(renumber(labels[train], classes) + 1) % len(split.train), ",
     ),
     Change(
         "dropout left on at test", TRAINING,

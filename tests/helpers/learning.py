@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from zslbench.backbones.source import Source
+from zslbench.data.types import BackboneSource
 from zslbench.method import Epoch, Settings, registry
 from zslbench.method.conformance import toy_dataset
 from zslbench.method.incremental import IncrementalMethod
@@ -60,7 +60,7 @@ def use_centroid(monkeypatch):
 def toy_with_source():
     """The toy dataset, said to come from a backbone that is never built."""
     record = Backbone(name="none", weights_digest="")
-    source = Source(record, (0.5,), (0.5,), 1, lambda: None)
+    source = BackboneSource(record, (0.5,), (0.5,), 1, lambda: None)
     return replace(toy_dataset(), source=source)
 
 

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from zslbench.errors import ZslbenchError
-from zslbench.report.document import Document, Shown
 from zslbench.report.records import csv_text, flat, plain
-from zslbench.report.table import Cell, Table
+from zslbench.report.shown import Shown
+from zslbench.report.table import Cell, Document, Table
 from zslbench.report.writers import latex, markdown, terminal
 from zslbench.stats import Interval
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from zslbench.backbones.image_text import ImageFeatures, ImageText
-from zslbench.backbones.source import RANDOM, Source, file_sha256
+from zslbench.backbones.source import RANDOM, not_had, recorded
+from zslbench.data.types import BackboneSource
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.records import Backbone, Exposure
 
 OPEN_CLIP = "clip:"
 
@@ -104,7 +104,7 @@ def _is_plain(clip: Any) -> bool:
     )
 
 
-def find_clip(name: str, weights: Path | None) -> Source:
+def find_clip(name: str, weights: Path | None) -> BackboneSource:
     """Return one of open_clip's pairs.
 
     Args:
@@ -139,20 +139,12 @@ def find_clip(name: str, weights: Path | None) -> Source:
     if untrained and weights:
         raise ZslbenchError(f"--weights {weights}: --backbone {name} takes none.")
     told = open_clip.get_pretrained_cfg(model, tag) if tag else {}
-    digest = file_sha256(weights) if weights else "" if untrained else f"open_clip:{model}.{tag}"
-    exposure: Exposure = "none" if untrained else "web"
-    record = Backbone(name=name, weights_digest=digest, exposure=exposure)
+    record = recorded(name, weights, f"open_clip:{model}.{tag}", "web")
+    mean, std = told.get("mean", OPENAI_DATASET_MEAN), told.get("std", OPENAI_DATASET_STD)
     size = config["vision_cfg"].get("image_size", 224)
     side = size if isinstance(size, int) else size[0]
     build = partial(_build, name, model, None if untrained else tag, weights)
-    return Source(
-        record,
-        tuple(told.get("mean", OPENAI_DATASET_MEAN)),
-        tuple(told.get("std", OPENAI_DATASET_STD)),
-        side,
-        build,
-        ending="pair",
-    )
+    return BackboneSource(record, tuple(mean), tuple(std), side, build, "pair")
 
 
 def _build(name: str, model: str, tag: str | None, weights: Path | None) -> ClipPair:
@@ -163,14 +155,9 @@ def _build(name: str, model: str, tag: str | None, weights: Path | None) -> Clip
         quick = bool(tag and open_clip.get_pretrained_cfg(model, tag).get("quick_gelu"))
         clip: Any = open_clip.create_model(model, pretrained=source, force_quick_gelu=quick)
     except Exception as error:  # hubs fail in many ways, and files too
-        said = " ".join(str(error).split())[:150]
         # A hub that is away fails the runs that need it, and a study goes on with its others.
         refused = ZslbenchError if weights else RuntimeError
-        raise refused(
-            f"--backbone {name}: its weights could not be had ({type(error).__name__}: {said}). "
-            "Name a local file with --weights, or ask for a random start "
-            f"with --backbone {RANDOM}{OPEN_CLIP}{model}."
-        ) from error
+        raise refused(not_had(name, error, f"{RANDOM}{OPEN_CLIP}{model}")) from error
     try:
         return ClipPair(clip, open_clip.get_tokenizer(model))
     except ValueError as error:

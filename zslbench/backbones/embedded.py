@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.backbones.maps import MapBackbone
-from zslbench.backbones.source import IMAGENET, Source, file_sha256
+from zslbench.backbones.source import IMAGENET, file_sha256
 from zslbench.backbones.vit import OpenViT
 from zslbench.backbones.vmamba import MICRO, VMamba
-from zslbench.data.types import Ending
+from zslbench.data.types import BackboneSource, Ending
 from zslbench.errors import ZslbenchError
 from zslbench.records import Backbone
 
@@ -30,7 +30,7 @@ def embedded_architecture(name: str = EMBEDDED) -> OpenViT | MapBackbone:
     return _plain_vit(ARCHITECTURE) if name == EMBEDDED else VMamba(**MICRO)
 
 
-def shaped_like(state: Mapping[str, Any], path: Path) -> Source:
+def shaped_like(state: Mapping[str, Any], path: Path) -> BackboneSource:
     """Return a plain ViT of the shapes in a state dict (timm's names), with ImageNet's statistics.
 
     Its parameters are fresh: who brings the state fills them. Heads have 64 channels, as ViT-B's.
@@ -48,23 +48,13 @@ def shaped_like(state: Mapping[str, Any], path: Path) -> Source:
         ) from None
     blocks = {int(name.split(".")[1]) for name in state if name.startswith("blocks.")}
     size = grid * patch
-    shape: dict[str, Any] = {"img_size": size, "patch_size": patch, "embed_dim": width,
-                             "depth": len(blocks), "num_heads": max(1, width // 64)}  # fmt: skip
+    shape = {"img_size": size, "patch_size": patch, "embed_dim": width, "depth": len(blocks)}
+    build = partial(_plain_vit, shape | {"num_heads": max(1, width // 64)})
     record = Backbone(name=f"checkpoint:{path.name}", weights_digest=file_sha256(path))
-    return Source(record, *IMAGENET, size, partial(_plain_vit, shape))
+    return BackboneSource(record, *IMAGENET, size, build)
 
 
 def _plain_vit(shape: Mapping[str, Any]) -> OpenViT:
     from timm.models.vision_transformer import VisionTransformer
 
     return OpenViT(VisionTransformer(**shape, num_classes=0, global_pool="token"))
-
-
-def build_embedded(name: str, path: Path) -> OpenViT | MapBackbone:
-    """Return an embedded network with the weights of a file in it."""
-    from safetensors.torch import load_file
-
-    backbone = embedded_architecture(name)
-    inner = backbone.vit if isinstance(backbone, OpenViT) else backbone
-    inner.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-    return backbone

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.data.types import BackboneSource, Dataset, content_digest
+from zslbench.data.types import BackboneSource, Dataset, Progress, content_digest, no_progress
 from zslbench.seeding import derive_seed
 
 BATCH = 128
@@ -17,10 +17,7 @@ FEATURES_VERSION = 2
 
 
 def with_features(
-    dataset: Dataset,
-    source: BackboneSource,
-    cache: Path,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    dataset: Dataset, source: BackboneSource, cache: Path, on_progress: Progress = no_progress
 ) -> Dataset:
     """Return the dataset with the backbone's features `[n, D]` in place of its images."""
     record = source.record
@@ -33,14 +30,11 @@ def with_features(
         np.save(part, features)
         part.replace(path)
     backbone = record.model_copy(update={"name": f"features:{record.name}"})
-    return replace(
-        dataset, inputs=np.load(path, allow_pickle=False), backbone=backbone, source=None
-    )
+    features = np.load(path, allow_pickle=False)
+    return replace(dataset, inputs=features, backbone=backbone, source=None)
 
 
-def extract(
-    dataset: Dataset, source: BackboneSource, on_progress: Callable[[int, int], None]
-) -> NDArray[np.float32]:
+def extract(dataset: Dataset, source: BackboneSource, on_progress: Progress) -> NDArray[np.float32]:
     """Return the class token, or the mean of the map, `[n, D]` of every image, in item order."""
     pooled, found, n = Frozen(source), [], len(dataset.inputs)
     for first in range(0, n, BATCH):

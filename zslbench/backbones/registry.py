@@ -1,22 +1,24 @@
 """Backbones by name, or an error that names the nearest."""
 
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from zslbench.backbones.clip_pair import OPEN_CLIP, find_clip
-from zslbench.backbones.embedded import ARCHITECTURE, EMBEDDED_ENDING, PAIR, build_embedded
-from zslbench.backbones.image_text import ImageText
+from zslbench.backbones.embedded import ARCHITECTURE, EMBEDDED_ENDING, PAIR, embedded_architecture
 from zslbench.backbones.micro_pair import MicroPair
-from zslbench.backbones.source import HALF, RANDOM, Source, file_sha256, shipped
+from zslbench.backbones.source import RANDOM, recorded
 from zslbench.backbones.timm_networks import find_timm
+from zslbench.backbones.vit import OpenViT
 from zslbench.backbones.vmamba_weights import find_vmamba
+from zslbench.data.types import BackboneSource, Ending
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.records import Backbone
 
-PAIRS = (PAIR, OPEN_CLIP)
+HALF = (0.5, 0.5, 0.5)
 
 
-def find_backbone(name: str, weights: Path | None = None) -> Source:
+def find_backbone(name: str, weights: Path | None = None) -> BackboneSource:
     """Return a backbone by name.
 
     Args:
@@ -28,56 +30,36 @@ def find_backbone(name: str, weights: Path | None = None) -> Source:
     Raises:
         ZslbenchError: Where there is no such network, or its weights can be had neither way.
     """
-    if name.removeprefix(RANDOM).startswith(PAIRS):
-        return find_pair(name, weights)
+    bare = name.removeprefix(RANDOM)
+    if bare.startswith(OPEN_CLIP):
+        return find_clip(name, weights)
+    if bare.startswith(PAIR) and bare != PAIR:
+        raise unknown("image-text pair", bare, [PAIR])
     if weights and (name in EMBEDDED_ENDING.values() or name.startswith(RANDOM)):
-        raise ZslbenchError(
-            f"--weights {weights}: --backbone {name} takes none. Name a ViT of timm's with it."
-        )
+        pair = f"a pair of open_clip's with it, such as {OPEN_CLIP}ViT-B-16.laion400m_e32"
+        takes = pair if bare == PAIR else "a ViT of timm's with it"
+        raise ZslbenchError(f"--weights {weights}: --backbone {name} takes none. Name {takes}.")
     for ending, embedded in EMBEDDED_ENDING.items():
-        if name == embedded:
-            path = shipped(name)
-            record = Backbone(name=name, weights_digest=file_sha256(path), exposure="plumage")
-            build = partial(build_embedded, name, path)
-            return Source(record, HALF, HALF, ARCHITECTURE["img_size"], build, ending)
-    if name.removeprefix(RANDOM).partition("_")[0] == "vmamba":
+        if name == embedded or bare == embedded == PAIR:
+            return _embedded(name, embedded, ending)
+    if bare.partition("_")[0] == "vmamba":
         return find_vmamba(name, weights)
     return find_timm(name, weights)
 
 
-def find_pair(name: str, weights: Path | None = None) -> Source:
-    """Return an image-text pair by name; its `build` returns an `ImageText`.
-
-    Args:
-        name: `plumage_clip`, `clip:MODEL.TAG` of open_clip's, or `random:` and one of them.
-        weights: A local file of open_clip's weights.
-
-    Raises:
-        ZslbenchError: Where there is no such pair, or its weights can be had neither way.
-    """
-    untrained, bare = name.startswith(RANDOM), name.removeprefix(RANDOM)
-    if bare.startswith(OPEN_CLIP):
-        return find_clip(name, weights)
-    if bare != PAIR:
-        raise unknown("image-text pair", bare, [PAIR])
-    if weights:
-        raise ZslbenchError(
-            f"--weights {weights}: --backbone {name} takes none. Name a pair of open_clip's with "
-            f"it, such as {OPEN_CLIP}ViT-B-16.laion400m_e32."
-        )
-    path = None if untrained else shipped(PAIR)
-    record = Backbone(
-        name=name,
-        weights_digest=file_sha256(path) if path else "",
-        exposure="plumage" if path else "none",
-    )
-    return Source(record, HALF, HALF, MicroPair.size, partial(_micro, path), ending="pair")
+def _embedded(name: str, embedded: str, ending: Ending) -> BackboneSource:
+    """Return a network that comes with the package, untrained where its name is another."""
+    path = Path(str(files("zslbench.backbones") / f"{embedded}.safetensors"))
+    record = recorded(name, path, "", "plumage")
+    build = partial(_build, embedded, path if name == embedded else None)
+    return BackboneSource(record, HALF, HALF, ARCHITECTURE["img_size"], build, ending)
 
 
-def _micro(path: Path | None) -> ImageText:
+def _build(embedded: str, path: Path | None) -> Any:
     from safetensors.torch import load_file
 
-    pair = MicroPair()
+    network = MicroPair() if embedded == PAIR else embedded_architecture(embedded)
     if path:
-        pair.load_state_dict({key: value.float() for key, value in load_file(path).items()})
-    return pair
+        inner = network.vit if isinstance(network, OpenViT) else network
+        inner.load_state_dict({key: value.float() for key, value in load_file(path).items()})
+    return network

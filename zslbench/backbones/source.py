@@ -1,41 +1,15 @@
-"""A backbone that can be built again and again, and the files that its weights come in."""
+"""The files that weights of backbones come in."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from hashlib import file_digest
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from zslbench.data.types import Ending
 from zslbench.errors import ZslbenchError
-from zslbench.records import Backbone
+from zslbench.records import Backbone, Exposure
 
 RANDOM = "random:"
-HALF = (0.5, 0.5, 0.5)
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A backbone that can be built again and again.
-
-    Attributes:
-        record: Name, digest of weights, exposure.
-        mean: Of its input, `(r, g, b)` in [0, 1].
-        deviation: Likewise.
-        size: Side of its images in pixels.
-        build: Returns a new network with the weights in it.
-        ending: What the network ends in: an `OpenViT` in tokens, a `MapBackbone` in a map, an
-            `ImageText` in features of images and of texts.
-    """
-
-    record: Backbone
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-    size: int
-    build: Callable[[], Any]
-    ending: Ending = "tokens"
 
 
 def read_state(path: Path, allowed: Sequence[type] = ()) -> dict[str, Any]:
@@ -83,9 +57,31 @@ def load_state(network: Any, state: Mapping[str, Any], path: Path, mend: str) ->
         raise ZslbenchError(f"{path}: its parameters do not fit ({differs}). {mend}") from None
 
 
-def shipped(name: str) -> Path:
-    """Return the file of weights that comes with the package."""
-    return Path(str(files("zslbench.backbones") / f"{name}.safetensors"))
+def recorded(name: str, weights: Path | None, hub: str, exposure: Exposure) -> Backbone:
+    """Return the record of a network with the weights of a file, of a hub, or none.
+
+    Args:
+        name: Of the backbone; one with `random:` before it has neither weights nor exposure.
+        weights: The file.
+        hub: What stands for the weights of a hub, where there is no file.
+        exposure: What the weights have seen.
+
+    Raises:
+        ZslbenchError: If there is no such file.
+    """
+    if name.startswith(RANDOM):
+        return Backbone(name=name, weights_digest="", exposure="none")
+    digest = file_sha256(weights) if weights else hub
+    return Backbone(name=name, weights_digest=digest, exposure=exposure)
+
+
+def not_had(name: str, error: Exception, untrained: str) -> str:
+    """Return the refusal of a backbone whose weights neither a hub nor a file gave."""
+    said = " ".join(str(error).split())[:150]
+    return (
+        f"--backbone {name}: its weights could not be had ({type(error).__name__}: {said}). Name "
+        f"a local file with --weights, or ask for a random start with --backbone {untrained}."
+    )
 
 
 def file_sha256(path: Path) -> str:

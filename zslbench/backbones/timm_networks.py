@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.backbones.maps import MapBackbone, OpenEfficientViM
-from zslbench.backbones.source import RANDOM, Source, file_sha256
+from zslbench.backbones.source import RANDOM, not_had, recorded
 from zslbench.backbones.vit import OpenViT
 from zslbench.backbones.vmamba_weights import VMAMBAS
-from zslbench.data.types import Ending
+from zslbench.data.types import BackboneSource, Ending
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.records import Backbone, Exposure
+from zslbench.records import Exposure
 
 USUAL = re.compile(r"(deit|vit)_\w+_patch\d+_\d+|efficientvim_m\d")
 WEB = ("laion", "openai", "webli", "metaclip", "datacomp", "dfn", "lvd", "pali", "yfcc", "bamboo")
 
 
-def find_timm(name: str, weights: Path | None) -> Source:
+def find_timm(name: str, weights: Path | None) -> BackboneSource:
     """Return a ViT or an EfficientViM of timm's.
 
     Raises:
@@ -36,15 +36,12 @@ def find_timm(name: str, weights: Path | None) -> Source:
     except RuntimeError:
         tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
         raise unknown(f"weights of timm's {architecture} called", tag, tags) from None
-    untrained = name.startswith(RANDOM)
-    digest = (
-        "" if untrained else file_sha256(weights) if weights else f"timm:{architecture}.{cfg.tag}"
-    )
-    exposure = "none" if untrained else _exposure(tag if weights else cfg.tag)
-    record = Backbone(name=name, weights_digest=digest, exposure=exposure)
-    build = partial(_build_timm, bare, weights, untrained)
+    exposure = _exposure(tag if weights else cfg.tag)
+    record = recorded(name, weights, f"timm:{architecture}.{cfg.tag}", exposure)
+    build = partial(_build_timm, bare, weights, name.startswith(RANDOM))
+    mean, std, size = tuple(cfg.mean), tuple(cfg.std), cfg.input_size[-1]
     ending: Ending = "map" if architecture.startswith("efficientvim") else "tokens"
-    return Source(record, tuple(cfg.mean), tuple(cfg.std), cfg.input_size[-1], build, ending)
+    return BackboneSource(record, mean, std, size, build, ending)
 
 
 def _build_timm(name: str, weights: Path | None, untrained: bool) -> OpenViT | MapBackbone:
@@ -55,11 +52,7 @@ def _build_timm(name: str, weights: Path | None, untrained: bool) -> OpenViT | M
         if weights:
             _load_all(vit, weights)
     except Exception as error:  # hubs fail in many ways, and files too
-        raise ZslbenchError(
-            f"--backbone {name}: its weights could not be had ({type(error).__name__}: "
-            f"{str(error)[:150]}). Name a local file with --weights, or ask for a random start "
-            f"with --backbone {RANDOM}{name}."
-        ) from error
+        raise ZslbenchError(not_had(name, error, f"{RANDOM}{name}")) from error
     if name.startswith("efficientvim"):
         return OpenEfficientViM(vit)
     try:
@@ -73,8 +66,7 @@ def _load_all(vit: Any, weights: Path) -> None:
     from timm.models import load_checkpoint
     from timm.models.vision_transformer import checkpoint_filter_fn
 
-    plain = hasattr(vit, "pos_embed")
-    renamed = checkpoint_filter_fn if plain else None
+    renamed = checkpoint_filter_fn if hasattr(vit, "pos_embed") else None
     loaded = load_checkpoint(vit, str(weights), strict=False, filter_fn=renamed)
     if loaded is not None and loaded.missing_keys:
         lacking = loaded.missing_keys

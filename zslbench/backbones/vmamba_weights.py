@@ -4,10 +4,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zslbench.backbones.source import IMAGENET, RANDOM, Source, file_sha256, read_state
+from zslbench.backbones.source import IMAGENET, RANDOM, read_state, recorded
 from zslbench.backbones.vmamba import SIZES, VMamba
+from zslbench.data.types import BackboneSource
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.records import Backbone, Exposure
 
 RELEASED = {
     "vmamba_tiny": "vssm1_tiny_0230s_ckpt_epoch_264.pth",
@@ -17,7 +17,7 @@ RELEASED = {
 VMAMBAS = {f"{name}_{size}": (name, size) for name in SIZES for size in (224, 448)}
 
 
-def find_vmamba(name: str, weights: Path | None) -> Source:
+def find_vmamba(name: str, weights: Path | None) -> BackboneSource:
     """Return a VMamba, with the weights of a file in the layout of its public release."""
     architecture, _, tag = name.removeprefix(RANDOM).partition(".")
     if architecture not in VMAMBAS:
@@ -25,17 +25,14 @@ def find_vmamba(name: str, weights: Path | None) -> Source:
     if tag not in ("", "in1k"):
         raise unknown(f"weights of {architecture} called", tag, ["in1k"])
     kind, size = VMAMBAS[architecture]
-    untrained = name.startswith(RANDOM)
-    if weights is None and not untrained:
+    if weights is None and not name.startswith(RANDOM):
         raise ZslbenchError(
             f"--backbone {name}: its weights are in no hub. Download {RELEASED[kind]} from the "
             "releases of MzeroMiko/VMamba on GitHub and name it with --weights, or ask for a "
             f"random start with --backbone {RANDOM}{name}."
         )
-    digest = file_sha256(weights) if weights else ""
-    exposure: Exposure = "none" if untrained else "1k" if tag else "unknown"
-    record = Backbone(name=name, weights_digest=digest, exposure=exposure)
-    return Source(record, *IMAGENET, size, partial(_build_vmamba, kind, weights), "map")
+    record = recorded(name, weights, "", "1k" if tag else "unknown")
+    return BackboneSource(record, *IMAGENET, size, partial(_build_vmamba, kind, weights), "map")
 
 
 def _build_vmamba(kind: str, weights: Path | None) -> VMamba:

@@ -4,7 +4,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zslbench.report.document import Document, Shown
+    from zslbench.report.shown import Shown
+    from zslbench.report.table import Document
     from zslbench.studies.leaderboard.results import Leaderboard
 
 

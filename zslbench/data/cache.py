@@ -16,11 +16,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.data.types import content_digest
+from zslbench.data.types import Progress, content_digest, no_progress
 from zslbench.errors import DataError
 
 Fit = Literal["crop", "squash"]
-Progress = Callable[[int, int], None]
 Failures = dict[Path, str]
 
 CACHE_VERSION = 1
@@ -64,7 +63,7 @@ def decode(
     fit: Fit = "crop",
     cache_dir: Path,
     workers: int | None = None,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: Progress = no_progress,
 ) -> Pixels:
     """Return the decoded images, from the cache if the same images were decoded before.
 
@@ -134,27 +133,29 @@ def _part_of(entry: Path, length: int) -> Iterator[Path]:
 
 
 def _decode_all(
-    paths: Sequence[Path],
-    part: Path,
-    size: int,
-    fit: Fit,
-    workers: int | None,
-    on_progress: Progress,
+    paths: Sequence[Path], part: Path, size: int, fit: Fit, workers: int | None, tell: Progress
 ) -> Failures:
     """Decode all images into `part`; return those that cannot be read, with the reason."""
     starts = range(0, len(paths), CHUNK)
     chunks = [paths[start : start + CHUNK] for start in starts]
-    workers = min(workers or processors(), len(chunks))
     decode_chunk = partial(_decode_chunk, part, size, fit)
     failures: Failures = {}
-    with ExitStack() as stack:
-        run = stack.enter_context(ProcessPoolExecutor(workers)).map if workers > 1 else map
-        for start, failed in zip(starts, run(decode_chunk, starts, chunks), strict=True):
-            failures |= failed
-            on_progress(min(start + CHUNK, len(paths)), len(paths))
+    for start, failed in in_processes(decode_chunk, starts, chunks, workers=workers):
+        failures |= failed
+        tell(min(start + CHUNK, len(paths)), len(paths))
     with part.open("rb") as file:
         os.fsync(file)
     return failures
+
+
+def in_processes(
+    function: Callable[..., Any], starts: range, *more: Sequence[Any], workers: int | None = None
+) -> Iterator[tuple[int, Any]]:
+    """Yield each start, and what a function returns for it and for what is beside it in `more`."""
+    workers = min(workers or processors(), len(starts))
+    with ExitStack() as stack:
+        run = stack.enter_context(ProcessPoolExecutor(workers)).map if workers > 1 else map
+        yield from zip(starts, run(function, starts, *more), strict=True)
 
 
 def processors() -> int:

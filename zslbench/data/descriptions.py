@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.data.types import ClassTable, Float, content_digest
+from zslbench.data.types import NAMES_MEND, ClassTable, Float, content_digest
 from zslbench.errors import DataError
 
 Sentences = NDArray[np.str_]
@@ -54,9 +54,8 @@ def load_descriptions(source: str, table: ClassTable, subject: str | None = None
     else:
         path = Path(source).expanduser()
         found, label = _from_file(path, table.names), path.name
-    sentences = np.full((len(found), max(map(len, found))), "", dtype=f"U{_longest(found)}")
-    for row, described in zip(sentences, found, strict=True):
-        row[: len(described)] = described
+    most = max(map(len, found))
+    sentences = np.array([told + [""] * (most - len(told)) for told in found])
     return Descriptions(sentences, content_digest(sentences), label)
 
 
@@ -99,8 +98,7 @@ def _from_attributes(subjects: Sequence[str], table: ClassTable) -> list[list[st
         raise DataError(
             f"descriptions {ATTRIBUTES!r}",
             "the dataset does not name its attributes",
-            "Put their names, one a line, into attributes.txt beside att_splits.mat, or give a "
-            "JSON file of sentences with --descriptions.",
+            NAMES_MEND + ", or give a JSON file of sentences with --descriptions.",
         )
     shares = np.clip(table.raw_attributes / table.raw_attributes.max(), 0.0, 1.0)
     return [
@@ -114,9 +112,8 @@ def _from_file(path: Path, classes: Sequence[str]) -> list[list[str]]:
     missing = [name for name in classes if _key(name) not in told]
     if missing:
         listing = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        message = (
-            f"describes {len(classes) - len(missing)} of {len(classes)} classes, not {listing}"
-        )
+        told_of = len(classes) - len(missing)
+        message = f"describes {told_of} of {len(classes)} classes, not {listing}"
         raise DataError(path, message, "Add a list of sentences for each of them.")
     return [_checked(path, name, told[_key(name)]) for name in classes]
 
@@ -145,7 +142,3 @@ def _checked(path: Path, name: str, value: Any) -> list[str]:
         if not isinstance(sentence, str) or not sentence.strip("\0 \t\r\n"):
             raise DataError(path, f"class {name}: {sentence!r} is no sentence", _MEND)
     return [" ".join(sentence.replace("\0", " ").split()) for sentence in value]
-
-
-def _longest(found: Sequence[Sequence[str]]) -> int:
-    return max(len(sentence) for sentences in found for sentence in sentences)

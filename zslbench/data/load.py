@@ -1,34 +1,24 @@
 """From a dataset's name to a `Dataset`: find the folder, read, check, seal the test labels."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from zslbench.data.formats.xlsa17 import (
-    SPLITS_FILE,
-    AttSplits,
-    Items,
-    check_sides,
-    find_feature_files,
-    locate_images,
-    read_att_splits,
-    read_class_splits,
-    read_items,
-)
+from zslbench.data.formats import xlsa17
+from zslbench.data.formats.xlsa17 import SPLITS_FILE, AttSplits, Items
 from zslbench.data.types import (
+    NO_BACKBONE,
     ClassSplit,
     ClassTable,
     Dataset,
-    Float,
     Inputs,
     Int,
-    SealedLabels,
-    Splits,
+    Progress,
+    assembled,
     content_digest,
+    no_progress,
 )
 from zslbench.errors import DataError, ZslbenchError, unknown
 from zslbench.records import Backbone, Exposure, WordVectors
@@ -93,9 +83,7 @@ def find_dataset(name: str, root: Path) -> Path:
     raise unknown("dataset", name, datasets, where=f" below {root}")
 
 
-def load_dataset(
-    request: DataRequest, on_progress: Callable[[int, int], None] = lambda done, total: None
-) -> Dataset:
+def load_dataset(request: DataRequest, on_progress: Progress = no_progress) -> Dataset:
     """Read a dataset and check it.
 
     Args:
@@ -108,37 +96,23 @@ def load_dataset(
     if is_embedded(request.name):
         return _embedded(request, on_progress)
     folder = find_dataset(request.name, request.root)
-    table = read_att_splits(folder)
+    table = xlsa17.read_att_splits(folder)
     features = request.features
     if features is None and request.image_size is None and not request.bare:
         features = _only_features(folder)
-    if features is not None and features not in (known := find_feature_files(folder)):
+    if features is not None and features not in (known := xlsa17.find_feature_files(folder)):
         raise unknown("feature file", features, known, where=f" in {folder}")
-    items = read_items(folder, features, len(table.classes.names))
+    items = xlsa17.read_items(folder, features, len(table.classes.names))
     seen, unseen = check_items(items, table)
-    check_sides(folder, table.classes, seen, unseen)
+    xlsa17.check_sides(folder, table.classes, seen, unseen)
     class_splits = _class_splits(folder, table, items, seen, resplit=request.resplit)
     inputs, backbone, pixels = _inputs(folder, items, request, features, on_progress)
     splits = replace(table.splits, class_splits=class_splits)
-    tests = np.concatenate([splits.test_seen, splits.test_unseen])
-    vectors, words = _words(request, table)
-    sentences, descriptions = _described(request, table.classes, "names")
-    return Dataset(
-        name=folder.name,
-        classes=table.classes,
-        splits=splits,
-        seen=seen,
-        unseen=unseen,
-        train_labels=items.labels[splits.trainval],
-        test_labels=SealedLabels(items.labels[tests]),
-        inputs=inputs,
-        backbone=backbone,
-        digest=_digest(table, splits, items, pixels),
-        word_vectors=vectors,
-        words=words,
-        sentences=sentences,
-        descriptions=descriptions,
-    )
+    texts = _texts(request, table.classes, "names")
+    return assembled(
+        folder.name, table.classes, splits, items.labels, pixels,
+        inputs=inputs, backbone=backbone, **texts,
+    )  # fmt: skip
 
 
 def is_embedded(name: str) -> bool:
@@ -146,24 +120,17 @@ def is_embedded(name: str) -> bool:
     return name.casefold().partition(":")[0] == EMBEDDED
 
 
-def _embedded(request: DataRequest, on_progress: Callable[[int, int], None]) -> Dataset:
+def _embedded(request: DataRequest, on_progress: Progress) -> Dataset:
     """Draw `plumage`, or `plumage:clutter=80,seed=3`; its attributes' word vectors are random."""
     from zslbench.data.cache import default_cache_dir
     from zslbench.data.plumage import PlumageConfig, load_plumage
-    from zslbench.data.words import asked_words
 
     settings = request.name.partition(":")[2]
     config = replace(PlumageConfig(), **_parse_knobs(settings))
     dataset = load_plumage(config, default_cache_dir(), on_progress)
-    names = dataset.classes.attribute_names
-    words = asked_words(request.words or "random", names, expected=len(names))
-    described = WordVectors(digest=words.digest, description=words.description)
+    asked = replace(request, words=request.words or "random")
     name = f"{EMBEDDED}:{settings}" if settings else EMBEDDED
-    sentences, descriptions = _described(request, dataset.classes, "attributes", "bird")
-    return replace(
-        dataset, name=name, word_vectors=words.vectors, words=described,
-        sentences=sentences, descriptions=descriptions,
-    )  # fmt: skip
+    return replace(dataset, name=name, **_texts(asked, dataset.classes, "attributes", "bird"))
 
 
 def _parse_knobs(settings: str) -> dict[str, Any]:
@@ -177,16 +144,6 @@ def _parse_knobs(settings: str) -> dict[str, Any]:
             raise ZslbenchError(f"{EMBEDDED}:{pair}: write it as knob=number, such as clutter=80.")
         knobs[key] = int(value)
     return knobs
-
-
-def _digest(table: AttSplits, splits: Splits, items: Items, pixels: str | None) -> str:
-    """Return the digest of all that a world is cut from."""
-    locs = splits.trainval, splits.test_seen, splits.test_unseen
-    tuning = [part for split in splits.class_splits for part in (split.train, split.validation)]
-    classes = table.classes
-    return content_digest(
-        list(classes.names), classes.raw_attributes, items.labels, *locs, *tuning, pixels
-    )
 
 
 def check_items(items: Items, table: AttSplits) -> tuple[Int, Int]:
@@ -214,7 +171,7 @@ def check_items(items: Items, table: AttSplits) -> tuple[Int, Int]:
 
 
 def _only_features(folder: Path) -> str:
-    found = find_feature_files(folder)
+    found = xlsa17.find_feature_files(folder)
     if "res101" in found or len(found) == 1:
         return found[0]
     if not found:
@@ -228,7 +185,7 @@ def _class_splits(
     folder: Path, table: AttSplits, items: Items, seen: Int, *, resplit: bool
 ) -> tuple[ClassSplit, ...]:
     """Return the official class splits; refuse a file whose own tuning split leaks."""
-    listed = read_class_splits(folder, table.classes, seen)
+    listed = xlsa17.read_class_splits(folder, table.classes, seen)
     if table.leaks and not resplit:
         raise DataError(
             folder / SPLITS_FILE,
@@ -246,16 +203,11 @@ def _class_splits(
 
 
 def _inputs(
-    folder: Path,
-    items: Items,
-    request: DataRequest,
-    features: str | None,
-    on_progress: Callable[[int, int], None],
+    folder: Path, items: Items, request: DataRequest, features: str | None, tell: Progress
 ) -> tuple[Inputs, Backbone, str | None]:
     """Return what methods see, the backbone it comes from, and the digest of pixels if any."""
     if request.bare:
-        nothing = Backbone(name="none", weights_digest="", exposure="none")
-        return np.empty((len(items.labels), 0)), nothing, None
+        return np.empty((len(items.labels), 0)), NO_BACKBONE, None
     if items.features is not None:
         digest = content_digest(items.features)
         exposure = EXPOSURES.get(features or "", "unknown")
@@ -265,29 +217,28 @@ def _inputs(
 
     if not items.files:
         raise DataError(items.source, "has no `image_files`", "Add an index.csv with file names.")
-    paths = locate_images(items.files, request.images or folder)
+    paths = xlsa17.locate_images(items.files, request.images or folder)
     size = request.image_size or 224
-    pixels = decode(paths, size, cache_dir=default_cache_dir(), on_progress=on_progress)
-    return pixels, Backbone(name="none", weights_digest="", exposure="none"), pixels.digest
+    pixels = decode(paths, size, cache_dir=default_cache_dir(), on_progress=tell)
+    return pixels, NO_BACKBONE, pixels.digest
 
 
-def _words(request: DataRequest, table: AttSplits) -> tuple[Float | None, WordVectors | None]:
-    if request.words is None:
-        return None, None
+def _texts(
+    request: DataRequest, classes: ClassTable, default: str, subject: str | None = None
+) -> dict[str, Any]:
+    """Return word vectors, where asked for, and descriptions, as a `Dataset` holds them."""
+    from zslbench.data.descriptions import load_descriptions
     from zslbench.data.words import asked_words
 
-    count = table.classes.attributes.shape[1]
-    words = asked_words(request.words, table.classes.attribute_names, expected=count)
+    found = load_descriptions(request.descriptions or default, classes, subject)
+    told = WordVectors(digest=found.digest, description=found.description)
+    texts = {"sentences": found.sentences, "descriptions": told}
+    if request.words is None:
+        return texts
+    count = classes.attributes.shape[1]
+    words = asked_words(request.words, classes.attribute_names, expected=count)
     description = words.description
-    if words.missing:
+    if words.missing and not is_embedded(request.name):
         description += f", words not in the table: {', '.join(words.missing)}"
-    return words.vectors, WordVectors(digest=words.digest, description=description)
-
-
-def _described(
-    request: DataRequest, table: ClassTable, default: str, subject: str | None = None
-) -> tuple[NDArray[np.str_], WordVectors]:
-    from zslbench.data.descriptions import load_descriptions
-
-    found = load_descriptions(request.descriptions or default, table, subject)
-    return found.sentences, WordVectors(digest=found.digest, description=found.description)
+    told = WordVectors(digest=words.digest, description=description)
+    return {**texts, "word_vectors": words.vectors, "words": told}

@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from zslbench.data.formats.xlsa17 import locate_images, read_items
+from zslbench.data.formats.xlsa17 import locate_images, read_items, read_table
 from zslbench.data.types import Int
-from zslbench.errors import DataError
 
 FILE = "parts.csv"
-COLUMNS = ("image_file", "part", "x", "y")
 
 Points = dict[str, tuple[float, float]]
 
@@ -42,17 +39,8 @@ def part_points(
 
 
 def _read(path: Path, wanted: Sequence[str]) -> dict[str, Points]:
-    import pandas as pd
-
-    try:
-        table: Any = pd.read_csv(
-            path, usecols=list(COLUMNS), dtype={"image_file": str, "part": str}
-        )
-        places = table[["x", "y"]].to_numpy(dtype=np.float64)
-    except (ValueError, TypeError, OSError) as error:
-        reason = " ".join(str(error).split())[:120].rstrip(". ")
-        message = f"is not a table with the columns {', '.join(COLUMNS)} ({reason})"
-        raise DataError(path, message, "Mend it, or take it away to draw no parts.") from error
+    mend = "Mend it, or take it away to draw no parts."
+    table, places = read_table(path, ["image_file", "part"], ["x", "y"], mend)
     found: dict[str, Points] = {name: {} for name in wanted}
     rows = zip(table["image_file"], table["part"], places.tolist(), strict=True)
     for name, part, (x, y) in rows:

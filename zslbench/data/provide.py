@@ -1,19 +1,17 @@
 """From a request to the dataset in the form that a method needs it in: images, or features."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, cached_property
 
 import numpy as np
 
 from zslbench.data.load import DataRequest, is_embedded, load_dataset
-from zslbench.data.types import BackboneSource, Dataset, Ending
+from zslbench.data.types import BackboneSource, Dataset, Ending, Progress, no_progress
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.method import Method, MethodConfig
 from zslbench.method.registry import resolve
 from zslbench.records import IncrementalSpec, RunSpec
 
-Progress = Callable[[int, int], None]
 USUAL: dict[Ending, str] = {
     "tokens": "a ViT of timm's, such as deit_base_patch16_224.fb_in1k",
     "pair": "an image-text pair, such as clip:ViT-B-16.laion400m_e32",
@@ -35,9 +33,7 @@ class DataSource:
         on_progress: Called with (done, total) while images are decoded.
     """
 
-    def __init__(
-        self, request: DataRequest, on_progress: Progress = lambda done, total: None
-    ) -> None:
+    def __init__(self, request: DataRequest, on_progress: Progress = no_progress) -> None:
         self.request, self.on_progress = request, on_progress
         self._kept: dict[str, Dataset] = {}
 
@@ -173,18 +169,13 @@ def check_data(spec: RunSpec | IncrementalSpec, dataset: Dataset) -> None:
     Raises:
         DataError: With the first that differs.
     """
-    texts = {"class descriptions": (spec.descriptions, dataset.descriptions)}
+    weights = spec.backbone.weights_digest, dataset.backbone.weights_digest
+    digests = [("data", spec.data_digest, dataset.digest), ("backbone", *weights)]
+    texts = [("class descriptions", spec.descriptions, dataset.descriptions)]
     if isinstance(spec, RunSpec):
-        texts["word vectors"] = (spec.words, dataset.words)
-    digests = {
-        "data": (spec.data_digest, dataset.digest),
-        "backbone": (spec.backbone.weights_digest, dataset.backbone.weights_digest),
-    } | {
-        what: (planned.digest, here.digest if here else "")
-        for what, (planned, here) in texts.items()
-        if planned
-    }
-    for what, (planned, here) in digests.items():
+        texts.append(("word vectors", spec.words, dataset.words))
+    digests += [(what, plan.digest, own.digest if own else "") for what, plan, own in texts if plan]
+    for what, planned, here in digests:
         if planned != here:
             raise DataError(
                 dataset.name,

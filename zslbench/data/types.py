@@ -12,7 +12,15 @@ from zslbench.records import Backbone, WordVectors, digest
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
+Progress = Callable[[int, int], None]
 Ending = Literal["tokens", "map", "pair"]
+ANY_PART = 255
+NAMES_MEND = "Put their names, one a line, into attributes.txt beside att_splits.mat"
+NO_BACKBONE = Backbone(name="none", weights_digest="", exposure="none")
+
+
+def no_progress(done: int, total: int) -> None:
+    """Report progress to nobody."""
 
 
 class Inputs(Protocol):
@@ -73,53 +81,57 @@ class Splits:
     class_splits: tuple[ClassSplit, ...] = ()
 
 
-class BackboneSource(Protocol):
-    """Builds the pretrained network under a method, again and again."""
+@dataclass(frozen=True)
+class BackboneSource:
+    """A pretrained network under a method, which can be built again and again.
 
-    @property
-    def record(self) -> Backbone:
-        """Its name, digest of weights, exposure."""
+    Attributes:
+        record: Its name, digest of weights, exposure.
+        mean: Of the network's input, `(r, g, b)` in [0, 1].
+        deviation: Likewise.
+        size: Side of its images in pixels.
+        build: Returns a new network with the weights in it.
+        ending: What the network ends in: an `OpenViT` in tokens, a class token among them; a
+            `MapBackbone` in a feature map; an `ImageText` in features of images and of texts.
+    """
 
-    @property
-    def size(self) -> int:
-        """Side of its images in pixels."""
-
-    @property
-    def mean(self) -> tuple[float, ...]:
-        """Mean of the network's input, `(r, g, b)` in [0, 1]."""
-
-    @property
-    def deviation(self) -> tuple[float, ...]:
-        """Its deviation."""
-
-    @property
-    def ending(self) -> Ending:
-        """Whether the network ends in tokens, a class token among them, or in a feature map."""
-
-    @property
-    def build(self) -> Callable[[], Any]:
-        """Returns a new network with the weights in it."""
-
-    def __hash__(self) -> int:
-        """What a network built before is found by."""
+    record: Backbone
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    size: int
+    build: Callable[[], Any]
+    ending: Ending = "tokens"
 
 
-class PartTruth(Protocol):
-    """Which pixel shows which part, and which part bears which attribute."""
+@dataclass(frozen=True)
+class PartTruth:
+    """Which pixel shows which part, and which part bears which attribute.
 
-    @property
-    def part_maps(self) -> NDArray[np.uint8]:
-        """`[n, S, S]`, 0 where there is no object."""
+    Attributes:
+        part_maps: `[n, S, S]` uint8, the part that each pixel shows, 0 where there is no object.
+        names: What each value of a part map stands for.
+        sampled: `[n, G]` uint8, which value of each group of attributes an image shows.
+        attribute_part: `[K]`, the part that bears each attribute, or `ANY_PART`.
+        attribute_group: `[K]`, the group of each attribute.
+        attribute_value: `[K]`, which value of its group it is.
+    """
 
-    @property
-    def names(self) -> Mapping[int, str]:
-        """What each value of a part map stands for."""
-
-    def mask(self, attribute: int, items: Int) -> NDArray[np.bool_]:
-        """Return `[b, S, S]`: which pixels of some images belong to the part that bears it."""
+    part_maps: NDArray[np.uint8]
+    names: Mapping[int, str]
+    sampled: NDArray[np.uint8]
+    attribute_part: Int
+    attribute_group: Int
+    attribute_value: Int
 
     def shows(self, attribute: int) -> NDArray[np.bool_]:
         """Return `[n]`: which images show an attribute."""
+        values = self.sampled[:, self.attribute_group[attribute]]
+        return np.asarray(values == self.attribute_value[attribute])
+
+    def mask(self, attribute: int, items: Int) -> NDArray[np.bool_]:
+        """Return `[b, S, S]`: which pixels of some images belong to the part that bears it."""
+        part, maps = self.attribute_part[attribute], self.part_maps[items]
+        return np.asarray(maps != 0 if part == ANY_PART else maps == part)
 
 
 class SealedLabels:
@@ -184,6 +196,35 @@ class Dataset:
         """What the ledger counts by: however else the data are cut, the same test labels."""
         tests = self.splits.test_seen, self.splits.test_unseen
         return content_digest(list(self.classes.names), *tests, self.test_labels.digest)
+
+
+def assembled(
+    name: str, classes: ClassTable, splits: Splits, labels: Int, pixels: object, **others: Any
+) -> Dataset:
+    """Return a dataset of labelled items: who is seen, what is sealed and the digest follow.
+
+    Args:
+        name: Its name.
+        classes: Its classes.
+        splits: Its splits.
+        labels: `[n]`, the class of every item.
+        pixels: What stands in the digest for the images, if there are any.
+        others: Its further attributes.
+    """
+    trainval, *tests = splits.trainval, splits.test_seen, splits.test_unseen
+    tuning = [part for split in splits.class_splits for part in (split.train, split.validation)]
+    known = list(classes.names), classes.raw_attributes, labels
+    return Dataset(
+        name,
+        classes,
+        splits,
+        seen=np.unique(labels[trainval]),
+        unseen=np.unique(labels[splits.test_unseen]),
+        train_labels=labels[trainval],
+        test_labels=SealedLabels(labels[np.concatenate(tests)]),
+        digest=content_digest(*known, trainval, *tests, *tuning, pixels),
+        **others,
+    )
 
 
 def content_digest(*parts: object) -> str:

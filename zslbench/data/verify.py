@@ -4,18 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zslbench.data.formats.xlsa17 import (
-    AttSplits,
-    Items,
-    check_sides,
-    find_feature_files,
-    locate_images,
-    read_att_splits,
-    read_class_splits,
-    read_items,
-)
+from zslbench.data.formats import xlsa17
+from zslbench.data.formats.xlsa17 import AttSplits, Items
 from zslbench.data.load import check_items, find_dataset
-from zslbench.data.types import ClassTable, Int
+from zslbench.data.types import Int
 from zslbench.errors import DataError
 
 
@@ -45,7 +37,7 @@ def verify(name: str, root: Path, images: Path | None = None) -> Verified:
     """
     folder = find_dataset(name, root)
     found = Verified(folder.name)
-    table: AttSplits | None = found.check(lambda: read_att_splits(folder))
+    table: AttSplits | None = found.check(lambda: xlsa17.read_att_splits(folder))
     if table is None:
         return found
     splits, classes = table.splits, table.classes
@@ -69,45 +61,35 @@ def verify(name: str, root: Path, images: Path | None = None) -> Verified:
 
 
 def _verify_items(found: Verified, folder: Path, table: AttSplits, images: Path | None) -> None:
-    names = found.facts["features"] = find_feature_files(folder)
-    index = any((folder / file).is_file() for file in ("index.csv", "index.csv.gz"))
+    names = found.facts["features"] = xlsa17.find_feature_files(folder)
+    index = xlsa17.find_index(folder)
     if not names and not index:
         found.notes.append("no feature file and no index.csv: nothing to run on yet")
         return
     count = len(table.classes.names)
-    sources: list[str | None] = [*names, *([None] if index else [])]
     sides: tuple[Int, Int] | None = None
     files: list[str] = []
-    for source in sources:
-        items: Items | None = found.check(lambda s=source: read_items(folder, s, count))
+    for source in [*names, None] if index else names:
+        items: Items | None = found.check(lambda s=source: xlsa17.read_items(folder, s, count))
         if items is not None:
             sides = found.check(lambda i=items: check_items(i, table)) or sides
             files = items.files or files
     if sides is not None:
-        _verify_class_lists(found, folder, table.classes, *sides)
+        found.facts |= {"seen": len(sides[0]), "unseen": len(sides[1])}
+        found.check(lambda: xlsa17.check_sides(folder, table.classes, *sides))
+        splits = found.check(lambda: xlsa17.read_class_splits(folder, table.classes, sides[0]))
+        found.facts["class_splits"] = [[len(s.train), len(s.validation)] for s in splits or ()]
     if files:
         _verify_images(found, files, folder, images)
 
 
-def _verify_class_lists(
-    found: Verified, folder: Path, classes: ClassTable, seen: Int, unseen: Int
-) -> None:
-    found.facts |= {"seen": len(seen), "unseen": len(unseen)}
-    found.check(lambda: check_sides(folder, classes, seen, unseen))
-    splits = found.check(lambda: read_class_splits(folder, classes, seen))
-    found.facts["class_splits"] = [[len(s.train), len(s.validation)] for s in splits or ()]
-
-
 def _verify_images(found: Verified, files: list[str], folder: Path, images: Path | None) -> None:
     """Check that images are all there, where any are or a folder was named for them."""
-    root = images or folder
     try:
-        found.facts["images"] = len(locate_images(files, root))
+        found.facts["images"] = len(xlsa17.locate_images(files, images or folder))
     except DataError as error:
         found.facts["images"] = 0
-        none_there = images is None and f"{len(files)} of {len(files)}" in error.what
-        (found.notes if none_there else found.problems).append(
-            "no images below the dataset's folder; name theirs with --images"
-            if none_there
-            else str(error)
-        )
+        if images is None and f"{len(files)} of {len(files)}" in error.what:
+            found.notes.append("no images below the dataset's folder; name theirs with --images")
+        else:
+            found.problems.append(str(error))

@@ -8,7 +8,7 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
-from zslbench.data.types import Float, content_digest
+from zslbench.data.types import NAMES_MEND, Float, content_digest
 from zslbench.errors import DataError
 from zslbench.seeding import generator
 
@@ -76,11 +76,7 @@ def asked_words(source: str, names: Sequence[str], expected: int) -> Words:
 
 
 def load_words(
-    source: str,
-    names: Sequence[str],
-    expected: int,
-    pool: Pool = "mean",
-    normalise: bool = True,
+    source: str, names: Sequence[str], expected: int, pool: Pool = "mean", normalise: bool = True
 ) -> Words:
     """Return the word vectors of K attribute names.
 
@@ -100,7 +96,9 @@ def load_words(
     path = Path(source).expanduser()
     missing: tuple[str, ...] = ()
     if source.partition(":")[0] == "random":
-        seed = _seed(source)
+        if not re.fullmatch(r"random(:\d{1,18})?", source):
+            raise DataError(source, "names no seed", "Write `random` or, say, `random:1`.")
+        seed = int(source.partition(":")[2] or 0)
         kind, label = "random", f"random:{seed}"
         rows = generator(seed, "word vectors").standard_normal((expected, RANDOM_WIDTH))
     elif path.suffix == ".npy":
@@ -108,9 +106,16 @@ def load_words(
         rows = _read_ready(path, expected)
     else:
         kind, label = pool, f"{path.name}, {pool}"
-        _check_names(source, names, expected)
+        if len(names) != expected:
+            raise DataError(
+                source,
+                f"is a word table, and the dataset names {len(names)} of its {expected} attributes",
+                NAMES_MEND + ", or give a .npy table with a row for each attribute.",
+            )
         rows, missing = _pool_words(path, names, pool)
-    rows, empty = _fill_empty(rows, source) if pool == "mean" else (rows, _empty(rows))
+    empty = tuple(np.flatnonzero(np.all(rows == 0, axis=1)).tolist())
+    if empty and pool == "mean":
+        rows = _filled(rows, empty, source)
     if normalise:
         rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     description = f"{label}, {'L2' if normalise else 'raw'}"
@@ -129,12 +134,6 @@ def clean_name(name: str) -> list[str]:
     """
     text = re.sub(r"[_\-:+/\s]+", " ", name.split("(", maxsplit=1)[0]).strip().removeprefix("has ")
     return _REPLACED.sub(lambda match: REPLACEMENTS[match[0]], text).split()
-
-
-def _seed(source: str) -> int:
-    if not re.fullmatch(r"random(:\d{1,18})?", source):
-        raise DataError(source, "names no seed", "Write `random` or, say, `random:1`.")
-    return int(source.partition(":")[2] or 0)
 
 
 def _read_ready(path: Path, expected: int) -> Float:
@@ -161,16 +160,6 @@ def _read_ready(path: Path, expected: int) -> Float:
     return table.astype(np.float64)
 
 
-def _check_names(source: str, names: Sequence[str], expected: int) -> None:
-    if len(names) != expected:
-        raise DataError(
-            source,
-            f"is a word table, and the dataset names {len(names)} of its {expected} attributes",
-            "Put their names, one a line, into attributes.txt beside att_splits.mat, "
-            "or give a .npy table with a row for each attribute.",
-        )
-
-
 def _pool_words(path: Path, names: Sequence[str], pool: Pool) -> tuple[Float, tuple[str, ...]]:
     """Return a row for each name (zeros where no word is known) and the words not found."""
     cleaned = [clean_name(name) for name in names]
@@ -189,23 +178,16 @@ def _pool_words(path: Path, names: Sequence[str], pool: Pool) -> tuple[Float, tu
     return rows, missing
 
 
-def _fill_empty(rows: Float, source: str) -> tuple[Float, tuple[int, ...]]:
-    """Give rows of zeros the mean of the others, and say which those were."""
-    empty = list(_empty(rows))
-    if not empty:
-        return rows, ()
+def _filled(rows: Float, empty: tuple[int, ...], source: str) -> Float:
+    """Give empty rows the mean of the others."""
     others = np.delete(rows, empty, axis=0)
     mean = others.mean(axis=0) if len(others) else rows[0]
     if not mean.any():
         message = "its rows, or their mean, are all zero"
         raise DataError(source, message, "Take a table with vectors for these attributes.")
     filled = rows.copy()
-    filled[empty] = mean
-    return filled, tuple(empty)
-
-
-def _empty(rows: Float) -> tuple[int, ...]:
-    return tuple(np.flatnonzero(np.all(rows == 0, axis=1)).tolist())
+    filled[list(empty)] = mean
+    return filled
 
 
 def _read_table(path: Path, wanted: set[str]) -> dict[str, Float]:

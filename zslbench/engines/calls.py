@@ -2,10 +2,12 @@
 
 import pickle
 import traceback
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol
 
 from zslbench.errors import ZslbenchError
 
@@ -55,26 +57,31 @@ class End:
     died: str = ""
 
 
-class Engine(Protocol):
+class Engine(AbstractContextManager["Engine"]):
     """Where calls run: as many at once as it has places.
 
     `wait` returns the end of a call that was started, whichever is first. It raises what the user
     can mend, and what no function should raise. Leaving the context ends what still runs.
+
+    Args:
+        places: How many.
+        ticks: Progress, a row for each place.
     """
 
-    places: int
+    def __init__(self, places: int, ticks: Ticks = no_ticks) -> None:
+        self.places, self._ticks = places, ticks
 
+    @abstractmethod
     def start(self, call: Call) -> None:
         """Start a call; there must be a free place."""
 
+    @abstractmethod
     def wait(self) -> End:
         """Return the next end."""
 
     def tell(self, stage: str, done: int, total: int) -> None:
         """Show how far all calls together are."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *_: object) -> None: ...
+        self._ticks(stage, done, total, row=OVERALL)
 
 
 def dealt(engine: Engine, ready: deque[Call]) -> Iterator[End]:
@@ -97,7 +104,7 @@ def dealt_twice(engine: Engine, ready: deque[Call]) -> Iterator[End]:
             yield end
 
 
-class InProcess:
+class InProcess(Engine):
     """Calls run here, one after the other.
 
     Args:
@@ -105,14 +112,10 @@ class InProcess:
         overall: Progress of all calls.
     """
 
-    places = 1
-
     def __init__(self, tick: Tick = no_ticks, overall: Tick = no_ticks) -> None:
-        self._tick, self.tell = tick, overall
+        super().__init__(1)
+        self._tick, self._overall = tick, overall
         self._started: deque[Call] = deque()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._started.clear()
@@ -129,6 +132,10 @@ class InProcess:
             self._tick(call.label + stage, done, total)
 
         return End(call, call.function(*call.arguments, tick=tick))
+
+    def tell(self, stage: str, done: int, total: int) -> None:
+        """Show how far all calls together are."""
+        self._overall(stage, done, total)
 
 
 Answer = tuple[Literal["returned", "refused", "raised"], Any]

@@ -146,13 +146,7 @@ class _Dealer:
 
 def make_choice(job: Job, store: Store, cut: int = 0, *, tick: Tick) -> Failure | None:
     """Have the choice made that a run needs; return what went wrong."""
-    try:
-        choice_for(job, store, tick, cut)
-    except ZslbenchError:
-        raise
-    except Exception as error:
-        return failure_of(job.spec, error)
-    return None
+    return _attempt(job.spec, lambda: choice_for(job, store, tick, cut))
 
 
 def do_run(job: Job, store: Store, *, tick: Tick) -> Failure | bool:
@@ -170,13 +164,18 @@ def once(
     with store.lock(f"run-{spec.key[:16]}"):
         if store.has(kind, spec.key):
             return False
-        try:
-            work()
-        except ZslbenchError:
-            raise
-        except Exception as error:
-            return failure_of(spec, error)
-    return True
+        return _attempt(spec, work) or True
+
+
+def _attempt(spec: RunSpec | IncrementalSpec, work: Callable[[], object]) -> Failure | None:
+    """Do some work; return what went wrong, other than what the user can mend."""
+    try:
+        work()
+    except ZslbenchError:
+        raise
+    except Exception as error:
+        return failure_of(spec, error)
+    return None
 
 
 def _run(job: Job, store: Store, tick: Tick) -> None:
@@ -267,7 +266,6 @@ def write_evaluation(folder: Path, evaluation: Evaluation, job: Job) -> None:
     artifacts.write_summaries(folder, evaluation.summaries)
     seen = len(job.dataset.seen)
     ordered = [names[number] for number in evaluation.classes]
-    artifacts.write_test(
-        folder, evaluation.items, evaluation.classes, evaluation.labels, seen, ordered
-    )
+    tested = evaluation.items, evaluation.classes, evaluation.labels
+    artifacts.write_test(folder, *tested, seen, ordered)
     artifacts.write_predictions(folder, evaluation.items, [ordered[c] for c in predicted])

@@ -6,9 +6,10 @@ All nodes need the same packages, and the same files under the same paths: Ray m
 import os
 import socket
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from zslbench.engines.calls import OVERALL, Answer, Call, End, Ticks, end_of, no_ticks, perform
+from zslbench.engines.calls import Answer, Call, End, Engine, Ticks, end_of, no_ticks, perform
+from zslbench.engines.processes import threads_of
 from zslbench.errors import ZslbenchError
 
 RETRIES = 3
@@ -17,7 +18,7 @@ KNOCK_SECONDS = 10.0
 PASSED_ON = ("MLFLOW_", "PG", "ZSLBENCH_")
 
 
-class OnRay:
+class OnRay(Engine):
     """Calls run as Ray's tasks.
 
     Args:
@@ -33,26 +34,23 @@ class OnRay:
     def __init__(
         self, places: int | None = None, address: str | None = None, ticks: Ticks = no_ticks
     ) -> None:
-        self._ray, self._ticks = _connected(address), ticks
+        self._ray = _connected(address)
         total = self._ray.cluster_resources()
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         cpus = [int(node["CPU"]) for node in nodes if node.get("CPU")]
         gpus = total.get("GPU", 0)
-        self.places = places or int(gpus) or len(cpus)
+        super().__init__(places or int(gpus) or len(cpus), ticks)
         threads = max(1, min(int(total["CPU"]) // self.places, *cpus))
-        self._options = {
-            "num_cpus": threads,
-            "num_gpus": min(1, gpus / self.places),
-            "max_retries": RETRIES,
-            "max_calls": 0,  # workers stay, those on GPUs too
-            "runtime_env": {"env_vars": _environment(threads)},
-        }
-        self._task = self._ray.remote(**self._options)(run_packed)
+        passed = {k: v for k, v in os.environ.items() if k.startswith(PASSED_ON)}
+        self._task = self._ray.remote(
+            num_cpus=threads,
+            num_gpus=min(1, gpus / self.places),
+            max_retries=RETRIES,
+            max_calls=0,  # workers stay, those on GPUs too
+            runtime_env={"env_vars": passed | threads_of(threads)},
+        )(run_packed)
         self._queue = self._new_queue()
         self._running: dict[Any, tuple[int, Call]] = {}
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         for reference in self._running:
@@ -76,18 +74,15 @@ class OnRay:
                 try:
                     answer = self._ray.get(done[0])
                 except self._ray.exceptions.RayTaskError as error:
+                    what = str(error).strip().splitlines()[-1]
                     raise ZslbenchError(
-                        f"--engine ray: a node could not begin its work ({_last_line(error)}). All "
+                        f"--engine ray: a node could not begin its work ({what}). All "
                         "nodes need the same packages, and this folder, the data and the results "
                         "under the same paths."
                     ) from error
                 except self._ray.exceptions.RayError as error:
                     return End(call, died=f"{RETRIES + 1} times, {type(error).__name__}")
                 return end_of(call, answer)
-
-    def tell(self, stage: str, done: int, total: int) -> None:
-        """Show how far all calls together are."""
-        self._ticks(stage, done, total, row=OVERALL)
 
     def _pass_on(self) -> None:
         labels = {row: call.label for row, call in self._running.values()}
@@ -109,10 +104,6 @@ def run_packed(packed: bytes, folder: str, queue: Any, row: int) -> Answer:
     """Run a call on a node, in the same folder as here."""
     os.chdir(folder)
     return perform(packed, lambda *words: queue.put_nowait((row, *words)))
-
-
-def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
 
 
 def _connected(address: str | None) -> Any:
@@ -141,10 +132,3 @@ def _knock(address: str | None) -> None:
     host, _, port = (address or "").rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), KNOCK_SECONDS).close()
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """Return what a worker's environment needs: its threads, and its settings."""
-    passed = {k: v for k, v in os.environ.items() if k.startswith(PASSED_ON)}
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return passed | dict.fromkeys(names, str(threads))

@@ -9,15 +9,14 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context
-from typing import Self
 
 from zslbench.data.cache import processors
-from zslbench.engines.calls import OVERALL, Call, End, Ticks, end_of, no_ticks, perform
+from zslbench.engines.calls import Call, End, Engine, Ticks, end_of, no_ticks, perform
 
 PATIENCE = 10.0
 
 
-class Processes:
+class Processes(Engine):
     """Calls run in processes of this machine; each has its share of the processors, and one GPU.
 
     Args:
@@ -26,11 +25,8 @@ class Processes:
     """
 
     def __init__(self, places: int, ticks: Ticks = no_ticks) -> None:
-        self.places, self._ticks = places, ticks
+        super().__init__(places, ticks)
         self._workers: list[_Worker | None] = [None] * places
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         for worker in filter(None, self._workers):
@@ -66,10 +62,6 @@ class Processes:
             else:
                 worker.call = None
                 return end_of(call, words[0])
-
-    def tell(self, stage: str, done: int, total: int) -> None:
-        """Show how far all calls together are."""
-        self._ticks(stage, done, total, row=OVERALL)
 
 
 class _Worker:
@@ -128,12 +120,15 @@ def share(place: int, places: int) -> dict[str, str]:
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     threads = max(1, processors() // places)
     threads = min(threads, int(wanted)) if wanted.isdecimal() else threads
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    environment = dict.fromkeys(names, str(threads))
     devices = gpus()
-    if len(devices) > 1:
-        environment["CUDA_VISIBLE_DEVICES"] = devices[place % len(devices)]
-    return environment
+    gpu = {"CUDA_VISIBLE_DEVICES": devices[place % len(devices)]} if len(devices) > 1 else {}
+    return threads_of(threads) | gpu
+
+
+def threads_of(threads: int) -> dict[str, str]:
+    """Return the settings that keep a process to so many threads."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return dict.fromkeys(names, str(threads))
 
 
 def gpus() -> list[str]:

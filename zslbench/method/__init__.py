@@ -1,14 +1,7 @@
 """What a method is, and what one subclasses to add one."""
 
-from zslbench.method.base import (
-    Epoch,
-    Float,
-    Method,
-    Need,
-    PublishedCurve,
-    PublishedRule,
-    TrainSet,
-)
+from zslbench.data.types import BackboneSource
+from zslbench.method.base import Epoch, Float, Method, Need, PublishedCurve, PublishedRule, TrainSet
 from zslbench.method.closed_form import ClosedFormMethod
 from zslbench.method.settings import (
     AttributeForm,
@@ -18,11 +11,14 @@ from zslbench.method.settings import (
     bounds,
     hyper,
     option,
+    tuned,
+    weight,
 )
 from zslbench.metrics.localisation import View
 
 __all__ = [
     "AttributeForm",
+    "BackboneSource",
     "ClassForm",
     "ClosedFormMethod",
     "Epoch",
@@ -38,4 +34,6 @@ __all__ = [
     "bounds",
     "hyper",
     "option",
+    "tuned",
+    "weight",
 ]

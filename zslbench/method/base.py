@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.data.types import BackboneSource, Ending, Inputs
-from zslbench.method.settings import MethodConfig
+from zslbench.method.settings import MethodConfig, Settings
 from zslbench.metrics import Average, Space
 from zslbench.metrics.localisation import View
 
@@ -73,6 +73,12 @@ class TrainSet:
     unseen_attributes: Float | None = None
     backbone: BackboneSource | None = None
 
+    @classmethod
+    def empty(cls, class_attributes: Float, backbone: BackboneSource) -> "TrainSet":
+        """Return one without items, to set up a network for."""
+        nothing = np.empty((0, 0)), np.empty(0, dtype=np.int64)
+        return cls(*nothing, class_attributes, backbone=backbone)
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -82,31 +88,21 @@ class Epoch:
     losses: Mapping[str, float] = field(default_factory=dict)
 
 
-class Method(ABC):
-    """A trainable thing that turns items into scores over classes.
+class Learner(ABC):
+    """What methods of all kinds have: a config, a seed, and what they have learnt.
 
     Attributes:
         Config: Its config class.
         version: Raised by whoever changes its numbers.
-        needs: What it must be handed beyond labels and seen class attributes.
-        ending: What a backbone under it must end in, where it gets images: tokens, a map, a pair.
-        deterministic: Whether the seed has no part in it.
         precision: The arithmetic of its fit.
-        published: What its paper or code did to pick epoch and gamma.
-        swept: The settings that a sweep searches unless told otherwise; empty: all declared by
-            `hyper`, but for `epochs` and `batch_size`.
-        published_curves: The settings whose sensitivity its paper shows.
+        learnt: The names of the arrays that hold all it has learnt; who has more than arrays
+            writes `state` and `load_state`.
     """
 
-    Config: ClassVar[type[MethodConfig]]
+    Config: ClassVar[type[Settings]]
     version: ClassVar[int] = 1
-    needs: ClassVar[frozenset[Need]]
-    ending: ClassVar[Ending] = "tokens"
-    deterministic: ClassVar[bool] = False
     precision: ClassVar[str] = "float32"
-    published: ClassVar[PublishedRule] = PublishedRule()
-    swept: ClassVar[tuple[str, ...]] = ()
-    published_curves: ClassVar[Mapping[str, PublishedCurve]] = {}
+    learnt: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any, seed: int) -> None:
         self.config = config
@@ -114,8 +110,45 @@ class Method(ABC):
 
     @classmethod
     def epochs(cls, config: Any) -> int:
-        """Return how many epochs a fit with this config yields."""
-        return 1
+        """Return how many epochs a fit with this config yields: its setting `epochs`, or one."""
+        return int(getattr(config, "epochs", 1))
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return all that has been learnt, as named arrays.
+
+        Raises:
+            ValueError: If that is nothing yet.
+        """
+        if not all(hasattr(self, name) for name in self.learnt):
+            raise ValueError("nothing has been learnt")
+        return {name: getattr(self, name) for name in self.learnt}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take back what `state` gave, into a method just made."""
+        for name in self.learnt:
+            setattr(self, name, state[name])
+
+
+class Method(Learner):
+    """A trainable thing that turns items into scores over classes.
+
+    Attributes:
+        needs: What it must be handed beyond labels and seen class attributes.
+        ending: What a backbone under it must end in, where it gets images: tokens, a map, a pair.
+        deterministic: Whether the seed has no part in it.
+        published: What its paper or code did to pick epoch and gamma.
+        swept: The settings that a sweep searches unless told otherwise; empty: all declared by
+            `hyper`, but for `epochs` and `batch_size`.
+        published_curves: The settings whose sensitivity its paper shows.
+    """
+
+    Config: ClassVar[type[MethodConfig]]
+    needs: ClassVar[frozenset[Need]]
+    ending: ClassVar[Ending] = "tokens"
+    deterministic: ClassVar[bool] = False
+    published: ClassVar[PublishedRule] = PublishedRule()
+    swept: ClassVar[tuple[str, ...]] = ()
+    published_curves: ClassVar[Mapping[str, PublishedCurve]] = {}
 
     @classmethod
     def prepare(cls, train: TrainSet, config: Any) -> Any:
@@ -143,13 +176,5 @@ class Method(ABC):
         """Return where it looks in a batch of images; None where it has no such notion."""
         return None
 
-    def setup(self, train: TrainSet) -> None:  # noqa: B027 - nothing to build is common
+    def setup(self, train: TrainSet) -> None:
         """Build what `load_state` fills, where that takes more than the config."""
-
-    @abstractmethod
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return all that has been learnt, as named arrays."""
-
-    @abstractmethod
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take back what `state` gave."""

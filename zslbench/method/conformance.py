@@ -10,7 +10,7 @@ fit, made once for all of them: run them one after the other. The others fit man
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from zslbench.data.types import ClassTable, Dataset, Ending, SealedLabels, Splits
 from zslbench.method import Method, MethodConfig
+from zslbench.method.base import Learner
 from zslbench.metrics import Float, per_class_accuracy
 from zslbench.protocol.worlds import World, final_world
 from zslbench.records import Backbone
@@ -129,9 +130,14 @@ def toy_for(
 
 def _config(method: type[Method], settings: dict[str, Any]) -> MethodConfig:
     """Return the middle one of the configs the method would choose among."""
-    known = {name: value for name, value in settings.items() if name in method.Config.model_fields}
-    candidates = method.Config.model_validate(known).candidates()
+    candidates: list[MethodConfig] = config_of(method, settings).candidates()
     return candidates[len(candidates) // 2]
+
+
+def config_of(method: type[Learner], settings: dict[str, Any]) -> Any:
+    """Return the method's config with those of some settings that it has."""
+    known = {name: value for name, value in settings.items() if name in method.Config.model_fields}
+    return method.Config.model_validate(known)
 
 
 def _on_birds(method: type[Method], epochs: int) -> dict[str, Any]:
@@ -164,10 +170,42 @@ def _scores(model: Method, world: World, items: NDArray[np.int64]) -> Float:
     return np.asarray(model.scores(world.dataset.inputs[items], attributes), dtype=float)
 
 
-def _differ(model: Method, one: Float, other: Float) -> float:
+def gap_of(model: Learner, one: Float, other: Float) -> float:
     """Return the largest difference, 0 where it is within the tolerance of the arithmetic."""
     gap = float(np.max(np.abs(one - other)))
     return gap if gap > TOLERANCE[model.precision] * max(1.0, float(np.abs(one).max())) else 0.0
+
+
+def require_scores(scores: Float, items: int, classes: int, known: str = "") -> None:
+    """Refuse scores that are not finite or not `[items, classes]`."""
+    if scores.shape != (items, classes) or not np.isfinite(scores).all():
+        raise ConformanceError(f"{items} items and {classes} classes{known} gave {scores.shape}")
+
+
+def require_alike(model: Learner, together: Float, batch: str, **others: Float) -> None:
+    """Refuse scores that differ from those of the same items, the first, all together."""
+    for name, scores in others.items():
+        if gap := gap_of(model, together[: len(scores)], scores):
+            raise ConformanceError(f"scores {name} and in {batch} differ by {gap:.3g}")
+
+
+def require_chance(found: Sequence[float], chance: float, what: str, meaningless: str) -> None:
+    """Refuse a mean accuracy over refits above chance (one-sided, 4 errors)."""
+    mean, error = float(np.mean(found)), float(np.std(found, ddof=1)) / len(found) ** 0.5
+    if mean > chance + 4 * error:
+        raise ConformanceError(
+            f"{what} is {mean:.1f} +- {error:.1f} though {meaningless} mean nothing; "
+            f"chance is {chance:.1f}"
+        )
+
+
+def stored(state: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Return a state as it comes back from a file written without pickle."""
+    file = io.BytesIO()
+    np.savez(file, **state)
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as content:
+        return dict(content)
 
 
 @lru_cache(maxsize=1)
@@ -188,9 +226,7 @@ def _unseen_accuracy(model: Method, world: World) -> float:
 def check_scores(method: type[Method]) -> None:
     """Scores are finite, `[b, C]`, one for each item and class asked for."""
     model, world, _ = _short_fit(method)
-    scores = _scores(model, world, world.test[:7])
-    if scores.shape != (7, len(world.classes)) or not np.isfinite(scores).all():
-        raise ConformanceError(f"7 items and {len(world.classes)} classes gave {scores.shape}")
+    require_scores(_scores(model, world, world.test[:7]), 7, len(world.classes))
 
 
 def check_batches(method: type[Method]) -> None:
@@ -202,12 +238,8 @@ def check_batches(method: type[Method]) -> None:
     shuffled = np.empty_like(sorted_scores)
     shuffled[order] = _scores(model, world, by_class[order])
     alone = np.concatenate([_scores(model, world, by_class[i : i + 1]) for i in range(12)])
-    for name, gap in (
-        ("shuffled", _differ(model, sorted_scores, shuffled)),
-        ("alone", _differ(model, sorted_scores[:12], alone)),
-    ):
-        if gap:
-            raise ConformanceError(f"scores {name} and in a class-sorted batch differ by {gap:.3g}")
+    batch = "a class-sorted batch"
+    require_alike(model, sorted_scores, batch, shuffled=shuffled, alone=alone)
 
 
 def check_seed(method: type[Method]) -> None:
@@ -222,14 +254,9 @@ def check_seed(method: type[Method]) -> None:
 def check_state(method: type[Method]) -> None:
     """What `state` returns, written without pickle and loaded into a new object, scores alike."""
     model, world, before = _short_fit(method)
-    file = io.BytesIO()
-    state: dict[str, Any] = model.state()
-    np.savez(file, **state)
-    file.seek(0)
     again = method(model.config, model.seed)
     again.setup(world.train_set(method, model.config.class_attributes))
-    with np.load(file, allow_pickle=False) as content:
-        again.load_state({name: content[name] for name in content.files})
+    again.load_state(stored(model.state()))
     if not np.array_equal(before, _scores(again, world, world.test)):
         raise ConformanceError("scores change when the state is saved and loaded")
 
@@ -253,17 +280,11 @@ def check_shuffled_attributes(method: type[Method]) -> None:
     names, from the order of items.
     """
     found = []
-    refits = REFITS["images" if "images" in method.needs else "features"]
-    for refit in range(refits):
+    for refit in range(REFITS["images" if "images" in method.needs else "features"]):
         world = toy_for(method, refit, shuffled=refit)
         model = _fitted(method, world, refit, _on_birds(method, EPOCHS))
         found.append(_unseen_accuracy(model, world))
-    mean, error = float(np.mean(found)), float(np.std(found, ddof=1)) / refits**0.5
-    if mean > 100 / UNSEEN + 4 * error:
-        raise ConformanceError(
-            f"T1 is {mean:.1f} +- {error:.1f} though the attributes mean nothing; "
-            f"chance is {100 / UNSEEN:.1f}"
-        )
+    require_chance(found, 100 / UNSEEN, "T1", "the attributes")
 
 
 CHECKS: dict[str, Callable[[type[Method]], None]] = {

@@ -7,20 +7,13 @@
 They are to methods what `zslbench.method.conformance` is to methods, on a sequence of three tasks.
 """
 
-import io
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.method.conformance import (
-    BIRDS,
-    FEW_BIRDS,
-    TOLERANCE,
-    ConformanceError,
-    toy_images,
-)
+from zslbench.method import conformance
 from zslbench.method.incremental import IncrementalMethod
 from zslbench.metrics import Float, per_class_accuracy
 from zslbench.protocol.tasks import TaskSequence
@@ -31,10 +24,12 @@ Check = Callable[[type[IncrementalMethod]], None]
 
 
 def _sequence(
-    seed: int = 0, *, shuffled: bool = False, birds: tuple[int, int] = BIRDS
+    seed: int = 0, *, shuffled: bool = False, birds: tuple[int, int] = conformance.BIRDS
 ) -> TaskSequence:
     """Return birds in three tasks; shuffled, their labels and descriptions mean nothing."""
-    data = toy_images(seed, shuffled=seed if shuffled else None, ending="pair", birds=birds)
+    data = conformance.toy_images(
+        seed, shuffled=seed if shuffled else None, ending="pair", birds=birds
+    )
     if shuffled:
         labels = generator(seed, "shuffled labels").permutation(data.train_labels)
         data = replace(data, train_labels=labels)
@@ -46,8 +41,12 @@ def _made(
 ) -> IncrementalMethod:
     assert sequence.dataset.source is not None
     toy = {"epochs": epochs, "batch_size": 16, "lr": 1e-3}
-    known = {name: value for name, value in toy.items() if name in cls.Config.model_fields}
-    return cls(cls.Config.model_validate(known), seed, sequence.dataset.source)
+    return cls(conformance.config_of(cls, toy), seed, sequence.dataset.source)
+
+
+def _learn(method: IncrementalMethod, sequence: TaskSequence, number: int) -> None:
+    for _ in method.learn(sequence.task(number, method.needs)):
+        pass
 
 
 def _learnt(
@@ -59,19 +58,12 @@ def _learnt(
 ) -> IncrementalMethod:
     method = _made(cls, sequence, seed, epochs)
     for number in range(1, tasks + 1):
-        for _ in method.learn(sequence.task(number, cls.needs)):
-            pass
+        _learn(method, sequence, number)
     return method
 
 
 def _scores(method: IncrementalMethod, sequence: TaskSequence, items: NDArray[np.int64]) -> Float:
     return np.asarray(method.scores(sequence.test[items]), dtype=float)
-
-
-def _gap(method: IncrementalMethod, one: Float, other: Float) -> float:
-    """Return the largest difference, 0 where it is within the tolerance of the arithmetic."""
-    gap = float(np.max(np.abs(one - other)))
-    return gap if gap > TOLERANCE[method.precision] * max(1.0, float(np.abs(one).max())) else 0.0
 
 
 def _accuracy(method: IncrementalMethod, sequence: TaskSequence, first: int, known: int) -> float:
@@ -84,54 +76,43 @@ def _accuracy(method: IncrementalMethod, sequence: TaskSequence, first: int, kno
 
 def check_scores(cls: type[IncrementalMethod]) -> None:
     """After each task scores are finite, `[b, C]`, one for each item and class known."""
-    sequence, items = _sequence(birds=FEW_BIRDS), np.arange(7)
+    sequence, items = _sequence(birds=conformance.FEW_BIRDS), np.arange(7)
     method = _made(cls, sequence, 0, EPOCHS)
     for number, known in enumerate(sequence.known[:2], start=1):
-        for _ in method.learn(sequence.task(number, cls.needs)):
-            pass
-        scores = _scores(method, sequence, items)
-        if scores.shape != (7, known) or not np.isfinite(scores).all():
-            raise ConformanceError(f"7 items and {known} classes known gave {scores.shape}")
+        _learn(method, sequence, number)
+        conformance.require_scores(_scores(method, sequence, items), 7, known, " known")
 
 
 def check_batches(cls: type[IncrementalMethod]) -> None:
     """An item's scores are the same alone, and in batches of either order."""
-    sequence = _sequence(birds=FEW_BIRDS)
+    sequence = _sequence(birds=conformance.FEW_BIRDS)
     method, items = _learnt(cls, sequence), np.arange(len(sequence.test))
     together = _scores(method, sequence, items)
     turned = _scores(method, sequence, items[::-1])[::-1]
     alone = np.concatenate([_scores(method, sequence, items[i : i + 1]) for i in range(6)])
-    for name, gap in (
-        ("turned round", _gap(method, together, turned)),
-        ("alone", _gap(method, together[:6], alone)),
-    ):
-        if gap:
-            raise ConformanceError(f"scores {name} and in a batch differ by {gap:.3g}")
+    conformance.require_alike(method, together, "a batch", reversed=turned, alone=alone)
 
 
 def check_seed(cls: type[IncrementalMethod]) -> None:
     """The same seed gives the same scores."""
-    sequence = _sequence(birds=FEW_BIRDS)
+    sequence = _sequence(birds=conformance.FEW_BIRDS)
     items = np.arange(len(sequence.test))
     one, other = (_scores(_learnt(cls, sequence, 3), sequence, items) for _ in range(2))
     if not np.array_equal(one, other):
-        raise ConformanceError(f"two fits with one seed differ by {np.abs(one - other).max():.3g}")
+        raise conformance.ConformanceError(
+            f"two fits with one seed differ by {np.abs(one - other).max():.3g}"
+        )
 
 
 def check_state(cls: type[IncrementalMethod]) -> None:
     """One made anew from its state, written without pickle, scores alike and learns on alike."""
-    sequence = _sequence(birds=FEW_BIRDS)
+    sequence = _sequence(birds=conformance.FEW_BIRDS)
     method = _learnt(cls, sequence, tasks=1)
-    file = io.BytesIO()
-    np.savez(file, **method.state())  # type: ignore[arg-type]
-    file.seek(0)
     again = _made(cls, sequence, 0, EPOCHS)
-    with np.load(file, allow_pickle=False) as content:
-        again.load_state({name: content[name] for name in content.files})
+    again.load_state(conformance.stored(method.state()))
     _check_alike(method, again, sequence, "once its state is loaded")
     for each in (method, again):
-        for _ in each.learn(sequence.task(2, cls.needs)):
-            pass
+        _learn(each, sequence, 2)
     _check_alike(method, again, sequence, "after the next task")
 
 
@@ -139,9 +120,9 @@ def _check_alike(
     method: IncrementalMethod, again: IncrementalMethod, sequence: TaskSequence, when: str
 ) -> None:
     items = np.arange(len(sequence.test))
-    gap = _gap(method, *(_scores(each, sequence, items) for each in (method, again)))
+    gap = conformance.gap_of(method, *(_scores(each, sequence, items) for each in (method, again)))
     if gap:
-        raise ConformanceError(f"{when}, scores of one made anew differ by {gap:.3g}")
+        raise conformance.ConformanceError(f"{when}, scores of one made anew differ by {gap:.3g}")
 
 
 def check_learns(cls: type[IncrementalMethod]) -> None:
@@ -151,7 +132,9 @@ def check_learns(cls: type[IncrementalMethod]) -> None:
     accuracy = _accuracy(_learnt(cls, sequence, epochs=LEARNING_EPOCHS), sequence, first, known)
     chance = 100 / (known - first)
     if accuracy < 2 * chance:
-        raise ConformanceError(f"accuracy on the last task is {accuracy:.1f}, chance {chance:.1f}")
+        raise conformance.ConformanceError(
+            f"accuracy on the last task is {accuracy:.1f}, chance {chance:.1f}"
+        )
 
 
 def check_shuffled(cls: type[IncrementalMethod]) -> None:
@@ -165,12 +148,7 @@ def check_shuffled(cls: type[IncrementalMethod]) -> None:
         *_, known = sequence.known
         method = _learnt(cls, sequence, refit, tasks=TASKS)
         found.append(_accuracy(method, sequence, 0, known))
-    mean, error = float(np.mean(found)), float(np.std(found, ddof=1)) / REFITS**0.5
-    if mean > 100 / known + 4 * error:
-        raise ConformanceError(
-            f"accuracy is {mean:.1f} +- {error:.1f} though labels and descriptions mean nothing; "
-            f"chance is {100 / known:.1f}"
-        )
+    conformance.require_chance(found, 100 / known, "accuracy", "labels and descriptions")
 
 
 INCREMENTAL_CHECKS: dict[str, Check] = {

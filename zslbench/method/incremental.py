@@ -4,8 +4,8 @@ Between tasks a method is made anew from its `state`, which is all that it carri
 is stands beside its accuracy in every table.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.data.types import BackboneSource, Inputs
-from zslbench.method import Epoch, Settings
+from zslbench.method.base import Epoch, Learner
 
 IncrementalNeed = Literal["images", "descriptions", "old_images"]
 
@@ -41,30 +41,18 @@ class Task:
     descriptions: tuple[tuple[str, ...], ...] | None = None
 
 
-class IncrementalMethod(ABC):
-    """Learns task by task.
+class IncrementalMethod(Learner):
+    """Learns task by task; its `state` is all that it carries to the next task.
 
     Attributes:
-        Config: Its config class.
-        version: Raised by whoever changes its numbers.
         needs: What it must be handed beyond a task's labels; `old_images` is marked in every table.
-        precision: The arithmetic of its training.
     """
 
-    Config: ClassVar[type[Settings]]
-    version: ClassVar[int] = 1
     needs: ClassVar[frozenset[IncrementalNeed]] = frozenset({"images"})
-    precision: ClassVar[str] = "float32"
 
     def __init__(self, config: Any, seed: int, source: BackboneSource) -> None:
-        self.config = config
-        self.seed = seed
+        super().__init__(config, seed)
         self.source = source
-
-    @classmethod
-    def epochs(cls, config: Any) -> int:
-        """Return how many epochs `learn` yields for a task."""
-        return 1
 
     @abstractmethod
     def learn(self, task: Task) -> Iterator[Epoch]:
@@ -73,11 +61,3 @@ class IncrementalMethod(ABC):
     @abstractmethod
     def scores(self, batch: NDArray[Any]) -> NDArray[np.floating]:
         """Return `[b, C]` scores of images over the classes known, in the order learnt."""
-
-    @abstractmethod
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return all that it carries to the next task, as named arrays."""
-
-    @abstractmethod
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take back what `state` gave, into a method just made."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.method import Method, MethodConfig, Settings, files
+from zslbench.method import Method, MethodConfig, files
 from zslbench.method.incremental import IncrementalMethod
 
 Base = TypeVar("Base", Method, IncrementalMethod)
@@ -104,10 +104,7 @@ def load_method(name: str) -> type[Method]:
     Raises:
         ZslbenchError: On an unknown name, with the nearest known one.
     """
-    modules = method_modules()
-    if name not in modules:
-        raise unknown("method", name, modules)
-    return _only_class(modules[name], Method)  # type: ignore[type-abstract]
+    return _load("method", name, method_modules(), Method)  # type: ignore[type-abstract]
 
 
 def load_incremental(name: str) -> type[IncrementalMethod]:
@@ -116,10 +113,8 @@ def load_incremental(name: str) -> type[IncrementalMethod]:
     Raises:
         ZslbenchError: On an unknown name, with the nearest known one.
     """
-    modules = incremental_modules()
-    if name not in modules:
-        raise unknown("incremental method", name, modules)
-    return _only_class(modules[name], IncrementalMethod)  # type: ignore[type-abstract]
+    modules, base = incremental_modules(), IncrementalMethod
+    return _load("incremental method", name, modules, base)  # type: ignore[type-abstract]
 
 
 class Stored(Protocol):
@@ -145,19 +140,12 @@ def resolve(
     return cls, cls.Config.model_validate({**record.config, **(changes or {})})
 
 
-def resolve_incremental(record: Stored) -> tuple[type[IncrementalMethod], Settings]:
-    """Return the incremental method that a specification names, and its config, typed.
-
-    Raises:
-        ZslbenchError: If there is no such method here.
-    """
-    cls = load_incremental(record.method)
-    return cls, cls.Config.model_validate(record.config)
-
-
-def _only_class(name: str, base: type[Base]) -> type[Base]:
-    path = files.listed().get(name)
-    module = files.import_file(name, path) if path else import_module(name)
+def _load(kind: str, name: str, modules: Mapping[str, str], base: type[Base]) -> type[Base]:
+    """Return the one class of a kind that a name's module holds."""
+    if name not in modules:
+        raise unknown(kind, name, modules)
+    path = files.listed().get(modules[name])
+    module = files.import_file(modules[name], path) if path else import_module(modules[name])
     classes = {
         member
         for member in vars(module).values()

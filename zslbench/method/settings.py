@@ -1,6 +1,7 @@
 """The settings of a method: typed, bounded, with their search space."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import product
 from typing import Any, Literal, Self
 
@@ -12,11 +13,11 @@ from zslbench.errors import ZslbenchError, unknown
 
 def hyper(
     default: Any,
-    *,
+    symbol: str,
+    doc: str,
     low: float,
     high: float,
-    doc: str,
-    symbol: str,
+    *,
     log: bool = False,
     grid: Sequence[Any] = (),
 ) -> Any:
@@ -24,10 +25,10 @@ def hyper(
 
     Args:
         default: Its value; None says that the tuning worlds choose among `grid`.
+        symbol: The paper's name for it.
+        doc: One line on what it does.
         low: Smallest value allowed, also of the search space.
         high: Largest value allowed.
-        doc: One line on what it does.
-        symbol: The paper's name for it.
         log: Whether it is searched on a logarithmic scale.
         grid: The candidates where the value is None.
     """
@@ -35,13 +36,22 @@ def hyper(
     return Field(default, ge=low, le=high, description=doc, json_schema_extra=space)
 
 
-def option(default: Any, *, doc: str, symbol: str) -> Any:
+weight = partial(hyper, low=0.0, high=100.0, log=True)
+
+
+def tuned(symbol: str, doc: str, low: float, high: float, grid: Sequence[float]) -> Any:
+    """Declare a hyper-parameter that the tuning worlds choose from a grid, unless it is set."""
+    told = f"{doc}; none: chosen on the tuning worlds"
+    return hyper(None, symbol, told, low, high, log=True, grid=grid)
+
+
+def option(default: Any, symbol: str, doc: str) -> Any:
     """Declare a setting that is one of a few names, or a switch: no sweep searches it by itself.
 
     Args:
         default: Its value.
-        doc: One line on what it does, with the equation where there is one.
         symbol: What the paper calls what it decides.
+        doc: One line on what it does, with the equation where there is one.
     """
     return Field(default, description=doc, json_schema_extra={"symbol": symbol})
 
@@ -103,7 +113,7 @@ class MethodConfig(Settings):
     """
 
     class_attributes: AttributeForm = option(
-        "l2", symbol="a", doc="form of the class attributes: l2, raw (as published) or centred"
+        "l2", "a", "form of the class attributes: l2, raw (as published) or centred"
     )
 
     def candidates(self) -> list[Self]:

@@ -13,64 +13,42 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from zslbench.arithmetic import PRECISION, autocast, device, tensor
-from zslbench.backbones.vit import OpenViT
 from zslbench.data.types import BackboneSource
-from zslbench.method import (
-    Epoch,
-    Float,
-    Method,
-    MethodConfig,
-    Need,
-    Settings,
-    TrainSet,
-    View,
-    hyper,
-    option,
-)
-from zslbench.nn.attention import ClassRow
+from zslbench.method.base import Epoch, Float, Method, Need, TrainSet
+from zslbench.method.settings import MethodConfig, Settings, hyper, option
+from zslbench.metrics.localisation import View
+from zslbench.nn.attention import rolled_out
 from zslbench.nn.images import normalise
 from zslbench.seeding import derive_seed, generator
+
+Comparison = Literal["cosine", "dot"]
 
 
 class LoopSettings(Settings):
     """What the loop may be set to."""
 
-    epochs: int = hyper(12, low=1, high=1000, symbol="epochs", doc="length of the schedule")
-    batch_size: int = hyper(64, low=2, high=4096, symbol="B", doc="images a step")
-    lr: float = hyper(
-        1e-3, low=1e-6, high=1.0, log=True, symbol="eta", doc="learning rate of new parameters"
-    )
+    epochs: int = hyper(12, "epochs", "length of the schedule", 1, 1000)
+    batch_size: int = hyper(64, "B", "images a step", 2, 4096)
+    lr: float = hyper(1e-3, "eta", "learning rate of new parameters", 1e-6, 1.0, log=True)
     backbone_lr: float = hyper(
-        1e-4, low=0.0, high=1.0, log=True, symbol="eta_b",
-        doc="learning rate of the backbone; 0 freezes it",
-    )  # fmt: skip
-    weight_decay: float = hyper(
-        1e-4, low=0.0, high=1.0, log=True, symbol="wd", doc="decoupled weight decay (AdamW)"
+        1e-4, "eta_b", "learning rate of the backbone; 0 freezes it", 0.0, 1.0, log=True
     )
+    weight_decay: float = hyper(1e-4, "wd", "decoupled weight decay (AdamW)", 0.0, 1.0, log=True)
     warmup: float = hyper(
-        0.1,
-        low=0.0,
-        high=0.9,
-        symbol="warm-up",
-        doc="share of steps with a rising rate, then cosine",
+        0.1, "warm-up", "share of steps with a rising rate, then cosine", 0.0, 0.9
     )
-    clip: float = hyper(
-        1.0, low=0.0, high=1e3, log=True, symbol="clip", doc="gradient norm; 0: no clipping"
-    )
-    augment: bool = option(True, symbol="augment", doc="flip and shift the training images")
+    clip: float = hyper(1.0, "clip", "gradient norm; 0: no clipping", 0.0, 1e3, log=True)
+    augment: bool = option(True, "augment", "flip and shift the training images")
 
 
 class TrainedSettings(LoopSettings):
     """What all that is trained by this loop into scaled similarities may be set to."""
 
-    logits: Literal["cosine", "dot"] = option(
-        "cosine", symbol="cos", doc="how predicted and class attributes are compared"
-    )
-    scale: float = hyper(
-        20.0, low=0.1, high=1000.0, log=True, symbol="sigma", doc="scale of the logits"
-    )
+    logits: Comparison = option("cosine", "cos", "how predicted and class attributes are compared")
+    scale: float = hyper(20.0, "sigma", "scale of the logits", 0.1, 1000.0, log=True)
 
 
 class TrainedConfig(TrainedSettings, MethodConfig):
@@ -86,22 +64,24 @@ class TrainedMethod(Method):
     source: BackboneSource
     optimiser: torch.optim.Optimizer
 
-    @classmethod
-    def epochs(cls, config: Any) -> int:
-        """Return the length of the schedule."""
-        return int(config.epochs)
-
     @abstractmethod
     def build(self, train: TrainSet) -> nn.Module:
         """Return the network; new parameters are drawn from torch's generator, already seeded."""
 
-    @abstractmethod
     def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
-        """Return weighted loss terms, whose sum is minimised, of images `[B, 3, S, S]`."""
+        """Return weighted loss terms, whose sum is minimised, of images `[B, 3, S, S]`.
+
+        Without more, that is the cross-entropy over the classes whose attributes are given.
+        """
+        return {"classes": cross_entropy(self.logits(images, class_attributes), labels)}
 
     @abstractmethod
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Return `[B, C]` scores of images for the classes whose attributes `[C, K]` are given."""
+
+    def compare(self, predicted: Tensor, class_attributes: Tensor) -> Tensor:
+        """Return `[B, C]`: predicted and class attributes, compared as the config says."""
+        return class_logits(predicted, class_attributes, self.config.logits, self.config.scale)
 
     def setup(self, train: TrainSet) -> None:
         """Build the network from the seed, on the device."""
@@ -206,15 +186,12 @@ class TrainedMethod(Method):
 
     def view(self, batch: NDArray[Any]) -> View | None:
         """Return the attention of the backbone's class token, rolled out over its layers."""
-        backbone: OpenViT = self.network.backbone  # type: ignore[assignment]
+        patches, *attributes = self.piecewise(batch, self.look)
+        return View(patches, None, *attributes)
 
-        def patches(images: Tensor) -> tuple[Tensor]:
-            row = ClassRow("rollout")
-            backbone.encode(backbone.tokens(backbone.embed(images)), row)
-            return (row.patches(),)
-
-        (found,) = self.piecewise(batch, patches)
-        return View(found)
+    def look(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return what `view` shows: `[B, N]`, and `[B, N, K]` where it sees attributes."""
+        return rolled_out(self.network.backbone, images)[:1]
 
     def piecewise(
         self, batch: NDArray[Any], function: Callable[[Tensor], Iterable[Tensor]]

@@ -10,21 +10,5 @@ from zslbench.metrics.accuracy import (
     per_class_accuracy,
     score_unit,
 )
-from zslbench.metrics.curve import Outcome, SeenUnseenCurve, plateau_middle
+from zslbench.metrics.curve import Outcome, plateau_middle
 from zslbench.metrics.summary import ScoreSummary, summarise
-
-__all__ = [
-    "Average",
-    "Bool",
-    "Float",
-    "Int",
-    "Outcome",
-    "ScoreSummary",
-    "SeenUnseenCurve",
-    "Space",
-    "harmonic_mean",
-    "per_class_accuracy",
-    "plateau_middle",
-    "score_unit",
-    "summarise",
-]

@@ -45,15 +45,9 @@ class Outcome:
         average: Average = "class",
     ) -> "Outcome":
         """Meet a summary with its labels; margins in units of the scale (logits) or as they are."""
-        unit = summary.scale if space == "logit" else 1.0
-        return cls(
-            labels,
-            seen,
-            summary.seen_class == labels,
-            summary.unseen_class == labels,
-            summary.margin(space) / unit,
-            average,
-        )
+        margin = summary.margin(space) / (summary.scale if space == "logit" else 1.0)
+        seen_hit, unseen_hit = summary.seen_class == labels, summary.unseen_class == labels
+        return cls(labels, seen, seen_hit, unseen_hit, margin, average)
 
     @cached_property
     def classes(self) -> tuple[Int, Int, Int]:

@@ -6,7 +6,7 @@ the other order, W^L = T^1 (I + T^2) ... (I + T^L), T^l summed over heads. The c
 needs no layer but the one at hand; that of rollout needs the last layer first, so it keeps all.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -48,6 +48,13 @@ class ClassRow:
         if row is None:
             raise ValueError("no attention was shown")
         return row[:, 1:]
+
+
+def rolled_out(backbone: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rolled out attention `[B, N]` and the final tokens `[B, 1 + N, D]` of a ViT."""
+    row = ClassRow("rollout")
+    final = backbone.encode(backbone.tokens(backbone.embed(images)), row)
+    return row.patches(), final
 
 
 def _row_times(row: Tensor, matrix: Tensor) -> Tensor:

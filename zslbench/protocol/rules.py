@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from zslbench.method import PublishedRule
-from zslbench.metrics import Int, Outcome, ScoreSummary
+from zslbench.metrics import Average, Int, Outcome, ScoreSummary, Space
 from zslbench.records import Choice, RuleName, RuleResult
+
+PLAIN = PublishedRule()  # what rules without test labels read: logits, per-class means
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,13 @@ class Trajectory:
     choice: Choice
     published: PublishedRule
 
-    def outcome(self, epoch: int) -> Outcome:
-        """Return an epoch's outcome on logits, per-class, margins in units of the scale."""
-        return Outcome.of(self.summaries[epoch], self.labels, self.seen)
+    def outcome(self, epoch: int, space: Space = "logit", average: Average = "class") -> Outcome:
+        """Return an epoch's outcome; margins of logits are in units of the scale."""
+        return Outcome.of(self.summaries[epoch], self.labels, self.seen, space, average)
+
+    def unit(self, epoch: int, space: Space) -> float:
+        """Return what gamma is in units of."""
+        return self.summaries[epoch].scale if space == "logit" else 1.0
 
     @property
     def last(self) -> int:
@@ -49,14 +55,25 @@ def read_last(run: Trajectory) -> RuleResult:
     return _read(run, run.last, run.last, run.choice.last_gamma)
 
 
-def _read(run: Trajectory, epoch: int, t1_epoch: int, gamma: float) -> RuleResult:
+def _read(
+    run: Trajectory,
+    epoch: int,
+    t1_epoch: int,
+    gamma: float,
+    rule: PublishedRule = PLAIN,
+    on_test: bool = False,
+) -> RuleResult:
+    # T1 is never calibrated and was per-class in all code read, so it is here.
     return RuleResult(
-        scores=run.outcome(epoch).scores(gamma),
+        scores=run.outcome(epoch, rule.space, rule.average).scores(gamma),
         epoch=epoch,
         t1_best=run.outcome(t1_epoch).t1,
         t1_epoch=t1_epoch,
         gamma=gamma,
-        gamma_raw=gamma * run.summaries[epoch].scale,
+        gamma_raw=gamma * run.unit(epoch, rule.space),
+        space=rule.space,
+        average=rule.average,
+        selected_on_test=on_test,
     )
 
 
@@ -64,34 +81,21 @@ def read_published(run: Trajectory) -> RuleResult:
     """Read epoch and gamma as the method's paper or code picked them on the test images."""
     rule = run.published
     outcomes = {
-        epoch: Outcome.of(summary, run.labels, run.seen, rule.space, rule.average)
-        for epoch, summary in run.summaries.items()
+        epoch: run.outcome(epoch, rule.space, rule.average)
+        for epoch in run.summaries
         if rule.epoch == "best" or epoch == run.last
     }
     gammas = {epoch: _published_gamma(run, epoch, outcome) for epoch, outcome in outcomes.items()}
     epoch = max(outcomes, key=lambda e: outcomes[e].scores(gammas[e]).h)
-    # T1 is never calibrated and was per-class in all code read, so it is here.
-    t1 = {e: run.outcome(e).t1 for e in outcomes}
-    t1_epoch = max(t1, key=lambda e: t1[e])
-    scale = run.summaries[epoch].scale if rule.space == "logit" else 1.0
-    return RuleResult(
-        scores=outcomes[epoch].scores(gammas[epoch]),
-        epoch=epoch,
-        t1_best=t1[t1_epoch],
-        t1_epoch=t1_epoch,
-        gamma=gammas[epoch],
-        gamma_raw=gammas[epoch] * scale,
-        space=rule.space,
-        average=rule.average,
-        selected_on_test=rule.gamma != 0 or len(outcomes) > 1,
-    )
+    t1_epoch = max(outcomes, key=lambda e: run.outcome(e).t1)
+    on_test = rule.gamma != 0 or len(outcomes) > 1
+    return _read(run, epoch, t1_epoch, gammas[epoch], rule, on_test)
 
 
 def _published_gamma(run: Trajectory, epoch: int, outcome: Outcome) -> float:
     if run.published.gamma == "best":
         return outcome.curve.best()[1]
-    scale = run.summaries[epoch].scale if run.published.space == "logit" else 1.0
-    return run.published.gamma / scale
+    return run.published.gamma / run.unit(epoch, run.published.space)
 
 
 RULES: dict[RuleName, Callable[[Trajectory], RuleResult]] = {

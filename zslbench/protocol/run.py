@@ -15,20 +15,14 @@ import numpy as np
 from zslbench.data.types import Dataset, Inputs, Subset
 from zslbench.environment import environment, peak_memory_mib, restart_peak_memory
 from zslbench.method import Method, MethodConfig
+from zslbench.method.base import Learner
 from zslbench.method.registry import resolve
 from zslbench.metrics import Float, Int, Outcome, ScoreSummary, score_unit, summarise
 from zslbench.metrics.localisation import score_view
-from zslbench.protocol import (
-    RULES,
-    Trajectory,
-    Tuning,
-    World,
-    choose,
-    epochs_needed,
-    final_world,
-    tuning_worlds,
-)
-from zslbench.records import Choice, Cost, Opening, RunRecord, RunSpec
+from zslbench.protocol.choice import Tuning, choose
+from zslbench.protocol.rules import RULES, Trajectory, epochs_needed
+from zslbench.protocol.worlds import World, final_world, tuning_worlds
+from zslbench.records import Choice, Cost, Opening, RunRecord, RunSpec, Spec
 from zslbench.seeding import derive_seed, generator
 from zslbench.store.checkpoints import Progress, Slot
 
@@ -187,37 +181,46 @@ def evaluate(
         slots("final"),
         viewed=choice.epoch,
     )
-    opening = Opening(
-        run_key=spec.key,
-        method=spec.method,
-        dataset=spec.dataset,
-        test_digest=dataset.test_digest,
-    )
+    opening = opening_of(spec, dataset)
     labels = world.open_labels(lambda: announce(opening))
     run = Trajectory(done.summaries, labels, world.seen, choice, method.published)
     chosen = run.outcome(choice.epoch)
     record = RunRecord(
-        key=spec.key,
-        spec=spec,
         choice=choice,
         rules={rule: RULES[rule](run) for rule in spec.rules},
         plain=chosen.scores(0.0),
         oracle_h=chosen.curve.best()[0],
-        losses=done.losses,
         localisation=done.localisation,
-        opening=opening.key,
-        test_digest=dataset.test_digest,
         transductive="unseen_attributes" in method.needs,
         deterministic=method.deterministic,
-        cost=Cost(
-            fit_seconds=done.fitting,
-            score_seconds=done.scoring,
-            images_per_second=len(world.train) * epochs / done.fitting,
-            peak_memory_mib=peak_memory_mib(),
-        ),
-        environment=environment(),
+        **about(spec, opening, done, len(world.train) * epochs),
     )
     return Evaluation(record, done.summaries, world.test, world.classes, labels)
+
+
+def opening_of(spec: Spec, dataset: Dataset) -> Opening:
+    """Return the ledger's entry for a run's look at a dataset's test labels."""
+    about = {"run_key": spec.key, "method": spec.method, "dataset": spec.dataset}
+    return Opening(**about, test_digest=dataset.test_digest)
+
+
+def about(spec: Spec, opening: Opening, done: Progress, images: int) -> dict[str, Any]:
+    """Return what the records of all kinds of run say; `images` were trained on, all epochs'."""
+    cost = Cost(
+        fit_seconds=done.fitting,
+        score_seconds=done.scoring,
+        images_per_second=images / done.fitting,
+        peak_memory_mib=peak_memory_mib(),
+    )
+    return {
+        "key": spec.key,
+        "spec": spec,
+        "losses": done.losses,
+        "opening": opening.key,
+        "test_digest": opening.test_digest,
+        "cost": cost,
+        "environment": environment(),
+    }
 
 
 def _prepare(method: type[Method], config: MethodConfig, world: World) -> Any:
@@ -265,14 +268,13 @@ def score(model: Method, world: World) -> ScoreSummary:
         FloatingPointError: If any score is not finite.
     """
     inputs = Subset(world.dataset.inputs, world.test)
-    order = generator(0, "scoring order", world.name).permutation(len(world.test))
-    scale = score_scale(model, world)
+    batches, scale = scoring_batches(world.name, len(world.test)), score_scale(model, world)
     attributes = world.attributes(model.config.class_attributes)
     parts = [
         summarise(_finite_scores(model, inputs, batch, attributes), world.seen, scale)
-        for batch in np.array_split(order, -(-len(order) // BATCH))
+        for batch in batches
     ]
-    back = np.argsort(order)
+    back = np.argsort(np.concatenate(batches))
     arrays: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts])[back]
         for name in ScoreSummary.ARRAYS
@@ -300,11 +302,25 @@ def score_scale(model: Method, world: World) -> float:
 
 
 def _finite_scores(model: Method, inputs: Inputs, items: Int, attributes: Float) -> Any:
-    scores = model.scores(inputs[items], attributes)
-    if scores.shape != (len(items), len(attributes)) or not np.isfinite(scores).all():
+    return finite(model, model.scores(inputs[items], attributes), len(items), len(attributes))
+
+
+def scoring_batches(purpose: str, count: int) -> list[Int]:
+    """Return the items to score, batch by batch, in an order that tells nothing."""
+    order = generator(0, "scoring order", purpose).permutation(count)
+    return np.array_split(order, -(-count // BATCH))
+
+
+def finite(model: Learner, scores: Any, images: int, classes: int) -> Any:
+    """Return scores if they are finite and `[images, classes]`.
+
+    Raises:
+        FloatingPointError: If they are not.
+    """
+    if scores.shape != (images, classes) or not np.isfinite(scores).all():
         raise FloatingPointError(
             f"{type(model).__name__} gave scores of shape {scores.shape}, "
-            f"{int(np.sum(~np.isfinite(scores)))} of them not finite, for {len(items)} images and "
-            f"{len(attributes)} classes"
+            f"{int(np.sum(~np.isfinite(scores)))} of them not finite, for {images} images and "
+            f"{classes} classes"
         )
     return scores

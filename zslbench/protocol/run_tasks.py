@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.data.types import Dataset
-from zslbench.environment import environment, peak_memory_mib, restart_peak_memory
+from zslbench.environment import restart_peak_memory
 from zslbench.method.incremental import IncrementalMethod
-from zslbench.method.registry import load_incremental, resolve_incremental
+from zslbench.method.registry import load_incremental
 from zslbench.metrics import Int
 from zslbench.metrics.forgetting import TaskPredictions
-from zslbench.protocol.run import BATCH, Tick, no_tick
+from zslbench.protocol.run import Tick, about, finite, no_tick, opening_of, scoring_batches
 from zslbench.protocol.tasks import TaskSequence
-from zslbench.records import Cost, IncrementalRecord, IncrementalSpec, Opening
-from zslbench.seeding import generator
+from zslbench.records import IncrementalRecord, IncrementalSpec, Opening
 from zslbench.store.checkpoints import Progress, Slot
 
 State = Mapping[str, NDArray[Any]]
@@ -78,17 +77,10 @@ def run_tasks(
     restart_peak_memory()
     sequence = TaskSequence.of(dataset, spec.base, spec.increment, spec.seed)
     way = _learn_all(spec, sequence, tick, slot or Slot())
-    opening = Opening(
-        run_key=spec.key,
-        method=spec.method,
-        dataset=spec.dataset,
-        test_digest=dataset.test_digest,
-    )
+    opening = opening_of(spec, dataset)
     labels = sequence.open_labels(lambda: announce(opening))
     history = TaskPredictions(np.stack(way.predicted), labels, sequence.known)
     record = IncrementalRecord(
-        key=spec.key,
-        spec=spec,
         sizes=sequence.sizes,
         accuracy=tuple(history.accuracy.tolist()),
         tasks=tuple(tuple(row[: n + 1].tolist()) for n, row in enumerate(history.tasks)),
@@ -97,23 +89,15 @@ def run_tasks(
         forgetting=history.forgetting,
         carried=tuple(way.carried),
         keeps_images="old_images" in load_incremental(spec.method).needs,
-        losses=way.progress.losses,
-        opening=opening.key,
-        test_digest=dataset.test_digest,
-        cost=Cost(
-            fit_seconds=way.progress.fitting,
-            score_seconds=way.progress.scoring,
-            images_per_second=way.images / way.progress.fitting,
-            peak_memory_mib=peak_memory_mib(),
-        ),
-        environment=environment(),
+        **about(spec, opening, way.progress, way.images),
     )
     return Course(record, history, dataset.splits.test_seen, sequence.order)
 
 
 def _learn_all(spec: IncrementalSpec, sequence: TaskSequence, tick: Tick, slot: Slot) -> _Way:
     """Learn the tasks that are not learnt yet."""
-    cls, config = resolve_incremental(spec)
+    cls = load_incremental(spec.method)
+    config = cls.Config.model_validate(spec.config)
     source = sequence.dataset.source
     if source is None:
         raise ValueError("a method needs images, with a backbone")
@@ -153,16 +137,9 @@ def _made(method: IncrementalMethod, state: State) -> IncrementalMethod:
 def _predict(method: IncrementalMethod, sequence: TaskSequence, known: int) -> Int:
     """Return `[m]` the best known class of each test image, in an order that tells nothing."""
     inputs = sequence.test
-    order = generator(0, "scoring order", "sequence").permutation(len(inputs))
     predicted = np.empty(len(inputs), dtype=np.int64)
-    for batch in np.array_split(order, -(-len(order) // BATCH)):
-        scores = method.scores(inputs[batch])
-        if scores.shape != (len(batch), known) or not np.isfinite(scores).all():
-            raise FloatingPointError(
-                f"{type(method).__name__} gave scores of shape {scores.shape}, "
-                f"{int(np.sum(~np.isfinite(scores)))} of them not finite, for {len(batch)} images "
-                f"and {known} classes"
-            )
+    for batch in scoring_batches("sequence", len(inputs)):
+        scores = finite(method, method.scores(inputs[batch]), len(batch), known)
         predicted[batch] = scores.argmax(axis=1)
     return predicted
 

@@ -14,6 +14,7 @@ import numpy as np
 from zslbench.data.types import Dataset, Inputs, Int, Subset
 from zslbench.errors import DataError
 from zslbench.method.incremental import IncrementalNeed, Task
+from zslbench.protocol.worlds import renumber
 from zslbench.seeding import generator
 
 
@@ -83,12 +84,7 @@ class TaskSequence:
     @cached_property
     def _places(self) -> Int:
         """`[n]` the place in the order of each trainval item's class."""
-        return self._place_of(self.dataset.train_labels)
-
-    def _place_of(self, labels: Int) -> Int:
-        place = np.full(len(self.dataset.classes.names), -1, dtype=np.int64)
-        place[self.order] = np.arange(len(self.order))
-        return place[labels]
+        return renumber(self.dataset.train_labels, self.order)
 
     def task(self, number: int, needs: frozenset[IncrementalNeed] = frozenset()) -> Task:
         """Return what a method may see of one task (1-based), with no way to any other's images.
@@ -124,7 +120,7 @@ class TaskSequence:
     def open_labels(self, announce: Callable[[], None]) -> Int:
         """Return `[m]` the place in the order of each test item's class; see `SealedLabels`."""
         opened = self.dataset.test_labels.open(announce)
-        return self._place_of(opened[: len(self.dataset.splits.test_seen)])
+        return renumber(opened[: len(self.dataset.splits.test_seen)], self.order)
 
 
 def said(sizes: Sequence[int], increment: int) -> str:

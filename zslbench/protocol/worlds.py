@@ -56,7 +56,7 @@ class World:
 
     def open_labels(self, announce: Callable[[], None] = lambda: None) -> Int:
         """Return `[m]` the test items' classes in the world's numbering; see `SealedLabels`."""
-        return _renumber(self.sealed.open(announce), self.classes)
+        return renumber(self.sealed.open(announce), self.classes)
 
     def train_set(self, method: type[Method], form: ClassForm = "l2") -> TrainSet:
         """Return what the method may learn from: what it declares to need, and no more."""
@@ -74,7 +74,8 @@ class World:
         )
 
 
-def _renumber(labels: Int, classes: Int) -> Int:
+def renumber(labels: Int, classes: Int) -> Int:
+    """Return the place of each label among some classes, -1 where it is none of them."""
     position = np.full(max(int(classes.max()), int(labels.max())) + 1, -1, dtype=np.int64)
     position[classes] = np.arange(len(classes))
     return position[labels]
@@ -82,18 +83,10 @@ def _renumber(labels: Int, classes: Int) -> Int:
 
 def final_world(dataset: Dataset) -> World:
     """Return the dataset's Proposed Split: learn on trainval, test on the sealed rest."""
-    classes = np.concatenate([dataset.seen, dataset.unseen])
-    splits = dataset.splits
-    return World(
-        "final",
-        dataset,
-        classes,
-        len(dataset.seen),
-        splits.trainval,
-        _renumber(dataset.train_labels, classes),
-        np.concatenate([splits.test_seen, splits.test_unseen]),
-        dataset.test_labels,
-    )
+    classes, seen = np.concatenate([dataset.seen, dataset.unseen]), len(dataset.seen)
+    train, labels = dataset.splits.trainval, renumber(dataset.train_labels, classes)
+    test = np.concatenate([dataset.splits.test_seen, dataset.splits.test_unseen])
+    return World("final", dataset, classes, seen, train, labels, test, dataset.test_labels)
 
 
 def tuning_worlds(dataset: Dataset, count: int) -> list[World]:
@@ -150,13 +143,6 @@ def _tuning_world(dataset: Dataset, split: ClassSplit) -> World:
     train = np.isin(labels, split.train) & ~held
     test = held | np.isin(labels, split.validation)
     classes = np.concatenate([split.train, split.validation])
-    return World(
-        split.name,
-        dataset,
-        classes,
-        len(split.train),
-        items[train],
-        _renumber(labels[train], classes),
-        items[test],
-        SealedLabels(labels[test]),
-    )
+    learnt, sealed = renumber(labels[train], classes), SealedLabels(labels[test])
+    seen = len(split.train)
+    return World(split.name, dataset, classes, seen, items[train], learnt, items[test], sealed)

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from zslbench.report.document import Document
+from zslbench.report.table import Document
 
 if TYPE_CHECKING:
     from jinja2 import Environment

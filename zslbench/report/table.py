@@ -53,3 +53,22 @@ class Table:
     def numeric(self) -> list[bool]:
         """Whether each column holds numbers."""
         return [bool(n) and name not in self.words for n, name in enumerate(self.columns)]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A result as a reader meets it.
+
+    Attributes:
+        title: May be empty.
+        about: What must be known of it as a whole.
+        parts: The answer: tables and sentences.
+        asides: Tables that answer other questions.
+        notes: What must be said of the parts.
+    """
+
+    title: str = ""
+    about: str = ""
+    parts: Sequence[Table | str] = ()
+    asides: Sequence[Table] = ()
+    notes: Sequence[str] = ()

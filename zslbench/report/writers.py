@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from zslbench.report.document import Document
-from zslbench.report.table import Cell, Table
+from zslbench.report.table import Cell, Document, Table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -1,7 +1,6 @@
 """Intervals, paired differences, permutation tests and what else makes numbers comparable."""
 
 from zslbench.stats.intervals import (
-    LEVEL,
     METRICS,
     POPULATIONS,
     Difference,
@@ -17,21 +16,3 @@ from zslbench.stats.intervals import (
     placements,
     share_interval,
 )
-
-__all__ = [
-    "LEVEL",
-    "METRICS",
-    "POPULATIONS",
-    "Difference",
-    "Interval",
-    "Metric",
-    "Population",
-    "Reading",
-    "difference",
-    "holm",
-    "intervals",
-    "over_seeds",
-    "paired",
-    "placements",
-    "share_interval",
-]

@@ -24,6 +24,7 @@ METRICS: tuple[Metric, ...] = ("t1", "u", "s", "h", "ausuc")
 POPULATIONS: tuple[Population, ...] = ("these_classes", "new_classes")
 LEVEL = 0.95
 
+Parts = list[tuple[float, float]]  # of a variance, each with its degrees of freedom
 Reading = tuple[Outcome, float]  # a run's outcome with the gamma it is read at
 
 
@@ -85,17 +86,16 @@ class _Units:
         squares: Float = np.bincount(members, weights=distances**2).astype(np.float64)
         return cls(outcome, means, squares, np.bincount(members, weights=placed.any(axis=0)) > 0)
 
-    def of_images(self) -> list[tuple[float, float]]:
+    def of_images(self) -> Parts:
         """Return parts of the variance over images, each with its degrees of freedom."""
         shares, counts = self.outcome.class_shares, self.outcome.classes[2]
-        parts = [_within(shares[side], self.squares[side], counts[side]) for side in self._sides()]
-        return [part for of_side in parts for part in of_side]
+        sides = [(shares[s], self.squares[s], counts[s]) for s in self._sides()]
+        return [part for side in sides for part in _within(*side)]
 
-    def of_classes(self, means: Float) -> list[tuple[float, float]]:
+    def of_classes(self, means: Float) -> Parts:
         """Return parts of the variance of class means `[c]` over classes."""
         shares = self.outcome.class_shares
-        parts = [_between(shares[side], means[side]) for side in self._sides()]
-        return [part for of_side in parts for part in of_side]
+        return [part for s in self._sides() for part in _between(shares[s], means[s])]
 
     def _sides(self) -> list[Bool]:
         """Return which classes are seen, and which unseen, where the metric reads that side."""
@@ -103,7 +103,7 @@ class _Units:
         return [side for side in (is_seen, ~is_seen) if self.placed[side].any()]
 
 
-def _within(shares: Float, squares: Float, counts: Int) -> list[tuple[float, float]]:
+def _within(shares: Float, squares: Float, counts: Int) -> Parts:
     """Return the variance of a side's mean over images; a class of one has that of its peers."""
     several = counts > 1
     if not several.any():
@@ -116,7 +116,7 @@ def _within(shares: Float, squares: Float, counts: Int) -> list[tuple[float, flo
     return [(total, total**2 / float((parts**2 / freedom).sum()))] if total > 0 else []
 
 
-def _between(shares: Float, means: Float) -> list[tuple[float, float]]:
+def _between(shares: Float, means: Float) -> Parts:
     """Return the variance of a side's mean over classes; one class says nothing of others."""
     n = len(means)
     if n == 1:
@@ -239,9 +239,7 @@ def _placed(readings: Sequence[Reading], metric: Metric) -> Float:
     return np.stack([placements(outcome, gamma, metric) for outcome, gamma in readings])
 
 
-def _sources(
-    values: Float, units: _Units, population: Population
-) -> list[list[tuple[float, float]]]:
+def _sources(values: Float, units: _Units, population: Population) -> list[Parts]:
     """Return the variance of a mean over seeds by its sources: images (or classes), and seeds.
 
     Seeds that differ from class to class move both the classes' means and the seeds' values. New
@@ -262,12 +260,12 @@ def _sources(
     return [drawn, [(of_seeds, n - 1.0)]]
 
 
-def _together(parts: Sequence[Sequence[tuple[float, float]]], level: float) -> float:
+def _together(parts: Sequence[Parts], level: float) -> float:
     """Return the half-width at a level: those of independent sources in quadrature."""
     return float(np.hypot.reduce([_half_width(part, level) for part in parts]))
 
 
-def _p_value(distance: float, parts: Sequence[Sequence[tuple[float, float]]]) -> float:
+def _p_value(distance: float, parts: Sequence[Parts]) -> float:
     """Return the level, two-sided, whose interval just reaches 0."""
     from scipy.optimize import brentq
 
@@ -311,7 +309,7 @@ def _on_logit_scale(mean: float, half: float) -> tuple[float, float]:
     return float(expit(centre - reach)), float(expit(centre + reach))
 
 
-def _half_width(parts: Sequence[tuple[float, float]], level: float = LEVEL) -> float:
+def _half_width(parts: Parts, level: float = LEVEL) -> float:
     """Return the half-width of a t interval, degrees of freedom by Welch and Satterthwaite."""
     variance = sum(part for part, _ in parts)
     if not 0 < variance < np.inf:

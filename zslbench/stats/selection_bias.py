@@ -73,10 +73,5 @@ def _choose(
 
 
 def _part(outcome: Outcome, mask: Bool) -> Outcome:
-    return replace(
-        outcome,
-        labels=outcome.labels[mask],
-        seen_hit=outcome.seen_hit[mask],
-        unseen_hit=outcome.unseen_hit[mask],
-        margin=outcome.margin[mask],
-    )
+    by_image = ("labels", "seen_hit", "unseen_hit", "margin")
+    return replace(outcome, **{name: getattr(outcome, name)[mask] for name in by_image})

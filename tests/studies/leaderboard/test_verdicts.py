@@ -8,7 +8,8 @@ import pytest
 from zslbench.report.writers import markdown, terminal
 from zslbench.stats import METRICS, Interval
 from zslbench.stats.permutation import Control
-from zslbench.studies.leaderboard.results import Leaderboard, Row
+from zslbench.studies.leaderboard.results import Leaderboard
+from zslbench.studies.leaderboard.rows import Row
 from zslbench.studies.leaderboard.tables import other_tables
 from zslbench.studies.leaderboard.verdicts import TEST_IMAGES, verdict, verdicts
 from zslbench.studies.published.numbers import Published

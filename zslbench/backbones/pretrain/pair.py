@@ -8,63 +8,50 @@ et al., ICLR 2022), without which projected patches would mean nothing.
 """
 
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from zslbench.backbones.embedded import EMBEDDED
 from zslbench.backbones.image_text import TextFeatures
 from zslbench.backbones.micro_pair import MicroPair
+from zslbench.backbones.pretrain.training import SEED, reserved, train, write
 from zslbench.backbones.registry import find_backbone
-from zslbench.data.cache import default_cache_dir
 from zslbench.data.descriptions import PHRASES, describe_attributes
-from zslbench.data.plumage import ATTRIBUTE_NAMES, PlumageConfig, load_plumage
+from zslbench.data.plumage import ATTRIBUTE_NAMES
 from zslbench.data.types import Dataset
 from zslbench.seeding import derive_seed, generator
 
-SEED, BATCH, LOCAL, RATE, DECAY, LARGEST_SCALE = 0, 128, 32, 2e-3, 0.05, 100.0
-CLASSES, PER_CLASS, EPOCHS = 600, 15, 8
+BATCH, LOCAL, RATE, LARGEST_SCALE = 128, 32, 2e-3, 100.0
+PER_CLASS, EPOCHS = 15, 8
 PREFIXES = ("", "a ", "a photo of a ")
 
 
 def pretrain(out: Path) -> None:
     """Train all but the ViT, and write the weights as float16."""
-    config = PlumageConfig(
-        classes=CLASSES, unseen=0, images_per_class=PER_CLASS, spurious=0, seed=SEED,
-        pretraining=True,
-    )  # fmt: skip
-    data = load_plumage(config, default_cache_dir())
+    data = reserved(PER_CLASS)
     torch.manual_seed(derive_seed(SEED, "pretraining pair"))
     pair = MicroPair()
     pair.vit = find_backbone(EMBEDDED).build()
     tokens = _encode(pair, data)
-    trained = [p for name, p in pair.named_parameters() if not name.startswith("vit.")]
-    optimiser = torch.optim.AdamW(trained, lr=RATE, weight_decay=DECAY)
-    steps = EPOCHS * (len(tokens) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, steps, pct_start=0.1)
     shares = data.classes.raw_attributes / 100
-    for epoch in range(1, EPOCHS + 1):
-        began, losses = time.process_time(), []
+
+    def losses(epoch: int) -> Iterator[Tensor]:
         chance = generator(SEED, "captions", epoch)
         order = generator(SEED, "pair order", epoch).permutation(len(tokens))
         for first in range(0, len(order) - BATCH + 1, BATCH):
             batch = order[first : first + BATCH]
             captions = [caption(shares[label], chance) for label in data.train_labels[batch]]
-            loss = contrast(pair, tokens[torch.from_numpy(batch)].float(), captions)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(trained, 1.0)
-            optimiser.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-        print(f"epoch {epoch} of {EPOCHS}: loss {np.mean(losses):.3f}, "
-              f"{time.process_time() - began:.0f} s of processor time", flush=True)  # fmt: skip
-    _write(pair, out)
+            yield contrast(pair, tokens[torch.from_numpy(batch)].float(), captions)
+
+    trained = [p for name, p in pair.named_parameters() if not name.startswith("vit.")]
+    train(trained, RATE, EPOCHS, len(tokens) // BATCH, losses)
+    write(pair, out, "pair")
 
 
 def _encode(pair: MicroPair, data: Dataset) -> Tensor:
@@ -111,13 +98,6 @@ def caption(shares: NDArray[np.float64], chance: np.random.Generator) -> str:
     phrases = ", ".join(sentence.removeprefix("bird with ") for sentence in told).split(", ")
     some = chance.permutation(phrases)[: chance.integers(1, PHRASES + 1)]
     return f"{PREFIXES[chance.integers(len(PREFIXES))]}bird with {', '.join(some)}"
-
-
-def _write(pair: MicroPair, out: Path) -> None:
-    from safetensors.torch import save_file
-
-    state = {key: value.detach().half().contiguous() for key, value in pair.state_dict().items()}
-    save_file(state, out, metadata={"made_by": "python -m zslbench.backbones.pretrain.pair"})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ as when the shipped weights were made, else in float32: those differ a little, a
 """
 
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,48 +17,34 @@ from torch import Tensor, nn
 
 from zslbench.arithmetic import multiplies_bf16
 from zslbench.backbones.embedded import EMBEDDED, EMBEDDED_ENDING, embedded_architecture
+from zslbench.backbones.pretrain.training import CLASSES, SEED, reserved, train, write
 from zslbench.backbones.vit import OpenViT
-from zslbench.data.cache import default_cache_dir
-from zslbench.data.plumage import PlumageConfig, load_plumage
 from zslbench.data.types import Dataset
 from zslbench.nn.images import augment
 from zslbench.seeding import derive_seed, generator
 
-SEED, RATE, DECAY = 0, 1e-3, 0.05
-CLASSES, PER_CLASS = 600, 60
+RATE, PER_CLASS = 1e-3, 60
 SCHEDULES = {"plumage_vit": (20, 128), "plumage_vmamba": (3, 32)}  # epochs, images a step
 
 
 def pretrain(out: Path, name: str = EMBEDDED) -> None:
     """Train from scratch with cross-entropy, and write the weights as float16."""
     epochs, size = SCHEDULES[name]
-    config = PlumageConfig(
-        classes=CLASSES, unseen=0, images_per_class=PER_CLASS, spurious=0, seed=SEED,
-        pretraining=True,
-    )  # fmt: skip
-    data = load_plumage(config, default_cache_dir())
+    data = reserved(PER_CLASS)
     torch.manual_seed(derive_seed(SEED, "pretraining"))
     backbone = embedded_architecture(name)
     network = nn.ModuleDict({"backbone": backbone, "head": nn.Linear(backbone.width, CLASSES)})
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
-    steps = epochs * (len(data.train_labels) // size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, steps, pct_start=0.1)
-    for epoch in range(1, epochs + 1):
-        began, losses = time.perf_counter(), []
+
+    def losses(epoch: int) -> Iterator[Tensor]:
         for images, labels in _batches(data, epoch, size):
             with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bf16()):
                 logits = network["head"](backbone.feature(images)).float()
-            loss = nn.functional.cross_entropy(logits, labels)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-            losses.append(float(loss.detach()))
-        rate = len(losses) * size / (time.perf_counter() - began)
-        print(f"epoch {epoch} of {epochs}: loss {np.mean(losses):.3f}, {rate:.0f} images/s",
-              flush=True)  # fmt: skip
-    _write(backbone.vit if isinstance(backbone, OpenViT) else backbone, name, out)
+            yield nn.functional.cross_entropy(logits, labels)
+
+    train(list(network.parameters()), RATE, epochs, len(data.train_labels) // size, losses)
+    arithmetic = "bfloat16" if multiplies_bf16() else "float32"
+    inner = backbone.vit if isinstance(backbone, OpenViT) else backbone
+    write(inner, out, f"vit {name}, in {arithmetic}")
 
 
 def _batches(data: Dataset, epoch: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -71,15 +56,6 @@ def _batches(data: Dataset, epoch: int, size: int) -> Iterator[tuple[Tensor, Ten
         pixels = torch.from_numpy(np.ascontiguousarray(data.inputs[data.splits.trainval[batch]]))
         images = augment(pixels.permute(0, 3, 1, 2), chance).float() / 127.5 - 1
         yield images, torch.from_numpy(data.train_labels[batch])
-
-
-def _write(network: nn.Module, name: str, out: Path) -> None:
-    from safetensors.torch import save_file
-
-    state = {k: v.detach().half().contiguous() for k, v in network.state_dict().items()}
-    arithmetic = "bfloat16" if multiplies_bf16() else "float32"
-    made_by = f"python -m zslbench.backbones.pretrain.vit {name}, in {arithmetic}"
-    save_file(state, out, metadata={"made_by": made_by})
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@ import typer
 from zslbench.cli import options as opt
 
 if TYPE_CHECKING:
-    from zslbench.report.document import Document
-    from zslbench.report.table import Table
+    from zslbench.report.table import Document, Table
 
 
 def methods(
@@ -30,7 +29,7 @@ def methods(
     from zslbench.cli.output import print_document, print_json
     from zslbench.method.describe import describe
     from zslbench.method.registry import incremental_modules, method_modules, register_file
-    from zslbench.report.document import Document
+    from zslbench.report.table import Document
 
     for path in method_file or []:
         register_file(path)
@@ -61,8 +60,7 @@ def _list(kind: str, modules: dict[str, str]) -> "Table":
 
 
 def _page(about: dict[str, Any]) -> "Document":
-    from zslbench.report.document import Document
-    from zslbench.report.table import Table
+    from zslbench.report.table import Document, Table
 
     columns = ("setting", "symbol", "default", "from", "to", "chosen among", "meaning")
     rows = []

@@ -31,7 +31,7 @@ def published(
     from dataclasses import asdict
 
     from zslbench.cli.output import print_document, print_json
-    from zslbench.report.document import Document
+    from zslbench.report.table import Document
     from zslbench.studies.published import numbers as literature
 
     rows = _named(literature.read_published(), "method", method, "")

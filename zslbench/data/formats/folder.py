@@ -117,20 +117,18 @@ def _read_attributes(path: Path) -> _Table:
     _refuse_twice(path, "attribute", columns)
     _refuse_twice(path, "class", [row[0] for row in rows])
     rows.sort(key=lambda row: row[0])
-    table = np.empty((len(rows), len(columns)))
-    for values, row in zip(table, rows, strict=True):
-        values[:] = [
-            _number(cell, f"class {row[0]}, attribute {column}", path)
-            for column, cell in zip(columns, row[1:], strict=True)
-        ]
-        if not values.any():
-            message = f"class {row[0]} has no attribute other than 0"
+    table = []
+    for name, *cells in rows:
+        values = [_number(*pair, name, path) for pair in zip(columns, cells, strict=True)]
+        if not any(values):
+            message = f"class {name} has no attribute other than 0"
             raise DataError(path, message, "Give every class at least one attribute.")
+        table.append(values)
     if len(rows) < FEWEST_CLASSES:
         message = f"describes {len(rows)} classes, and {FEWEST_CLASSES} are needed"
         mend = "Two unseen, two validation and two training classes are the least to work with."
         raise DataError(path, message, mend)
-    return _Table([row[0] for row in rows], columns, table)
+    return _Table([row[0] for row in rows], columns, np.array(table))
 
 
 def _read_csv(path: Path) -> list[list[str]]:
@@ -160,13 +158,13 @@ def _refuse_twice(path: Path, kind: str, names: list[str]) -> None:
             raise DataError(path, f"{kind} {name!r} stands there twice", "Remove one of the two.")
 
 
-def _number(cell: str, place: str, path: Path) -> float:
+def _number(attribute: str, cell: str, name: str, path: Path) -> float:
     try:
         value = float(cell)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        message = f"{place}: {cell!r} is no finite number"
+        message = f"class {name}, attribute {attribute}: {cell!r} is no finite number"
         raise DataError(path, message, "Put a number there, with a point for decimals.")
     return value
 

@@ -9,6 +9,7 @@ that of `images.txt` nor 001..200 for CUB; indices are 1-based in the files, 0-b
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +56,11 @@ def read_att_splits(folder: Path) -> AttSplits:
     classes = _class_table(variables, path, _attribute_names(folder))
     locs = [indices(variables[name], name, path) for name in LOCS]
     _check_partition(locs, path)
-    tuning = None
-    leaks = 0
+    tuning, leaks = None, 0
     if "train_loc" in variables and "val_loc" in variables:
         total = sum(map(len, locs))
-        tuning = (
-            indices(variables["train_loc"], "train_loc", path, total),
-            indices(variables["val_loc"], "val_loc", path, total),
-        )
+        train, val = (indices(variables[n], n, path, total) for n in ("train_loc", "val_loc"))
+        tuning = train, val
         leaks = len(np.intersect1d(np.concatenate(tuning), np.concatenate(locs[1:])))
     return AttSplits(classes, Splits(locs[0], locs[1], locs[2]), leaks, tuning)
 
@@ -154,12 +152,12 @@ def read_class_splits(folder: Path, classes: ClassTable, seen: Int) -> tuple[Cla
         validation = folder / f"valclasses{number}.txt"
         if not validation.is_file():
             raise DataError(validation, "there is no such file", f"It belongs to {train.name}.")
-        lists = tuple(_class_list(path, classes, seen) for path in (train, validation))
-        shared = np.intersect1d(lists[0], lists[1])
+        listed, held = (_class_list(path, classes, seen) for path in (train, validation))
+        shared = np.intersect1d(listed, held)
         if len(shared):
             name = classes.names[shared[0]]
             raise DataError(validation, f"{name} is in {train.name} too", "Remove it from one.")
-        found.append(ClassSplit(f"official {number}", lists[0], lists[1]))
+        found.append(ClassSplit(f"official {number}", listed, held))
     return tuple(found)
 
 
@@ -205,11 +203,9 @@ def read_items(folder: Path, features: str | None, classes: int) -> Items:
     """
     if features is not None:
         return _items_from_mat(folder / f"{features}.mat", classes, with_features=True)
-    for name in ("index.csv", "index.csv.gz"):
-        if (folder / name).is_file():
-            return _items_from_csv(folder / name, classes)
-    feature_files = find_feature_files(folder)
-    if feature_files:
+    if (index := find_index(folder)) is not None:
+        return _items_from_csv(index, classes)
+    if feature_files := find_feature_files(folder):
         return _items_from_mat(folder / f"{feature_files[0]}.mat", classes, with_features=False)
     raise DataError(
         folder,
@@ -217,6 +213,11 @@ def read_items(folder: Path, features: str | None, classes: int) -> Items:
         "so nothing says which item is of which class",
         "Put res101.mat of the same dataset beside att_splits.mat.",
     )
+
+
+def find_index(folder: Path) -> Path | None:
+    """Return the file that lists the items, compressed or not, where there is one."""
+    return next(filter(isfile, (folder / name for name in ("index.csv", "index.csv.gz"))), None)
 
 
 def find_feature_files(folder: Path) -> list[str]:
@@ -245,17 +246,10 @@ def _items_from_mat(path: Path, classes: int, *, with_features: bool) -> Items:
 
 
 def _items_from_csv(path: Path, classes: int) -> Items:
-    import pandas as pd
-
-    columns = ["index_1based", "label_1based", "image_file"]
-    try:
-        table = pd.read_csv(path, usecols=columns, dtype={"image_file": str})
-        table = table.sort_values("index_1based")
-        numbers = table[columns[:2]].to_numpy(dtype=np.float64)
-    except (ValueError, TypeError, OSError, EOFError, zlib.error) as error:
-        reason = " ".join(str(error).split())[:120].rstrip(". ")
-        message = f"is not a table with the columns {', '.join(columns)} ({reason})"
-        raise DataError(path, message, "Write it again with `zslbench data build`.") from error
+    again = "Write it again with `zslbench data build`."
+    table, numbers = read_table(path, ["image_file"], ["index_1based", "label_1based"], again)
+    order = np.argsort(numbers[:, 0])
+    table, numbers = table.iloc[order], numbers[order]
     nameless = numbers[table["image_file"].isna(), 0]
     if len(nameless):
         raise DataError(path, f"names no image file for item {nameless[0]:g}", AGAIN)
@@ -263,6 +257,23 @@ def _items_from_csv(path: Path, classes: int) -> Items:
         raise DataError(path, "`index_1based` is not 1..n", AGAIN)
     labels = indices(numbers[:, 1:], "label_1based", path, classes)
     return Items(labels, table["image_file"].tolist(), path)
+
+
+def read_table(path: Path, texts: list[str], numbers: list[str], mend: str) -> tuple[Any, Float]:
+    """Return a CSV's columns of texts as a data frame, and its columns of numbers.
+
+    Raises:
+        DataError: If it lacks one of them, or is no such table.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, usecols=[*texts, *numbers], dtype=dict.fromkeys(texts, str))
+        return table, table[numbers].to_numpy(dtype=np.float64)
+    except (ValueError, TypeError, OSError, EOFError, zlib.error) as error:
+        reason = " ".join(str(error).split())[:120].rstrip(". ")
+        message = f"is not a table with the columns {', '.join([*texts, *numbers])} ({reason})"
+        raise DataError(path, message, mend) from error
 
 
 def locate_images(files: Sequence[str], root: Path) -> list[Path]:
@@ -277,7 +288,8 @@ def locate_images(files: Sequence[str], root: Path) -> list[Path]:
         if ".." in parts:
             raise DataError(root, f"image file {file!r} points outside", "Correct the list.")
         tries = [drop, *(k for k in range(len(parts)) if k != drop)]
-        path = next((p for k in tries if _is_file(p := root.joinpath(*parts[k:]))), None)
+        below = (root.joinpath(*parts[k:]) for k in tries)
+        path = next(filter(isfile, below), None)  # false, no error, where a name is too long
         if path is None:
             missing.append(file)
         else:
@@ -291,11 +303,3 @@ def locate_images(files: Sequence[str], root: Path) -> list[Path]:
             "Put the images there, or name their folder with --images.",
         )
     return found
-
-
-def _is_file(path: Path) -> bool:
-    """Tell whether there is such a file; a name too long for the file system is none."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False

@@ -3,15 +3,4 @@
 from zslbench.data.plumage.attributes import ATTRIBUTE_NAMES, ATTRIBUTE_PART, GROUPS, Part
 from zslbench.data.plumage.classes import is_reserved
 from zslbench.data.plumage.config import PlumageConfig
-from zslbench.data.plumage.dataset import Parts, load_plumage
-
-__all__ = [
-    "ATTRIBUTE_NAMES",
-    "ATTRIBUTE_PART",
-    "GROUPS",
-    "Part",
-    "Parts",
-    "PlumageConfig",
-    "is_reserved",
-    "load_plumage",
-]
+from zslbench.data.plumage.dataset import load_plumage

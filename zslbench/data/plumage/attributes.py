@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from zslbench.data.types import ANY_PART
+
 Rgb = tuple[int, int, int]
 
 
@@ -21,7 +23,10 @@ class Part(IntEnum):
     LEG = 6
     BODY = 7
     EYE = 8
-    WHOLE_BIRD = 255
+    WHOLE_BIRD = ANY_PART
+
+
+PART_NAMES = {int(p): p.name.lower() for p in Part if p not in (Part.NONE, Part.WHOLE_BIRD)}
 
 
 class Group(NamedTuple):

@@ -54,7 +54,7 @@ def draw_classes(number: int, streams: Streams, *, reserved: bool) -> list[BirdC
     """
     taken: set[tuple[int, Values]] = set()
     classes: list[BirdClass] = []
-    combinations = _combinations(streams)
+    combinations = zip(*(_dealt(group, streams) for group in GROUPS), strict=True)
     while len(classes) < number:
         values = next(combinations)
         neighbourhood = {(g, values[:g] + values[g + 1 :]) for g in range(len(values))}
@@ -64,12 +64,8 @@ def draw_classes(number: int, streams: Streams, *, reserved: bool) -> list[BirdC
     return classes
 
 
-def _combinations(streams: Streams) -> Iterator[Values]:
-    """Yield combinations; each group deals its values in shuffled rounds, so that none is rare."""
-    return zip(*(_dealt(group, streams) for group in GROUPS), strict=True)
-
-
 def _dealt(group: Group, streams: Streams) -> Iterator[int]:
+    """Yield a group's values in shuffled rounds, so that none is rare."""
     for turn in count():
         yield from streams.draws("deal", group.name, turn).order(len(group.values)).tolist()
 

@@ -1,60 +1,33 @@
 """Plumage as a dataset: class table, splits, sealed labels; and which pixel shows what."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from zslbench.data.plumage.attributes import (
     ATTRIBUTE_GROUP,
     ATTRIBUTE_NAMES,
     ATTRIBUTE_PART,
     ATTRIBUTE_VALUE,
-    Part,
+    PART_NAMES,
 )
 from zslbench.data.plumage.classes import BirdClass, describe, draw_classes
 from zslbench.data.plumage.config import PlumageConfig
 from zslbench.data.plumage.drawing import drawn, held_out
-from zslbench.data.types import ClassTable, Dataset, Int, SealedLabels, Splits, content_digest
-from zslbench.records import Backbone
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The truth about drawn images that hardly any real dataset has.
-
-    Attributes:
-        part_maps: `[n, S, S]` uint8, the `Part` each pixel shows, 0 where there is no bird.
-        attribute_part: `[K]`, the part that bears each attribute; `Part.WHOLE_BIRD` for size.
-        sampled: `[n, G]` uint8, the index of the value each image shows of each group.
-    """
-
-    part_maps: NDArray[np.uint8]
-    attribute_part: Int
-    sampled: NDArray[np.uint8]
-
-    @property
-    def names(self) -> dict[int, str]:
-        """What each value of a part map stands for."""
-        return {int(p): p.name.lower() for p in Part if p not in (Part.NONE, Part.WHOLE_BIRD)}
-
-    def shows(self, attribute: int) -> NDArray[np.bool_]:
-        """Return `[n]`: which images show an attribute."""
-        values = self.sampled[:, ATTRIBUTE_GROUP[attribute]]
-        return np.asarray(values == ATTRIBUTE_VALUE[attribute])
-
-    def mask(self, attribute: int, items: Int) -> NDArray[np.bool_]:
-        """Return `[b, S, S]`: which pixels of some images belong to the part that bears it."""
-        part, maps = self.attribute_part[attribute], self.part_maps[items]
-        return np.asarray(maps != Part.NONE if part == Part.WHOLE_BIRD else maps == part)
+from zslbench.data.types import (
+    NO_BACKBONE,
+    ClassTable,
+    Dataset,
+    PartTruth,
+    Progress,
+    Splits,
+    assembled,
+    no_progress,
+)
 
 
 def load_plumage(
-    config: PlumageConfig, cache: Path, on_progress: Progress = lambda done, total: None
+    config: PlumageConfig, cache: Path, on_progress: Progress = no_progress
 ) -> Dataset:
     """Draw a config's images, or find them in the cache, and make a dataset of them.
 
@@ -69,23 +42,12 @@ def load_plumage(
     birds = draw_classes(config.classes, config.streams, reserved=config.pretraining)
     images = drawn(config, birds, cache, on_progress)
     labels = np.repeat(np.arange(config.classes), config.images_per_class)
-    table, splits = _class_table(birds), _splits(config)
-    locs = splits.trainval, splits.test_seen, splits.test_unseen
-    return Dataset(
-        name="plumage",
-        classes=table,
-        splits=splits,
-        seen=np.arange(config.unseen, config.classes),
-        unseen=np.arange(config.unseen),
-        train_labels=labels[splits.trainval],
-        test_labels=SealedLabels(labels[np.concatenate(locs[1:])]),
-        inputs=images.pixels,
-        backbone=Backbone(name="none", weights_digest="", exposure="none"),
-        digest=content_digest(
-            list(table.names), table.raw_attributes, labels, *locs, images.pixels
-        ),
-        parts=Parts(images.parts, ATTRIBUTE_PART, images.sampled),
-    )
+    kinds = ATTRIBUTE_PART, ATTRIBUTE_GROUP, ATTRIBUTE_VALUE
+    parts = PartTruth(images.parts, PART_NAMES, images.sampled, *kinds)
+    return assembled(
+        "plumage", _class_table(birds), _splits(config), labels, images.pixels,
+        inputs=images.pixels, backbone=NO_BACKBONE, parts=parts,
+    )  # fmt: skip
 
 
 def _class_table(birds: list[BirdClass]) -> ClassTable:

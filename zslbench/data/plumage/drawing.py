@@ -1,9 +1,7 @@
 """All images of a config, drawn in parallel processes once and kept on disk."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -12,15 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.data.cache import processors, reporting
+from zslbench.data.cache import in_processes, reporting
 from zslbench.data.plumage.attributes import GROUPS
 from zslbench.data.plumage.classes import BirdClass, Values, describe, draw_values
 from zslbench.data.plumage.config import DRAWING_VERSION, PlumageConfig
 from zslbench.data.plumage.image import Picture, draw_picture
 from zslbench.data.plumage.scene import HABITATS, Place, home
-from zslbench.data.types import content_digest
-
-Progress = Callable[[int, int], None]
+from zslbench.data.types import Progress, content_digest
 
 CHUNK = 64
 DIGEST_FILE = "digest.txt"
@@ -73,10 +69,7 @@ def held_out(config: PlumageConfig, label: int) -> set[int]:
 
 
 def drawn(
-    config: PlumageConfig,
-    classes: Sequence[BirdClass],
-    cache: Path,
-    on_progress: Progress = lambda done, total: None,
+    config: PlumageConfig, classes: Sequence[BirdClass], cache: Path, on_progress: Progress
 ) -> Drawn:
     """Return all images of a config, from the cache if they were drawn before.
 
@@ -137,7 +130,8 @@ def _draw_all(
         for name, shape in zip(Drawn._fields, _shapes(config), strict=True)
     ]
     total = len(arrays[0])
-    for start, chunk in _chunks(config, classes, total):
+    draw = partial(_draw_chunk, config, classes, total)
+    for start, chunk in in_processes(draw, range(0, total, CHUNK)):
         stop = start + len(chunk.pixels)
         for array, part in zip(arrays, chunk, strict=True):
             array[start:stop] = part
@@ -145,17 +139,6 @@ def _draw_all(
     for array in arrays:
         array.flush()
     (entry / DIGEST_FILE).write_text(content_digest(*arrays))
-
-
-def _chunks(
-    config: PlumageConfig, classes: Sequence[BirdClass], total: int
-) -> Iterator[tuple[int, Drawn]]:
-    starts = range(0, total, CHUNK)
-    workers = min(processors(), len(starts))
-    draw = partial(_draw_chunk, config, classes, total)
-    with ExitStack() as stack:
-        run = stack.enter_context(ProcessPoolExecutor(workers)).map if workers > 1 else map
-        yield from zip(starts, run(draw, starts), strict=True)
 
 
 def _draw_chunk(

@@ -42,9 +42,8 @@ def marks(pattern: str, side: int, draws: Draws) -> NDArray[np.bool_]:
 def shades(color: Rgb, draws: Draws) -> tuple[Rgb, Rgb]:
     """Return a shade of a colour, and the colour of marks on it: darker, or on black lighter."""
     red, green, blue = (min(max(c + draws.between(-JITTER, JITTER), 0), 255) for c in color)
-    if max(red, green, blue) < 96:
-        return (red, green, blue), _mix((red, green, blue), 255)
-    return (red, green, blue), _mix((red, green, blue), 0)
+    other = 255 if max(red, green, blue) < 96 else 0
+    return (red, green, blue), _mix((red, green, blue), other)
 
 
 def _mix(color: Rgb, other: int) -> Rgb:

@@ -8,10 +8,10 @@ from zslbench.metrics import Average, Outcome, Space
 from zslbench.records import RuleName, RunRecord
 from zslbench.report import figures
 from zslbench.report.curves import mean_curve
-from zslbench.report.document import Document, Shown
 from zslbench.report.numbers import NAMES, estimate
 from zslbench.report.plots import over_gamma, plane
-from zslbench.report.table import Cell, Table
+from zslbench.report.shown import Shown
+from zslbench.report.table import Cell, Document, Table
 from zslbench.stats import METRICS, Interval, Metric, intervals
 from zslbench.studies.groups import title_of
 

@@ -21,7 +21,8 @@ from zslbench.studies.incremental.results import (
     incremental_rows,
 )
 from zslbench.studies.incremental.suite import IncrementalSuite
-from zslbench.studies.leaderboard.results import Failed, Leaderboard
+from zslbench.studies.leaderboard.results import Leaderboard
+from zslbench.studies.leaderboard.rows import Failed
 from zslbench.studies.progress import say
 from zslbench.studies.session import EngineChoice, report, session
 

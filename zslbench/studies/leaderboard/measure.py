@@ -17,7 +17,8 @@ from zslbench.studies.incremental.figures import write_paths
 from zslbench.studies.incremental.results import group_incremental, incremental_rows
 from zslbench.studies.leaderboard.plan.request import TableRequest, check_rules
 from zslbench.studies.leaderboard.plan.tune import tuned
-from zslbench.studies.leaderboard.results import Failed, Leaderboard, build_leaderboard
+from zslbench.studies.leaderboard.results import Leaderboard, build_leaderboard
+from zslbench.studies.leaderboard.rows import Failed
 from zslbench.studies.progress import say
 from zslbench.studies.session import EngineChoice, report, session
 from zslbench.studies.status import status_of

@@ -17,8 +17,8 @@ from zslbench.report.svg import BOTTOM, HEIGHT, LEFT, LETTER, RIGHT, TOP, WIDTH
 from zslbench.studies.incremental.figures import after_each_task, key
 from zslbench.studies.incremental.results import IncrementalRow
 from zslbench.studies.leaderboard.evidence import COSTS, CostAxis
-from zslbench.studies.leaderboard.results import EXTERNAL, SELECTED_ON_TEST, Leaderboard, Row
-from zslbench.studies.leaderboard.tables import control, facts, podium, span
+from zslbench.studies.leaderboard.rows import EXTERNAL, SELECTED_ON_TEST, Contents, Row
+from zslbench.studies.leaderboard.tables import control, document_of, facts, podium, span
 
 FOLLOWED = (
     "Methods met one task after the other and carried nothing but what the table says; nothing "
@@ -40,13 +40,13 @@ LEDGER_NOTE = (
 GAP = 10  # pixels between the unseen and the seen classes
 
 
-def as_page(board: Leaderboard) -> str:
+def as_page(board: Contents) -> str:
     """Return the page."""
     names = list(dict.fromkeys(row.evidence.class_names for row in board.rows))
     return page(
         "leaderboard.html",
         board=board,
-        document=board.document(),
+        document=document_of(board),
         rows=board.rows,
         lead=_lead(board),
         places=podium(board.rows),
@@ -64,7 +64,7 @@ def as_page(board: Leaderboard) -> str:
     )
 
 
-def _lead(board: Leaderboard) -> str:
+def _lead(board: Contents) -> str:
     rows = board.rows
     if not rows:
         return f"{board.about} {_count(len(board.sequences), 'row')}. {FOLLOWED}".strip()

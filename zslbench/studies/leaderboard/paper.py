@@ -16,7 +16,8 @@ from zslbench.report.plots import Line, Mark, Plot, Scale, percent_axis
 from zslbench.stats import Interval
 from zslbench.stats.selection_bias import CHOSEN
 from zslbench.studies.leaderboard.evidence import COSTS
-from zslbench.studies.leaderboard.results import Leaderboard, Row
+from zslbench.studies.leaderboard.results import Leaderboard
+from zslbench.studies.leaderboard.rows import Row
 from zslbench.studies.leaderboard.selection_bias import Inflated
 
 if TYPE_CHECKING:

@@ -3,181 +3,37 @@
 import typing
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from zslbench.records import PROTOCOL_VERSION, RuleName, RuleResult, RunRecord
-from zslbench.report.document import Document, Shown
+from zslbench.errors import ZslbenchError
+from zslbench.protocol import RULES
+from zslbench.records import PROTOCOL_VERSION, RuleName, RuleResult, RunRecord, Scores
+from zslbench.report.curves import MeanCurve
 from zslbench.report.records import flat
-from zslbench.stats import Interval, Metric, Population, intervals, over_seeds
-from zslbench.stats.permutation import Control, permutation_control
+from zslbench.report.shown import Shown
+from zslbench.report.table import Document
+from zslbench.stats import METRICS, Interval, Metric, Population, intervals, over_seeds
+from zslbench.stats.permutation import permutation_control
 from zslbench.store import Stored
-from zslbench.studies.groups import SUBMITTED, SeedGroup, group_runs, title_of
-from zslbench.studies.incremental.results import IncrementalDifference, IncrementalRow
-from zslbench.studies.leaderboard.evidence import Evidence, evidence_of
-from zslbench.studies.leaderboard.paired import PairedRow, compare
-from zslbench.studies.leaderboard.selection_bias import Inflated, inflated
-from zslbench.studies.leaderboard.standings import Standing, standings
-
-SELECTED_ON_TEST = "selected on test"
-TITLE = "Leaderboard"
-EXTERNAL = "external: training and selection not vouched for"
+from zslbench.studies.groups import SUBMITTED, SeedGroup, group_runs
+from zslbench.studies.leaderboard.evidence import evidence_of
+from zslbench.studies.leaderboard.paired import compare
+from zslbench.studies.leaderboard.rows import EXTERNAL, SELECTED_ON_TEST, Contents, Row
+from zslbench.studies.leaderboard.selection_bias import inflated
+from zslbench.studies.leaderboard.standings import standings
+from zslbench.studies.leaderboard.tables import document_of
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of a leaderboard.
-
-    Attributes:
-        label: What a suite calls it; may be empty.
-        settings: What differs from the method's defaults.
-        chosen: Config, epoch and gamma, as the rule has them (means over seeds).
-        intervals: Each metric's mean over seeds with both 95 % intervals.
-        t1_best: T1 at the epoch the rule picks for T1.
-        control: The permutation control of T1.
-        oracle_h: Best H over gamma on test labels: a bound, no result.
-        test_images: Numbers of test images, of seen and of unseen classes.
-        localisation: How well it looks where the parts are, over seeds; see
-            `zslbench.metrics.localisation`.
-        openings: How often this method has looked at these test labels, ever.
-        marks: What a reader must know before comparing.
-        evidence: What stands behind the numbers; no part of `leaderboard.json`.
-        tuned: Of how many trials its config is the winner; 0: it was not tuned.
-    """
-
-    dataset: str
-    method: str
-    label: str
-    settings: dict[str, Any]
-    backbone: str
-    exposure: str
-    words: str
-    descriptions: str
-    rule: RuleName
-    seeds: tuple[int, ...]
-    tuning_worlds: int
-    chosen: dict[str, Any]
-    intervals: dict[Metric, dict[Population, Interval]]
-    t1_best: float
-    control: Control
-    plain_h: float
-    oracle_h: float
-    openings: int
-    marks: tuple[str, ...]
-    commits: tuple[str, ...]
-    seconds: float
-    test_images: tuple[int, int]
-    localisation: dict[str, Interval]
-    evidence: Evidence = field(repr=False, compare=False)
-    tuned: int = 0
-
-    @property
-    def title(self) -> str:
-        """What a suite calls it, or the method, with what differs from its defaults."""
-        return self.label or self.configured
-
-    @property
-    def name(self) -> str:
-        """What a suite calls it, or the method."""
-        return self.label or self.method
-
-    @property
-    def configured(self) -> str:
-        """The method, with what differs from its defaults; or that it was tuned."""
-        return title_of(self.method, self.settings, self.tuned)
-
-    @property
-    def table(self) -> str:
-        """What it may be compared in: its dataset; tuned rows keep to themselves."""
-        return f"{self.dataset}, tuned with {self.tuned} trials" if self.tuned else self.dataset
-
-    @property
-    def selected_on_test(self) -> bool:
-        """Whether test labels had a part in choosing epoch or gamma."""
-        return SELECTED_ON_TEST in self.marks
-
-    @property
-    def external(self) -> bool:
-        """Whether its scores were handed in."""
-        return self.rule == SUBMITTED
-
-    @property
-    def set_apart(self) -> bool:
-        """Whether it cannot be compared with rows that the protocol vouches for."""
-        return self.selected_on_test or self.external
-
-    def value(self, metric: Metric) -> float:
-        """Return a metric's mean over seeds."""
-        return self.intervals[metric]["these_classes"].mean
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A run that raised instead of giving numbers."""
-
-    dataset: str
-    method: str
-    seed: int
-    error: str
-
-
-@dataclass(frozen=True)
-class Leaderboard(Shown):
-    """Rows by dataset, then H, what is set apart last; and what else was asked.
-
-    Attributes:
-        comparisons: Paired differences from a reference.
-        inflations: Of the methods whose published rule was read too.
-        standings: Win rates and mean ranks.
-        title: What the table is.
-        about: What a reader must know of it as a whole.
-        planned: Runs that were asked for; 0 where the table shows what there is.
-        missing: How many of them are not in the table.
-        failures: Those of the missing runs that were tried.
-        sequences: Rows of task sequences.
-        incremental_differences: Their paired differences from a reference.
-        unreadable: How many of the missing runs are finished and cannot be read back.
-        name: Of the files it is written to.
-    """
-
-    rows: list[Row]
-    comparisons: list[PairedRow] = field(default_factory=list)
-    inflations: list[Inflated] = field(default_factory=list)
-    standings: list[Standing] = field(default_factory=list)
-    title: str = TITLE
-    about: str = ""
-    planned: int = 0
-    missing: int = 0
-    failures: list[Failed] = field(default_factory=list)
-    sequences: list[IncrementalRow] = field(default_factory=list)
-    incremental_differences: list[IncrementalDifference] = field(default_factory=list)
-    unreadable: int = field(default=0, repr=False)
-    name: str = field(default="leaderboard", repr=False)
-
-    @property
-    def failed(self) -> bool:
-        """Whether runs that were asked for are missing though the store is within reach."""
-        return bool(self.failures) or self.unreadable > 0
-
-    @property
-    def is_titled(self) -> bool:
-        """Whether the heading tells what the reader does not know: it is a suite, or partial."""
-        return self.title != TITLE or self.missing > 0
-
-    @property
-    def heading(self) -> str:
-        """The title; a partial table says so in it."""
-        if not self.missing:
-            return self.title
-        return f"{self.title} (PARTIAL: {self.missing} of {self.planned} runs are missing)"
+class Leaderboard(Contents, Shown):
+    """Rows by dataset, then H, what is set apart last; and what else was asked."""
 
     def document(self) -> Document:
         """Return a table for each dataset, and one for each other question that was asked."""
-        from zslbench.studies.leaderboard.tables import document_of
-
         return document_of(self)
 
     def records(self) -> list[dict[str, Any]]:
@@ -189,6 +45,43 @@ class Leaderboard(Shown):
         from zslbench.studies.leaderboard.page import as_page
 
         return as_page(self)
+
+
+@dataclass(frozen=True)
+class Result(Leaderboard):
+    """A method on a dataset: a row for each rule asked for; its numbers are those of the first."""
+
+    @classmethod
+    def of(cls, board: Leaderboard) -> Self:
+        """Return the leaderboard of one method on one dataset as a result."""
+        return cls(**vars(board))
+
+    @property
+    def row(self) -> Row:
+        """All that is known of the method.
+
+        Raises:
+            ZslbenchError: If none of its runs is finished, with the reason.
+        """
+        if not self.rows:
+            why = self.failures[0].error if self.failures else "they cannot be read back now"
+            raise ZslbenchError(f"None of the runs has numbers: {why}.")
+        return min(self.rows, key=lambda row: list(RULES).index(row.rule))
+
+    @property
+    def scores(self) -> Scores:
+        """T1, U, S, H in percent and AUSUC in [0, 1], means over seeds."""
+        return Scores(**{metric: self.row.value(metric) for metric in METRICS})
+
+    @property
+    def intervals(self) -> dict[Metric, dict[Population, Interval]]:
+        """Of each metric both 95 % intervals: these classes fixed, and new classes as well."""
+        return self.row.intervals
+
+    @property
+    def curve(self) -> MeanCurve:
+        """U, S and H over gamma, means over seeds."""
+        return self.row.evidence.curve
 
 
 def build_leaderboard(

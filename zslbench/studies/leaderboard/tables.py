@@ -4,13 +4,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import groupby
 
-from zslbench.report.document import Document
 from zslbench.report.numbers import NAMES, estimates, number
-from zslbench.report.table import Cell, Place, Table
+from zslbench.report.table import Cell, Document, Place, Table
 from zslbench.stats import METRICS, Interval, Metric, Population
 from zslbench.stats.selection_bias import CHOSEN
 from zslbench.studies.incremental.tables import incremental_tables
-from zslbench.studies.leaderboard.results import Failed, Leaderboard, Row
+from zslbench.studies.leaderboard.rows import Contents, Failed, Row
 from zslbench.studies.leaderboard.standings import Standing
 from zslbench.studies.leaderboard.verdicts import PaperVerdict, verdicts
 from zslbench.studies.published.numbers import PRINTED, TRANSDUCTIVE, Printed
@@ -64,7 +63,7 @@ PAPER_NOTE = (
 Podium = dict[tuple[int, Metric], Place]
 
 
-def document_of(board: Leaderboard) -> Document:
+def document_of(board: Contents) -> Document:
     """Return a table for each dataset, and one for each other question that was asked."""
     main, others = _main_tables(board.rows), other_tables(board)
     external = [EXTERNAL_NOTE] if any(row.external for row in board.rows) else []
@@ -77,7 +76,7 @@ def document_of(board: Leaderboard) -> Document:
     )
 
 
-def differences(board: Leaderboard) -> Document:
+def differences(board: Contents) -> Document:
     """Return the paired differences alone, and what failed."""
     failed = [failed_table(board.failures)] if board.failures else []
     paired = [paired_table(board)] if board.comparisons else []
@@ -154,7 +153,7 @@ def control(row: Row) -> str:
     return f"p = {row.control.p:.3f}\n(control {row.control.percentile_95:.1f})"
 
 
-def other_tables(board: Leaderboard) -> list[Table]:
+def other_tables(board: Contents) -> list[Table]:
     """Return the tables that answer other questions than the leaderboard's, where asked."""
     located = _once([row for row in board.rows if row.localisation])
     judged = [(row, found) for row in board.rows for found in verdicts(row)]
@@ -177,7 +176,7 @@ def _once(rows: Sequence[Row]) -> list[Row]:
     return list(found.values())
 
 
-def _named(board: Leaderboard, method: str, *about: str) -> Cell:
+def _named(board: Contents, method: str, *about: str) -> Cell:
     """Return the head of a row; it is marked if the method trains on unseen attributes."""
     marked = any(row.title == method and TRANSDUCTIVE in row.marks for row in board.rows)
     return Cell("\n".join([method, *about]), marks=(TRANSDUCTIVE,) if marked else ())
@@ -189,7 +188,7 @@ def failed_table(failures: Sequence[Failed]) -> Table:
     return Table("failed runs", ("run", "error"), rows, FAILED_NOTE, words=("error",))
 
 
-def paired_table(board: Leaderboard) -> Table:
+def paired_table(board: Contents) -> Table:
     """Return the differences from a reference as a table."""
     rows: list[list[Cell | str]] = []
     for c in board.comparisons:
@@ -199,7 +198,7 @@ def paired_table(board: Leaderboard) -> Table:
     return Table("paired differences", ("difference", *NAMES.values()), rows, PAIRED_NOTE)
 
 
-def _standings_table(board: Leaderboard) -> Table:
+def _standings_table(board: Contents) -> Table:
     rows: list[list[Cell | str]] = [
         [
             _named(board, s.method, f"rule {s.rule}; datasets: {s.datasets}"),
@@ -215,7 +214,7 @@ def _beaten(standing: Standing) -> str:
     return ", ".join(f"{name} {win:.0f}" for name, win in standing.wins.items())
 
 
-def _inflation_table(board: Leaderboard) -> Table:
+def _inflation_table(board: Contents) -> Table:
     rules = ("validation", "last", "published")
     columns = (*(f"H, {rule}" for rule in rules), *(f"{c} on test" for c in CHOSEN), "sd of seeds")
     cells: list[list[Cell | str]] = [

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from zslbench.stats import Interval
-from zslbench.studies.leaderboard.results import Row
+from zslbench.studies.leaderboard.rows import Row
 from zslbench.studies.published.numbers import (
     CROPS,
     FEWER_CLASSES,

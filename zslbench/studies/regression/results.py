@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zslbench.report.document import Document, Shown
 from zslbench.report.numbers import NAMES
 from zslbench.report.records import flat
-from zslbench.report.table import Table
+from zslbench.report.shown import Shown
+from zslbench.report.table import Document, Table
 from zslbench.stats import Metric
 from zslbench.stats.noninferiority import (
     Cell,

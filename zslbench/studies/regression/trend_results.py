@@ -6,11 +6,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from zslbench.report.document import Document, Shown
 from zslbench.report.files import write_figure
 from zslbench.report.numbers import NAMES
 from zslbench.report.records import flat
-from zslbench.report.table import Table
+from zslbench.report.shown import Shown
+from zslbench.report.table import Document, Table
 from zslbench.stats import Metric
 
 COLOURS = dict(zip(NAMES, ("#009E73", "#D55E00", "#0072B2", "#222222", "#777777"), strict=True))

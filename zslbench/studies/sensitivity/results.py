@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zslbench.report.document import Document, Shown
 from zslbench.report.files import write_figure
 from zslbench.report.numbers import NAMES, estimate
 from zslbench.report.records import flat
-from zslbench.report.table import Table
+from zslbench.report.shown import Shown
+from zslbench.report.table import Document, Table
 from zslbench.stats import Interval, Metric
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from zslbench.records import RunRecord
-from zslbench.report.document import Document, Shown
-from zslbench.report.table import Table
+from zslbench.report.shown import Shown
+from zslbench.report.table import Document, Table
 
 NOTES = (
     "H, sweep: mean over the tuning worlds at the chosen epoch and gamma, which the sweep "

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.engines.execute import Job
-from zslbench.report.document import Document, Shown
-from zslbench.report.table import Table
+from zslbench.report.shown import Shown
+from zslbench.report.table import Document, Table
 from zslbench.store import Store
 from zslbench.studies.groups import title_of
 from zslbench.studies.leaderboard.plan.request import TableRequest

@@ -12,7 +12,7 @@ from zslbench.method.registry import method_modules
 from zslbench.protocol import RULES
 from zslbench.records import RuleName
 from zslbench.studies.leaderboard.plan.suite import read_suite
-from zslbench.studies.leaderboard.results import TITLE
+from zslbench.studies.leaderboard.rows import TITLE
 from zslbench.studies.plan import Entry, plan
 from zslbench.studies.progress import say
 

@@ -1,9 +1,8 @@
-"""What a study's result is shown as: its tables, with what must be said of them."""
+"""How a study's result is shown in notebooks and terminals, and written to files."""
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -11,33 +10,14 @@ from typing import TYPE_CHECKING, Any
 from zslbench.errors import unknown
 from zslbench.report.files import write_text
 from zslbench.report.records import csv_text, plain
-from zslbench.report.table import Table
+from zslbench.report.table import Document
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-@dataclass(frozen=True)
-class Document:
-    """A result as a reader meets it.
-
-    Attributes:
-        title: May be empty.
-        about: What must be known of it as a whole.
-        parts: The answer: tables and sentences.
-        asides: Tables that answer other questions.
-        notes: What must be said of the parts.
-    """
-
-    title: str = ""
-    about: str = ""
-    parts: Sequence[Table | str] = ()
-    asides: Sequence[Table] = ()
-    notes: Sequence[str] = ()
-
-
 class Shown(ABC):
-    """A result that is shown as tables in notebooks and terminals, and written to files."""
+    """A result that is shown as tables, and saved in any of five formats."""
 
     @abstractmethod
     def document(self) -> Document:

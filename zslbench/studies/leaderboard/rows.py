@@ -1,0 +1,166 @@
+"""What a leaderboard holds: its rows, what failed, and what else was asked."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from zslbench.records import RuleName
+from zslbench.stats import Interval, Metric, Population
+from zslbench.stats.permutation import Control
+from zslbench.studies.groups import SUBMITTED, title_of
+from zslbench.studies.incremental.results import IncrementalDifference, IncrementalRow
+from zslbench.studies.leaderboard.evidence import Evidence
+from zslbench.studies.leaderboard.paired import PairedRow
+from zslbench.studies.leaderboard.selection_bias import Inflated
+from zslbench.studies.leaderboard.standings import Standing
+
+SELECTED_ON_TEST = "selected on test"
+TITLE = "Leaderboard"
+EXTERNAL = "external: training and selection not vouched for"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a leaderboard.
+
+    Attributes:
+        label: What a suite calls it; may be empty.
+        settings: What differs from the method's defaults.
+        chosen: Config, epoch and gamma, as the rule has them (means over seeds).
+        intervals: Each metric's mean over seeds with both 95 % intervals.
+        t1_best: T1 at the epoch the rule picks for T1.
+        control: The permutation control of T1.
+        oracle_h: Best H over gamma on test labels: a bound, no result.
+        test_images: Numbers of test images, of seen and of unseen classes.
+        localisation: How well it looks where the parts are, over seeds; see
+            `zslbench.metrics.localisation`.
+        openings: How often this method has looked at these test labels, ever.
+        marks: What a reader must know before comparing.
+        evidence: What stands behind the numbers; no part of `leaderboard.json`.
+        tuned: Of how many trials its config is the winner; 0: it was not tuned.
+    """
+
+    dataset: str
+    method: str
+    label: str
+    settings: dict[str, Any]
+    backbone: str
+    exposure: str
+    words: str
+    descriptions: str
+    rule: RuleName
+    seeds: tuple[int, ...]
+    tuning_worlds: int
+    chosen: dict[str, Any]
+    intervals: dict[Metric, dict[Population, Interval]]
+    t1_best: float
+    control: Control
+    plain_h: float
+    oracle_h: float
+    openings: int
+    marks: tuple[str, ...]
+    commits: tuple[str, ...]
+    seconds: float
+    test_images: tuple[int, int]
+    localisation: dict[str, Interval]
+    evidence: Evidence = field(repr=False, compare=False)
+    tuned: int = 0
+
+    @property
+    def title(self) -> str:
+        """What a suite calls it, or the method, with what differs from its defaults."""
+        return self.label or self.configured
+
+    @property
+    def name(self) -> str:
+        """What a suite calls it, or the method."""
+        return self.label or self.method
+
+    @property
+    def configured(self) -> str:
+        """The method, with what differs from its defaults; or that it was tuned."""
+        return title_of(self.method, self.settings, self.tuned)
+
+    @property
+    def table(self) -> str:
+        """What it may be compared in: its dataset; tuned rows keep to themselves."""
+        return f"{self.dataset}, tuned with {self.tuned} trials" if self.tuned else self.dataset
+
+    @property
+    def selected_on_test(self) -> bool:
+        """Whether test labels had a part in choosing epoch or gamma."""
+        return SELECTED_ON_TEST in self.marks
+
+    @property
+    def external(self) -> bool:
+        """Whether its scores were handed in."""
+        return self.rule == SUBMITTED
+
+    @property
+    def set_apart(self) -> bool:
+        """Whether it cannot be compared with rows that the protocol vouches for."""
+        return self.selected_on_test or self.external
+
+    def value(self, metric: Metric) -> float:
+        """Return a metric's mean over seeds."""
+        return self.intervals[metric]["these_classes"].mean
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A run that raised instead of giving numbers."""
+
+    dataset: str
+    method: str
+    seed: int
+    error: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a leaderboard holds: rows by dataset, then H, what is set apart last; and the rest.
+
+    Attributes:
+        comparisons: Paired differences from a reference.
+        inflations: Of the methods whose published rule was read too.
+        standings: Win rates and mean ranks.
+        title: What the table is.
+        about: What a reader must know of it as a whole.
+        planned: Runs that were asked for; 0 where the table shows what there is.
+        missing: How many of them are not in the table.
+        failures: Those of the missing runs that were tried.
+        sequences: Rows of task sequences.
+        incremental_differences: Their paired differences from a reference.
+        unreadable: How many of the missing runs are finished and cannot be read back.
+        name: Of the files it is written to.
+    """
+
+    rows: list[Row]
+    comparisons: list[PairedRow] = field(default_factory=list)
+    inflations: list[Inflated] = field(default_factory=list)
+    standings: list[Standing] = field(default_factory=list)
+    title: str = TITLE
+    about: str = ""
+    planned: int = 0
+    missing: int = 0
+    failures: list[Failed] = field(default_factory=list)
+    sequences: list[IncrementalRow] = field(default_factory=list)
+    incremental_differences: list[IncrementalDifference] = field(default_factory=list)
+    unreadable: int = field(default=0, repr=False)
+    name: str = field(default="leaderboard", repr=False)
+
+    @property
+    def failed(self) -> bool:
+        """Whether runs that were asked for are missing though the store is within reach."""
+        return bool(self.failures) or self.unreadable > 0
+
+    @property
+    def is_titled(self) -> bool:
+        """Whether the heading tells what the reader does not know: it is a suite, or partial."""
+        return self.title != TITLE or self.missing > 0
+
+    @property
+    def heading(self) -> str:
+        """The title; a partial table says so in it."""
+        if not self.missing:
+            return self.title
+        return f"{self.title} (PARTIAL: {self.missing} of {self.planned} runs are missing)"
