@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hierarchy import Effects, World, measure
 from scipy.optimize import brentq
+from simulated import Effects, World, measure
 
 from zslbench.seeding import generator
 from zslbench.stats import METRICS, POPULATIONS, holm, intervals, paired

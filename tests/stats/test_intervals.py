@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from hierarchy import Effects, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from outcomes import outcome_of, random_outcome
 from scipy.special import logit
 from scipy.stats import kstest
 from scipy.stats import t as student_t
+from simulated import Effects, World, outcome_of, random_outcome
 
 from zslbench.metrics import summarise
 from zslbench.seeding import generator

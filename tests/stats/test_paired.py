@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from outcomes import outcome_of, random_outcome
 from scipy.stats import t as student_t
+from simulated import outcome_of, random_outcome
 
 from zslbench.seeding import generator
 from zslbench.stats import METRICS, POPULATIONS, holm, paired

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from outcomes import outcome_of
+from simulated import outcome_of
 
 from zslbench.seeding import generator
 from zslbench.stats.selection_bias import CHOSEN, inflation, stratified_half

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from boards import RULES, changed, stored_run
-from outcomes import random_outcome
+from simulated import random_outcome
 
 from zslbench.errors import ZslbenchError
 from zslbench.method import PublishedRule

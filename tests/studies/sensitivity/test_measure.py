@@ -1,7 +1,7 @@
 """A sensitivity study: what it measures, where, and that nothing is measured twice."""
 
 import pytest
-from tunable import Tunable
+from searches import Tunable
 
 from zslbench.engines import InProcess
 from zslbench.engines.execute import Job, choice_for

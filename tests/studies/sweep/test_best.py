@@ -1,6 +1,6 @@
 """The best of a sweep: looked at again elsewhere, and tested once."""
 
-from tunable import rate_plan, shown
+from searches import rate_plan, shown
 
 from zslbench.engines import InProcess
 from zslbench.protocol import fresh_worlds, tuning_worlds

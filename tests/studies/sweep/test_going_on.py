@@ -5,7 +5,7 @@ from time import time
 
 import optuna
 import pytest
-from tunable import PASSES, WORLDS, plan_of, rate_plan, shown, study_of
+from searches import PASSES, WORLDS, plan_of, rate_plan, shown, study_of
 
 from zslbench.store import Store
 from zslbench.studies.sweep import claims

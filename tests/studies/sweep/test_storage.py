@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import optuna
 import pytest
-from tunable import plan_of, rate_plan, shown
+from searches import plan_of, rate_plan, shown
 
 from zslbench.errors import ZslbenchError
 from zslbench.method.conformance import toy_dataset

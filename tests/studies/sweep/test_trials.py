@@ -1,7 +1,7 @@
 """A sweep: what its trials see, what they try, and what is kept of them."""
 
 import pytest
-from tunable import PASSES, WORLDS, base_run, plan_of, rate_plan, shown
+from searches import PASSES, WORLDS, base_run, plan_of, rate_plan, shown
 
 from zslbench.engines import InProcess
 from zslbench.errors import ZslbenchError

@@ -8,10 +8,11 @@ pose within it, of the image, of the seed, of seed by class, and of seed by imag
 from dataclasses import dataclass
 
 import numpy as np
-from outcomes import outcome_of
 from scipy.optimize import brentq
 from scipy.stats import multivariate_normal
 from scipy.stats import norm as normal
+
+from zslbench.metrics import Outcome
 
 
 @dataclass(frozen=True)
@@ -248,3 +249,23 @@ def _effects(sides):
         seeds=of_seed - nothing,
         seeds_by_classes=alike["seed and class"] - of_class - of_seed + nothing,
     )
+
+
+# ---------------------------------------------------------------- outcomes by hand
+
+
+def outcome_of(labels, seen, right, margin, average="class"):
+    """An outcome from whether the best class of an image's own side is its true one."""
+    labels, right = np.asarray(labels), np.asarray(right, dtype=bool)
+    is_seen = labels < seen
+    return Outcome(labels, seen, right & is_seen, right & ~is_seen, np.asarray(margin), average)
+
+
+def random_outcome(rng, seen_classes, unseen_classes, images, average="class"):
+    """Classes differ in difficulty and in lean; margins are of one decimal, so that many tie."""
+    classes = seen_classes + unseen_classes
+    labels = np.repeat(np.arange(classes), images)
+    right = rng.random(len(labels)) < rng.beta(4, 2, classes)[labels]
+    lean = np.where(labels < seen_classes, 0.7, -0.7) + rng.normal(0, 0.6, classes)[labels]
+    margin = np.round(lean + rng.normal(size=len(labels)), 1) + 0.05
+    return outcome_of(labels, seen_classes, right, margin, average)
