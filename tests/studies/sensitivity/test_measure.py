@@ -20,7 +20,7 @@ WORLDS = 2
 
 @pytest.fixture(autouse=True)
 def only_varied(monkeypatch):
-    monkeypatch.setitem(registry.method_modules(), "varied", "tunable")
+    monkeypatch.setitem(registry.method_modules(), "varied", "searches")
 
 
 @pytest.fixture

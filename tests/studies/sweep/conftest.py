@@ -10,7 +10,7 @@ from zslbench.studies.sweep import trials as module
 
 @pytest.fixture(autouse=True)
 def only_tunable(monkeypatch):
-    monkeypatch.setitem(registry.method_modules(), "tunable", "tunable")
+    monkeypatch.setitem(registry.method_modules(), "tunable", "searches")
 
 
 @pytest.fixture
