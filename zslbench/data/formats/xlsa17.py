@@ -76,9 +76,8 @@ def _class_table(
     if len(names) != len(att) or len(set(names)) != len(names):
         message = f"`allclasses_names` has {len(set(names))} names for {len(att)} columns of `att`"
         raise DataError(path, message, AGAIN)
-    raw = att
-    if "original_att" in variables:
-        raw = real_matrix(variables["original_att"], "original_att", path).T.astype(np.float64)
+    original = variables.get("original_att", variables["att"])
+    raw = real_matrix(original, "original_att", path).T.astype(np.float64)
     if raw.shape != att.shape:
         message = f"`original_att` is {raw.shape[::-1]}, `att` is {att.shape[::-1]}"
         raise DataError(path, message, AGAIN)
