@@ -1,7 +1,9 @@
 """The errors a user can cause, each one paragraph: which file, which value, how to mend it."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class ZslbenchError(Exception):
@@ -20,6 +22,29 @@ class DataError(ZslbenchError):
     def __init__(self, where: object, what: str, mend: str) -> None:
         self.where, self.what, self.mend = str(where), what, mend
         super().__init__(f"{where}: {what}. {mend}")
+
+
+@contextmanager
+def reading(
+    path: Path, failing: str, mend: str, *kinds: type[Exception], missing: str = ""
+) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into a `DataError`.
+
+    Args:
+        path: The file.
+        failing: What to say where it cannot be read.
+        mend: What to do then.
+        kinds: Exceptions that a reader raises beside `OSError` and `ValueError`.
+        missing: What to do where there is no such file, if it is something else.
+    """
+    faults: tuple[type[Exception], ...] = (OSError, ValueError, *kinds)
+    try:
+        yield
+    except FileNotFoundError:
+        raise DataError(path, "there is no such file", missing or mend) from None
+    except faults as error:
+        reason = " ".join((str(error) or type(error).__name__).split())[:120].rstrip(". ")
+        raise DataError(path, f"{failing} ({reason})", mend) from error
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> ZslbenchError:

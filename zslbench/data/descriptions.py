@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.data.types import NAMES_MEND, ClassTable, Float, content_digest
-from zslbench.errors import DataError
+from zslbench.errors import DataError, reading
 
 Sentences = NDArray[np.str_]
 NAMES, ATTRIBUTES = "names", "attributes"
@@ -123,13 +123,9 @@ def _key(name: str) -> str:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    try:
+    missing = f"Check the path of --descriptions, or say {NAMES} or {ATTRIBUTES}."
+    with reading(path, "is no readable JSON", _MEND, RecursionError, missing=missing):
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        mend = f"Check the path of --descriptions, or say {NAMES} or {ATTRIBUTES}."
-        raise DataError(path, "there is no such file", mend) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(path, f"is no readable JSON ({str(error)[:120]})", _MEND) from error
     if not isinstance(content, dict):
         raise DataError(path, f"holds a {type(content).__name__}, not an object", _MEND)
     return content

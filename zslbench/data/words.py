@@ -9,12 +9,13 @@ from typing import BinaryIO, Literal
 import numpy as np
 
 from zslbench.data.types import NAMES_MEND, Float, content_digest
-from zslbench.errors import DataError
+from zslbench.errors import DataError, reading
 from zslbench.seeding import generator
 
 Pool = Literal["mean", "sum"]
 RANDOM_WIDTH = 300
 SUMMED = "sum:"
+CHECK = "Check the path of --words."
 REPLACEMENTS = {
     "spatulate": "broad",
     "upperparts": "upper parts",
@@ -139,13 +140,9 @@ def clean_name(name: str) -> list[str]:
 def _read_ready(path: Path, expected: int) -> Float:
     """Read a `.npy` table `[K, E]`; a pickle inside is refused, not loaded."""
     mend = f"Save a numeric array [{expected}, E], a row for each attribute, with numpy.save."
-    try:
+    failing = "is not a readable .npy table"
+    with reading(path, failing, mend, EOFError, MemoryError, missing=CHECK):
         table = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(path, "there is no such file", "Check the path of --words.") from None
-    except (OSError, ValueError, EOFError, MemoryError) as error:
-        reason = f"{error}"[:120].rstrip(". ")
-        raise DataError(path, f"is not a readable .npy table ({reason})", mend) from error
     if not isinstance(table, np.ndarray) or table.dtype.kind not in "fiu" or table.ndim != 2:
         shape = getattr(table, "shape", "of several arrays")
         kind = getattr(table, "dtype", "an archive")
@@ -197,13 +194,9 @@ def _read_table(path: Path, wanted: set[str]) -> dict[str, Float]:
         DataError: On a line with too few or too many values, or a wanted word whose values are not
             finite numbers. The numbers of other words are not parsed.
     """
-    try:
-        with path.open("rb") as file:
-            return _scan(file, path, {word.encode() for word in wanted})
-    except FileNotFoundError:
-        raise DataError(path, "there is no such file", "Check the path of --words.") from None
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror})", "Give a word table.") from error
+    cannot = reading(path, "cannot be read", "Give a word table.", missing=CHECK)
+    with cannot, path.open("rb") as file:
+        return _scan(file, path, {word.encode() for word in wanted})
 
 
 def _scan(file: BinaryIO, path: Path, wanted: set[bytes]) -> dict[str, Float]:

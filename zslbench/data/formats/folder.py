@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from zslbench.data.types import Float, Int
-from zslbench.errors import DataError, unknown
+from zslbench.errors import DataError, reading, unknown
 from zslbench.seeding import generator
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
@@ -134,13 +134,9 @@ def _read_attributes(path: Path) -> _Table:
 def _read_csv(path: Path) -> list[list[str]]:
     """Return header and rows, all of one length, blanks around cells stripped."""
     mend = "Write a CSV: `class,attribute,...` in the first line, then a line for each class."
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [[" ".join(cell.split()) for cell in row] for row in csv.reader(file)]
-    except FileNotFoundError:
-        raise DataError(path, "there is no such file", mend) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(path, f"is not a readable CSV file ({error})"[:200], mend) from error
+    unreadable = reading(path, "is not a readable CSV file", mend, csv.Error)
+    with unreadable, path.open(encoding="utf-8-sig", newline="") as file:
+        rows = [[" ".join(cell.split()) for cell in row] for row in csv.reader(file)]
     rows = [row for row in rows if any(row)]
     if not rows or len(rows[0]) < 2 or not all(rows[0][1:]):
         message = "its first line does not name the attributes, separated by commas"

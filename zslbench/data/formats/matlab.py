@@ -17,8 +17,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.errors import DataError
+from zslbench.errors import DataError, reading
 
+FAULTS = (TypeError, struct.error, zlib.error, MemoryError)
 AGAIN = "Download the file again; it may be truncated or altered."
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -47,18 +48,14 @@ def read_variables(
     """
     from scipy.io import loadmat
 
-    if not path.is_file():
-        raise DataError(path, "there is no such file", "Check --data-root and the file's name.")
-    try:
+    failing, missing = "is not a readable MATLAB v5 file", "Check --data-root and the file's name."
+    with reading(path, failing, AGAIN, *FAULTS, missing=missing):
         with path.open("rb") as file:
             found = _scan(file, _byte_order(file.read(520), path), {*required, *optional})
         kinds = {name: kind for name, kind in found.items() if isinstance(kind, str)}
         numbers = loadmat(str(path), variable_names=list(kinds), appendmat=False)
         for name, kind in kinds.items():  # small integers are stored in fewer bytes
             found[name] = numbers[name].astype(kind, casting="safe", copy=False)
-    except (ValueError, TypeError, struct.error, zlib.error, OSError, MemoryError) as error:
-        reason = f"{str(error) or type(error).__name__}"[:120].rstrip(". ")
-        raise DataError(path, f"is not a readable MATLAB v5 file ({reason})", AGAIN) from error
     for name in required:
         if name not in found:
             listing = ", ".join(sorted(found)) or "none"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from zslbench.data.formats.matlab import AGAIN, indices, read_variables, real_matrix, strings
 from zslbench.data.types import ClassSplit, ClassTable, Float, Int, Splits
-from zslbench.errors import DataError, unknown
+from zslbench.errors import DataError, reading, unknown
 
 SPLITS_FILE = "att_splits.mat"
 LOCS = ("trainval_loc", "test_seen_loc", "test_unseen_loc")
@@ -76,9 +76,8 @@ def _class_table(
     if len(names) != len(att) or len(set(names)) != len(names):
         message = f"`allclasses_names` has {len(set(names))} names for {len(att)} columns of `att`"
         raise DataError(path, message, AGAIN)
-    raw = att
-    if "original_att" in variables:
-        raw = real_matrix(variables["original_att"], "original_att", path).T.astype(np.float64)
+    original = variables.get("original_att", variables["att"])
+    raw = real_matrix(original, "original_att", path).T.astype(np.float64)
     if raw.shape != att.shape:
         message = f"`original_att` is {raw.shape[::-1]}, `att` is {att.shape[::-1]}"
         raise DataError(path, message, AGAIN)
@@ -267,13 +266,11 @@ def read_table(path: Path, texts: list[str], numbers: list[str], mend: str) -> t
     """
     import pandas as pd
 
-    try:
-        table = pd.read_csv(path, usecols=[*texts, *numbers], dtype=dict.fromkeys(texts, str))
+    columns = [*texts, *numbers]
+    failing = f"is not a table with the columns {', '.join(columns)}"
+    with reading(path, failing, mend, TypeError, EOFError, zlib.error):
+        table = pd.read_csv(path, usecols=columns, dtype=dict.fromkeys(texts, str))
         return table, table[numbers].to_numpy(dtype=np.float64)
-    except (ValueError, TypeError, OSError, EOFError, zlib.error) as error:
-        reason = " ".join(str(error).split())[:120].rstrip(". ")
-        message = f"is not a table with the columns {', '.join([*texts, *numbers])} ({reason})"
-        raise DataError(path, message, mend) from error
 
 
 def locate_images(files: Sequence[str], root: Path) -> list[Path]:
