@@ -45,7 +45,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from zslbench.arithmetic import autocast, tensor
 from zslbench.backbones.embedded import shaped_like
 from zslbench.backbones.source import Source
-from zslbench.method import MethodConfig, PublishedRule, TrainSet, View, hyper, option, weight
+from zslbench.method import MethodConfig, TrainSet, View, hyper, option, weight
 from zslbench.method.trained import TrainedMethod, class_logits
 from zslbench.nn.attention import ClassRow
 from zslbench.nn.images import normalise
@@ -53,7 +53,7 @@ from zslbench.nn.losses import consistency
 from zslbench.seeding import derive_seed, generator
 
 from ._svip_checkpoint import load_released, released_state
-from .svip import Network, take, top
+from .svip import SVIP, Network, take, top
 
 Defect = Literal[
     "none", "score_pooling", "layout", "reselection", "test_patches", "pooling", "divergence",
@@ -110,10 +110,7 @@ class SVIPReleased(TrainedMethod):
     network: ReleasedNetwork
     optimiser: torch.optim.Optimizer
     needs = frozenset({"images", "word_vectors"})
-    published = PublishedRule(
-        epoch="best", gamma="best", space="probability", average="image",
-        source="released code, vit_utils.py: best epoch and bias over test, per-image accuracy",
-    )  # fmt: skip
+    published = SVIP.published
 
     @classmethod
     def epochs(cls, config: Any) -> int:
@@ -142,8 +139,7 @@ class SVIPReleased(TrainedMethod):
                 not fit the word vectors.
         """
         model = cls(cls.Config(checkpoint=str(path), **settings), 0)
-        nothing = np.zeros((1, len(words)))
-        model.setup(TrainSet(nothing, np.zeros(1, dtype=np.int64), nothing, words))
+        model.setup(replace(TrainSet.empty(np.empty((0, len(words)))), word_vectors=words))
         return model
 
     def build(self, train: TrainSet) -> nn.Module:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from zslbench.data.types import ClassTable, Dataset, Ending, SealedLabels, Splits
 from zslbench.method import Method, MethodConfig
-from zslbench.method.base import Learner
+from zslbench.method.base import AnyMethod
 from zslbench.metrics import Float, per_class_accuracy
 from zslbench.protocol.worlds import World, final_world
 from zslbench.records import Backbone
@@ -134,7 +134,7 @@ def _config(method: type[Method], settings: dict[str, Any]) -> MethodConfig:
     return candidates[len(candidates) // 2]
 
 
-def config_of(method: type[Learner], settings: dict[str, Any]) -> Any:
+def config_of(method: type[AnyMethod], settings: dict[str, Any]) -> Any:
     """Return the method's config with those of some settings that it has."""
     known = {name: value for name, value in settings.items() if name in method.Config.model_fields}
     return method.Config.model_validate(known)
@@ -170,7 +170,7 @@ def _scores(model: Method, world: World, items: NDArray[np.int64]) -> Float:
     return np.asarray(model.scores(world.dataset.inputs[items], attributes), dtype=float)
 
 
-def gap_of(model: Learner, one: Float, other: Float) -> float:
+def gap_of(model: AnyMethod, one: Float, other: Float) -> float:
     """Return the largest difference, 0 where it is within the tolerance of the arithmetic."""
     gap = float(np.max(np.abs(one - other)))
     return gap if gap > TOLERANCE[model.precision] * max(1.0, float(np.abs(one).max())) else 0.0
@@ -182,7 +182,7 @@ def require_scores(scores: Float, items: int, classes: int, known: str = "") -> 
         raise ConformanceError(f"{items} items and {classes} classes{known} gave {scores.shape}")
 
 
-def require_alike(model: Learner, together: Float, batch: str, **others: Float) -> None:
+def require_alike(model: AnyMethod, together: Float, batch: str, **others: Float) -> None:
     """Refuse scores that differ from those of the same items, the first, all together."""
     for name, scores in others.items():
         if gap := gap_of(model, together[: len(scores)], scores):

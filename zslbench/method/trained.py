@@ -55,12 +55,25 @@ class TrainedConfig(TrainedSettings, MethodConfig):
     """What all trained methods may be set to."""
 
 
-class TrainedMethod(Method):
+class NetworkMethod(Method):
+    """A method all of whose learning is in a network, which `setup` builds."""
+
+    network: nn.Module
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the network's parameters and buffers."""
+        return {k: v.detach().cpu().numpy() for k, v in self.network.state_dict().items()}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take parameters back into a network that `setup` has built."""
+        self.network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
+
+
+class TrainedMethod(NetworkMethod):
     """A method with a network, trained on images by AdamW with warm-up and a cosine schedule."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({"images"})
     precision: ClassVar[str] = PRECISION
-    network: nn.Module
     source: BackboneSource
     optimiser: torch.optim.Optimizer
 
@@ -205,14 +218,6 @@ class TrainedMethod(Method):
                 for first in range(0, len(batch), size)
             ]
             return [torch.cat(part).float().cpu().numpy() for part in zip(*pieces, strict=True)]
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return the network's parameters and buffers."""
-        return {k: v.detach().cpu().numpy() for k, v in self.network.state_dict().items()}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take parameters back into a network that `setup` has built."""
-        self.network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
 
     def checkpoint(self) -> dict[str, Any]:
         """Return all that `fit` needs to go on: plain tensors and numbers."""
