@@ -45,7 +45,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from zslbench.arithmetic import autocast, tensor
 from zslbench.backbones.embedded import shaped_like
 from zslbench.backbones.source import Source
-from zslbench.method import MethodConfig, TrainSet, View, hyper, option, weight
+from zslbench.method import MethodConfig, TrainSet, hyper, option, weight
 from zslbench.method.trained import TrainedMethod, class_logits
 from zslbench.nn.attention import ClassRow
 from zslbench.nn.images import normalise
@@ -107,6 +107,7 @@ class SVIPReleased(TrainedMethod):
         checkpoint: str = option("", "network", "file of weights to replay; or none")
 
     version = 3
+    keeps = True
     network: ReleasedNetwork
     optimiser: torch.optim.Optimizer
     needs = frozenset({"images", "word_vectors"})
@@ -251,17 +252,13 @@ class SVIPReleased(TrainedMethod):
 
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Keep the M least unrelated, add e to the rest, let all 49 count."""
-        _, chosen, attributes = self._look(images)
+        _, chosen, attributes = self.look(images)
         counted = chosen if self.config.mended == "test_patches" else torch.ones_like(chosen)
         pooled = self._pooled(attributes, counted)
         return class_logits(pooled, class_attributes, "dot", self.config.scale)
 
-    def view(self, batch: NDArray[Any]) -> View:
+    def look(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return how related each patch is taken to be, which are kept, attributes in each."""
-        related, kept, attributes = self.piecewise(batch, self._look)
-        return View(related, kept > 0, attributes)
-
-    def _look(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         patches = self.network.embed(images)
         related = -self.network.patch_logits(patches)
         chosen = top(related, self.config.M)

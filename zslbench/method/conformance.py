@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.data.types import ClassTable, Dataset, Ending, SealedLabels, Splits
-from zslbench.method import Method, MethodConfig
+from zslbench.method import Method
 from zslbench.method.base import AnyMethod
 from zslbench.metrics import Float, per_class_accuracy
 from zslbench.protocol.worlds import World, final_world
@@ -128,12 +128,6 @@ def toy_for(
     return final_world(toy_dataset(seed, shuffled=shuffled))
 
 
-def _config(method: type[Method], settings: dict[str, Any]) -> MethodConfig:
-    """Return the middle one of the configs the method would choose among."""
-    candidates: list[MethodConfig] = config_of(method, settings).candidates()
-    return candidates[len(candidates) // 2]
-
-
 def config_of(method: type[AnyMethod], settings: dict[str, Any]) -> Any:
     """Return the method's config with those of some settings that it has."""
     known = {name: value for name, value in settings.items() if name in method.Config.model_fields}
@@ -148,8 +142,9 @@ def _on_birds(method: type[Method], epochs: int) -> dict[str, Any]:
 def _epochs(
     method: type[Method], world: World, seed: int, settings: dict[str, Any]
 ) -> Iterator[Method]:
-    """Fit a model, yielding it at the end of every epoch."""
-    config = _config(method, settings)
+    """Fit a model with the middle one of its candidate configs, yielding it at every epoch."""
+    candidates = config_of(method, settings).candidates()
+    config = candidates[len(candidates) // 2]
     model = method(config, seed)
     for _ in model.fit(method.prepare(world.train_set(method, config.class_attributes), config)):
         yield model

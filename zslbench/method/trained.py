@@ -70,8 +70,13 @@ class NetworkMethod(Method):
 
 
 class TrainedMethod(NetworkMethod):
-    """A method with a network, trained on images by AdamW with warm-up and a cosine schedule."""
+    """A method with a network, trained on images by AdamW with warm-up and a cosine schedule.
 
+    Attributes:
+        keeps: Whether it selects patches, so that `look` returns those kept behind the patches.
+    """
+
+    keeps: ClassVar[bool] = False
     needs: ClassVar[frozenset[Need]] = frozenset({"images"})
     precision: ClassVar[str] = PRECISION
     source: BackboneSource
@@ -199,11 +204,12 @@ class TrainedMethod(NetworkMethod):
 
     def view(self, batch: NDArray[Any]) -> View | None:
         """Return the attention of the backbone's class token, rolled out over its layers."""
-        patches, *attributes = self.piecewise(batch, self.look)
-        return View(patches, None, *attributes)
+        patches, *found = self.piecewise(batch, self.look)
+        kept = found.pop(0) > 0 if self.keeps else None
+        return View(patches, kept, *found)
 
     def look(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return what `view` shows: `[B, N]`, and `[B, N, K]` where it sees attributes."""
+        """Return what `view` shows: patches `[B, N]`; the kept; attributes in each `[B, N, K]`."""
         return rolled_out(self.network.backbone, images)[:1]
 
     def piecewise(
