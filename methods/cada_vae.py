@@ -33,8 +33,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from zslbench.method import Epoch, Float, Method, MethodConfig, PublishedRule, TrainSet
+from zslbench.method import Epoch, Float, MethodConfig, PublishedRule, TrainSet
 from zslbench.method.settings import hyper, option, weight
+from zslbench.method.trained import NetworkMethod
 from zslbench.nn.gaussians import Gaussian, Sampling, kl_to_standard, sample, wasserstein
 from zslbench.seeding import derive_seed, generator
 
@@ -102,7 +103,7 @@ class Network(nn.Module):
         return (_tensor(features) - self.low) / self.span
 
 
-class CADAVAE(Method):
+class CADAVAE(NetworkMethod):
     """A latent space that features and attributes share, and a linear classifier in it."""
 
     class Config(MethodConfig):
@@ -227,14 +228,6 @@ class CADAVAE(Method):
             mean, _ = self.network.images.encode(self.network.scaled(batch))
             found: NDArray[np.float32] = self.network.classifier(mean)[:, :count].numpy()
         return found
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return parameters, the scaling of features, and the classes known."""
-        return {name: value.numpy() for name, value in self.network.state_dict().items()}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take them back into a network that `setup` has built."""
-        self.network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
 
 
 def l1(found: Tensor, truth: Tensor) -> Tensor:

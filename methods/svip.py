@@ -41,15 +41,14 @@ True cosine with sigma 5 can hardly be trained (on CUB no attribute vector reach
 below 2.6 nats), so the scale is 20 where logits are cosines.
 """  # noqa: D205
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from zslbench.backbones.vit import OpenViT
-from zslbench.method import PublishedCurve, PublishedRule, TrainSet, View, hyper, option, weight
+from zslbench.method import PublishedCurve, PublishedRule, TrainSet, hyper, option, weight
 from zslbench.method.trained import TrainedConfig, TrainedMethod
 from zslbench.nn.attention import Aggregation, ClassRow
 from zslbench.nn.losses import Consistency, consistency
@@ -91,9 +90,8 @@ class Network(nn.Module):
             self.attributes_to_slots = nn.Linear(len(words), self.slots)
         else:
             self.random_patch = nn.Parameter(0.02 * torch.randn(width))
-        self.to_attributes = nn.Linear(
-            backbone.width if pooling == "class_token" else width, len(words)
-        )
+        read = backbone.width if pooling == "class_token" else width
+        self.to_attributes = nn.Linear(read, len(words))
 
     def merged(self, patches: Tensor) -> Tensor:
         """Return the backbone's patches `[B, N', D]` as `[B, N, D']`."""
@@ -167,6 +165,7 @@ class SVIP(TrainedMethod):
         )
         merge: Literal["input", "output"] = option("output", "2 x 2", "where 196 patches become 49")
 
+    keeps = True
     network: Network
     needs = frozenset({"images", "word_vectors"})
     swept = ("M", "lambda1", "lambda2", "scale")
@@ -269,23 +268,18 @@ class SVIP(TrainedMethod):
             pooled = (head(final) * chosen[..., None]).sum(dim=1) / chosen.sum(dim=1, keepdim=True)
         return self.compare(pooled, class_attributes)
 
-    def view(self, batch: NDArray[Any]) -> View:
+    def look(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return r of Eq. 5, the patches it keeps, and the attributes seen in each (Eq. 10)."""
-
-        def look(images: Tensor) -> tuple[Tensor, ...]:
-            patches = self.network.embed(images)
-            scores, chosen = self._select(patches)
-            if self.config.pooling == "class_token":
-                return scores, chosen
-            _, final, counted = self._encode_chosen(patches, chosen)
-            seen = self.network.to_attributes(final).masked_fill(~counted[..., None], -torch.inf)
-            maps = seen.new_full((*chosen.shape, seen.shape[-1]), -torch.inf)
-            places = chosen if self.config.unselected == "drop" else torch.ones_like(chosen)
-            maps[places] = seen.flatten(0, 1)
-            return scores, chosen, maps
-
-        scores, kept, *maps = self.piecewise(batch, look)
-        return View(scores, kept > 0, *maps)
+        patches = self.network.embed(images)
+        scores, chosen = self._select(patches)
+        if self.config.pooling == "class_token":
+            return scores, chosen
+        _, final, counted = self._encode_chosen(patches, chosen)
+        seen = self.network.to_attributes(final).masked_fill(~counted[..., None], -torch.inf)
+        maps = seen.new_full((*chosen.shape, seen.shape[-1]), -torch.inf)
+        places = chosen if self.config.unselected == "drop" else torch.ones_like(chosen)
+        maps[places] = seen.flatten(0, 1)
+        return scores, chosen, maps
 
 
 def top(scores: Tensor, count: int) -> Tensor:

@@ -44,16 +44,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from zslbench.arithmetic import autocast, tensor
 from zslbench.backbones.embedded import shaped_like
-from zslbench.method import (
-    BackboneSource,
-    MethodConfig,
-    PublishedRule,
-    TrainSet,
-    View,
-    hyper,
-    option,
-    weight,
-)
+from zslbench.method import BackboneSource, MethodConfig, TrainSet, hyper, option, weight
 from zslbench.method.trained import TrainedMethod, class_logits
 from zslbench.nn.attention import ClassRow
 from zslbench.nn.images import normalise
@@ -61,7 +52,7 @@ from zslbench.nn.losses import consistency
 from zslbench.seeding import derive_seed, generator
 
 from ._svip_checkpoint import load_released, released_state
-from .svip import Network, take, top
+from .svip import SVIP, Network, take, top
 
 Defect = Literal[
     "none", "score_pooling", "layout", "reselection", "test_patches", "pooling", "divergence",
@@ -115,13 +106,11 @@ class SVIPReleased(TrainedMethod):
         checkpoint: str = option("", "network", "file of weights to replay; or none")
 
     version = 3
+    keeps = True
     network: ReleasedNetwork
     optimiser: torch.optim.Optimizer
     needs = frozenset({"images", "word_vectors"})
-    published = PublishedRule(
-        epoch="best", gamma="best", space="probability", average="image",
-        source="released code, vit_utils.py: best epoch and bias over test, per-image accuracy",
-    )  # fmt: skip
+    published = SVIP.published
 
     @classmethod
     def epochs(cls, config: Any) -> int:
@@ -150,8 +139,7 @@ class SVIPReleased(TrainedMethod):
                 not fit the word vectors.
         """
         model = cls(cls.Config(checkpoint=str(path), **settings), 0)
-        nothing = np.zeros((1, len(words)))
-        model.setup(TrainSet(nothing, np.zeros(1, dtype=np.int64), nothing, words))
+        model.setup(replace(TrainSet.empty(np.empty((0, len(words)))), word_vectors=words))
         return model
 
     def build(self, train: TrainSet) -> nn.Module:
@@ -263,17 +251,13 @@ class SVIPReleased(TrainedMethod):
 
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Keep the M least unrelated, add e to the rest, let all 49 count."""
-        _, chosen, attributes = self._look(images)
+        _, chosen, attributes = self.look(images)
         counted = chosen if self.config.mended == "test_patches" else torch.ones_like(chosen)
         pooled = self._pooled(attributes, counted)
         return class_logits(pooled, class_attributes, "dot", self.config.scale)
 
-    def view(self, batch: NDArray[Any]) -> View:
+    def look(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return how related each patch is taken to be, which are kept, attributes in each."""
-        related, kept, attributes = self.piecewise(batch, self._look)
-        return View(related, kept > 0, attributes)
-
-    def _look(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         patches = self.network.embed(images)
         related = -self.network.patch_logits(patches)
         chosen = top(related, self.config.M)

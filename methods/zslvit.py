@@ -33,12 +33,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, l1_loss, pad
 
 from zslbench.backbones.vit import OpenViT, attend, run_block
-from zslbench.method import PublishedRule, TrainSet, View, hyper, option, weight
+from zslbench.method import PublishedRule, TrainSet, hyper, option, weight
 from zslbench.method.trained import TrainedConfig, TrainedMethod
 
 DEVIATION = 0.02
@@ -173,6 +172,7 @@ class ZSLViT(TrainedMethod):
             "raw", "fused token", "weights of the sum: attention as it is, or to sum 1"
         )
 
+    keeps = True
     network: Network
     published = PublishedRule(
         epoch="best", gamma="best", space="probability", average="class",
@@ -201,18 +201,13 @@ class ZSLViT(TrainedMethod):
         out = self.network(images)
         return self.compare(self.network.head(out.feature), class_attributes)
 
-    def view(self, batch: NDArray[Any]) -> View:
+    def look(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the patches that no fusion took; the later one is taken, the more it matters.
 
         Among those taken together, and among the last, the class token's attention decides.
         """
-
-        def look(images: Tensor) -> tuple[Tensor, ...]:
-            out = self.network(images)
-            return follow(out, self.network.head(out.tokens[:, 1:]))
-
-        patches, kept, attributes = self.piecewise(batch, look)
-        return View(patches, kept > 0, attributes)
+        out = self.network(images)
+        return follow(out, self.network.head(out.tokens[:, 1:]))
 
 
 def follow(out: Pass, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -184,7 +184,7 @@ def test_mended_merging_is_that_of_svip(released):
 def test_mended_scores_count_the_kept_patches_or_take_their_maximum(released):
     _, images, table = released
     model = on_grid_14(mended="test_patches")
-    _, kept, attributes = model._look(images)
+    _, kept, attributes = model.look(images)
     of_kept = torch.stack([a[k].mean(0) for a, k in zip(attributes, kept, strict=True)])
     torch.testing.assert_close(model.logits(images, table), 5 * of_kept @ table.T)
     highest = attributes.amax(dim=1)

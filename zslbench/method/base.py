@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,7 @@ class TrainSet:
     backbone: BackboneSource | None = None
 
     @classmethod
-    def empty(cls, class_attributes: Float, backbone: BackboneSource) -> "TrainSet":
+    def empty(cls, class_attributes: Float, backbone: BackboneSource | None = None) -> Self:
         """Return one without items, to set up a network for."""
         nothing = np.empty((0, 0)), np.empty(0, dtype=np.int64)
         return cls(*nothing, class_attributes, backbone=backbone)
@@ -88,8 +88,8 @@ class Epoch:
     losses: Mapping[str, float] = field(default_factory=dict)
 
 
-class Learner(ABC):
-    """What methods of all kinds have: a config, a seed, and what they have learnt.
+class AnyMethod(ABC):
+    """What methods of both kinds have: a config, a seed, and what they have learnt.
 
     Attributes:
         Config: Its config class.
@@ -129,7 +129,7 @@ class Learner(ABC):
             setattr(self, name, state[name])
 
 
-class Method(Learner):
+class Method(AnyMethod):
     """A trainable thing that turns items into scores over classes.
 
     Attributes:

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.data.types import ClassTable, Dataset, Ending, SealedLabels, Splits
-from zslbench.method import Method, MethodConfig
-from zslbench.method.base import Learner
+from zslbench.method import Method
+from zslbench.method.base import AnyMethod
 from zslbench.metrics import Float, per_class_accuracy
 from zslbench.protocol.worlds import World, final_world
 from zslbench.records import Backbone
@@ -128,13 +128,7 @@ def toy_for(
     return final_world(toy_dataset(seed, shuffled=shuffled))
 
 
-def _config(method: type[Method], settings: dict[str, Any]) -> MethodConfig:
-    """Return the middle one of the configs the method would choose among."""
-    candidates: list[MethodConfig] = config_of(method, settings).candidates()
-    return candidates[len(candidates) // 2]
-
-
-def config_of(method: type[Learner], settings: dict[str, Any]) -> Any:
+def config_of(method: type[AnyMethod], settings: dict[str, Any]) -> Any:
     """Return the method's config with those of some settings that it has."""
     known = {name: value for name, value in settings.items() if name in method.Config.model_fields}
     return method.Config.model_validate(known)
@@ -148,8 +142,9 @@ def _on_birds(method: type[Method], epochs: int) -> dict[str, Any]:
 def _epochs(
     method: type[Method], world: World, seed: int, settings: dict[str, Any]
 ) -> Iterator[Method]:
-    """Fit a model, yielding it at the end of every epoch."""
-    config = _config(method, settings)
+    """Fit a model with the middle one of its candidate configs, yielding it at every epoch."""
+    candidates = config_of(method, settings).candidates()
+    config = candidates[len(candidates) // 2]
     model = method(config, seed)
     for _ in model.fit(method.prepare(world.train_set(method, config.class_attributes), config)):
         yield model
@@ -170,7 +165,7 @@ def _scores(model: Method, world: World, items: NDArray[np.int64]) -> Float:
     return np.asarray(model.scores(world.dataset.inputs[items], attributes), dtype=float)
 
 
-def gap_of(model: Learner, one: Float, other: Float) -> float:
+def gap_of(model: AnyMethod, one: Float, other: Float) -> float:
     """Return the largest difference, 0 where it is within the tolerance of the arithmetic."""
     gap = float(np.max(np.abs(one - other)))
     return gap if gap > TOLERANCE[model.precision] * max(1.0, float(np.abs(one).max())) else 0.0
@@ -182,7 +177,7 @@ def require_scores(scores: Float, items: int, classes: int, known: str = "") -> 
         raise ConformanceError(f"{items} items and {classes} classes{known} gave {scores.shape}")
 
 
-def require_alike(model: Learner, together: Float, batch: str, **others: Float) -> None:
+def require_alike(model: AnyMethod, together: Float, batch: str, **others: Float) -> None:
     """Refuse scores that differ from those of the same items, the first, all together."""
     for name, scores in others.items():
         if gap := gap_of(model, together[: len(scores)], scores):

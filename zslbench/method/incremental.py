@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.data.types import BackboneSource, Inputs
-from zslbench.method.base import Epoch, Learner
+from zslbench.method.base import AnyMethod, Epoch
 
 IncrementalNeed = Literal["images", "descriptions", "old_images"]
 
@@ -41,7 +41,7 @@ class Task:
     descriptions: tuple[tuple[str, ...], ...] | None = None
 
 
-class IncrementalMethod(Learner):
+class IncrementalMethod(AnyMethod):
     """Learns task by task; its `state` is all that it carries to the next task.
 
     Attributes:

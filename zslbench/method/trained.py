@@ -55,12 +55,30 @@ class TrainedConfig(TrainedSettings, MethodConfig):
     """What all trained methods may be set to."""
 
 
-class TrainedMethod(Method):
-    """A method with a network, trained on images by AdamW with warm-up and a cosine schedule."""
+class NetworkMethod(Method):
+    """A method all of whose learning is in a network, which `setup` builds."""
 
+    network: nn.Module
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the network's parameters and buffers."""
+        return {k: v.detach().cpu().numpy() for k, v in self.network.state_dict().items()}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take parameters back into a network that `setup` has built."""
+        self.network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
+
+
+class TrainedMethod(NetworkMethod):
+    """A method with a network, trained on images by AdamW with warm-up and a cosine schedule.
+
+    Attributes:
+        keeps: Whether it selects patches, so that `look` returns those kept behind the patches.
+    """
+
+    keeps: ClassVar[bool] = False
     needs: ClassVar[frozenset[Need]] = frozenset({"images"})
     precision: ClassVar[str] = PRECISION
-    network: nn.Module
     source: BackboneSource
     optimiser: torch.optim.Optimizer
 
@@ -186,11 +204,12 @@ class TrainedMethod(Method):
 
     def view(self, batch: NDArray[Any]) -> View | None:
         """Return the attention of the backbone's class token, rolled out over its layers."""
-        patches, *attributes = self.piecewise(batch, self.look)
-        return View(patches, None, *attributes)
+        patches, *found = self.piecewise(batch, self.look)
+        kept = found.pop(0) > 0 if self.keeps else None
+        return View(patches, kept, *found)
 
     def look(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return what `view` shows: `[B, N]`, and `[B, N, K]` where it sees attributes."""
+        """Return what `view` shows: patches `[B, N]`; the kept; attributes in each `[B, N, K]`."""
         return rolled_out(self.network.backbone, images)[:1]
 
     def piecewise(
@@ -205,14 +224,6 @@ class TrainedMethod(Method):
                 for first in range(0, len(batch), size)
             ]
             return [torch.cat(part).float().cpu().numpy() for part in zip(*pieces, strict=True)]
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Return the network's parameters and buffers."""
-        return {k: v.detach().cpu().numpy() for k, v in self.network.state_dict().items()}
-
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take parameters back into a network that `setup` has built."""
-        self.network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
 
     def checkpoint(self) -> dict[str, Any]:
         """Return all that `fit` needs to go on: plain tensors and numbers."""

@@ -15,7 +15,7 @@ import numpy as np
 from zslbench.data.types import Dataset, Inputs, Subset
 from zslbench.environment import environment, peak_memory_mib, restart_peak_memory
 from zslbench.method import Method, MethodConfig
-from zslbench.method.base import Learner
+from zslbench.method.base import AnyMethod
 from zslbench.method.registry import resolve
 from zslbench.metrics import Float, Int, Outcome, ScoreSummary, score_unit, summarise
 from zslbench.metrics.localisation import score_view
@@ -311,7 +311,7 @@ def scoring_batches(purpose: str, count: int) -> list[Int]:
     return np.array_split(order, -(-count // BATCH))
 
 
-def finite(model: Learner, scores: Any, images: int, classes: int) -> Any:
+def finite(model: AnyMethod, scores: Any, images: int, classes: int) -> Any:
     """Return scores if they are finite and `[images, classes]`.
 
     Raises:
