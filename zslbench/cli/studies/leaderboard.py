@@ -1,5 +1,6 @@
 """`zslbench leaderboard`: run what is missing, print the table, write it."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,6 +91,7 @@ def leaderboard(
     from zslbench.method.registry import register_file
     from zslbench.store.garbage import uncollected
     from zslbench.studies.leaderboard.measure import draw_leaderboard, tracked, write_leaderboard
+    from zslbench.studies.progress import say
 
     if method_file and (suite is not None or dataset is None):
         raise ZslbenchError("--method-file: say on which data, with --dataset and without a suite.")
@@ -114,7 +116,10 @@ def leaderboard(
     else:
         with uncollected():
             board = tracked(results, opt.parse_list(rules or "validation"), reference)
-            write_leaderboard(board, results)
+            if os.access(results, os.W_OK):
+                write_leaderboard(board, results)
+            else:
+                say(f"{results} cannot be written to: the table is shown here only")
             draw_leaderboard(board, figures)
             print_leaderboard(board, json=json)
         raise typer.Exit(0)

@@ -29,7 +29,7 @@ def board_of(
     """Return the table of a plan, as far as it is done."""
     labels = {job.spec.seeds_key: job.label for job in jobs}
     keys = {job.spec.key for job in jobs}
-    stored = [run for run in store.sequences() if run.record.key in keys]
+    stored = store.sequences(keys)
     groups = group_incremental(stored, labels)
     reference = table.reference
     if reference and reference not in {group.title for group in groups}:

@@ -173,8 +173,8 @@ def _tell(found: "Swept", store: "Store") -> None:
     for trial in found.trials:
         if trial.state == "failed":
             say(f"failed: trial {trial.number}: {trial.error}")
-    if store.error:
-        say(f"MLflow at {store.uri} could not be reached ({store.error}): `zslbench sync` later.")
+    if notice := store.notice():
+        say(notice)
 
 
 def _report(

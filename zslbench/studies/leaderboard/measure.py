@@ -14,7 +14,7 @@ from zslbench.protocol import RULES
 from zslbench.records import Failure, RuleName, RunSpec
 from zslbench.report.files import write_text
 from zslbench.store import Store, Stored
-from zslbench.studies.groups import SUBMITTED, title_of
+from zslbench.studies.groups import EXTERNAL, SUBMITTED, title_of
 from zslbench.studies.incremental.figures import write_paths
 from zslbench.studies.incremental.results import group_incremental, incremental_rows
 from zslbench.studies.incremental.tables import incremental_csv
@@ -117,11 +117,10 @@ def _board(
     A whole one, of all methods, also shows what was submitted on the same data.
     """
     keys = {job.spec.key for job in jobs}
-    tracked_runs = store.runs()
-    stored = [run for run in tracked_runs if run.record.key in keys]
+    stored = store.runs(keys)
     hidden = len(keys - {failure.spec.key for failure in report.failures}) - len(stored)
     if hidden > 0:
-        why = "they are on the server" if store.error else "`zslbench doctor` says why"
+        why = store.error or "they were removed meanwhile"
         say(f"{hidden} finished runs cannot be read back now and are not shown: {why}")
         report.unreadable = 0 if store.error else hidden
     labels = {job.spec.choice_key: job.label for job in jobs if job.label}
@@ -129,7 +128,7 @@ def _board(
     if reference and not any(reference in _names(labels.get(s.choice_key, ""), s) for s in specs):
         say(f"no run of the reference {reference} is done: there are no differences to show")
         reference = None
-    submitted = _submitted(tracked_runs, {job.spec.dataset for job in jobs}) if whole else []
+    submitted = _submitted(store, {job.spec.dataset for job in jobs}) if whole else []
     board = build_leaderboard([*stored, *submitted], store.ledger(), rules, reference, labels)
     place = {(job.spec.dataset, job.label): number for number, job in enumerate(jobs)}
     failures = [
@@ -149,12 +148,11 @@ def _board(
     )
 
 
-def _submitted(runs: Sequence[Stored], datasets: Collection[str]) -> list[Stored]:
-    return [
-        run
-        for run in runs
-        if SUBMITTED in run.record.spec.rules and run.record.spec.dataset in datasets
-    ]
+def _submitted(store: Store, datasets: Collection[str]) -> list[Stored]:
+    entries = store.index.entries("run")
+    return store.runs(
+        [e.key for e in entries if e.method.startswith(EXTERNAL) and e.dataset in datasets]
+    )
 
 
 def _names(label: str, spec: RunSpec) -> tuple[str, str]:
@@ -166,21 +164,21 @@ def tracked(results: Path, rules: Sequence[str], reference: str | None = None) -
     """Return the leaderboard of everything tracked."""
     checked = check_rules(rules)
     store = Store(results)
-    store.sync()
-    if store.error:
-        raise ZslbenchError(
-            f"MLflow at {store.uri} could not be reached ({store.error}). Try again when it is "
-            "back; nothing was written."
-        )
     stored = store.runs()
+    store.sync()
     board = build_leaderboard(stored, store.ledger(), checked, reference)
     rows = incremental_rows(group_incremental(store.sequences()), store.ledger())
     board = replace(board, sequences=rows)
+    notice = store.notice()
     if not board.rows and not rows:
         raise ZslbenchError(
-            f"{store.uri} holds no finished runs with the rules {', '.join(rules)}. "
+            f"{store.results} has no finished runs of its own to show. {notice}"
+            if notice
+            else f"{store.results} holds no finished runs with the rules {', '.join(rules)}. "
             "Start one: zslbench run eszsl --dataset NAME --data-root DIR."
         )
+    if notice:
+        say(notice)
     for rule in checked:
         without = sum(not {rule, SUBMITTED} & run.record.rules.keys() for run in stored)
         if without:
@@ -218,12 +216,8 @@ def tell_failures(failures: Sequence[Failure], store: Store) -> None:
     for failure in failures:
         say(f"failed: {failure.spec.method} on {failure.spec.dataset}, seed {failure.spec.seed}: "
             f"{failure.error}")  # fmt: skip
-    waiting = len(list(store.outbox))
-    if store.error and waiting:
-        say(
-            f"MLflow at {store.uri} could not be reached ({store.error}). {waiting} records wait "
-            f"in {store.outbox.folder}: nothing is lost, `zslbench sync` uploads them."
-        )
+    if notice := store.notice():
+        say(notice)
 
 
 def draw_leaderboard(board: Leaderboard, folder: Path | None) -> None:
