@@ -96,7 +96,7 @@ def test_server_that_goes_away_between_a_choice_and_its_runs_costs_nothing(
 
     def sync_and_lose_the_server(self, **words):
         report = sync(self, **words)
-        self.error = "the server is gone"
+        self.mirror.error = "the server is gone"
         return report
 
     monkeypatch.setattr(Store, "sync", sync_and_lose_the_server)

@@ -7,6 +7,7 @@ share a study.
 import hashlib
 import logging
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -86,8 +87,7 @@ class Mirror:
         try:
             action()
         except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
-            reason = str(error).strip().splitlines()[0][:300]
-            self.error = f"MLflow at {self.place} could not be reached ({reason})."
+            self.error = f"MLflow at {self.place} could not be reached ({_reason(error)})."
             return False
         return True
 
@@ -327,6 +327,13 @@ class Mirror:
             return self._folders.finish(draft, name, replace=replace)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def _reason(error: Exception) -> str:
+    """Return what the operating system said, or else the beginning of what MLflow did."""
+    text = str(error).strip()
+    found = re.search(r"\[Errno -?\d+\] [\w ]+", text)
+    return found.group() if found else (text.splitlines() or [type(error).__name__])[0][:200]
 
 
 def _seconds(created: str) -> float:
