@@ -35,9 +35,11 @@ def fault_of_database(path: Path) -> str | None:
     if not os.access(path, os.R_OK | os.W_OK):
         return f"{path}: it belongs to another user, and cannot be read and written here."
     try:
-        uri = f"{path.as_uri()}?mode=ro"
+        uri = f"{path.as_uri()}?mode=rw"  # what a killed process left is rolled back
         with closing(sqlite3.connect(uri, uri=True, timeout=30)) as database:
             tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.OperationalError:  # such as locked by another process: no damage
+        return None
     except sqlite3.DatabaseError as error:
         return f"{path}: it is no database, or damaged ({error}). {rest}"
     if not {"experiments", "runs", "tags"} <= tables:
