@@ -10,7 +10,7 @@ import pytest
 COMMANDS = (
     [], ["run"], ["leaderboard"], ["ablate"], ["sweep"], ["sensitivity"], ["methods"],
     ["published"],
-    ["ui"], ["doctor"], ["calibrate"], ["sync"], ["data"], ["data", "list"], ["data", "describe"],
+    ["ui"], ["doctor"], ["calibrate"], ["data"], ["data", "list"], ["data", "describe"],
     ["data", "verify"], ["data", "prepare"], ["data", "sheet"], ["features"], ["data", "build"],
     ["explain"], ["submit"], ["regress"], ["baseline"], ["baseline", "update"],
 )  # fmt: skip

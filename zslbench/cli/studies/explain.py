@@ -61,6 +61,7 @@ def explain(
 
     wanted = parse_images(images)
     store = Store(results)
+    store.sync()
     stored = find_run(store, run)
     spec = stored.record.spec
     told = spec.descriptions.description if spec.descriptions else ""
@@ -79,7 +80,6 @@ def explain(
     with Display() as display:
         job = job_of(spec, request, lambda done, n: display.tick("decoding images", done, n))
         found = draw(stored, job, wanted, folder, request, display.tick)
-    store.sync()
     attached = store.attach(stored, found.files, "explained")
     if not attached:
         say("MLflow could not be reached, or does not have the run yet: the figures are here only.")
