@@ -412,6 +412,9 @@ def test_a_damaged_mirror_hides_no_run_and_stops_all_work(
         assert (status, out) == (2, "")
         assert said in err
         assert "Move it away" in err
+    status, out, _ = zslbench("doctor", *where)
+    assert status == 1
+    assert said in out
 
 
 @pytest.mark.parametrize(

@@ -152,15 +152,16 @@ class Store:
         if not self.writable:
             return SyncReport(0, 0)
         self.mirror.error = self.error or self.mirror.fault()
-        before = len(self.waiting())
+        before = self.waiting()
         if before and not self.error:
             with self.lock("sync"):
                 for name in self.waiting():
                     if self.error:
                         break
                     self._push(name)
-        left = len(self.waiting()) if before else 0
-        return SyncReport(before - left, left, self.error)
+        pushed = self.mirror.pushed() if before else {}
+        left = sum(name not in pushed for name in before)
+        return SyncReport(len(before) - left, left, self.error)
 
     def _push(self, name: str) -> None:
         kind, _, key = name.partition("-")
