@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,8 @@ from tiny import write_tiny
 from zslbench.cli import main
 from zslbench.method import files, registry
 from zslbench.method.registry import method_modules
-from zslbench.store.tracking import Tracking
+from zslbench.store import Store
+from zslbench.store.mirror import Mirror
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -29,20 +29,20 @@ def real_data():
 @pytest.fixture(scope="session", autouse=True)
 def make_database(tmp_path_factory):
     """Return what makes MLflow's database (a second's work): once a session, then it is copied."""
-    real = Tracking._make_database
+    real = Mirror._make_database
     place = tmp_path_factory.getbasetemp()
     place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
 
-    def copied(tracking):
-        template = Tracking(place / "empty-store", None, nullcontext)
+    def copied(mirror):
+        template = Store(place / "empty-store").mirror
         with FileLock(place / "empty-store.lock"):
             if not template.database.exists():
                 template.results.mkdir(exist_ok=True)
                 real(template)
-        shutil.copy(template.database, tracking.database)
+        shutil.copy(template.database, mirror.database)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Tracking, "_make_database", copied)
+        patch.setattr(Mirror, "_make_database", copied)
         yield real
 
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,7 @@ from zslbench.method.registry import load_method, method_modules
 COMMANDS = (
     [], ["run"], ["leaderboard"], ["sweep"], ["sensitivity"], ["methods"],
     ["published"],
-    ["ui"], ["doctor"], ["calibrate"], ["sync"], ["data"], ["data", "list"], ["data", "describe"],
+    ["ui"], ["doctor"], ["calibrate"], ["data"], ["data", "list"], ["data", "describe"],
     ["data", "verify"], ["data", "prepare"], ["data", "sheet"], ["features"], ["data", "build"],
     ["explain"], ["submit"], ["regress"], ["baseline"], ["baseline", "update"],
 )  # fmt: skip
@@ -192,14 +191,15 @@ def test_doctor_finds_nothing_wrong(zslbench, tiny_root, results):
     assert status == 0
 
 
-def test_doctor_finds_lost_artifacts(zslbench, tiny_root, tmp_path):
+def test_doctor_names_records_that_cannot_be_read(zslbench, tiny_root, tmp_path):
     words = ("--data-root", tiny_root, "--results", tmp_path)
     zslbench("run", "eszsl", "--dataset", "tiny", *words)
-    for record in Path(tmp_path).glob("artifacts/tiny/*/artifacts/record.json"):
-        record.unlink()
+    (record,) = tmp_path.glob("runs/run-*/record.json")
+    record.write_text("{")
     status, out, _ = zslbench("doctor", "--results", tmp_path)
     assert status == 1
-    assert "artifacts are gone" in out
+    assert f"ATTENTION  {record}: is no run record" in out
+    assert "remove the folder to drop it" in out
 
 
 def test_data_list_and_describe(zslbench, tiny_root):

@@ -55,7 +55,7 @@ def test_execute_runs_everything_and_uploads_it(store, dataset):
     report = execute(jobs, store)
     assert (report.done, report.reused, report.failures) == (3, 0, [])
     assert {run.record.key for run in store.runs()} == {job.spec.key for job in jobs}
-    assert list(store.outbox.folder.iterdir()) == []
+    assert store.waiting() == []
 
 
 def test_seeds_differ_in_their_numbers(store, dataset):
@@ -96,13 +96,13 @@ def test_server_that_goes_away_between_a_choice_and_its_runs_costs_nothing(
 
     def sync_and_lose_the_server(self, **words):
         report = sync(self, **words)
-        self.error = "the server is gone"
+        self.mirror.error = "the server is gone"
         return report
 
     monkeypatch.setattr(Store, "sync", sync_and_lose_the_server)
     report = execute([softmax_job(dataset, seed) for seed in range(2)], store)
     assert (report.done, report.failures) == (2, [])
-    assert store.get("choice", softmax_job(dataset).spec.choice_key) is None
+    assert len({run.record.choice.created for run in store.runs()}) == 1
 
 
 def test_each_config_has_its_own_choice(store, dataset, calls):
@@ -136,7 +136,7 @@ def test_what_the_user_can_mend_stops_everything(store, dataset, monkeypatch, st
     monkeypatch.setattr(module, step, complain)
     with pytest.raises(ZslbenchError, match="mend it"):
         execute([softmax_job(dataset)], store)
-    assert not [path for path in store.outbox if path.name.startswith("failure")]
+    assert store.index.entries("failure") == []
 
 
 def test_opening_is_in_the_ledger_before_the_labels_are_out(store, dataset, monkeypatch):
@@ -181,7 +181,7 @@ def test_run_killed_before_its_commit_leaves_nothing_half_written(store, dataset
         with pytest.raises(SystemExit):
             execute([softmax_job(dataset)], store)
     assert store.runs() == []
-    assert not list(store.outbox.folder.glob(".*"))
+    assert not list(store.folders.folder.glob(".*"))
 
 
 def test_progress_goes_from_the_tuning_worlds_to_the_final_one(store, dataset):

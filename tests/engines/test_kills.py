@@ -66,7 +66,8 @@ class Study:
         """Check that the store holds every run once, and nothing half-written."""
         store = Store(self.results, self.environment.get("MLFLOW_TRACKING_URI"))
         assert store.sync().error is None
-        assert list(store.outbox.folder.iterdir()) == []
+        assert store.waiting() == []
+        assert not list(store.folders.folder.glob(".*"))
         assert list(self.results.glob(".database*")) == []
         records = [run.record for run in store.runs()]
         assert sorted(record.spec.seed for record in records) == list(SEEDS)

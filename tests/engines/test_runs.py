@@ -53,7 +53,7 @@ def test_several_processes_give_the_records_of_one(store, tiny_root, tmp_path):
     execute(jobs, alone)
     assert kept(store) == kept(alone)
     assert store.ledger() == alone.ledger()
-    assert list(store.outbox) == []
+    assert store.waiting() == []
     with Processes(2) as engine:
         assert execute(jobs, Store(store.results), engine=engine).reused == 6
         assert multiprocessing.active_children() == []

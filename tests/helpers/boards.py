@@ -13,7 +13,7 @@ RULES = ("validation", "last", "published")
 
 
 def stored_run(folder, *, seed=0, **config):
-    """Run ESZSL on the toy data and keep it in a folder, as the outbox would."""
+    """Run ESZSL on the toy data and keep it in a folder, as the store would."""
     dataset = toy_dataset()
     spec = RunSpec(
         method="eszsl", method_version=1, config=ESZSL.Config(**config).model_dump(),

@@ -66,7 +66,7 @@ def softmax_job(dataset=None, seed=0, **settings):
 
 def commit_run(store, job):
     """Commit what `execute` commits for a run, and upload nothing; return the record."""
-    choice = select(job.spec, job.dataset)
+    choice = store.get("choice", job.spec.choice_key) or select(job.spec, job.dataset)
     store.commit(choice)
     evaluation = evaluate(job.spec, choice, job.dataset, store.commit)
     store.commit(evaluation.record, lambda folder: write_evaluation(folder, evaluation, job))

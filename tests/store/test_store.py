@@ -4,6 +4,7 @@ import gc
 import json
 import shutil
 import socket
+import sqlite3
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,10 +16,11 @@ from typer.testing import CliRunner
 
 from zslbench.cli import app
 from zslbench.engines.execute import execute
+from zslbench.errors import DataError
 from zslbench.method.conformance import toy_dataset
-from zslbench.records import Failure, Opening, RunRecord
+from zslbench.records import Choice, Failure, Opening
 from zslbench.store import Store
-from zslbench.store.tracking import Tracking
+from zslbench.store.mirror import Mirror
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -36,17 +38,17 @@ def store(tmp_path):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """One run's choice, opening and record, in an outbox; not uploaded. Copied by tests."""
+    """One run's choice, opening and record; not pushed. Copied by tests."""
     store = Store(tmp_path_factory.mktemp("finished"))
     with pytest.MonkeyPatch.context() as patch:
         use_softmax(patch)
-        return commit_run(store, softmax_job(rate=2.0)), store.outbox
+        return commit_run(store, softmax_job(rate=2.0)), store.results
 
 
 @pytest.fixture
 def record(store, finished):
-    """The finished run, waiting in this test's outbox."""
-    shutil.copytree(finished[1].folder, store.outbox.folder)
+    """The finished run, in this test's store; it waits for MLflow."""
+    shutil.copytree(finished[1], store.results, dirs_exist_ok=True)
     return finished[0]
 
 
@@ -59,7 +61,7 @@ def uploaded(store, record):
 
 def shown(store, kind):
     """Return all that MLflow shows of one kind of record, whatever its status."""
-    client = MlflowClient(store.uri)
+    client = store.client
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     return list(client.search_runs(experiments, f"tags.`zslbench.kind` = '{kind}'"))
 
@@ -67,25 +69,6 @@ def shown(store, kind):
 def the_run(store, kind):
     (run,) = shown(store, kind)
     return run
-
-
-def upload_another(store, run, *, status=None, ended=0, **changes):
-    """Upload a record of the same key, as a machine would that had looked before `run` was there.
-
-    Args:
-        status: None leaves it RUNNING.
-        ended: Milliseconds after `run` ended.
-        changes: What its record says instead.
-    """
-    folder = store.results / "another-machine"
-    shutil.copytree(Store(store.results).runs()[0].folder, folder)
-    content = json.loads((folder / "record.json").read_text()) | changes
-    (folder / "record.json").write_text(json.dumps(content))
-    client = MlflowClient(store.uri)
-    run_id = client.create_run(run.info.experiment_id, tags=run.data.tags).info.run_id
-    client.log_artifacts(run_id, str(folder))
-    if status:
-        client.set_terminated(run_id, status, run.info.end_time + ended)
 
 
 # -- what MLflow shows ---------------------------------------------------------------------------
@@ -143,12 +126,20 @@ def test_run_keeps_its_files(store, uploaded, record):
         "record.json", "summaries.npy", "test.npz", "predictions.csv"
     }  # fmt: skip
     path = Path(store.client.download_artifacts(uploaded.info.run_id, "record.json"))
-    assert RunRecord.model_validate_json(path.read_bytes()) == record
+    assert json.loads(path.read_bytes())["key"] == record.key
+    assert uploaded.info.artifact_uri == store.runs()[0].folder.as_uri()
 
 
-def test_run_is_finished_and_gone_from_the_outbox(store, uploaded):
+def test_run_is_finished_and_stays_in_its_folder(store, uploaded, record):
     assert uploaded.info.status == "FINISHED"
-    assert list(store.outbox.folder.iterdir()) == []
+    assert store.waiting() == []
+    assert store.folders.path("run", record.key).is_dir()
+
+
+def test_opening_is_shown_with_what_was_opened(store, uploaded, record):
+    tags = the_run(store, "opening").data.tags
+    assert tags["zslbench.key"] == record.opening
+    assert tags["zslbench.test_digest"] == record.test_digest
 
 
 def test_choice_shows_what_was_chosen(store, uploaded, record):
@@ -172,7 +163,7 @@ def test_failure_is_a_failed_run_with_its_error(store, record):
 # -- what readers get ----------------------------------------------------------------------------
 
 
-def test_record_is_the_same_before_and_after_upload(store, record):
+def test_record_is_the_same_before_and_after_it_is_pushed(store, record):
     for _ in range(2):
         (stored,) = store.runs()
         assert stored.record == record
@@ -182,96 +173,129 @@ def test_record_is_the_same_before_and_after_upload(store, record):
         store.sync()
 
 
-def test_has_knows_waiting_and_uploaded_records_and_no_others(store, record):
-    assert store.has("run", record.key)
-    store.sync()
+def test_has_knows_finished_records_and_no_others(store, record):
     assert store.has("run", record.key)
     assert not store.has("choice", record.key)
     assert not store.has("run", record.spec.choice_key)
+    assert store.missing("run", [record.key, "other"]) == {"other"}
 
 
-def test_second_sync_of_a_key_makes_no_second_run(store, uploaded, finished):
-    shutil.copytree(finished[1].folder, store.outbox.folder, dirs_exist_ok=True)
-    assert (store.sync().uploaded, store.sync().left) == (3, 0)
+def test_a_run_names_its_choice_by_key_and_readers_get_it_whole(store, record):
+    file = store.folders.path("run", record.key) / "record.json"
+    assert json.loads(file.read_bytes())["choice"] == record.choice.key
+    assert "candidates" not in file.read_text()
+    assert store.runs()[0].record.choice == record.choice
+
+
+def test_a_run_committed_without_its_choice_brings_it_along(store, record):
+    shutil.rmtree(store.folders.path("choice", record.choice.key))
+    store.commit(record.model_copy(update={"key": "another"}))
+    assert store.read(Choice, record.choice.key) == record.choice
+
+
+def test_a_record_that_holds_its_whole_choice_is_read(store, record):
+    """As earlier versions wrote them."""
+    file = store.folders.path("run", record.key) / "record.json"
+    file.write_text(record.model_dump_json(indent=1))
+    shutil.rmtree(store.folders.path("choice", record.choice.key))
+    assert Store(store.results).runs()[0].record == record
+
+
+def test_a_run_whose_choice_was_removed_is_named(store, record):
+    shutil.rmtree(store.folders.path("choice", record.choice.key))
+    with pytest.raises(DataError, match=f"choice-{record.choice.key}"):
+        Store(store.results).runs()
+
+
+def test_runs_are_read_by_key_alone(store, record):
+    (store.folders.folder / "run-broken").mkdir()
+    assert [run.record.key for run in store.runs([record.key, "unknown"])] == [record.key]
+    with pytest.raises(DataError, match="run-broken"):
+        store.runs()
+
+
+def test_second_push_makes_no_second_run(store, uploaded):
+    for again in (store, Store(store.results)):
+        assert again.sync().uploaded == 0
     assert [len(shown(store, kind)) for kind in ("run", "choice", "opening")] == [1, 1, 1]
-    assert list(store.outbox) == []
 
 
-@pytest.mark.parametrize(("ended", "kept"), [(1000, "first"), (-1000, "second")])
-def test_earliest_finished_of_a_key_is_kept(store, uploaded, record, ended, kept):
-    upload_another(store, uploaded, status="FINISHED", ended=ended, oracle_h=99.0)
-    expected = {"first": record.oracle_h, "second": 99.0}[kept]
-    (stored,) = store.runs()
-    assert stored.record.oracle_h == expected
-    assert store.get("run", record.key).oracle_h == expected
-
-
-def test_runs_that_never_ended_are_ignored(store, uploaded, record):
-    upload_another(store, uploaded, oracle_h=99.0)
-    store.client.set_tag(uploaded.info.run_id, "zslbench.key", "another")
-    assert not store.has("run", record.key)
-    assert store.get("run", record.key) is None
-    assert [run.run_id for run in store.runs()] == [uploaded.info.run_id]
-
-
-def test_upload_that_was_killed_is_done_again(store, record, monkeypatch):
+@pytest.mark.parametrize("step", ["log_batch", "set_terminated"])
+def test_push_that_was_killed_is_done_again(store, record, monkeypatch, step):
     with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, "set_terminated", lambda *_: (_ for _ in ()).throw(SystemExit))
+        patch.setattr(MlflowClient, step, lambda *_: (_ for _ in ()).throw(SystemExit))
         with pytest.raises(SystemExit):
             store.sync()
     assert Store(store.results).sync().left == 0
-    assert [run.record for run in store.runs()] == [record]
-    assert sorted(r.info.status for r in shown(store, "choice")) == ["FINISHED", "RUNNING"]
+    for kind in ("run", "choice", "opening"):
+        assert [run.info.status for run in shown(store, kind)] == ["FINISHED"]
 
 
-def test_ledger_counts_each_opening_once(store, record, finished):
+def test_push_that_was_killed_at_its_very_end_is_not_done_again(store, record, monkeypatch):
+    def note(self, name, run_id, *, done, real=Mirror._note):
+        if done:
+            raise SystemExit
+        real(self, name, run_id, done=done)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Mirror, "_note", note)
+        with pytest.raises(SystemExit):
+            store.sync()
+    (before,) = (run.info.run_id for run in shown(store, "choice"))
+    assert Store(store.results).sync().left == 0
+    assert [run.info.run_id for run in shown(store, "choice")] == [before]
+
+
+def test_ledger_counts_each_opening_once(store, record):
     run = ("softmax", record.test_digest)
     assert store.ledger()[run] == 1
     store.sync()
-    assert store.ledger()[run] == 1
-    shutil.copytree(finished[1].folder, store.outbox.folder, dirs_exist_ok=True)
     assert store.ledger()[run] == 1
     store.commit(Opening(run_key="r", method="softmax", dataset="toy", test_digest=run[1]))
     assert store.ledger() == {run: 2}
     assert Store(store.results, NOWHERE).ledger()[run] == 2
 
 
-@pytest.mark.parametrize(
-    "read",
-    [
-        lambda store, record: store.runs()[0].record == record,
-        lambda store, record: store.get("run", record.key) == record,
-        lambda store, record: store.ledger().total() == 1,
-    ],
-    ids=["runs", "get", "ledger"],
-)
-def test_record_that_moves_to_mlflow_while_one_reads_is_not_missed(
-    store, record, monkeypatch, read
+def test_a_new_database_is_filled_from_the_folders(store, uploaded, tmp_path):
+    shutil.copytree(store.results, tmp_path / "again", ignore=shutil.ignore_patterns("mlflow.db"))
+    again = Store(tmp_path / "again")
+    assert len(again.waiting()) == 3
+    assert again.sync().left == 0
+    assert [len(shown(again, kind)) for kind in ("run", "choice", "opening")] == [1, 1, 1]
+
+
+# -- a folder that was moved or copied -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [shutil.copytree, shutil.move])
+def test_mlflow_finds_the_files_of_a_folder_that_was_copied_or_moved(
+    store, uploaded, record, tmp_path, how
 ):
-    """Another process uploads everything between this one's two looks, outbox and MLflow."""
-    looks = []
-
-    def disturbed(real):
-        def look(self, what):
-            looks.append(what)
-            if len(looks) == 2:
-                Store(store.results).sync()
-            return real(self, what)
-
-        return look
-
-    for name in ("_waiting", "_look"):
-        monkeypatch.setattr(Store, name, disturbed(getattr(Store, name)))
-    assert read(store, record)
-    assert list(store.outbox) == []
+    how(store.results, tmp_path / "else where")
+    there = Store(tmp_path / "else where")
+    assert there.client.get_run(uploaded.info.run_id).info.artifact_uri == (
+        there.runs()[0].folder.as_uri()
+    )
+    if how is shutil.move:  # nothing is left where it was
+        path = Path(there.client.download_artifacts(uploaded.info.run_id, "record.json"))
+        assert json.loads(path.read_bytes())["key"] == record.key
+    there.commit(record.model_copy(update={"key": "new"}))
+    there.sync()
+    assert {Path(run.info.artifact_uri).parent for run in shown(there, "run")} == {
+        Path(there.folders.folder.as_uri())
+    }
 
 
-def test_lost_artifacts_are_dead_links_and_no_results(store, uploaded, record):
-    assert store.dead_links() == []
-    shutil.rmtree(store.runs()[0].folder)
-    assert store.dead_links() == [uploaded.info.run_id]
-    assert store.runs() == []
-    assert store.get("run", record.key) is None
+def test_a_copy_never_writes_into_the_original(store, uploaded, tmp_path, record):
+    shutil.copytree(store.results, tmp_path / "copy")
+    before = {path: path.stat().st_mtime_ns for path in store.results.rglob("*")}
+    copy = Store(tmp_path / "copy")
+    copy.commit(record.model_copy(update={"key": "new"}))
+    copy.sync()
+    run = next(run for run in shown(copy, "run") if run.data.tags["zslbench.key"] == "new")
+    copy.client.log_text(run.info.run_id, "mine", "note.txt")
+    assert (copy.folders.path("run", "new") / "note.txt").is_file()
+    assert {path: path.stat().st_mtime_ns for path in store.results.rglob("*")} == before
 
 
 # -- when MLflow cannot be reached ---------------------------------------------------------------
@@ -318,7 +342,7 @@ def unreachable(monkeypatch):
         yield
 
 
-def test_unreachable_server_costs_a_later_sync_and_nothing_else(
+def test_unreachable_server_costs_a_later_push_and_nothing_else(
     unreachable, tiny_root, store, monkeypatch
 ):
     words = ["--results", str(store.results)]
@@ -326,43 +350,112 @@ def test_unreachable_server_costs_a_later_sync_and_nothing_else(
     away = CliRunner().invoke(app, run)
     assert away.exit_code == 0
     assert "could not be reached" in away.stderr
-    assert "`zslbench sync` uploads them" in away.stderr
-    assert CliRunner().invoke(app, ["sync", *words]).exit_code == 1
+    assert "3 records wait" in away.stderr
+    again = CliRunner().invoke(app, ["leaderboard", *words])
+    assert again.exit_code == 0
+    assert "could not be reached" in again.stderr
+    assert "eszsl" in again.stdout
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert CliRunner().invoke(app, ["sync", *words]).exit_code == 0
-    assert list(store.outbox) == []
+    assert CliRunner().invoke(app, ["leaderboard", *words]).exit_code == 0
+    assert Store(store.results).waiting() == []
     again = CliRunner().invoke(app, run)
     assert "0 run, 1 reused, 0 failed" in again.stderr
     assert again.stdout == away.stdout
 
 
-def test_broken_database_loses_nothing(store, record):
-    store.tracking.database.write_bytes(b"this is no database")
-    report = store.sync()
-    assert report.left == 3
-    assert "not a database" in report.error
-    assert [run.record for run in store.runs()] == [record]
-
-
-def test_database_half_made_by_a_killed_process_is_made_again(tmp_path, monkeypatch, make_database):
-    monkeypatch.setattr(Tracking, "_make_database", make_database)
+def test_database_half_made_by_a_killed_process_is_made_again(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("mlflow.store.db.utils._upgrade_db", lambda engine: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            Store(tmp_path).has("run", "k")
+            _ = Store(tmp_path).client
     assert not (tmp_path / "mlflow.db").exists()
-    store = Store(tmp_path)
-    assert not store.has("run", "k")
-    assert store.error is None
+    _ = Store(tmp_path).client
     assert sorted(path.name for path in tmp_path.iterdir()) == ["locks", "mlflow.db"]
 
 
-def test_corrupt_record_does_not_keep_others_from_being_uploaded(store, record):
-    (store.outbox.path("run", record.key) / "record.json").write_text("{}")
+def test_corrupt_record_does_not_keep_others_from_being_pushed(store, record):
+    (store.folders.path("run", record.key) / "record.json").write_text("{}")
     report = store.sync()
     assert (report.left, report.error) == (1, None)
     assert len(shown(store, "choice")) == 1
     assert shown(store, "run") == []
+
+
+# -- what can never work -------------------------------------------------------------------------
+
+
+def write_garbage(path):
+    path.write_bytes(b"this is no database")
+
+
+def write_foreign(path):
+    path.unlink()
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE of_another_program (x)")
+
+
+DAMAGES = [(write_garbage, "is no database, or damaged"), (write_foreign, "but not MLflow's")]
+
+
+@pytest.mark.parametrize(("damage", "said"), DAMAGES, ids=["garbage", "foreign"])
+def test_a_damaged_mirror_hides_no_run_and_stops_all_work(
+    store, uploaded, tiny_root, zslbench, damage, said
+):
+    damage(store.mirror.database)
+    where = ("--results", store.results)
+    status, out, err = zslbench("leaderboard", *where)
+    assert status == 0
+    assert "softmax" in out
+    assert said in err
+    for words in (("ui",), ("run", "eszsl", "--dataset", "tiny", "--data-root", tiny_root)):
+        status, out, err = zslbench(*words, *where)
+        assert (status, out) == (2, "")
+        assert said in err
+        assert "Move it away" in err
+    status, out, _ = zslbench("doctor", *where)
+    assert status == 1
+    assert said in out
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("http://", "names no host"),
+        ("http://here:port", "no address"),
+        ("http://[half", "no address"),
+        ("htp://here:5000", "knows no htp://"),
+        ("here:5000", "knows no here://"),
+    ],
+)
+def test_an_address_that_can_never_work_stops_all_work_and_hides_no_run(
+    store, record, tiny_root, zslbench, monkeypatch, uri, said
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    where = ("--results", store.results)
+    status, out, err = zslbench(
+        "run", "eszsl", "--dataset", "tiny", "--data-root", tiny_root, *where
+    )
+    assert (status, out) == (2, "")
+    assert said in err
+    status, out, err = zslbench("leaderboard", *where)
+    assert status == 0
+    assert "softmax" in out
+    assert said in err
+
+
+def test_outage_and_emptiness_are_told_apart(tmp_path, zslbench, unreachable, monkeypatch):
+    status, _, err = zslbench("leaderboard", "--results", tmp_path)
+    assert status == 2
+    assert "could not be reached" in err
+    assert "Start one" not in err
+    for words in (("calibrate", "abc"), ("explain", "abc")):
+        status, _, err = zslbench(*words, "--results", tmp_path)
+        assert status == 2
+        assert "could not be reached" in err
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    status, _, err = zslbench("leaderboard", "--results", tmp_path)
+    assert status == 2
+    assert "Start one" in err
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -62,11 +62,11 @@ def test_the_latest_failure_counts_until_the_run_is_finished(store, dataset, mon
     assert (status.done, status.failed) == (keys(broken), {})
 
 
-def test_failures_that_wait_in_the_outbox_are_found(store, dataset, monkeypatch):
+def test_failures_that_wait_for_mlflow_are_found(store, dataset, monkeypatch):
     broken = softmax_job(dataset, breaks=True)
     monkeypatch.setattr(store, "sync", lambda **_: None)
     execute([broken], store)
-    assert len(list(store.outbox)) == 1
+    assert len(store.waiting()) == 1
     assert set(status_of([broken], store).failed) == keys(broken)
 
 

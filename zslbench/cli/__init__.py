@@ -17,7 +17,7 @@ from zslbench.cli.studies import (
     submit,
     sweep,
 )
-from zslbench.cli.tools import data, doctor, features, methods, published, sync, ui
+from zslbench.cli.tools import data, doctor, features, methods, published, ui
 from zslbench.errors import ZslbenchError
 
 app = typer.Typer(
@@ -43,7 +43,6 @@ app.command()(published.published)
 app.command()(features.features)
 app.command()(ui.ui)
 app.command()(doctor.doctor)
-app.command()(sync.sync)
 app.command()(regress.regress)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(data.app, name="data")

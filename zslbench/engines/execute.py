@@ -75,9 +75,11 @@ def execute(
     Raises:
         ZslbenchError: Where the user can mend something; everything else becomes a `Failure`.
     """
+    store.check()
     engine = engine or InProcess(tick)
     shuffled = random.sample(jobs, len(jobs))
-    dealer = _Dealer([job for job in shuffled if not store.has("run", job.spec.key)], store)
+    missing = store.missing("run", [job.spec.key for job in jobs])
+    dealer = _Dealer([job for job in shuffled if job.spec.key in missing], store)
     for end in dealt(engine, dealer.ready):
         dealer.take(end)
         engine.tell("choices and runs", dealer.ended, dealer.total)
@@ -162,7 +164,7 @@ def once(
     Of two processes on one disk the second waits: they would write to one checkpoint.
     """
     with store.lock(f"run-{spec.key[:16]}"):
-        if store.has(kind, spec.key):
+        if not store.missing(kind, [spec.key]):
             return False
         return _attempt(spec, work) or True
 
@@ -219,9 +221,7 @@ def choice_for(job: Job, store: Store, tick: Tick, cut: int = 0) -> Choice:
         store.commit(choice)
         slots("").clear()
         store.sync()
-        # Another machine's choice may be the earlier one; a server that is gone by now has no say.
-        found = store.get("choice", key)
-    return found if isinstance(found, Choice) else choice
+        return store.read(Choice, key)  # another machine's, where that was the earlier one
 
 
 def chosen(job: Job, store: Store, engine: Engine) -> Choice:
@@ -230,7 +230,8 @@ def chosen(job: Job, store: Store, engine: Engine) -> Choice:
     Raises:
         ZslbenchError: If it fails, or cannot be read back.
     """
-    if not store.has("choice", job.spec.choice_key):
+    store.check()
+    if store.missing("choice", [job.spec.choice_key]):
         for end in dealt_twice(engine, deque([Call(make_choice, (job, store))])):
             failure = outcome_of(end)
             if failure is not None:

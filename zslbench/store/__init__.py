@@ -1,7 +1,6 @@
-"""Where records live: an outbox on disk that never waits, and MLflow, the one store of records."""
+"""Where records live: run folders, which are the truth, and MLflow, which mirrors them."""
 
 from zslbench.store.find import find_run
-from zslbench.store.outbox import Outbox
 from zslbench.store.store import Store, Stored, StoredIncremental, SyncReport
 
-__all__ = ["Outbox", "Store", "Stored", "StoredIncremental", "SyncReport", "find_run"]
+__all__ = ["Store", "Stored", "StoredIncremental", "SyncReport", "find_run"]

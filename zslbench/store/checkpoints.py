@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,18 @@ class Progress:
 
 
 class Slot:
-    """The place of one fit's checkpoint: at most one folder, replaced by atomic renames.
+    """The place of one fit's checkpoint.
+
+    It holds `epoch-N`, the state at the latest epoch's end, replaced by atomic renames, and
+    `scored-N`, the score summary of each epoch scored so far, each written once.
 
     Args:
-        folder: Holds `epoch-N` while the fit is unfinished; None keeps nothing.
+        folder: Of an unfinished fit; None keeps nothing.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
+        self._written: set[int] = set()
 
     def save(self, epoch: int, state: Mapping[str, Any] | None, progress: Progress) -> None:
         """Keep the state of a method at an epoch's end, in place of the one before."""
@@ -47,28 +52,47 @@ class Slot:
             return
         import torch
 
-        draft = self.folder / f".draft-{uuid4().hex}"
-        draft.mkdir(parents=True)
-        torch.save(dict(state), draft / "state.pt")
-        write_summaries(draft, progress.summaries)
+        for scored in progress.summaries.keys() - self._written:
+            with self._replaced(f"scored-{scored}") as draft:
+                write_summaries(draft, {scored: progress.summaries[scored]})
+        self._written = set(progress.summaries)
         names = ("losses", "localisation", "fitting", "scoring")
         rest = {name: getattr(progress, name) for name in names}
-        (draft / "progress.json").write_text(json.dumps(rest))
-        draft.rename(self.folder / f"epoch-{epoch}")
-        for older in self.folder.iterdir():
+        with self._replaced(f"epoch-{epoch}") as draft:
+            torch.save(dict(state), draft / "state.pt")
+            kept = {"scored": sorted(self._written), **rest}
+            (draft / "progress.json").write_text(json.dumps(kept))
+        for older in self.folder.glob("epoch-*"):
             if older.name != f"epoch-{epoch}":
                 shutil.rmtree(older)
+
+    @contextmanager
+    def _replaced(self, name: str) -> Iterator[Path]:
+        """Make a folder that appears whole, in place of one that a killed process has left."""
+        assert self.folder is not None
+        draft = self.folder / f".draft-{uuid4().hex}"
+        draft.mkdir(parents=True)
+        yield draft
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+        draft.rename(self.folder / name)
 
     def load(self) -> tuple[Mapping[str, Any] | None, Progress]:
         """Return the last state kept and how far it was; None and nothing where there is none."""
         kept = sorted(self.folder.glob("epoch-*"), key=_epoch) if self.folder else []
-        if not kept:
+        if not kept or self.folder is None:
             return None, Progress()
         import torch
 
+        for draft in self.folder.glob(".draft-*"):
+            shutil.rmtree(draft, ignore_errors=True)
         state = torch.load(kept[-1] / "state.pt", weights_only=True, map_location="cpu")
         rest = json.loads((kept[-1] / "progress.json").read_text())
-        return state, Progress(read_summaries(kept[-1]), **rest)
+        if "scored" not in rest:  # of an earlier version: the fit begins anew
+            return None, Progress()
+        self._written = set(rest.pop("scored"))
+        places = [self.folder / f"scored-{epoch}" for epoch in sorted(self._written)]
+        summaries = {e: s for place in places for e, s in read_summaries(place).items()}
+        return state, Progress(summaries, **rest)
 
     def clear(self) -> None:
         """Forget the fit: its result is stored."""

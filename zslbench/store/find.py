@@ -14,30 +14,38 @@ def find_run(store: Store, name: str) -> Stored:
     Raises:
         ZslbenchError: If there is none, or more than one.
     """
-    runs = [] if store.is_local and not store.results.is_dir() else store.runs()
-    wanted = name.strip().lower()
-    found = [
-        run for run in runs if wanted and (run.record.key.startswith(wanted) or run.run_id == name)
-    ]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    keys = _keys(store, name)
+    if not keys:
+        store.pull("run")
+        keys = _keys(store, name)
+    if len(keys) == 1:
+        return store.runs(keys)[0]
+    if keys:
+        listed = _listed(store.runs(keys))
         raise ZslbenchError(
-            f"{name} begins the keys of {len(found)} runs: {_listed(found)}. Write more of it."
+            f"{name} begins the keys of {len(keys)} runs: {listed}. Write more of it."
         )
-    away = f" MLflow at {store.uri} could not be reached ({store.error})." if store.error else ""
+    notice = store.notice()
     raise ZslbenchError(
         f"No finished run in {store.results} has a key that begins with {name!r}, or that id in "
-        f"MLflow.{away} There are: {_listed(runs)}."
+        f"MLflow. {notice + ' ' if notice else ''}There are: {_listed(store.runs())}."
     )
+
+
+def _keys(store: Store, name: str) -> list[str]:
+    wanted, ids = name.strip().lower(), store.mirror.pushed()
+    return [
+        entry.key
+        for entry in store.index.entries("run")
+        if wanted and (entry.key.startswith(wanted) or ids.get(entry.name) == name)
+    ]
 
 
 def _listed(runs: Sequence[Stored]) -> str:
     """Name the latest runs, as many as one reads."""
-    latest = sorted(runs, key=lambda run: run.record.created, reverse=True)
     names = [
         f"{r.key[:12]} ({r.spec.method} on {r.spec.dataset}, seed {r.spec.seed})"
-        for r in (run.record for run in latest[:LISTED])
+        for r in (run.record for run in runs[: -LISTED - 1 : -1])
     ]
     more = [f"and {len(runs) - LISTED} more"] if len(runs) > LISTED else []
     return ", ".join([*names, *more]) or "none"

@@ -10,6 +10,7 @@ from zslbench.records import RuleName, RuleResult, RunRecord
 from zslbench.store import Stored, artifacts
 
 SUBMITTED: RuleName = "submitted"
+EXTERNAL = "external:"  # begins the method of what was submitted
 
 
 @dataclass(frozen=True)

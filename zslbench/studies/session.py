@@ -76,9 +76,5 @@ def report_failures(failures: Sequence[Failure], store: Store) -> None:
     for failure in failures:
         say(f"failed: {failure.spec.method} on {failure.spec.dataset}, seed {failure.spec.seed}: "
             f"{failure.error}")  # fmt: skip
-    waiting = len(list(store.outbox))
-    if store.error and waiting:
-        say(
-            f"MLflow at {store.uri} could not be reached ({store.error}). {waiting} records wait "
-            f"in {store.outbox.folder}: nothing is lost, `zslbench sync` uploads them."
-        )
+    if notice := store.notice():
+        say(notice)

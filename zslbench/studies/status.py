@@ -42,7 +42,7 @@ class Estimate:
 def status_of(jobs: Sequence[Job], store: Store) -> Status:
     """Return what is done and what failed of a plan."""
     keys = {job.spec.key for job in jobs}
-    done = {key for key in keys if store.has("run", key)}
+    done = keys - store.missing("run", keys)
     return Status(done, store.failures(keys - done))
 
 
@@ -69,7 +69,7 @@ class PastRuns:
                 continue
             seconds = _mean([run.cost.fit_seconds + run.cost.score_seconds for run in past])
             key = job.spec.choice_key
-            if key not in choices and not self.store.has("choice", key):
+            if key not in choices and self.store.missing("choice", [key]):
                 choices.add(key)
                 per_world = [run.choice.seconds / len(run.choice.worlds) for run in past]
                 seconds += job.spec.tuning_worlds * _mean(per_world)

@@ -82,7 +82,7 @@ def test_one_command_from_nothing_to_table_figure_and_page(zslbench, asked):
     assert all(row["openings"] == 2 for row in document["sequences"])
     assert [d["method"] for d in document["incremental_differences"]] == ["pixels"]
 
-    assert list(Store(results).outbox) == []
+    assert Store(results).waiting() == []
     status, out, _ = zslbench("leaderboard", "--results", results)
     assert status == 0
     assert "task sequence" in out

@@ -138,5 +138,5 @@ def test_sweep_killed_at_random_moments_ends_with_the_same_report(tiny_root, tmp
         assert found == expected
         store = Store(killed.results)
         assert store.sync().left == 0
-        assert list(store.outbox.folder.iterdir()) == []
+        assert store.waiting() == []
     print(f"{kills} kills in {studies} studies")

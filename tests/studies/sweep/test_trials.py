@@ -179,14 +179,14 @@ def test_trials_are_nested_under_the_sweep(store, dataset):
     assert {run.info.run_name for run in children} == {"trial 0", "trial 1", "trial 2"}
     assert parent.data.params["data_digest"] == "toy"
     assert all("objective" in run.data.metrics for run in children)
-    assert list(store.outbox) == []
+    assert store.waiting() == []
 
 
-def test_trials_wait_in_the_outbox_where_mlflow_is_away(tmp_path, dataset):
+def test_trials_wait_where_mlflow_is_away(tmp_path, dataset):
     store = Store(tmp_path, "http://127.0.0.1:9")
     plan = rate_plan(dataset)
     assert len(sweep(plan, store, 2).trials) == 2
-    assert sorted(path.name.split("-")[0] for path in store.outbox) == ["sweep", "trial", "trial"]
+    assert sorted(name.split("-")[0] for name in store.waiting()) == ["sweep", "trial", "trial"]
 
 
 def test_importances_need_eight_complete_trials(store, dataset):

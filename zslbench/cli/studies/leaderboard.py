@@ -1,5 +1,6 @@
 """`zslbench leaderboard`: run what is missing, print the table, write it."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -111,6 +112,7 @@ def leaderboard(
     from zslbench.studies.leaderboard.plan.outlook import outlook
     from zslbench.studies.leaderboard.plan.request import request_table
     from zslbench.studies.leaderboard.plan.suite import read_suite
+    from zslbench.studies.progress import say
 
     _refuse(suite, dataset, method_file=bool(method_file), tune=bool(tune), plan=plan)
     files = [register_file(path) for path in method_file or []]
@@ -132,7 +134,10 @@ def leaderboard(
         print_result(outlook(request_table(**asked), results, retry=retry), json=json)
         return
     board = zsl.leaderboard(**asked, tune=tune, retry=retry, results=results, **vars(engine))
-    write_leaderboard(board, results)
+    if results.exists() and not os.access(results, os.W_OK):
+        say(f"{results} cannot be written to: the table is only printed")
+    else:
+        write_leaderboard(board, results)
     draw_leaderboard(board, figures)
     print_leaderboard(board, json=json, differences=differences)
     raise typer.Exit(1 if board.failed else 0)

@@ -68,5 +68,4 @@ def submit(
     store = Store(results)
     keys = score(found, name or "", data, store)
     store.sync(again=True)
-    stored = [run for run in store.runs() if run.record.key in keys]
-    print_leaderboard(build_leaderboard(stored, store.ledger(), ()), json=json)
+    print_leaderboard(build_leaderboard(store.runs(keys), store.ledger(), ()), json=json)

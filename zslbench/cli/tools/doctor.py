@@ -69,25 +69,24 @@ def _check_methods() -> list[dict[str, Any]]:
 def _check_store(results: Path) -> list[dict[str, Any]]:
     from zslbench.errors import DataError
     from zslbench.store import Store
-    from zslbench.store.outbox import read_record
 
     store = Store(results)
     if not store.results.is_dir():
         return [_check(True, f"store: {store.results} is made by the first run")]
     checks = []
-    dead = store.dead_links()
-    reached = f"store: {store.uri}" if not store.error else f"store: {store.uri}: {store.error}"
-    checks.append(_check(not store.error, reached))
-    checks += [_check(False, f"run {run_id}: its artifacts are gone; delete it in MLflow, then "
-                      "run it again") for run_id in dead]  # fmt: skip
-    waiting = list(store.outbox)
-    note = f"outbox: {len(waiting)} records wait; `zslbench sync` uploads them"
-    checks.append(_check(not waiting, note if waiting else "outbox: empty"))
-    for path in waiting:
+    names = store.folders.names()
+    for name in names:
+        kind, _, key = name.partition("-")
         try:
-            read_record(path, path.name.split("-", 1)[0])
-        except (DataError, KeyError) as error:
+            store.folders.read(kind, key)
+        except DataError as error:
             checks.append(_check(False, str(error)))
+    checks.append(_check(True, f"store: {len(names)} records in {store.folders.folder}"))
+    if not store.writable:
+        return [*checks, _check(False, f"store: {store.results} cannot be written to")]
+    left = store.sync().left
+    note = f", {left} records wait for the next command" if left else ", has every record"
+    checks.append(_check(not store.error and not left, store.error or f"MLflow: {store.uri}{note}"))
     return checks
 
 

@@ -12,7 +12,7 @@ def ui(
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
-    """Open MLflow's page on localhost: one worker, no job runner, no telemetry.
+    """Start the MLflow UI on localhost.
 
     Examples:
       zslbench ui
@@ -28,15 +28,17 @@ def ui(
     from zslbench.studies.progress import say
 
     store = Store(results)
-    if not store.is_local:
+    if store.mirror.server:
         raise ZslbenchError(f"MLFLOW_TRACKING_URI is set: your runs are on {store.uri} already.")
-    store.client  # noqa: B018 - makes the database where there is none
+    store.check()
+    store.client  # noqa: B018 - makes the database where there is none, and follows a move
+    store.sync()
     address = f"http://127.0.0.1:{port}"
     if json:
-        print_json({"address": address, "uri": store.uri})
+        print_json({"address": address, "uri": store.mirror.uri})
         sys.stdout.flush()
     say(f"{address} (ctrl-c ends it)")
     settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.uri,
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store.mirror.uri,
                "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]  # fmt: skip
     os.execve(sys.executable, command, {**os.environ, **settings})

@@ -131,7 +131,9 @@ def execute_incremental(
         engine: Where the work is done.
         retry: Whether to run what failed before; otherwise it is told as failed.
     """
-    missing = [job for job in jobs if not store.has("sequence", job.spec.key)]
+    store.check()
+    keys = store.missing("sequence", [job.spec.key for job in jobs])
+    missing = [job for job in jobs if job.spec.key in keys]
     known = {} if retry else store.failures({job.spec.key for job in missing})
     report = Report(reused=len(jobs) - len(missing), failures=list(known.values()))
     wanted = [job for job in missing if job.spec.key not in known]

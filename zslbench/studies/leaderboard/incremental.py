@@ -67,7 +67,7 @@ def _board(
 ) -> Leaderboard:
     labels = {job.spec.seeds_key: job.label for job in jobs}
     keys = {job.spec.key for job in jobs}
-    stored = [run for run in store.sequences() if run.record.key in keys]
+    stored = store.sequences(keys)
     groups = group_incremental(stored, labels)
     reference = table.reference
     if reference and reference not in {group.title for group in groups}:

@@ -12,7 +12,7 @@ from zslbench.report.files import write_text
 from zslbench.report.records import csv_text, flat
 from zslbench.store import Store, Stored
 from zslbench.store.garbage import uncollected
-from zslbench.studies.groups import SUBMITTED, title_of
+from zslbench.studies.groups import EXTERNAL, SUBMITTED, title_of
 from zslbench.studies.incremental.figures import write_paths
 from zslbench.studies.incremental.results import group_incremental, incremental_rows
 from zslbench.studies.leaderboard.plan.request import TableRequest, check_rules
@@ -73,18 +73,17 @@ def _board(jobs: Sequence[Job], store: Store, table: TableRequest, done: Report)
     A whole one, of all methods, also shows what was submitted on the same data.
     """
     keys = {job.spec.key for job in jobs}
-    tracked_runs = store.runs()
-    stored = [run for run in tracked_runs if run.record.key in keys]
+    stored = store.runs(keys)
     hidden = len(keys - {failure.spec.key for failure in done.failures}) - len(stored)
     if hidden > 0:
-        why = "they are on the server" if store.error else "`zslbench doctor` says why"
+        why = store.error or "they were removed meanwhile"
         say(f"{hidden} finished runs cannot be read back now and are not shown: {why}")
     labels = {job.spec.choice_key: job.label for job in jobs if job.label}
     specs, reference = [run.record.spec for run in stored], table.reference or None
     if reference and not any(reference in _names(labels.get(s.choice_key, ""), s) for s in specs):
         say(f"no run of the reference {reference} is done: there are no differences to show")
         reference = None
-    shown = [*stored, *(_submitted(tracked_runs, jobs) if table.methods is None else ())]
+    shown = [*stored, *(_submitted(store, jobs) if table.methods is None else ())]
     board = build_leaderboard(shown, store.ledger(), table.rules, reference, labels)
     place = {(job.spec.dataset, job.label): number for number, job in enumerate(jobs)}
     failures = [
@@ -105,13 +104,11 @@ def _board(jobs: Sequence[Job], store: Store, table: TableRequest, done: Report)
     )
 
 
-def _submitted(runs: Sequence[Stored], jobs: Sequence[Job]) -> list[Stored]:
-    datasets = {job.spec.dataset for job in jobs}
-    return [
-        run
-        for run in runs
-        if SUBMITTED in run.record.spec.rules and run.record.spec.dataset in datasets
-    ]
+def _submitted(store: Store, jobs: Sequence[Job]) -> list[Stored]:
+    datasets, entries = {job.spec.dataset for job in jobs}, store.index.entries("run")
+    return store.runs(
+        [e.key for e in entries if e.method.startswith(EXTERNAL) and e.dataset in datasets]
+    )
 
 
 def _names(label: str, spec: RunSpec) -> tuple[str, str]:
@@ -124,21 +121,21 @@ def tracked(results: Path, rules: Sequence[str], reference: str | None = None) -
     """Return the leaderboard of everything tracked."""
     checked = check_rules(rules)
     store = Store(results)
-    store.sync()
-    if store.error:
-        raise ZslbenchError(
-            f"MLflow at {store.uri} could not be reached ({store.error}). Try again when it is "
-            "back; nothing was written."
-        )
     stored = store.runs()
+    store.sync()
     board = build_leaderboard(stored, store.ledger(), checked, reference)
     rows = incremental_rows(group_incremental(store.sequences()), store.ledger())
     board = replace(board, sequences=rows)
+    notice = store.notice()
     if not board.rows and not rows:
         raise ZslbenchError(
-            f"{store.uri} holds no finished runs with the rules {', '.join(rules)}. "
+            f"{store.results} has no finished runs of its own to show. {notice}"
+            if notice
+            else f"{store.results} holds no finished runs with the rules {', '.join(rules)}. "
             "Start one: zslbench run eszsl --dataset NAME --data-root DIR."
         )
+    if notice:
+        say(notice)
     for rule in checked:
         without = sum(not {rule, SUBMITTED} & run.record.rules.keys() for run in stored)
         if without:

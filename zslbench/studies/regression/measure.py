@@ -89,6 +89,7 @@ def measure(
     What the same code has measured before, in the same environment, is not measured again, but
     noted under this side's commit too; what is measured is committed at once.
     """
+    store.check()
     known = _known(side, store)
     keys = {m.key for m in known}
     found: Measured = defaultdict(list)

@@ -22,11 +22,13 @@ def in_tuning_worlds(
     jobs: Mapping[str, Job], seeds: Sequence[int], store: Store, engine: Engine
 ) -> tuple[dict[str, Point], list[Failure]]:
     """Make every choice that is missing; a point's readings are those of each seed's worlds."""
+    store.check()
     keys = {(name, s): choice_key(job.spec, s) for s in seeds for name, job in jobs.items()}
+    lacking = store.missing("choice", list(keys.values()))
     ready = deque(
         Call(make_choice, (jobs[name], store, seed), f"{name}, seed {seed}: ")
         for (name, seed), key in keys.items()
-        if not store.has("choice", key)
+        if key in lacking
     )
     failures: list[Failure] = []
     missing, best, said = len(ready), 0.0, ""
@@ -83,9 +85,8 @@ def on_test(
     names = {run.spec.key: name for name, group in runs.items() for run in group}
     report = execute([run for group in runs.values() for run in group], store, engine=engine)
     found: dict[str, list[Stored]] = {}
-    for run in store.runs():
-        if run.record.key in names:
-            found.setdefault(names[run.record.key], []).append(run)
+    for run in store.runs(names):
+        found.setdefault(names[run.record.key], []).append(run)
     groups = {
         name: SeedGroup("validation", tuple(sorted(mine, key=lambda run: run.record.spec.seed)))
         for name, mine in found.items()

@@ -18,6 +18,7 @@ from zslbench.protocol import RULES, Trajectory, final_world
 from zslbench.protocol.run import Evaluation
 from zslbench.records import Backbone, Choice, Cost, Opening, RunRecord, RunSpec
 from zslbench.store import Store
+from zslbench.studies.groups import EXTERNAL
 from zslbench.studies.submit.submission import Submission
 
 NAME = re.compile(r"\w[\w.+ -]{0,39}")
@@ -40,11 +41,12 @@ def submit(
     digests = [submission.digest for submission in submissions]
     if len(set(digests)) < len(digests):
         raise ZslbenchError("Two of the files hold the same scores: seeds must differ.")
+    store.check()
     keys = set()
     for seed, submission in enumerate(submissions):
         spec = _spec(name, seed, content_digest(*digests)[:16], dataset)
         keys.add(spec.key)
-        if not store.has("run", spec.key):
+        if store.missing("run", [spec.key]):
             _commit(submission, Job(spec, dataset), store)
     return keys
 
@@ -57,7 +59,7 @@ def _commit(submission: Submission, job: Job, store: Store) -> None:
 def _spec(name: str, seed: int, submission: str, dataset: Dataset) -> RunSpec:
     """Return the spec of one file; all files of a submission share all of it but the seed."""
     return RunSpec(
-        method=f"external:{name}",
+        method=EXTERNAL + name,
         method_version=1,
         config={"submission": submission},
         settings={"submission": submission[:8]},

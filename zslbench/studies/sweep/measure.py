@@ -94,8 +94,9 @@ def sweep(
         ZslbenchError: If the study is there for another search or cannot be reached; if a trial
             raises one; if the processes die again and again.
     """
+    store.check()
     study = open_study(plan, store.results, storage)
-    if not store.has("sweep", plan.key):
+    if store.missing("sweep", [plan.key]):
         store.commit(plan.record())
     engine = engine or InProcess()
     first = planned_points(plan, store, engine)

@@ -68,8 +68,8 @@ def _say(found: Swept, store: Store) -> None:
     for trial in found.trials:
         if trial.state == "failed":
             say(f"failed: trial {trial.number}: {trial.error}")
-    if store.error:
-        say(f"MLflow at {store.uri} could not be reached ({store.error}): `zslbench sync` later.")
+    if notice := store.notice():
+        say(notice)
 
 
 def _winner(plan: SweepPlan, store: Store, row: TrialRow, test: bool, engine: Engine) -> Winner:

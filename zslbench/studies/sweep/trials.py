@@ -164,10 +164,11 @@ def look_again(
         ZslbenchError: Where one cannot be read back now, or the user can mend something else.
     """
     keys = {number: plan.trial_key(number, params, 2) for number, params in points.items()}
+    lacking = store.missing("trial", list(keys.values()))
     ready = deque(
         Call(second_look, (plan, store, number, params), f"second look at trial {number}, ")
         for number, params in points.items()
-        if not store.has("trial", keys[number])
+        if keys[number] in lacking
     )
     missing = len(ready)
     for ended, end in enumerate(dealt_twice(engine, ready), start=1):
@@ -186,7 +187,7 @@ def second_look(
     """Take the second look at a trial; of two processes on one disk one does."""
     key = plan.trial_key(number, params, 2)
     with store.lock(f"look-{key[:16]}"):
-        if not store.has("trial", key):
+        if store.missing("trial", [key]):
             worlds = fresh_worlds(plan.base.dataset, plan.base.spec.tuning_worlds)
             run_trial(plan, store, number, params, tick=tick, worlds=worlds)
             store.sync()
@@ -204,7 +205,7 @@ def final_test(
     """
     job, key = plan.job(params), plan.trial_key(number, params)
     tried = store.get("trial", key)
-    if isinstance(tried, Trial) and tried.choice and not store.has("choice", job.spec.choice_key):
+    if isinstance(tried, Trial) and tried.choice and store.missing("choice", [job.spec.choice_key]):
         store.commit(tried.choice)
     report = execute([job], store, engine=engine)
     if report.failures:

@@ -86,6 +86,6 @@ def _winner(base: Job, trials: int, store: Store, engine: Engine) -> Job | None:
     job = plan.job(best[number])
     spec = job.spec.model_copy(update={"tuned": trials})
     choice = store.read(Trial, plan.trial_key(number, best[number])).choice
-    if choice and not store.has("choice", spec.choice_key):
+    if choice and store.missing("choice", [spec.choice_key]):
         store.commit(choice.model_copy(update={"key": spec.choice_key}))
     return replace(job, spec=spec)
