@@ -187,9 +187,9 @@ class ZSLViT(TrainedMethod):
         """Return the cross-entropy, and both L1 losses summed over the fusing blocks."""
         truth = class_attributes[labels]
         out = self.network(images, truth)
-        logits = self.compare(self.network.head(out.feature), class_attributes)
         semantic = torch.stack([l1_loss(embedded, out.feature) for embedded in out.semantic])
         decoded = torch.stack([l1_loss(attributes, truth) for attributes in out.decoded])
+        logits = self.compare(self.network.head(out.feature), class_attributes)
         return {
             "classes": cross_entropy(logits, labels),
             "semantic": self.config.semantic * semantic.sum(),

@@ -44,7 +44,7 @@ FAULTS = (
     ),
     Change("top-M inverted", SVIP, "scores.topk(count, dim=1)", "(-scores).topk(count, dim=1)"),
     Change(
-        "gamma added, not subtracted", "zslbench/metrics/",
+        "gamma added, not subtracted", "zslbench/metrics/curve.py",
         'np.searchsorted(self.steps, gamma, side="left")',
         'np.searchsorted(self.steps, -np.asarray(gamma), side="left")',
     ),
@@ -53,7 +53,7 @@ FAULTS = (
         "attributes=raw / np.linalg.norm(raw, axis=1, keepdims=True)", "attributes=raw",
     ),
     Change(
-        "per-image accuracy", "zslbench/metrics/",
+        "per-image accuracy", "zslbench/metrics/curve.py",
         'if self.average == "image":', 'if self.average in ("image", "class"):',
     ),
     Change(
@@ -73,8 +73,8 @@ FAULTS = (
     ),
     Change(
         "dropout left on at test", TRAINING,
-        "function(normalise(batch[first : first + size], self.source))",
-        "function(nn.functional.dropout(normalise(batch[first : first + size], self.source), 0.5))",
+        "function(self.loaded(batch[first : first + size]))",
+        "function(nn.functional.dropout(self.loaded(batch[first : first + size]), 0.5))",
     ),
     Change(
         "learning rate x 10", TRAINING,

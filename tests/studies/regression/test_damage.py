@@ -1,7 +1,7 @@
 """Real damage is caught and harmless changes are not: faults seeded into copies of the project."""
 
 import pytest
-from faults import FAULTS, HARMLESS, Change, copy_of_project
+from faults import FAULTS, HARMLESS, ROOT, Change, copy_of_project
 
 from zslbench.studies.regression.baseline import load, spreads_of
 from zslbench.studies.regression.compare import compare
@@ -70,6 +70,15 @@ def gate(tmp_path_factory, subjects, baselines):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         yield Gate(tmp_path_factory.mktemp("copies"), subjects, spreads)
+
+
+@pytest.mark.parametrize("change", (*FAULTS, *HARMLESS), ids=lambda change: change.name)
+def test_every_change_finds_the_text_that_it_replaces(tmp_path, change):
+    source, copy = ROOT / change.file.replace("zslbench/methods", "methods"), tmp_path / change.file
+    copy.parent.mkdir(parents=True)
+    copy.write_text(source.read_text())
+    change.apply(tmp_path)
+    assert copy.read_text() != source.read_text()
 
 
 @pytest.mark.long
