@@ -7,6 +7,7 @@ from zslbench.method import Epoch, Method, MethodConfig, registry
 from zslbench.method.conformance import toy_dataset
 from zslbench.protocol.run import evaluate, select
 from zslbench.records import RunSpec
+from zslbench.store import Store
 
 
 class Softmax(Method):
@@ -71,6 +72,14 @@ def commit_run(store, job):
     evaluation = evaluate(job.spec, choice, job.dataset, store.commit)
     store.commit(evaluation.record, lambda folder: write_evaluation(folder, evaluation, job))
     return evaluation.record
+
+
+def with_database(results):
+    """Return a store in a new folder with MLflow's database in it, which nobody has opened yet."""
+    results.mkdir(parents=True, exist_ok=True)
+    store = Store(results)
+    store.mirror._make_database()  # a copy of the one that the tests share
+    return store
 
 
 CHANGES_BY_NATURE = {"created", "cost", "environment", "opening", "seconds", "choice"}

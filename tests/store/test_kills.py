@@ -12,7 +12,7 @@ import traceback
 from collections import Counter
 
 import pytest
-from fakes import kept, new_store, softmax_job, use_softmax
+from fakes import kept, softmax_job, use_softmax, with_database
 
 from zslbench.engines.execute import execute
 from zslbench.method.conformance import toy_dataset
@@ -78,17 +78,17 @@ def forked(function, *words, seconds=None):
 
 @pytest.mark.parametrize("kills", KILLS)
 def test_killed_at_random_moments_nothing_is_lost_and_nothing_is_there_twice(
-    kills, tmp_path, tmp_path_factory, monkeypatch
+    kills, tmp_path, monkeypatch
 ):
     use_softmax(monkeypatch)
-    new_store(tmp_path / "first", tmp_path_factory)  # and MLflow is imported
-    expected = kept_of_undisturbed(tmp_path / "undisturbed", tmp_path_factory)
+    with_database(tmp_path / "first")  # and MLflow is imported
+    expected = kept_of_undisturbed(tmp_path / "undisturbed")
     began = time.monotonic()
     forked(study, tmp_path / "first")
     lifetime = time.monotonic() - began
     draw, done, studies = random.Random(0), 0, 0
     while done < kills:
-        results = new_store(tmp_path / str(studies), tmp_path_factory).results
+        results = with_database(tmp_path / str(studies)).results
         studies += 1
         for _ in range(4):
             done += not forked(study, results, seconds=draw.uniform(0, 0.6 * lifetime))
@@ -97,8 +97,8 @@ def test_killed_at_random_moments_nothing_is_lost_and_nothing_is_there_twice(
     print(f"{done} kills in {studies} studies, each {lifetime:.2f} s long")
 
 
-def kept_of_undisturbed(results, tmp_path_factory):
+def kept_of_undisturbed(results):
     """Return the records of a study that nothing disturbs; this process opens no database."""
-    new_store(results, tmp_path_factory)
+    with_database(results)
     forked(study, results)
     return kept(Store(results))

@@ -363,7 +363,8 @@ def test_unreachable_server_costs_a_later_push_and_nothing_else(
     assert again.stdout == away.stdout
 
 
-def test_database_half_made_by_a_killed_process_is_made_again(tmp_path, monkeypatch):
+def test_database_half_made_by_a_killed_process_is_made_again(tmp_path, monkeypatch, make_database):
+    monkeypatch.setattr(Mirror, "_make_database", make_database)
     with monkeypatch.context() as patch:
         patch.setattr("mlflow.store.db.utils._upgrade_db", lambda engine: 1 / 0)
         with pytest.raises(ZeroDivisionError):

@@ -4,7 +4,7 @@ The server is a database that both know by its URI; a real one is in `tests/serv
 """
 
 import pytest
-from fakes import commit_run, new_store, softmax_job, use_softmax
+from fakes import commit_run, softmax_job, use_softmax, with_database
 
 from zslbench.engines.execute import execute
 from zslbench.method.conformance import toy_dataset
@@ -13,10 +13,10 @@ from zslbench.store import Store, find_run
 
 
 @pytest.fixture
-def machines(tmp_path, tmp_path_factory, monkeypatch):
+def machines(tmp_path, monkeypatch):
     use_softmax(monkeypatch)
     monkeypatch.chdir(tmp_path)  # where such a server keeps its artifacts
-    uri = f"sqlite:///{new_store(tmp_path / 'server', tmp_path_factory).mirror.database}"
+    uri = f"sqlite:///{with_database(tmp_path / 'server').mirror.database}"
     return Store(tmp_path / "here", uri), Store(tmp_path / "there", uri)
 
 
