@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from zslbench.data.load import DataRequest
 from zslbench.errors import DataError, ZslbenchError, unknown
 from zslbench.studies.groups import title_of
+from zslbench.studies.plan import Entry
 
+OPEN = ("features", "backbone", "pair", "words", "descriptions")  # of a request for data
 FORM = "docs/suites.md shows what a suite may say."
 
 
@@ -58,26 +62,36 @@ class AnySuite(SuitePart):
         source = f"After {self.source}." if self.source else ""
         return " ".join(filter(None, (source, " ".join(self.about.split()))))
 
-    def line(self, row: SuiteRow, load: Callable[[str], Any]) -> tuple[str, Any]:
-        """Return what a row is called, and its config, from how classes of methods are loaded.
+    def line(self, row: SuiteRow, load: Callable[[str], Any]) -> Entry:
+        """Return a row as it is run, from how classes of methods are loaded.
 
         Raises:
             ZslbenchError: On a method, setting or value that there is not.
         """
         label = row.label or title_of(row.method, row.settings)
         try:
-            config = load(row.method).Config
-            shared = {k: v for k, v in self.settings.items() if k in config.model_fields}
-            return label, config.parse({**shared, **row.settings}, row.method)
+            cls = load(row.method)
+            shared = {k: v for k, v in self.settings.items() if k in cls.Config.model_fields}
+            config = cls.Config.parse({**shared, **row.settings}, row.method)
         except ZslbenchError as error:
             why = str(error).removeprefix("--set ")
             raise ZslbenchError(f"{self.name}, row {label!r}: {why}") from None
+        seeds = self.seeds[:1] if getattr(cls, "deterministic", False) else self.seeds
+        return Entry(row.method, config, label, tuple(seeds))
 
-    def check(self, entries: Sequence[Any], known: Collection[str]) -> None:
+    def requests(self, data: Sequence[DataRequest]) -> list[DataRequest]:
+        """Return datasets; what a request leaves open the suite says."""
+        told = {key: getattr(self, key) for key in OPEN if hasattr(self, key)}
+        return [
+            replace(each, **{key: getattr(each, key) or said for key, said in told.items()})
+            for each in data
+        ]
+
+    def check(self, entries: Sequence[Entry], known: Collection[str]) -> None:
         """Refuse lines of one name or one run, a reference and settings that no line has.
 
         Args:
-            entries: The lines: each has a `method`, a `config` and a `label`.
+            entries: The lines.
             known: What a reference may be.
         """
         titles = [entry.label for entry in entries]
@@ -98,7 +112,7 @@ class AnySuite(SuitePart):
                 raise unknown("setting of any method", key, keys, where=f" in {self.name}")
 
 
-def same_run(one: Any, other: Any) -> bool:
+def same_run(one: Entry, other: Entry) -> bool:
     """Return whether two lines ask for the same runs."""
     return (one.method, one.config) == (other.method, other.config)
 

@@ -51,12 +51,10 @@ def make_incremental(
     with session(results, **engine) as at:
         for request in requests:
             # Read here, where it shows, what the plan finds in the cache.
-            dataset = DataSource(request.data, at.decoding).images
-            sizes = task_sizes(
-                len(dataset.seen), request.base, request.increment, request.data.name
-            )
-            say(f"{request.data.name}: {said(sizes, table.increment)}")
-        planned = plan_incremental(entries, requests, table.seeds)
+            dataset = DataSource(request, at.decoding).images
+            sizes = task_sizes(len(dataset.seen), table.base, table.increment, request.name)
+            say(f"{request.name}: {said(sizes, table.increment)}")
+        planned = plan_incremental(entries, requests, table.base, table.increment)
         done = execute_incremental(planned, at.store, at.engine, retry=retry)
     report(done, at.store)
     return _board(planned, at.store, done, table)
