@@ -1,15 +1,17 @@
 """Runs that differ in nothing but their seed, with what a rule reads off them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from zslbench.metrics import Int, Outcome, ScoreSummary
 from zslbench.records import RuleName, RuleResult, RunRecord
+from zslbench.stats import POPULATIONS, Difference, Population, holm
 from zslbench.store import Stored, artifacts
 
 SUBMITTED: RuleName = "submitted"
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,15 @@ def title_of(method: str, settings: Mapping[str, Any], tuned: int = 0) -> str:
         return f"{method} (tuned)"
     pairs = ", ".join(f"{key}={value}" for key, value in settings.items())
     return f"{method} ({pairs})" if pairs else method
+
+
+def adjust(found: Sequence[dict[M, dict[Population, Difference]]]) -> None:
+    """Adjust the p values of all comparisons made of each metric and population (Holm)."""
+    for metric in found[0] if found else ():
+        for population in POPULATIONS:
+            raw = [each[metric][population] for each in found]
+            for each, one, p in zip(found, raw, holm([one.p for one in raw]), strict=True):
+                each[metric][population] = replace(one, p=p)
 
 
 def group_runs(

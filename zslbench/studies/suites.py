@@ -6,7 +6,7 @@ from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -140,47 +140,43 @@ def read_text(name: str, shipped: Mapping[str, Traversable], kind: str) -> tuple
         raise DataError(path, f"cannot be read ({error})", "Name a suite or its file.") from None
 
 
-def parse_text(
-    kind: type[P], inner: Mapping[str, type[SuitePart]], name: str, text: str, where: str
-) -> P:
+def parse_text(kind: type[P], name: str, text: str, where: str = "") -> P:
     """Return what a text holds: a suite of some kind.
 
     Args:
         kind: Of the suite.
-        inner: The kinds of its parts, by key.
         name: Of the suite.
         text: TOML.
         where: Its file, where it is the user's.
 
     Raises:
         DataError: If it is none.
+        ZslbenchError: On a key that a suite or a part of it does not have, with the nearest one.
     """
     place = where or f"{name}.toml"
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DataError(place, f"is not TOML: {error}", FORM) from None
-    _refuse_unknown(place, data, kind, inner)
+    if "name" in data:  # it is called as its file is
+        raise _no_key("name", kind, f"a suite ({place})")
     try:
         return kind.model_validate({**data, "name": name})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(n + 1) if isinstance(n, int) else n for n in first["loc"])
+        raise _refusal(place, kind, error.errors()) from None
+
+
+def _refusal(place: str, kind: type[SuitePart], errors: Sequence[Any]) -> ZslbenchError:
+    """Return what to say of a text that is no suite: an unknown key first."""
+    strange = (error for error in errors if error["type"] == "extra_forbidden")
+    first = next(strange, errors[0])
+    *path, key = (str(n + 1) if isinstance(n, int) else n for n in first["loc"])
+    if first["type"] != "extra_forbidden":
         message = first["msg"][0].lower() + first["msg"][1:]
-        raise DataError(place, f"{key}: {message}", FORM) from None
+        return DataError(place, f"{'.'.join([*path, key])}: {message}", FORM)
+    model = get_args(kind.model_fields[path[0]].annotation)[0] if path else kind
+    return _no_key(key, model, f"{' '.join(path) or 'a suite'} ({place})")
 
 
-def _refuse_unknown(
-    place: str, data: Mapping[str, Any], kind: type[SuitePart], inner: Mapping[str, type[SuitePart]]
-) -> None:
-    """Refuse keys that a suite and its parts do not have, with the nearest one."""
-    parts: list[tuple[str, Any, type[SuitePart]]] = [("", data, kind)]
-    for key, part in inner.items():
-        members = data.get(key, [])
-        if isinstance(members, list):
-            parts += [(f"{key} {n}", member, part) for n, member in enumerate(members, start=1)]
-    for name, values, model in parts:
-        known = set(model.model_fields) - {"name"}
-        for key in values if isinstance(values, dict) else ():
-            if key not in known:
-                raise unknown("key", key, known, where=f" in {name or 'a suite'} ({place})")
+def _no_key(key: str, model: type[SuitePart], where: str) -> ZslbenchError:
+    return unknown("key", key, set(model.model_fields) - {"name"}, where=f" in {where}")

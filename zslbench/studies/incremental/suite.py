@@ -47,4 +47,4 @@ def read_incremental_suite(name: str) -> IncrementalSuite:
         ZslbenchError: If there is none, with the nearest name; or it is not as it should be.
     """
     said = read_text(name, shipped_incremental_suites(), "suite of task sequences")
-    return parse_text(IncrementalSuite, {"rows": SuiteRow}, *said)
+    return parse_text(IncrementalSuite, *said)

@@ -162,6 +162,8 @@ def _figures(row: Row, names: int) -> dict[str, str]:
     """Return a row's figures; `names` is where its class names stand in the page's list."""
     about, curve = f"{row.title} on {row.dataset}", row.evidence.curve
     ausuc = f"AUSUC {row.value('ausuc'):.3f}"
+    order = _order(row)
+    weakest = _weakest(row, order[order >= row.evidence.seen], "{} ({:.0f} %)")
     own, words = (row.value("u"), row.value("s")), f"S over U as gamma grows, for {about}; {ausuc}"
     gammas = over_gamma(
         curve, f"U, S and H over gamma, for {about}", float(row.chosen["gamma"]), row.value("h")
@@ -170,29 +172,28 @@ def _figures(row: Row, names: int) -> dict[str, str]:
         "plane": svg.draw(plane(curve, words, own, f"rule {row.rule}")),
         "over_gamma": svg.draw(gammas),
         "gamma_note": GAMMA_NOTE,
-        "classes": _classes(row, names),
-        "weakest": _weakest(row),
+        "classes": _classes(row, names, order),
+        "weakest": f"Weakest unseen: {weakest}. Hover, or use the arrow keys.",
     }
 
 
-def _weakest(row: Row) -> str:
-    found = row.evidence
-    numbered = [
-        (float(found.class_accuracies[number]), number)
-        for number in np.flatnonzero(~np.isnan(found.class_accuracies)).tolist()
-        if number >= found.seen
-    ]
-    names = [
-        f"{found.class_names[number]} ({value:.0f} %)" for value, number in sorted(numbered)[:3]
-    ]
-    return f"Weakest unseen: {', '.join(names)}. Hover, or use the arrow keys."
-
-
-def _classes(row: Row, names: int) -> str:
-    """Draw each class's accuracy, the weakest first: unseen on the left, seen on the right."""
+def _order(row: Row) -> Int:
+    """Return the classes that have images, the weakest first: the unseen ones, then the seen."""
     found = row.evidence.class_accuracies
     known = np.flatnonzero(~np.isnan(found))
     order: Int = known[np.lexsort((known, found[known], known < row.evidence.seen))]
+    return order
+
+
+def _weakest(row: Row, side: Int, form: str) -> str:
+    """Return the names and accuracies of the three weakest classes of a side."""
+    names, found = row.evidence.class_names, row.evidence.class_accuracies
+    return ", ".join(form.format(names[c], found[c]) for c in side[:3].tolist())
+
+
+def _classes(row: Row, names: int, order: Int) -> str:
+    """Draw each class's accuracy, the weakest first: unseen on the left, seen on the right."""
+    found = row.evidence.class_accuracies
     unseen = int(np.count_nonzero(order >= row.evidence.seen))
     frame = svg.Frame(Scale("", 0, 1, bare=True), Scale("percent", 0, 100))
     unit = (WIDTH - LEFT - RIGHT - GAP) / max(len(order), 1)
@@ -206,7 +207,11 @@ def _classes(row: Row, names: int) -> str:
     values = " ".join(f"{number}:{found[number]:.4g}" for number in order)
     hover = f' class="classes" tabindex="0" data-names="{names}" data-bars="{values}"'
     hover += f' data-left="{LEFT}" data-unit="{unit:.4f}" data-gap="{GAP}" data-unseen="{unseen}"'
-    label = f"Accuracy on each class, for {row.title} on {row.dataset}: {_extremes(row, order)}"
+    weakest = "; ".join(
+        f"weakest {side} {_weakest(row, members, '{} {:.0f}')}"
+        for side, members in (("unseen", order[:unseen]), ("seen", order[unseen:]))
+    )
+    label = f"Accuracy on each class, for {row.title} on {row.dataset}: {weakest}"
     return frame.figure(label, bars, hover)
 
 
@@ -220,12 +225,3 @@ def _bars(left: Float, values: Float, unit: float, style: str) -> str:
         for x, value in zip(left.tolist(), values.tolist(), strict=True)
     ]
     return f'<path class="{style}" d="{"".join(way)}"/>'
-
-
-def _extremes(row: Row, order: Int) -> str:
-    names, found, seen = row.evidence.class_names, row.evidence.class_accuracies, row.evidence.seen
-    parts = []
-    for side, members in (("unseen", order[order >= seen]), ("seen", order[order < seen])):
-        weakest = ", ".join(f"{names[c]} {found[c]:.0f}" for c in members[:3].tolist())
-        parts.append(f"weakest {side} {weakest}")
-    return "; ".join(parts)

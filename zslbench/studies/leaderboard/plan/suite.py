@@ -91,4 +91,4 @@ def parse_suite(name: str, text: str, where: str = "") -> Suite:
     Raises:
         DataError: If it is no suite.
     """
-    return parse_text(Suite, {"rows": SuiteRow, "grids": Grid}, name, text, where)
+    return parse_text(Suite, name, text, where)
