@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from zslbench.metrics import Int, Outcome, ScoreSummary
-from zslbench.records import RuleName, RuleResult, RunRecord
+from zslbench.records import IncrementalSpec, RuleName, RuleResult, RunRecord, RunSpec
 from zslbench.stats import POPULATIONS, Difference, Population, holm
 from zslbench.store import Stored, artifacts
 
@@ -29,8 +29,7 @@ class SeedGroup:
     @property
     def title(self) -> str:
         """What a suite calls it, or the method, with what differs from its defaults."""
-        spec = self.records[0].spec
-        return self.label or title_of(spec.method, spec.settings, spec.tuned)
+        return called(self.records[0].spec, self.label)
 
     @cached_property
     def records(self) -> list[RunRecord]:
@@ -80,6 +79,11 @@ class SeedGroup:
         ]
 
     @property
+    def deterministic(self) -> bool:
+        """Whether its method has no use for seeds."""
+        return self.records[0].deterministic
+
+    @property
     def h(self) -> list[float]:
         """H of each seed."""
         return [record.h(self.rule) for record in self.records]
@@ -109,6 +113,11 @@ def title_of(method: str, settings: Mapping[str, Any], tuned: int = 0) -> str:
         return f"{method} (tuned)"
     pairs = ", ".join(f"{key}={value}" for key, value in settings.items())
     return f"{method} ({pairs})" if pairs else method
+
+
+def called(spec: RunSpec | IncrementalSpec, label: str = "") -> str:
+    """Return what a run's row is called: what a suite says, or its method, as `title_of` has it."""
+    return label or title_of(spec.method, spec.settings, getattr(spec, "tuned", 0))
 
 
 def adjust(found: Sequence[dict[M, dict[Population, Difference]]]) -> None:

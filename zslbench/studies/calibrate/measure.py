@@ -28,11 +28,9 @@ def calibrate(run: Stored, space: Space = "logit") -> Calibration:
     curves = [
         RuleCurve(
             rule,
-            result.epoch,
+            result,
             Outcome.of(summaries[result.epoch], labels, seen, space, result.average),
             result.gamma if result.space == space or result.gamma == 0 else None,
-            result.average,
-            result.selected_on_test,
         )
         for rule, result in results.items()
     ]

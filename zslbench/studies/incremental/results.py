@@ -27,7 +27,7 @@ from zslbench.stats import (
     share_interval,
 )
 from zslbench.store import StoredIncremental, artifacts
-from zslbench.studies.groups import adjust, title_of
+from zslbench.studies.groups import adjust, called, title_of
 
 KEEPS = "keeps the images of old tasks"
 
@@ -134,8 +134,7 @@ class IncrementalGroup:
     @property
     def title(self) -> str:
         """What the table calls it."""
-        spec = self.records[0].spec
-        return self.label or title_of(spec.method, spec.settings)
+        return called(self.records[0].spec, self.label)
 
     def only(self, seeds: Sequence[int]) -> "IncrementalGroup":
         """Return the runs of some seeds."""
@@ -164,6 +163,14 @@ def incremental_rows(
     names = _dataset_names(groups)
     rows = [_row(group, ledger, names[_data(group)]) for group in groups]
     return sorted(rows, key=_order)
+
+
+def by_table(rows: Sequence[IncrementalRow]) -> dict[str, list[IncrementalRow]]:
+    """Return the rows of each table, in their order."""
+    found: dict[str, list[IncrementalRow]] = {}
+    for row in rows:
+        found.setdefault(row.table, []).append(row)
+    return found
 
 
 def _order(row: IncrementalRow) -> tuple[str, float, str]:

@@ -9,7 +9,6 @@ from zslbench.data.provide import DataSource
 from zslbench.engines.execute import Report
 from zslbench.protocol.tasks import said, task_sizes
 from zslbench.store import Store
-from zslbench.studies.groups import title_of
 from zslbench.studies.incremental.plan import (
     IncrementalJob,
     execute_incremental,
@@ -24,7 +23,7 @@ from zslbench.studies.incremental.suite import IncrementalSuite
 from zslbench.studies.leaderboard.results import Leaderboard
 from zslbench.studies.leaderboard.rows import Failed
 from zslbench.studies.progress import say
-from zslbench.studies.session import EngineChoice, report, session
+from zslbench.studies.session import EngineChoice, reference_done, report, session
 
 
 def make_incremental(
@@ -67,10 +66,7 @@ def _board(
     keys = {job.spec.key for job in jobs}
     stored = [run for run in store.sequences() if run.record.key in keys]
     groups = group_incremental(stored, labels)
-    reference = table.reference
-    if reference and reference not in {group.title for group in groups}:
-        say(f"no run of the reference {reference} is done: there are no differences to show")
-        reference = ""
+    reference = reference_done(table.reference, {group.title for group in groups})
     return Leaderboard(
         rows=[],
         title=table.title,
@@ -78,10 +74,7 @@ def _board(
         about=table.preface,
         planned=len(keys),
         missing=len(keys) - len(stored),
-        failures=[
-            Failed(f.spec.dataset, title_of(f.spec.method, f.spec.settings), f.spec.seed, f.error)
-            for f in done.failures
-        ],
+        failures=[Failed.of(failure) for failure in done.failures],
         sequences=incremental_rows(groups, store.ledger()),
         incremental_differences=compare_incremental(groups, reference) if reference else [],
     )

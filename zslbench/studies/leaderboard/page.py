@@ -15,7 +15,7 @@ from zslbench.report.numbers import NAMES, number
 from zslbench.report.plots import Mark, Plot, Scale, over_gamma, percent_axis, plane
 from zslbench.report.svg import BOTTOM, HEIGHT, LEFT, LETTER, RIGHT, TOP, WIDTH
 from zslbench.studies.incremental.figures import after_each_task, key
-from zslbench.studies.incremental.results import IncrementalRow
+from zslbench.studies.incremental.results import IncrementalRow, by_table
 from zslbench.studies.leaderboard.evidence import COSTS, CostAxis
 from zslbench.studies.leaderboard.rows import EXTERNAL, SELECTED_ON_TEST, Contents, Row
 from zslbench.studies.leaderboard.tables import control, document_of, facts, podium, span
@@ -146,15 +146,9 @@ def _ledger(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _sequences(rows: Sequence[IncrementalRow]) -> list[dict[str, Any]]:
-    tables = dict.fromkeys(row.table for row in rows)
-    groups = [[row for row in rows if row.table == name] for name in tables]
     return [
-        {
-            "table": group[0].table,
-            "drawing": svg.draw(after_each_task(group), key=False),
-            "key": key(group),
-        }
-        for group in groups
+        {"table": name, "drawing": svg.draw(after_each_task(group), key=False), "key": key(group)}
+        for name, group in by_table(rows).items()
     ]
 
 

@@ -88,9 +88,9 @@ def _matches(group: SeedGroup, other: SeedGroup) -> bool:
 
 def _common(group: SeedGroup, other: SeedGroup) -> tuple[int, ...]:
     """Return the seeds of both; a deterministic method has any seed."""
-    if group.records[0].deterministic:
+    if group.deterministic:
         return other.seeds
-    if other.records[0].deterministic:
+    if other.deterministic:
         return group.seeds
     return tuple(sorted(set(group.seeds) & set(other.seeds)))
 
@@ -110,6 +110,6 @@ def _comparison(group: SeedGroup, other: SeedGroup) -> PairedRow:
 
 def _readings(group: SeedGroup, seeds: Sequence[int]) -> list[Reading]:
     readings = dict(zip(group.seeds, zip(group.outcomes, group.gammas, strict=True), strict=True))
-    if group.records[0].deterministic:
+    if group.deterministic:
         return [next(iter(readings.values()))] * len(seeds)
     return [readings[seed] for seed in seeds]
