@@ -20,16 +20,16 @@ def calibrate(run: Stored, space: Space = "logit") -> Calibration:
     """
     record = run.record
     summaries = artifacts.read_summaries(run.folder)
-    labels, seen = artifacts.read_test(run.folder)
+    test = artifacts.read_test(run.folder)
     results: dict[RuleName, RuleResult] = dict(record.rules)
     missing = ""
     if not {"published", "submitted"} & results.keys():
-        missing = _add_published(results, record, summaries, labels, seen)
+        missing = _add_published(results, record, summaries, test)
     curves = [
         RuleCurve(
             rule,
             result,
-            Outcome.of(summaries[result.epoch], labels, seen, space, result.average),
+            Outcome.of(summaries[result.epoch], *test, space, result.average),
             result.gamma if result.space == space or result.gamma == 0 else None,
         )
         for rule, result in results.items()
@@ -41,8 +41,7 @@ def _add_published(
     results: dict[RuleName, RuleResult],
     record: RunRecord,
     summaries: dict[int, ScoreSummary],
-    labels: Int,
-    seen: int,
+    test: tuple[Int, int],
 ) -> str:
     """Read the published rule too, if what it reads was kept; else return why it is missing."""
     published = load_method(record.spec.method).published
@@ -52,6 +51,6 @@ def _add_published(
             f"The rule `published` reads all {epochs} epochs and {len(summaries)} were kept: run "
             "it with --rules validation,published."
         )
-    trajectory = Trajectory(summaries, labels, seen, record.choice, published)
+    trajectory = Trajectory(summaries, *test, record.choice, published)
     results["published"] = RULES["published"](trajectory)
     return ""

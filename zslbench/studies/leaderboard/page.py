@@ -12,7 +12,7 @@ from zslbench.metrics import Float, Int
 from zslbench.report import svg
 from zslbench.report.html import page
 from zslbench.report.numbers import NAMES, number
-from zslbench.report.plots import Mark, Plot, Scale, over_gamma, percent_axis, plane
+from zslbench.report.plots import Mark, Plot, Scale, over_cost, over_gamma, plane
 from zslbench.report.svg import BOTTOM, HEIGHT, LEFT, LETTER, RIGHT, TOP, WIDTH
 from zslbench.studies.incremental.figures import after_each_task, key
 from zslbench.studies.incremental.results import IncrementalRow, by_table
@@ -106,7 +106,6 @@ def _costs(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 def _cost(rows: Sequence[tuple[int, Row]], by: CostAxis, shapes: dict[str, int]) -> Plot:
     """Return H over what it cost, each row with its interval for these classes."""
-    spent = [by.of(row.evidence) for _, row in rows]
     marks = []
     for position, row in reversed(rows):  # the first rows lie on top
         found = row.intervals["h"]["these_classes"]
@@ -117,13 +116,8 @@ def _cost(rows: Sequence[tuple[int, Row]], by: CostAxis, shapes: dict[str, int])
             Mark(by.of(row.evidence), found.mean, shapes[row.name], hollow=row.selected_on_test,
                  whisker=(found.low, found.high), name=row.name, row=position, words=words)
         )  # fmt: skip
-    highest = max(row.intervals["h"]["these_classes"].high for _, row in rows)
-    return Plot(
-        f"H over {by.title.lower()}, on {rows[0][1].table}",
-        Scale(by.unit, min(spent) / 1.6, max(spent) * 1.9, log=True),
-        percent_axis("H, percent", highest),
-        marks=marks,
-    )
+    title = f"H over {by.title.lower()}, on {rows[0][1].table}"
+    return over_cost(title, by.unit, marks, (1.6, 1.9))
 
 
 def _ledger(rows: Sequence[Row]) -> dict[str, Any]:
