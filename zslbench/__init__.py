@@ -38,27 +38,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "ClosedFormMethod",
-    "Epoch",
-    "IncrementalMethod",
-    "Method",
-    "MethodConfig",
-    "PublishedRule",
-    "TrainSet",
-    "TrainedConfig",
-    "TrainedMethod",
-    "ZslbenchError",
-    "compare",
-    "gzsl_metrics",
-    "hyper",
-    "incremental",
-    "leaderboard",
-    "load_dataset",
-    "option",
-    "run",
-    "sensitivity",
-    "sweep",
-]
+    "ClosedFormMethod", "Epoch", "IncrementalMethod", "Method", "MethodConfig", "PublishedRule",
+    "TrainSet", "TrainedConfig", "TrainedMethod", "ZslbenchError", "compare", "gzsl_metrics",
+    "hyper", "incremental", "leaderboard", "load_dataset", "option", "run", "sensitivity", "sweep",
+]  # fmt: skip
 _HOMES = {
     "zslbench.errors": ("ZslbenchError",),
     "zslbench.method.incremental": ("IncrementalMethod",),

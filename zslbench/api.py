@@ -159,14 +159,10 @@ def leaderboard(
     if data is None and suite is None:
         return tracked(Path(results), rules or ("validation",), reference)
     table = request_table(
-        None if methods is None else _names(methods),
-        None if data is None else _requests(data),
-        suite=None if suite is None else str(suite),
-        reference=reference,
-        seeds=_seeds(seeds),
-        worlds=worlds,
-        rules=rules,
-    )
+        None if methods is None else _names(methods), None if data is None else _requests(data),
+        suite=None if suite is None else str(suite), reference=reference, seeds=_seeds(seeds),
+        worlds=worlds, rules=rules,
+    )  # fmt: skip
     return make(table, Path(results), retry=retry, tune=tune, **engine)
 
 
@@ -258,13 +254,10 @@ def sensitivity(
     asked = _seeds(seeds)
     with session(Path(results), **engine) as at:
         runs = plan(
-            [method_name(method)],
-            [_request(data)],
-            settings=settings or {},
-            seeds=asked if final else asked or DEFAULT_SEEDS,
-            worlds=worlds,
+            [method_name(method)], [_request(data)], settings=settings or {},
+            seeds=asked if final else asked or DEFAULT_SEEDS, worlds=worlds,
             on_progress=at.decoding,
-        )
+        )  # fmt: skip
         base = replace(runs[0], spec=runs[0].spec.model_copy(update={"seed": 0}))
         written = {name: [str(value) for value in values] for name, values in (grids or {}).items()}
         repeated = tuple(job.spec.seed for job in runs)

@@ -107,10 +107,10 @@ def test_a_class_without_test_images_is_refused_before_anything_is_learnt_or_ope
     with pytest.raises(DataError, match=said):
         run_tasks(centroid_spec(poor), poor, lambda opening: pytest.fail("opened"))
     assert not Centroid.seen
-    request = sequences.IncrementalRequest(DataRequest("poor", root=Path()), base=0, increment=5)
+    request = DataRequest("poor", root=Path())
     with monkeypatch.context() as patch, pytest.raises(DataError, match=said):
         patch.setattr(sequences, "served_images", lambda _: poor)
-        sequences.plan_incremental([], [request], [0])
+        sequences.plan_incremental([], [request], base=0, increment=5)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_another_machine_refuses_what_would_be_another_run(change, said, tmp_pat
     data = toy_with_source()
     monkeypatch.setattr(sequences, "served_images", lambda request: data)
     spec = IncrementalSpec.model_validate({**centroid_spec(data).model_dump(), **change})
-    request = sequences.IncrementalRequest(DataRequest("toy", tmp_path), spec.base, spec.increment)
+    request = DataRequest("toy", tmp_path)
     store = Store(tmp_path / "results")
     with pytest.raises(ZslbenchError, match=said):
         sequences.do_incremental(sequences.IncrementalJob(spec, request), store, tick=no_tick)

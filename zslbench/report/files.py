@@ -18,9 +18,6 @@ def write_text(path: Path, text: str) -> None:
 
 def write_figure(folder: Path, name: str, figure: "Figure", dpi: int = DPI) -> list[Path]:
     """Write a figure as PNG and PDF; the same figure gives the same bytes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
     paths = []
     for kind, metadata in (("png", {}), ("pdf", {"CreationDate": None})):
         out = io.BytesIO()

@@ -148,6 +148,21 @@ def plane(curve: MeanCurve, label: str, own: tuple[float, float] | None, name: s
     )
 
 
+def over_cost(label: str, unit: str, marks: Sequence[Mark], room: tuple[float, float]) -> Plot:
+    """Return H over what it cost.
+
+    Args:
+        label: What the figure shows, in words.
+        unit: Of the cost.
+        marks: The rows, each with its interval.
+        room: Factors from the axis to its outer marks.
+    """
+    spent = [mark.x for mark in marks]
+    highest = max(mark.whisker[1] for mark in marks if mark.whisker)
+    across = Scale(unit, min(spent) / room[0], max(spent) * room[1], log=True)
+    return Plot(label, across, percent_axis("H, percent", highest), marks=marks)
+
+
 def over_gamma(
     curve: MeanCurve,
     label: str,

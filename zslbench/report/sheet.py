@@ -18,12 +18,10 @@ def contact_sheet(
     part_names: Mapping[int, str] | None = None,
 ) -> None:
     """Draw images `[n, S, S, 3]` side by side, and below each its part map `[n, S, S]`."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = 1 if part_maps is None else 2
     figure = Figure(figsize=(WIDTH * len(images), HEIGHT * rows + 0.3), layout="constrained")
-    FigureCanvasAgg(figure)
     grid = figure.subplots(rows, len(images), squeeze=False)
     for axes, image, title in zip(grid[0], images, titles, strict=True):
         axes.imshow(image, interpolation="nearest")

@@ -1,16 +1,18 @@
 """Runs that differ in nothing but their seed, with what a rule reads off them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from zslbench.metrics import Int, Outcome, ScoreSummary
-from zslbench.records import RuleName, RuleResult, RunRecord
+from zslbench.records import IncrementalSpec, RuleName, RuleResult, RunRecord, RunSpec
+from zslbench.stats import POPULATIONS, Difference, Population, holm
 from zslbench.store import Stored, artifacts
 
 SUBMITTED: RuleName = "submitted"
 EXTERNAL = "external:"  # begins the method of what was submitted
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,7 @@ class SeedGroup:
     @property
     def title(self) -> str:
         """What a suite calls it, or the method, with what differs from its defaults."""
-        spec = self.records[0].spec
-        return self.label or title_of(spec.method, spec.settings, spec.tuned)
+        return called(self.records[0].spec, self.label)
 
     @cached_property
     def records(self) -> list[RunRecord]:
@@ -79,6 +80,11 @@ class SeedGroup:
         ]
 
     @property
+    def deterministic(self) -> bool:
+        """Whether its method has no use for seeds."""
+        return self.records[0].deterministic
+
+    @property
     def h(self) -> list[float]:
         """H of each seed."""
         return [record.h(self.rule) for record in self.records]
@@ -108,6 +114,20 @@ def title_of(method: str, settings: Mapping[str, Any], tuned: int = 0) -> str:
         return f"{method} (tuned)"
     pairs = ", ".join(f"{key}={value}" for key, value in settings.items())
     return f"{method} ({pairs})" if pairs else method
+
+
+def called(spec: RunSpec | IncrementalSpec, label: str = "") -> str:
+    """Return what a run's row is called: what a suite says, or its method, as `title_of` has it."""
+    return label or title_of(spec.method, spec.settings, getattr(spec, "tuned", 0))
+
+
+def adjust(found: Sequence[dict[M, dict[Population, Difference]]]) -> None:
+    """Adjust the p values of all comparisons made of each metric and population (Holm)."""
+    for metric in found[0] if found else ():
+        for population in POPULATIONS:
+            raw = [each[metric][population] for each in found]
+            for each, one, p in zip(found, raw, holm([one.p for one in raw]), strict=True):
+                each[metric][population] = replace(one, p=p)
 
 
 def group_runs(

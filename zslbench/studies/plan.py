@@ -8,7 +8,8 @@ from zslbench.data.load import DataRequest
 from zslbench.data.provide import DataSource, UnservedError
 from zslbench.data.types import Dataset
 from zslbench.engines.execute import Job
-from zslbench.method import Method, MethodConfig
+from zslbench.method import Method, MethodConfig, Settings
+from zslbench.method.incremental import IncrementalMethod
 from zslbench.method.registry import load_method, resolve
 from zslbench.records import RuleName, RunSpec
 
@@ -20,13 +21,13 @@ class Entry:
     """A method with a config of its own: a line of a suite's table.
 
     Attributes:
-        config: Of the method.
+        config: Of the method: an instance of its `Config`.
         label: What the table calls it; may be empty.
         seeds: Where they are not those of the plan.
     """
 
     method: str
-    config: MethodConfig
+    config: Any
     label: str = ""
     seeds: tuple[int, ...] = ()
 
@@ -90,19 +91,26 @@ def _entry(name: str, settings: Mapping[str, Any]) -> Entry:
 
 def spec_of(name: str, cls: type[Method], config: MethodConfig, dataset: Dataset) -> RunSpec:
     """Return the spec of seed 0 of a method with a config, on a dataset in the form it needs."""
-    return RunSpec(
-        method=name,
-        method_version=cls.version,
-        config=config.stored(),
-        settings=config.changed(),
-        dataset=dataset.name,
-        data_digest=dataset.digest,
-        backbone=dataset.backbone,
-        words=dataset.words if "word_vectors" in cls.needs else None,
-        descriptions=dataset.descriptions if "descriptions" in cls.needs else None,
-        seed=0,
-        precision=cls.precision,
-    )
+    words = dataset.words if "word_vectors" in cls.needs else None
+    return RunSpec(**stated(name, cls, config, dataset), words=words)
+
+
+def stated(
+    name: str, cls: type[Method | IncrementalMethod], config: Settings, dataset: Dataset
+) -> dict[str, Any]:
+    """Return what the specs of every kind of run say, for seed 0."""
+    return {
+        "method": name,
+        "method_version": cls.version,
+        "config": config.stored(),
+        "settings": config.changed(),
+        "dataset": dataset.name,
+        "data_digest": dataset.digest,
+        "backbone": dataset.backbone,
+        "descriptions": dataset.descriptions if "descriptions" in cls.needs else None,
+        "seed": 0,
+        "precision": cls.precision,
+    }
 
 
 def changed(base: Job, params: Mapping[str, Any]) -> Job:

@@ -1,7 +1,7 @@
 """What every study does around its work: where results go, what it runs on, what it reports."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,14 @@ def report(done: Report, store: Store) -> None:
     """Print what was run, what failed, and what still waits for the server."""
     say(f"{done.done} run, {done.reused} reused, {len(done.failures)} failed")
     report_failures(done.failures, store)
+
+
+def reference_done(reference: str, done: Collection[str]) -> str:
+    """Return a reference if runs of it are done; else say so, and return none."""
+    if not reference or reference in done:
+        return reference
+    say(f"no run of the reference {reference} is done: there are no differences to show")
+    return ""
 
 
 def report_failures(failures: Sequence[Failure], store: Store) -> None:

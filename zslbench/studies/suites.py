@@ -2,16 +2,20 @@
 
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from zslbench.data.load import DataRequest
 from zslbench.errors import DataError, ZslbenchError, unknown
 from zslbench.studies.groups import title_of
+from zslbench.studies.plan import Entry
 
+OPEN = ("features", "backbone", "pair", "words", "descriptions")  # of a request for data
 FORM = "docs/suites.md shows what a suite may say."
 
 
@@ -58,26 +62,36 @@ class AnySuite(SuitePart):
         source = f"After {self.source}." if self.source else ""
         return " ".join(filter(None, (source, " ".join(self.about.split()))))
 
-    def line(self, row: SuiteRow, load: Callable[[str], Any]) -> tuple[str, Any]:
-        """Return what a row is called, and its config, from how classes of methods are loaded.
+    def line(self, row: SuiteRow, load: Callable[[str], Any]) -> Entry:
+        """Return a row as it is run, from how classes of methods are loaded.
 
         Raises:
             ZslbenchError: On a method, setting or value that there is not.
         """
         label = row.label or title_of(row.method, row.settings)
         try:
-            config = load(row.method).Config
-            shared = {k: v for k, v in self.settings.items() if k in config.model_fields}
-            return label, config.parse({**shared, **row.settings}, row.method)
+            cls = load(row.method)
+            shared = {k: v for k, v in self.settings.items() if k in cls.Config.model_fields}
+            config = cls.Config.parse({**shared, **row.settings}, row.method)
         except ZslbenchError as error:
             why = str(error).removeprefix("--set ")
             raise ZslbenchError(f"{self.name}, row {label!r}: {why}") from None
+        seeds = self.seeds[:1] if getattr(cls, "deterministic", False) else self.seeds
+        return Entry(row.method, config, label, tuple(seeds))
 
-    def check(self, entries: Sequence[Any], known: Collection[str]) -> None:
+    def requests(self, data: Sequence[DataRequest]) -> list[DataRequest]:
+        """Return datasets; what a request leaves open the suite says."""
+        told = {key: getattr(self, key) for key in OPEN if hasattr(self, key)}
+        return [
+            replace(each, **{key: getattr(each, key) or said for key, said in told.items()})
+            for each in data
+        ]
+
+    def check(self, entries: Sequence[Entry], known: Collection[str]) -> None:
         """Refuse lines of one name or one run, a reference and settings that no line has.
 
         Args:
-            entries: The lines: each has a `method`, a `config` and a `label`.
+            entries: The lines.
             known: What a reference may be.
         """
         titles = [entry.label for entry in entries]
@@ -98,7 +112,7 @@ class AnySuite(SuitePart):
                 raise unknown("setting of any method", key, keys, where=f" in {self.name}")
 
 
-def same_run(one: Any, other: Any) -> bool:
+def same_run(one: Entry, other: Entry) -> bool:
     """Return whether two lines ask for the same runs."""
     return (one.method, one.config) == (other.method, other.config)
 
@@ -126,47 +140,43 @@ def read_text(name: str, shipped: Mapping[str, Traversable], kind: str) -> tuple
         raise DataError(path, f"cannot be read ({error})", "Name a suite or its file.") from None
 
 
-def parse_text(
-    kind: type[P], inner: Mapping[str, type[SuitePart]], name: str, text: str, where: str
-) -> P:
+def parse_text(kind: type[P], name: str, text: str, where: str = "") -> P:
     """Return what a text holds: a suite of some kind.
 
     Args:
         kind: Of the suite.
-        inner: The kinds of its parts, by key.
         name: Of the suite.
         text: TOML.
         where: Its file, where it is the user's.
 
     Raises:
         DataError: If it is none.
+        ZslbenchError: On a key that a suite or a part of it does not have, with the nearest one.
     """
     place = where or f"{name}.toml"
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise DataError(place, f"is not TOML: {error}", FORM) from None
-    _refuse_unknown(place, data, kind, inner)
+    if "name" in data:  # it is called as its file is
+        raise _no_key("name", kind, f"a suite ({place})")
     try:
         return kind.model_validate({**data, "name": name})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(n + 1) if isinstance(n, int) else n for n in first["loc"])
+        raise _refusal(place, kind, error.errors()) from None
+
+
+def _refusal(place: str, kind: type[SuitePart], errors: Sequence[Any]) -> ZslbenchError:
+    """Return what to say of a text that is no suite: an unknown key first."""
+    strange = (error for error in errors if error["type"] == "extra_forbidden")
+    first = next(strange, errors[0])
+    *path, key = (str(n + 1) if isinstance(n, int) else n for n in first["loc"])
+    if first["type"] != "extra_forbidden":
         message = first["msg"][0].lower() + first["msg"][1:]
-        raise DataError(place, f"{key}: {message}", FORM) from None
+        return DataError(place, f"{'.'.join([*path, key])}: {message}", FORM)
+    model = get_args(kind.model_fields[path[0]].annotation)[0] if path else kind
+    return _no_key(key, model, f"{' '.join(path) or 'a suite'} ({place})")
 
 
-def _refuse_unknown(
-    place: str, data: Mapping[str, Any], kind: type[SuitePart], inner: Mapping[str, type[SuitePart]]
-) -> None:
-    """Refuse keys that a suite and its parts do not have, with the nearest one."""
-    parts: list[tuple[str, Any, type[SuitePart]]] = [("", data, kind)]
-    for key, part in inner.items():
-        members = data.get(key, [])
-        if isinstance(members, list):
-            parts += [(f"{key} {n}", member, part) for n, member in enumerate(members, start=1)]
-    for name, values, model in parts:
-        known = set(model.model_fields) - {"name"}
-        for key in values if isinstance(values, dict) else ():
-            if key not in known:
-                raise unknown("key", key, known, where=f" in {name or 'a suite'} ({place})")
+def _no_key(key: str, model: type[SuitePart], where: str) -> ZslbenchError:
+    return unknown("key", key, set(model.model_fields) - {"name"}, where=f" in {where}")

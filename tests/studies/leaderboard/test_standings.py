@@ -14,7 +14,7 @@ def group(
     seeds, spec = seeds or tuple(range(len(h))), SimpleNamespace(tuned=0)
     return SimpleNamespace(
         rule=rule, title=title, data=(dataset, "digest"), h=list(h), seeds=seeds,
-        records=[SimpleNamespace(deterministic=deterministic, spec=spec)] * len(h),
+        records=[SimpleNamespace(spec=spec)] * len(h), deterministic=deterministic,
         results=[SimpleNamespace(selected_on_test=cheat)] * len(h),
     )  # fmt: skip
 

@@ -20,19 +20,17 @@ def calibrate(run: Stored, space: Space = "logit") -> Calibration:
     """
     record = run.record
     summaries = artifacts.read_summaries(run.folder)
-    labels, seen = artifacts.read_test(run.folder)
+    test = artifacts.read_test(run.folder)
     results: dict[RuleName, RuleResult] = dict(record.rules)
     missing = ""
     if not {"published", "submitted"} & results.keys():
-        missing = _add_published(results, record, summaries, labels, seen)
+        missing = _add_published(results, record, summaries, test)
     curves = [
         RuleCurve(
             rule,
-            result.epoch,
-            Outcome.of(summaries[result.epoch], labels, seen, space, result.average),
+            result,
+            Outcome.of(summaries[result.epoch], *test, space, result.average),
             result.gamma if result.space == space or result.gamma == 0 else None,
-            result.average,
-            result.selected_on_test,
         )
         for rule, result in results.items()
     ]
@@ -43,8 +41,7 @@ def _add_published(
     results: dict[RuleName, RuleResult],
     record: RunRecord,
     summaries: dict[int, ScoreSummary],
-    labels: Int,
-    seen: int,
+    test: tuple[Int, int],
 ) -> str:
     """Read the published rule too, if what it reads was kept; else return why it is missing."""
     published = load_method(record.spec.method).published
@@ -54,6 +51,6 @@ def _add_published(
             f"The rule `published` reads all {epochs} epochs and {len(summaries)} were kept: run "
             "it with --rules validation,published."
         )
-    trajectory = Trajectory(summaries, labels, seen, record.choice, published)
+    trajectory = Trajectory(summaries, *test, record.choice, published)
     results["published"] = RULES["published"](trajectory)
     return ""

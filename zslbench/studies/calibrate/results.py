@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zslbench.metrics import Average, Outcome, Space
-from zslbench.records import RuleName, RunRecord
+from zslbench.metrics import Outcome, Space
+from zslbench.records import RuleName, RuleResult, RunRecord
 from zslbench.report import figures
 from zslbench.report.curves import mean_curve
 from zslbench.report.numbers import NAMES, estimate
@@ -13,7 +13,7 @@ from zslbench.report.plots import over_gamma, plane
 from zslbench.report.shown import Shown
 from zslbench.report.table import Cell, Document, Table
 from zslbench.stats import METRICS, Interval, Metric, intervals
-from zslbench.studies.groups import title_of
+from zslbench.studies.groups import called
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,23 +41,20 @@ class RuleCurve:
     """What a rule reads, at all gammas.
 
     Attributes:
+        result: What it read off the run.
         gamma: None where the rule chose none in this space.
-        average: Per-class means, or per-image means where published code has them.
-        selected_on_test: Whether test labels chose the epoch or gamma.
     """
 
     rule: RuleName
-    epoch: int
+    result: RuleResult
     outcome: Outcome
     gamma: float | None
-    average: Average
-    selected_on_test: bool
 
     @property
     def marks(self) -> list[str]:
         """What a reader must know before comparing."""
-        image = ["per-image accuracy"] if self.average == "image" else []
-        return [*([WATERMARK] if self.selected_on_test else []), *image]
+        image = ["per-image accuracy"] if self.result.average == "image" else []
+        return [*([WATERMARK] if self.result.selected_on_test else []), *image]
 
     @property
     def intervals(self) -> dict[Metric, Interval]:
@@ -80,8 +77,7 @@ class Calibration(Shown):
     def title(self) -> str:
         """The run, in words."""
         spec = self.record.spec
-        name = title_of(spec.method, spec.settings, spec.tuned)
-        return f"{name} on {spec.dataset}, seed {spec.seed}, gamma on {SCALES[self.space]}"
+        return f"{called(spec)} on {spec.dataset}, seed {spec.seed}, gamma on {SCALES[self.space]}"
 
     @property
     def name(self) -> str:
@@ -131,7 +127,7 @@ def _as_dict(curve: RuleCurve) -> dict[str, Any]:
     best, at = curve.outcome.curve.best()
     return {
         "rule": curve.rule,
-        "epoch": curve.epoch,
+        "epoch": curve.result.epoch,
         "gamma": curve.gamma,
         "marks": curve.marks,
         **{
@@ -152,7 +148,10 @@ def _cells(curve: RuleCurve) -> list[Cell]:
         f"{curve.outcome.scores(0.0).h:.1f}",
         f"{best:.1f}\nat {at:.3f}",
     ]
-    return [Cell(f"{curve.rule}\nepoch {curve.epoch}", marks=tuple(curve.marks)), *map(Cell, texts)]
+    return [
+        Cell(f"{curve.rule}\nepoch {curve.result.epoch}", marks=tuple(curve.marks)),
+        *map(Cell, texts),
+    ]
 
 
 def draw(found: Calibration) -> "Figure":
@@ -172,7 +171,7 @@ def _draw(left: Any, right: Any, curve: RuleCurve, unit: str) -> None:
     outcome, gamma = curve.outcome, curve.gamma
     exact, shown = outcome.curve, mean_curve([outcome], [curve.gamma or 0.0])
     h = outcome.scores(gamma or 0.0).h
-    words = WATERMARK if curve.selected_on_test else "chosen"
+    words = WATERMARK if curve.result.selected_on_test else "chosen"
     figures.draw(left, over_gamma(shown, "", gamma, h, f"{words}: H {h:.1f}", unit))
     own = None if gamma is None else (float(exact.at(gamma)[0]), float(exact.at(gamma)[1]))
     figures.draw(right, plane(shown, "", own, words))
@@ -180,7 +179,7 @@ def _draw(left: Any, right: Any, curve: RuleCurve, unit: str) -> None:
     left.plot([at], [best], marker="D", color=figures.DARK, markerfacecolor="white",
               linestyle="none", label="oracle H (test-tuned)")  # fmt: skip
     marks = "".join(f", {mark.upper()}" for mark in curve.marks)
-    left.set_title(f"rule {curve.rule}, epoch {curve.epoch}{marks}", fontsize=9)
+    left.set_title(f"rule {curve.rule}, epoch {curve.result.epoch}{marks}", fontsize=9)
     right.set_title(f"AUSUC {exact.area:.3f}")
     for axes in (left, right):
         axes.legend(frameon=False, fontsize=8, loc="best")

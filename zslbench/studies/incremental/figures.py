@@ -10,7 +10,7 @@ from zslbench.report.figures import draw
 from zslbench.report.files import write_figure
 from zslbench.report.plots import Line, Plot, Scale, percent_axis
 from zslbench.report.svg import SHAPES, line_class
-from zslbench.studies.incremental.results import IncrementalRow
+from zslbench.studies.incremental.results import IncrementalRow, by_table
 
 
 def after_each_task(rows: Sequence[IncrementalRow]) -> Plot:
@@ -43,11 +43,10 @@ def write_paths(folder: Path, name: str, rows: Sequence[IncrementalRow]) -> list
     One sequence makes one file; of several, each has its place behind the name.
     """
     paths = []
-    tables = list(dict.fromkeys(row.table for row in rows))
-    for place, table in enumerate(tables, start=1):
-        figure = _figure([row for row in rows if row.table == table])
+    tables = by_table(rows).values()
+    for place, members in enumerate(tables, start=1):
         file = f"{name}-tasks" + (f"-{place}" if len(tables) > 1 else "")
-        paths += write_figure(folder, file, figure)
+        paths += write_figure(folder, file, _figure(members))
     return paths
 
 

@@ -6,46 +6,19 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from zslbench.data.load import DataRequest
 from zslbench.data.provide import DataSource, check_arithmetic, check_data
 from zslbench.data.types import Dataset
 from zslbench.engines import Call, Engine, dealt_twice
 from zslbench.engines.execute import Report, once, outcome_of, slots_of
 from zslbench.errors import ZslbenchError
-from zslbench.method import Settings
-from zslbench.method.incremental import IncrementalMethod
 from zslbench.method.registry import load_incremental
 from zslbench.protocol.run import Tick
 from zslbench.protocol.run_tasks import Course, run_tasks
 from zslbench.protocol.tasks import TaskSequence
 from zslbench.records import Failure, IncrementalSpec
 from zslbench.store import Store, artifacts
-
-
-@dataclass(frozen=True)
-class IncrementalRequest:
-    """Which data, cut how.
-
-    Attributes:
-        base: Classes of the first task; 0: as every other.
-        increment: Classes of every other task.
-    """
-
-    data: DataRequest
-    base: int
-    increment: int
-
-
-@dataclass(frozen=True)
-class IncrementalEntry:
-    """A method with a config: a line of the table."""
-
-    method: str
-    config: Settings
-    label: str = ""
+from zslbench.studies.plan import Entry, stated
 
 
 @dataclass(frozen=True)
@@ -53,7 +26,7 @@ class IncrementalJob:
     """A run to be done; to another process it travels without its data, which are read there."""
 
     spec: IncrementalSpec
-    request: IncrementalRequest
+    request: DataRequest
     label: str = ""
 
 
@@ -64,52 +37,34 @@ def served_images(request: DataRequest) -> Dataset:
 
 
 def plan_incremental(
-    entries: Sequence[IncrementalEntry],
-    requests: Sequence[IncrementalRequest],
-    seeds: Sequence[int],
+    entries: Sequence[Entry], data: Sequence[DataRequest], base: int, increment: int
 ) -> list[IncrementalJob]:
-    """Return every entry x request x seed as a job.
+    """Return every entry x dataset x seed of the entry as a job.
+
+    Args:
+        entries: Incremental methods with their configs.
+        data: The datasets.
+        base: Classes of the first task; 0: as every other.
+        increment: Classes of every other task.
 
     Raises:
         ZslbenchError: On tasks that cannot be cut, a class without test images, or a backbone that
             reads no text for a method that needs it.
     """
     jobs = []
-    for request in requests:
-        dataset = served_images(request.data)
-        TaskSequence.of(dataset, request.base, request.increment, seed=0)  # can it be cut?
+    for request in data:
+        dataset = served_images(request)
+        TaskSequence.of(dataset, base, increment, seed=0)  # can it be cut?
         for entry in entries:
             cls = load_incremental(entry.method)
-            template = _spec(entry, cls, dataset, request)
-            for seed in seeds:
+            if "descriptions" in cls.needs:
+                _check_reads(entry.method, dataset)
+            shared = stated(entry.method, cls, entry.config, dataset)
+            template = IncrementalSpec(**shared, base=base, increment=increment)
+            for seed in entry.seeds:
                 spec = template.model_copy(update={"seed": seed})
                 jobs.append(IncrementalJob(spec, request, entry.label))
     return jobs
-
-
-def _spec(
-    entry: IncrementalEntry,
-    cls: type[IncrementalMethod],
-    dataset: Dataset,
-    request: IncrementalRequest,
-) -> IncrementalSpec:
-    reads = "descriptions" in cls.needs
-    if reads:
-        _check_reads(entry.method, dataset)
-    return IncrementalSpec(
-        method=entry.method,
-        method_version=cls.version,
-        config=entry.config.stored(),
-        settings=entry.config.changed(),
-        dataset=dataset.name,
-        data_digest=dataset.digest,
-        backbone=dataset.backbone,
-        seed=0,
-        precision=cls.precision,
-        base=request.base,
-        increment=request.increment,
-        descriptions=dataset.descriptions if reads else None,
-    )
 
 
 def _check_reads(name: str, dataset: Dataset) -> None:
@@ -145,18 +100,12 @@ def execute_incremental(
         outcome = outcome_of(end)
         if isinstance(outcome, Failure):
             store.commit(outcome)
-        _take(report, outcome)
+            report.failures.append(outcome)
+        else:
+            report.done += outcome
+            report.reused += not outcome
     store.sync(again=True)
     return report
-
-
-def _take(report: Report, outcome: Failure | bool) -> None:
-    if isinstance(outcome, Failure):
-        report.failures.append(outcome)
-    elif outcome:
-        report.done += 1
-    else:
-        report.reused += 1
 
 
 def do_incremental(job: IncrementalJob, store: Store, *, tick: Tick) -> Failure | bool:
@@ -167,7 +116,7 @@ def do_incremental(job: IncrementalJob, store: Store, *, tick: Tick) -> Failure 
 def _follow(job: IncrementalJob, store: Store, tick: Tick) -> None:
     slot = slots_of(store, job.spec.key)("sequence")
     check_arithmetic(job.spec, load_incremental(job.spec.method).precision)
-    dataset = served_images(job.request.data)
+    dataset = served_images(job.request)
     check_data(job.spec, dataset)
     course = run_tasks(job.spec, dataset, store.commit, tick, slot)
     store.commit(course.record, lambda folder: write_course(folder, course))
@@ -177,5 +126,5 @@ def _follow(job: IncrementalJob, store: Store, tick: Tick) -> None:
 
 def write_course(folder: Path, course: Course) -> None:
     """Write what is kept beside the record of a run along a task sequence."""
-    labels: NDArray[np.int64] = course.history.labels
-    artifacts.write_answers(folder, course.history.predicted, labels, course.items, course.order)
+    history = course.history
+    artifacts.write_answers(folder, history.predicted, history.labels, course.items, course.order)

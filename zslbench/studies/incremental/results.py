@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -24,11 +24,10 @@ from zslbench.stats import (
     Interval,
     Population,
     difference,
-    holm,
     share_interval,
 )
 from zslbench.store import StoredIncremental, artifacts
-from zslbench.studies.groups import title_of
+from zslbench.studies.groups import adjust, called, title_of
 
 KEEPS = "keeps the images of old tasks"
 
@@ -135,8 +134,7 @@ class IncrementalGroup:
     @property
     def title(self) -> str:
         """What the table calls it."""
-        spec = self.records[0].spec
-        return self.label or title_of(spec.method, spec.settings)
+        return called(self.records[0].spec, self.label)
 
     def only(self, seeds: Sequence[int]) -> "IncrementalGroup":
         """Return the runs of some seeds."""
@@ -164,7 +162,19 @@ def incremental_rows(
     """Return a row for each group, by dataset and sequence, the best average first."""
     names = _dataset_names(groups)
     rows = [_row(group, ledger, names[_data(group)]) for group in groups]
-    return sorted(rows, key=lambda row: (row.table.casefold(), -_mean(row, "average"), row.title))
+    return sorted(rows, key=_order)
+
+
+def by_table(rows: Sequence[IncrementalRow]) -> dict[str, list[IncrementalRow]]:
+    """Return the rows of each table, in their order."""
+    found: dict[str, list[IncrementalRow]] = {}
+    for row in rows:
+        found.setdefault(row.table, []).append(row)
+    return found
+
+
+def _order(row: IncrementalRow) -> tuple[str, float, str]:
+    return row.table.casefold(), -row.intervals["average"]["these_classes"].mean, row.title
 
 
 def _dataset_names(groups: Sequence[IncrementalGroup]) -> dict[tuple[str, str], str]:
@@ -175,10 +185,6 @@ def _dataset_names(groups: Sequence[IncrementalGroup]) -> dict[tuple[str, str], 
         data: name if shared[name] == 1 else f"{name} (data {data[0][:8]})"
         for data, name in names.items()
     }
-
-
-def _mean(row: IncrementalRow, metric: IncrementalMetric) -> float:
-    return row.intervals[metric]["these_classes"].mean
 
 
 def _row(group: IncrementalGroup, ledger: Counter[tuple[str, str]], dataset: str) -> IncrementalRow:
@@ -257,7 +263,8 @@ def compare_incremental(
         for other in references
         if group is not other and _sequence(group) == _sequence(other) and _common(group, other)
     ]
-    return _adjusted(found)
+    adjust([each.differences for each in found])
+    return found
 
 
 def _data(group: IncrementalGroup) -> tuple[str, str]:
@@ -292,12 +299,3 @@ def _difference(
     }
     table = f"{dataset}, {group.records[0].spec.protocol}"
     return IncrementalDifference(table, group.title, other.title, tuple(seeds), differences)
-
-
-def _adjusted(found: list[IncrementalDifference]) -> list[IncrementalDifference]:
-    for metric in INCREMENTAL_METRICS:
-        for population in POPULATIONS:
-            raw = [each.differences[metric][population] for each in found]
-            for each, one, p in zip(found, raw, holm([one.p for one in raw]), strict=True):
-                each.differences[metric][population] = replace(one, p=p)
-    return found

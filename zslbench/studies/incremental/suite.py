@@ -1,14 +1,11 @@
 """Suites of task sequences as runnable data, one TOML file each (docs/task_sequences.md)."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from importlib.resources.abc import Traversable
 
 from pydantic import Field
 
-from zslbench.data.load import DataRequest
 from zslbench.method.registry import load_incremental
-from zslbench.studies.incremental.plan import IncrementalEntry, IncrementalRequest
+from zslbench.studies.plan import Entry
 from zslbench.studies.suites import AnySuite, SuiteRow, parse_text, read_text, shipped
 
 
@@ -26,32 +23,16 @@ class IncrementalSuite(AnySuite):
     increment: int
     rows: list[SuiteRow] = Field(min_length=1)
 
-    def entries(self) -> list[IncrementalEntry]:
+    def entries(self) -> list[Entry]:
         """Return the lines.
 
         Raises:
             ZslbenchError: On a method, setting or value that there is not, two rows of one name or
                 of one run, a reference that is no row.
         """
-        found = [self._entry(row) for row in self.rows]
+        found = [self.line(row, load_incremental) for row in self.rows]
         self.check(found, [entry.label for entry in found])
         return found
-
-    def _entry(self, row: SuiteRow) -> IncrementalEntry:
-        label, config = self.line(row, load_incremental)
-        return IncrementalEntry(row.method, config, label)
-
-    def requests(self, data: Sequence[DataRequest]) -> list[IncrementalRequest]:
-        """Return the sequences on some datasets; what a request leaves open the suite says."""
-        filled = [
-            replace(
-                each,
-                backbone=each.backbone or self.backbone,
-                descriptions=each.descriptions or self.descriptions,
-            )
-            for each in data
-        ]
-        return [IncrementalRequest(each, self.base, self.increment) for each in filled]
 
 
 def shipped_incremental_suites() -> dict[str, Traversable]:
@@ -66,4 +47,4 @@ def read_incremental_suite(name: str) -> IncrementalSuite:
         ZslbenchError: If there is none, with the nearest name; or it is not as it should be.
     """
     said = read_text(name, shipped_incremental_suites(), "suite of task sequences")
-    return parse_text(IncrementalSuite, {"rows": SuiteRow}, *said)
+    return parse_text(IncrementalSuite, *said)

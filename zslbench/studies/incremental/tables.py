@@ -6,7 +6,7 @@ from zslbench.metrics.forgetting import INCREMENTAL_METRICS
 from zslbench.report.numbers import estimates
 from zslbench.report.table import Cell, Table
 from zslbench.studies.groups import title_of
-from zslbench.studies.incremental.results import IncrementalDifference, IncrementalRow
+from zslbench.studies.incremental.results import IncrementalDifference, IncrementalRow, by_table
 
 NOTE = (
     "Accuracies are per-class means over all classes known by then, in percent: the mean over "
@@ -27,10 +27,7 @@ def incremental_tables(
     rows: Sequence[IncrementalRow], differences: Sequence[IncrementalDifference]
 ) -> list[Table]:
     """Return a table for each sequence, and one of the differences."""
-    grids = [
-        _grid(name, [row for row in rows if row.table == name])
-        for name in dict.fromkeys(row.table for row in rows)
-    ]
+    grids = [_grid(name, members) for name, members in by_table(rows).items()]
     if differences:
         columns = ("difference", *INCREMENTAL_METRICS)
         cells = [_difference_cells(each) for each in differences]

@@ -9,7 +9,6 @@ from zslbench.data.provide import DataSource
 from zslbench.engines.execute import Report
 from zslbench.protocol.tasks import said, task_sizes
 from zslbench.store import Store
-from zslbench.studies.groups import title_of
 from zslbench.studies.incremental.plan import (
     IncrementalJob,
     execute_incremental,
@@ -24,7 +23,7 @@ from zslbench.studies.incremental.suite import IncrementalSuite
 from zslbench.studies.leaderboard.results import Leaderboard
 from zslbench.studies.leaderboard.rows import Failed
 from zslbench.studies.progress import say
-from zslbench.studies.session import EngineChoice, report, session
+from zslbench.studies.session import EngineChoice, reference_done, report, session
 
 
 def make_incremental(
@@ -51,12 +50,10 @@ def make_incremental(
     with session(results, **engine) as at:
         for request in requests:
             # Read here, where it shows, what the plan finds in the cache.
-            dataset = DataSource(request.data, at.decoding).images
-            sizes = task_sizes(
-                len(dataset.seen), request.base, request.increment, request.data.name
-            )
-            say(f"{request.data.name}: {said(sizes, table.increment)}")
-        planned = plan_incremental(entries, requests, table.seeds)
+            dataset = DataSource(request, at.decoding).images
+            sizes = task_sizes(len(dataset.seen), table.base, table.increment, request.name)
+            say(f"{request.name}: {said(sizes, table.increment)}")
+        planned = plan_incremental(entries, requests, table.base, table.increment)
         done = execute_incremental(planned, at.store, at.engine, retry=retry)
     report(done, at.store)
     return _board(planned, at.store, done, table)
@@ -69,10 +66,7 @@ def _board(
     keys = {job.spec.key for job in jobs}
     stored = store.sequences(keys)
     groups = group_incremental(stored, labels)
-    reference = table.reference
-    if reference and reference not in {group.title for group in groups}:
-        say(f"no run of the reference {reference} is done: there are no differences to show")
-        reference = ""
+    reference = reference_done(table.reference, {group.title for group in groups})
     return Leaderboard(
         rows=[],
         title=table.title,
@@ -80,10 +74,7 @@ def _board(
         about=table.preface,
         planned=len(keys),
         missing=len(keys) - len(stored),
-        failures=[
-            Failed(f.spec.dataset, title_of(f.spec.method, f.spec.settings), f.spec.seed, f.error)
-            for f in done.failures
-        ],
+        failures=[Failed.of(failure) for failure in done.failures],
         sequences=incremental_rows(groups, store.ledger()),
         incremental_differences=compare_incremental(groups, reference) if reference else [],
     )

@@ -12,7 +12,7 @@ from zslbench.report.files import write_text
 from zslbench.report.records import csv_text, flat
 from zslbench.store import Store, Stored
 from zslbench.store.garbage import uncollected
-from zslbench.studies.groups import EXTERNAL, SUBMITTED, title_of
+from zslbench.studies.groups import EXTERNAL, SUBMITTED, called
 from zslbench.studies.incremental.figures import write_paths
 from zslbench.studies.incremental.results import group_incremental, incremental_rows
 from zslbench.studies.leaderboard.plan.request import TableRequest, check_rules
@@ -20,7 +20,7 @@ from zslbench.studies.leaderboard.plan.tune import tuned
 from zslbench.studies.leaderboard.results import Leaderboard, build_leaderboard
 from zslbench.studies.leaderboard.rows import Failed
 from zslbench.studies.progress import say
-from zslbench.studies.session import EngineChoice, report, session
+from zslbench.studies.session import EngineChoice, reference_done, report, session
 from zslbench.studies.status import status_of
 
 
@@ -59,12 +59,8 @@ def make(
     report(done, at.store)
     if known:
         say(f"{len(known)} failed before and were left alone: --retry runs them again")
-    return replace(
-        _board(planned, at.store, table, done),
-        title=table.title,
-        about=table.about,
-        name=f"{table.name}-tuned" if tune else table.name,
-    )
+    board = _board(planned, at.store, table, done)
+    return replace(board, name=f"{table.name}-tuned" if tune else table.name)
 
 
 def _board(jobs: Sequence[Job], store: Store, table: TableRequest, done: Report) -> Leaderboard:
@@ -79,21 +75,18 @@ def _board(jobs: Sequence[Job], store: Store, table: TableRequest, done: Report)
         why = store.error or "they were removed meanwhile"
         say(f"{hidden} finished runs cannot be read back now and are not shown: {why}")
     labels = {job.spec.choice_key: job.label for job in jobs if job.label}
-    specs, reference = [run.record.spec for run in stored], table.reference or None
-    if reference and not any(reference in _names(labels.get(s.choice_key, ""), s) for s in specs):
-        say(f"no run of the reference {reference} is done: there are no differences to show")
-        reference = None
+    specs = [run.record.spec for run in stored]
+    known = {name for s in specs for name in _names(labels.get(s.choice_key, ""), s)}
+    reference = reference_done(table.reference, known)
     shown = [*stored, *(_submitted(store, jobs) if table.methods is None else ())]
     board = build_leaderboard(shown, store.ledger(), table.rules, reference, labels)
     place = {(job.spec.dataset, job.label): number for number, job in enumerate(jobs)}
-    failures = [
-        Failed(f.spec.dataset, _names(labels.get(f.spec.choice_key, ""), f.spec)[0], f.spec.seed,
-               f.error)
-        for f in done.failures
-        if isinstance(f.spec, RunSpec)
-    ]  # fmt: skip
+    own = {job.spec.key: job.label for job in jobs}
+    failures = [Failed.of(each, own.get(each.spec.key, "")) for each in done.failures]
     return replace(
         board,
+        title=table.title,
+        about=table.about,
         comparisons=sorted(
             board.comparisons, key=lambda c: place.get((c.dataset, c.method), len(place))
         ),
@@ -113,7 +106,7 @@ def _submitted(store: Store, jobs: Sequence[Job]) -> list[Stored]:
 
 def _names(label: str, spec: RunSpec) -> tuple[str, str]:
     """Return what a row of a table may be called: its title, and its method."""
-    return label or title_of(spec.method, spec.settings, spec.tuned), spec.method
+    return called(spec, label), spec.method
 
 
 @uncollected()

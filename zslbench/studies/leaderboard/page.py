@@ -12,10 +12,10 @@ from zslbench.metrics import Float, Int
 from zslbench.report import svg
 from zslbench.report.html import page
 from zslbench.report.numbers import NAMES, number
-from zslbench.report.plots import Mark, Plot, Scale, over_gamma, percent_axis, plane
+from zslbench.report.plots import Mark, Plot, Scale, over_cost, over_gamma, plane
 from zslbench.report.svg import BOTTOM, HEIGHT, LEFT, LETTER, RIGHT, TOP, WIDTH
 from zslbench.studies.incremental.figures import after_each_task, key
-from zslbench.studies.incremental.results import IncrementalRow
+from zslbench.studies.incremental.results import IncrementalRow, by_table
 from zslbench.studies.leaderboard.evidence import COSTS, CostAxis
 from zslbench.studies.leaderboard.rows import EXTERNAL, SELECTED_ON_TEST, Contents, Row
 from zslbench.studies.leaderboard.tables import control, document_of, facts, podium, span
@@ -106,7 +106,6 @@ def _costs(rows: Sequence[Row]) -> list[tuple[str, str]]:
 
 def _cost(rows: Sequence[tuple[int, Row]], by: CostAxis, shapes: dict[str, int]) -> Plot:
     """Return H over what it cost, each row with its interval for these classes."""
-    spent = [by.of(row.evidence) for _, row in rows]
     marks = []
     for position, row in reversed(rows):  # the first rows lie on top
         found = row.intervals["h"]["these_classes"]
@@ -117,13 +116,8 @@ def _cost(rows: Sequence[tuple[int, Row]], by: CostAxis, shapes: dict[str, int])
             Mark(by.of(row.evidence), found.mean, shapes[row.name], hollow=row.selected_on_test,
                  whisker=(found.low, found.high), name=row.name, row=position, words=words)
         )  # fmt: skip
-    highest = max(row.intervals["h"]["these_classes"].high for _, row in rows)
-    return Plot(
-        f"H over {by.title.lower()}, on {rows[0][1].table}",
-        Scale(by.unit, min(spent) / 1.6, max(spent) * 1.9, log=True),
-        percent_axis("H, percent", highest),
-        marks=marks,
-    )
+    title = f"H over {by.title.lower()}, on {rows[0][1].table}"
+    return over_cost(title, by.unit, marks, (1.6, 1.9))
 
 
 def _ledger(rows: Sequence[Row]) -> dict[str, Any]:
@@ -146,15 +140,9 @@ def _ledger(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _sequences(rows: Sequence[IncrementalRow]) -> list[dict[str, Any]]:
-    tables = dict.fromkeys(row.table for row in rows)
-    groups = [[row for row in rows if row.table == name] for name in tables]
     return [
-        {
-            "table": group[0].table,
-            "drawing": svg.draw(after_each_task(group), key=False),
-            "key": key(group),
-        }
-        for group in groups
+        {"table": name, "drawing": svg.draw(after_each_task(group), key=False), "key": key(group)}
+        for name, group in by_table(rows).items()
     ]
 
 
@@ -162,6 +150,8 @@ def _figures(row: Row, names: int) -> dict[str, str]:
     """Return a row's figures; `names` is where its class names stand in the page's list."""
     about, curve = f"{row.title} on {row.dataset}", row.evidence.curve
     ausuc = f"AUSUC {row.value('ausuc'):.3f}"
+    order = _order(row)
+    weakest = _weakest(row, order[order >= row.evidence.seen], "{} ({:.0f} %)")
     own, words = (row.value("u"), row.value("s")), f"S over U as gamma grows, for {about}; {ausuc}"
     gammas = over_gamma(
         curve, f"U, S and H over gamma, for {about}", float(row.chosen["gamma"]), row.value("h")
@@ -170,29 +160,28 @@ def _figures(row: Row, names: int) -> dict[str, str]:
         "plane": svg.draw(plane(curve, words, own, f"rule {row.rule}")),
         "over_gamma": svg.draw(gammas),
         "gamma_note": GAMMA_NOTE,
-        "classes": _classes(row, names),
-        "weakest": _weakest(row),
+        "classes": _classes(row, names, order),
+        "weakest": f"Weakest unseen: {weakest}. Hover, or use the arrow keys.",
     }
 
 
-def _weakest(row: Row) -> str:
-    found = row.evidence
-    numbered = [
-        (float(found.class_accuracies[number]), number)
-        for number in np.flatnonzero(~np.isnan(found.class_accuracies)).tolist()
-        if number >= found.seen
-    ]
-    names = [
-        f"{found.class_names[number]} ({value:.0f} %)" for value, number in sorted(numbered)[:3]
-    ]
-    return f"Weakest unseen: {', '.join(names)}. Hover, or use the arrow keys."
-
-
-def _classes(row: Row, names: int) -> str:
-    """Draw each class's accuracy, the weakest first: unseen on the left, seen on the right."""
+def _order(row: Row) -> Int:
+    """Return the classes that have images, the weakest first: the unseen ones, then the seen."""
     found = row.evidence.class_accuracies
     known = np.flatnonzero(~np.isnan(found))
     order: Int = known[np.lexsort((known, found[known], known < row.evidence.seen))]
+    return order
+
+
+def _weakest(row: Row, side: Int, form: str) -> str:
+    """Return the names and accuracies of the three weakest classes of a side."""
+    names, found = row.evidence.class_names, row.evidence.class_accuracies
+    return ", ".join(form.format(names[c], found[c]) for c in side[:3].tolist())
+
+
+def _classes(row: Row, names: int, order: Int) -> str:
+    """Draw each class's accuracy, the weakest first: unseen on the left, seen on the right."""
+    found = row.evidence.class_accuracies
     unseen = int(np.count_nonzero(order >= row.evidence.seen))
     frame = svg.Frame(Scale("", 0, 1, bare=True), Scale("percent", 0, 100))
     unit = (WIDTH - LEFT - RIGHT - GAP) / max(len(order), 1)
@@ -206,7 +195,11 @@ def _classes(row: Row, names: int) -> str:
     values = " ".join(f"{number}:{found[number]:.4g}" for number in order)
     hover = f' class="classes" tabindex="0" data-names="{names}" data-bars="{values}"'
     hover += f' data-left="{LEFT}" data-unit="{unit:.4f}" data-gap="{GAP}" data-unseen="{unseen}"'
-    label = f"Accuracy on each class, for {row.title} on {row.dataset}: {_extremes(row, order)}"
+    weakest = "; ".join(
+        f"weakest {side} {_weakest(row, members, '{} {:.0f}')}"
+        for side, members in (("unseen", order[:unseen]), ("seen", order[unseen:]))
+    )
+    label = f"Accuracy on each class, for {row.title} on {row.dataset}: {weakest}"
     return frame.figure(label, bars, hover)
 
 
@@ -220,12 +213,3 @@ def _bars(left: Float, values: Float, unit: float, style: str) -> str:
         for x, value in zip(left.tolist(), values.tolist(), strict=True)
     ]
     return f'<path class="{style}" d="{"".join(way)}"/>'
-
-
-def _extremes(row: Row, order: Int) -> str:
-    names, found, seen = row.evidence.class_names, row.evidence.class_accuracies, row.evidence.seen
-    parts = []
-    for side, members in (("unseen", order[order >= seen]), ("seen", order[order < seen])):
-        weakest = ", ".join(f"{names[c]} {found[c]:.0f}" for c in members[:3].tolist())
-        parts.append(f"weakest {side} {weakest}")
-    return "; ".join(parts)

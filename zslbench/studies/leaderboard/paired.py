@@ -12,10 +12,9 @@ from zslbench.stats import (
     Metric,
     Population,
     Reading,
-    holm,
     paired,
 )
-from zslbench.studies.groups import SUBMITTED, SeedGroup
+from zslbench.studies.groups import SUBMITTED, SeedGroup, adjust
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,8 @@ def compare(groups: Sequence[SeedGroup], reference: str) -> list[PairedRow]:
                     "--methods."
                 )
             found += [_comparison(replace(group), r) for r in rivals if _common(group, r)]
-    return _adjusted(found)
+    adjust([each.differences for each in found])
+    return found
 
 
 def _references(groups: Sequence[SeedGroup], reference: str) -> list[SeedGroup]:
@@ -88,9 +88,9 @@ def _matches(group: SeedGroup, other: SeedGroup) -> bool:
 
 def _common(group: SeedGroup, other: SeedGroup) -> tuple[int, ...]:
     """Return the seeds of both; a deterministic method has any seed."""
-    if group.records[0].deterministic:
+    if group.deterministic:
         return other.seeds
-    if other.records[0].deterministic:
+    if other.deterministic:
         return group.seeds
     return tuple(sorted(set(group.seeds) & set(other.seeds)))
 
@@ -110,18 +110,6 @@ def _comparison(group: SeedGroup, other: SeedGroup) -> PairedRow:
 
 def _readings(group: SeedGroup, seeds: Sequence[int]) -> list[Reading]:
     readings = dict(zip(group.seeds, zip(group.outcomes, group.gammas, strict=True), strict=True))
-    if group.records[0].deterministic:
+    if group.deterministic:
         return [next(iter(readings.values()))] * len(seeds)
     return [readings[seed] for seed in seeds]
-
-
-def _adjusted(comparisons: Sequence[PairedRow]) -> list[PairedRow]:
-    found = list(comparisons)
-    for metric in METRICS:
-        for population in POPULATIONS:
-            raw = [c.differences[metric][population] for c in found]
-            for number, p in enumerate(holm([difference.p for difference in raw])):
-                differences = found[number].differences
-                both = {**differences[metric], population: replace(raw[number], p=p)}
-                found[number] = replace(found[number], differences={**differences, metric: both})
-    return found

@@ -1,8 +1,7 @@
 """A leaderboard's figures for papers: one column wide, told apart without colours as well."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from textwrap import fill
@@ -12,7 +11,7 @@ import numpy as np
 
 from zslbench.report.figures import DARK, draw
 from zslbench.report.files import write_figure
-from zslbench.report.plots import Line, Mark, Plot, Scale, percent_axis
+from zslbench.report.plots import Line, Mark, Plot, Scale, over_cost, percent_axis
 from zslbench.stats import Interval
 from zslbench.stats.selection_bias import CHOSEN
 from zslbench.studies.leaderboard.evidence import COSTS
@@ -63,38 +62,29 @@ def write_paper_figures(board: Leaderboard, folder: Path) -> list[Path]:
 
 def seen_unseen(rows: Sequence[Row]) -> "Figure":
     """Draw S over U as gamma grows, each row's own gamma marked."""
-    shown = _fair(rows)[:CURVES]
-    curves = [row.evidence.curve for row in shown]
-    lines = [Line(c.u, c.s, n) for n, c in enumerate(curves)]
-    own = [(row.value("u"), row.value("s")) for row in shown]
-    across = percent_axis("U, percent", max(c.u.max() for c in curves))
-    up = percent_axis("S, percent", max(c.s.max() for c in curves))
-    return _curves(rows, across, up, lines, own)
+    return _curves(rows, "u", "s", lambda row: (row.value("u"), row.value("s")))
 
 
 def h_over_gamma(rows: Sequence[Row]) -> "Figure":
     """Draw H over gamma, each row's own gamma marked."""
-    shown = _fair(rows)[:CURVES]
-    curves = [row.evidence.curve for row in shown]
-    lines = [Line(c.gammas, c.h, n, steps=True) for n, c in enumerate(curves)]
-    own = [(float(row.chosen["gamma"]), row.value("h")) for row in shown]
-    ends = np.concatenate([c.gammas for c in curves])
-    across = Scale("gamma, standard deviations of class-centred scores", ends.min(), ends.max())
-    up = percent_axis("H, percent", max(c.h.max() for c in curves))
-    return _curves(rows, across, up, lines, own)
+    return _curves(rows, "gammas", "h", lambda row: (float(row.chosen["gamma"]), row.value("h")))
 
 
 def _curves(
-    rows: Sequence[Row],
-    across: Scale,
-    up: Scale,
-    lines: Sequence[Line],
-    own: Sequence[tuple[float, float]],
+    rows: Sequence[Row], x: str, y: str, own: Callable[[Row], tuple[float, float]]
 ) -> "Figure":
-    titles = [fill(row.title, 40) for row in _fair(rows)]
-    named = [replace(line, label=title) for line, title in zip(lines, titles, strict=False)]
-    marks = [Mark(*point, n, series=n) for n, point in enumerate(own)]
-    return _drawn(Plot("", across, up, named, marks), rows, CURVES)
+    shown = _fair(rows)[:CURVES]
+    lines, marks = [], []
+    for n, row in enumerate(shown):
+        xs, ys = (getattr(row.evidence.curve, axis) for axis in (x, y))
+        lines.append(Line(xs, ys, n, fill(row.title, 40), steps=x == "gammas"))
+        marks.append(Mark(*own(row), n, series=n))
+    met = np.concatenate([line.x for line in lines])
+    across = percent_axis("U, percent", met.max())
+    if x == "gammas":
+        across = Scale("gamma, standard deviations of class-centred scores", met.min(), met.max())
+    up = percent_axis(f"{y.upper()}, percent", max(line.y.max() for line in lines))
+    return _drawn(Plot("", across, up, lines, marks), rows, CURVES)
 
 
 def _drawn(plot: Plot, rows: Sequence[Row], most: int) -> "Figure":
@@ -147,10 +137,8 @@ def h_over_time(rows: Sequence[Row]) -> "Figure":
             Mark(time.of(row.evidence), these.mean, place % CURVES, fill(row.title, 40),
                  place % CURVES, hollow, (these.low, these.high))
         )  # fmt: skip
-    spent = [mark.x for mark in marks]
-    across = Scale(f"time to fit, {time.unit}", min(spent) / 2.5, max(spent) * 2.5, log=True)
-    up = percent_axis("H, percent", max(mark.whisker[1] for mark in marks if mark.whisker))
-    return _drawn(Plot("", across, up, marks=marks), rows, POINTS)
+    plot = over_cost("", f"time to fit, {time.unit}", marks, (2.5, 2.5))
+    return _drawn(plot, rows, POINTS)
 
 
 def inflation(rows: Sequence[Inflated]) -> "Figure":
@@ -176,8 +164,8 @@ def inflation(rows: Sequence[Inflated]) -> "Figure":
     panels[0].set_yticks(places, [fill(row.method, 18) for row in shown])
     panels[0].invert_yaxis()
     figure.supxlabel(f"points of H{_of(len(shown), len(rows))}", fontsize=7.5)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+    known = panels[0].get_legend_handles_labels()
+    figure.legend(*known, loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 

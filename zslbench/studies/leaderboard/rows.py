@@ -1,12 +1,12 @@
 """What a leaderboard holds: its rows, what failed, and what else was asked."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
-from zslbench.records import RuleName
+from zslbench.records import Failure, RuleName
 from zslbench.stats import Interval, Metric, Population
 from zslbench.stats.permutation import Control
-from zslbench.studies.groups import SUBMITTED, title_of
+from zslbench.studies.groups import SUBMITTED, called, title_of
 from zslbench.studies.incremental.results import IncrementalDifference, IncrementalRow
 from zslbench.studies.leaderboard.evidence import Evidence
 from zslbench.studies.leaderboard.paired import PairedRow
@@ -113,6 +113,12 @@ class Failed:
     method: str
     seed: int
     error: str
+
+    @classmethod
+    def of(cls, failure: Failure, label: str = "") -> Self:
+        """Return what a record says, the run called by a suite's label where it has one."""
+        spec = failure.spec
+        return cls(spec.dataset, called(spec, label), spec.seed, failure.error)
 
 
 @dataclass(frozen=True)

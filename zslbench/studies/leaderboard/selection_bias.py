@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zslbench.records import RuleName
 from zslbench.stats import Interval, over_seeds
 from zslbench.stats.selection_bias import CHOSEN, Chosen, inflation
 from zslbench.studies.groups import SeedGroup
@@ -44,15 +45,12 @@ def _inflated(group: SeedGroup) -> Inflated:
         inflation(outcomes, record.choice.epoch, record.choice.gamma)
         for outcomes, record in zip(group.trajectories, group.records, strict=True)
     ]
-    h = {
-        rule: [record.h(rule) for record in group.records]
-        for rule in ("validation", "last", "published")
-    }
+    rules: tuple[RuleName, ...] = ("validation", "last", "published")
     return Inflated(
         group.records[0].spec.dataset,
         group.title,
-        {rule: over_seeds(values) for rule, values in h.items()},
-        _spread(h["validation"], deterministic=group.records[0].deterministic),
+        {rule: over_seeds([record.h(rule) for record in group.records]) for rule in rules},
+        _spread(group.h, deterministic=group.deterministic),
         {c: over_seeds([one[c].optimism for one in found]) for c in CHOSEN},
         {c: over_seeds([one[c].regret for one in found]) for c in CHOSEN},
     )

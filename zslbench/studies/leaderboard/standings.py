@@ -42,22 +42,12 @@ def standings(groups: Sequence[SeedGroup]) -> list[Standing]:
     any, nor has a method that stands in several rows of one dataset (with other backbones, words or
     worlds).
     """
-    compared = [
-        group
-        for group in groups
-        if group.rule != SUBMITTED and not any(r.selected_on_test for r in group.results)
-    ]
-    return [
-        standing
-        for tuned, rule in dict.fromkeys((_tuned(group), group.rule) for group in compared)
-        for standing in _by_rule(
-            rule, [g for g in compared if (_tuned(g), g.rule) == (tuned, rule)]
-        )
-    ]
-
-
-def _tuned(group: SeedGroup) -> int:
-    return group.records[0].spec.tuned
+    compared: dict[tuple[int, RuleName], list[SeedGroup]] = {}
+    for group in groups:
+        if group.rule != SUBMITTED and not any(r.selected_on_test for r in group.results):
+            alike = group.records[0].spec.tuned, group.rule
+            compared.setdefault(alike, []).append(group)
+    return [each for (_, rule), rivals in compared.items() for each in _by_rule(rule, rivals)]
 
 
 def _by_rule(rule: RuleName, groups: Sequence[SeedGroup]) -> list[Standing]:
@@ -94,7 +84,7 @@ def _competitors(groups: Sequence[SeedGroup]) -> dict[str, dict[Data, SeedGroup]
 def _seeds(test: Data, rows: dict[str, dict[Data, SeedGroup]]) -> list[int]:
     """Return the seeds that anyone has on a dataset; where nobody has use for seeds, one."""
     here = [members[test] for members in rows.values() if test in members]
-    seeds = {seed for group in here if not _deterministic(group) for seed in group.seeds}
+    seeds = {seed for group in here if not group.deterministic for seed in group.seeds}
     return sorted(seeds) or [0]
 
 
@@ -103,17 +93,13 @@ def _h(members: dict[Data, SeedGroup], test: Data, seed: int) -> float:
     if test not in members:
         return np.nan
     group = members[test]
-    if _deterministic(group):
+    if group.deterministic:
         return group.h[0]
     return dict(zip(group.seeds, group.h, strict=True)).get(seed, np.nan)
 
 
 def _mean_h(members: dict[Data, SeedGroup], test: Data) -> float:
     return float(np.mean(members[test].h)) if test in members else np.nan
-
-
-def _deterministic(group: SeedGroup) -> bool:
-    return group.records[0].deterministic
 
 
 def _table(rows: list[list[float]]) -> Float:

@@ -9,7 +9,7 @@ from zslbench.report.table import Cell, Document, Place, Table
 from zslbench.stats import METRICS, Interval, Metric, Population
 from zslbench.stats.selection_bias import CHOSEN
 from zslbench.studies.incremental.tables import incremental_tables
-from zslbench.studies.leaderboard.rows import Contents, Failed, Row
+from zslbench.studies.leaderboard.rows import Contents, Row
 from zslbench.studies.leaderboard.standings import Standing
 from zslbench.studies.leaderboard.verdicts import PaperVerdict, verdicts
 from zslbench.studies.published.numbers import PRINTED, TRANSDUCTIVE, Printed
@@ -78,9 +78,7 @@ def document_of(board: Contents) -> Document:
 
 def differences(board: Contents) -> Document:
     """Return the paired differences alone, and what failed."""
-    failed = [failed_table(board.failures)] if board.failures else []
-    paired = [paired_table(board)] if board.comparisons else []
-    return Document(board.heading, board.about, [*failed, *paired])
+    return Document(board.heading, board.about, _filled(_failed_table(board), _paired_table(board)))
 
 
 def _main_tables(rows: Sequence[Row]) -> list[Table]:
@@ -155,17 +153,15 @@ def control(row: Row) -> str:
 
 def other_tables(board: Contents) -> list[Table]:
     """Return the tables that answer other questions than the leaderboard's, where asked."""
-    located = _once([row for row in board.rows if row.localisation])
-    judged = [(row, found) for row in board.rows for found in verdicts(row)]
-    return [
-        *([failed_table(board.failures)] if board.failures else []),
-        *([paired_table(board)] if board.comparisons else []),
-        *([_standings_table(board)] if board.standings else []),
-        *([_inflation_table(board)] if board.inflations else []),
-        *([_localisation_table(located)] if located else []),
-        *([_paper_table(judged)] if judged else []),
+    return _filled(
+        _failed_table(board), _paired_table(board), _standings_table(board),
+        _inflation_table(board), _localisation_table(board.rows), _paper_table(board.rows),
         *incremental_tables(board.sequences, board.incremental_differences),
-    ]
+    )  # fmt: skip
+
+
+def _filled(*tables: Table) -> list[Table]:
+    return [table for table in tables if table.rows]
 
 
 def _once(rows: Sequence[Row]) -> list[Row]:
@@ -182,14 +178,12 @@ def _named(board: Contents, method: str, *about: str) -> Cell:
     return Cell("\n".join([method, *about]), marks=(TRANSDUCTIVE,) if marked else ())
 
 
-def failed_table(failures: Sequence[Failed]) -> Table:
-    """Return the runs that failed, with their errors, as a table."""
-    rows = [[f"{f.method}\n{f.dataset}; seed {f.seed}", f.error] for f in failures]
+def _failed_table(board: Contents) -> Table:
+    rows = [[f"{f.method}\n{f.dataset}; seed {f.seed}", f.error] for f in board.failures]
     return Table("failed runs", ("run", "error"), rows, FAILED_NOTE, words=("error",))
 
 
-def paired_table(board: Contents) -> Table:
-    """Return the differences from a reference as a table."""
+def _paired_table(board: Contents) -> Table:
     rows: list[list[Cell | str]] = []
     for c in board.comparisons:
         about = f"{c.dataset}; rule {c.rule}; seeds {', '.join(map(str, c.seeds))}"
@@ -239,7 +233,8 @@ def _points(value: float) -> str:
 
 def _localisation_table(rows: Sequence[Row]) -> Table:
     cells = [
-        [f"{row.title}\n{row.dataset}; rule validation", *_found(row.localisation)] for row in rows
+        [f"{row.title}\n{row.dataset}; rule validation", *_found(row.localisation)]
+        for row in _once([row for row in rows if row.localisation])
     ]
     return Table("where methods look", ("method", *LOCALISATION.values()), cells, LOCALISATION_NOTE)
 
@@ -259,10 +254,11 @@ def _found(localisation: dict[str, Interval]) -> list[str]:
     return found
 
 
-def _paper_table(judged: Sequence[tuple[Row, PaperVerdict]]) -> Table:
+def _paper_table(rows: Sequence[Row]) -> Table:
     cells = [
         [_pair(row, found), *(_held(row, found, metric) for metric in PRINTED)]
-        for row, found in judged
+        for row in rows
+        for found in verdicts(row)
     ]
     columns = ("paper and ours", *(NAMES[metric] for metric in PRINTED))
     return Table("paper versus ours", columns, cells, PAPER_NOTE)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal, cast
+from typing import Any, Literal
 
 from zslbench.metrics import harmonic_mean
 from zslbench.records import Exposure
@@ -89,23 +89,12 @@ def parse(text: str) -> tuple[Published, ...]:
 
 
 def _row(line: dict[str, str]) -> Published:
-    t1, u, s, h = (float(line[name]) if line[name] else None for name in ("T1", "U", "S", "H"))
-    return Published(
-        method=line["method"],
-        venue=line["venue"],
-        year=int(line["year"]) if line["year"] else None,
-        backbone=line["backbone"],
-        pretraining=cast(Exposure, line["pretraining"]),
-        dataset=line["dataset"],
-        t1=t1,
-        u=u,
-        s=s,
-        h=h,
-        variant=line["variant"],
-        source=line["source"],
-        selected_on_test=cast(Selected, line["selected_on_test"]),
-        notes=tuple(filter(None, line["notes"].split("; "))),
-    )
+    named: dict[str, Any] = {name.lower(): value for name, value in line.items()}
+    for metric in PRINTED:
+        named[metric] = float(named[metric]) if named[metric] else None
+    named["year"] = int(named["year"]) if named["year"] else None
+    named["notes"] = tuple(filter(None, named["notes"].split("; ")))
+    return Published(**named)
 
 
 @cache
@@ -148,14 +137,11 @@ def _differing(rows: Sequence[Published]) -> Iterator[Finding]:
             given = [row for row in members if metric in row.scores]
             if _two_values(given, metric):
                 originals = [row for row in given if REIMPLEMENTED not in row.notes]
+                what: Kind = "re-implementations differ"
+                if _two_values(originals, metric):
+                    what = "sources differ"
                 listed = ", ".join(f"{row.scores[metric]} [{row.source}]" for row in given)
-                yield _finding(
-                    "sources differ"
-                    if _two_values(originals, metric)
-                    else "re-implementations differ",
-                    members[0],
-                    f"{metric.upper()} {listed}",
-                )
+                yield _finding(what, members[0], f"{metric.upper()} {listed}")
 
 
 def _two_values(rows: Sequence[Published], metric: Printed) -> bool:

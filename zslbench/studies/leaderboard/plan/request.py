@@ -1,7 +1,7 @@
 """A table that is asked for: its methods, its data, its seeds, and what is shown of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -98,16 +98,7 @@ def request_table(
         data = [DataRequest(name, Path("data")) for name in read.datasets]
     return TableRequest(
         methods=read.entries(),
-        data=[
-            replace(
-                each,
-                features=each.features or read.features,
-                backbone=each.backbone or read.backbone,
-                words=each.words or read.words,
-                pair=read.pair,
-            )
-            for each in data
-        ],
+        data=read.requests(data),
         worlds=worlds or read.worlds,
         rules=check_rules(rules or read.rules),
         reference=read.reference if reference is None else reference,

@@ -62,18 +62,13 @@ class Suite(AnySuite):
             ZslbenchError: On a method, setting or value that there is not, on lines that are the
                 same, on a reference that is no line.
         """
-        found = [self._entry(row) for row in self.rows]
-        for entry in (self._entry(row) for grid in self.grids for row in grid.rows()):
+        found = [self.line(row, load_method) for row in self.rows]
+        for entry in (self.line(row, load_method) for grid in self.grids for row in grid.rows()):
             found += [] if any(same_run(entry, other) for other in found) else [entry]
         if not found:
             raise ZslbenchError(f"{self.name}: it has no rows. Add one: [[rows]], method = NAME.")
         self.check(found, {name for entry in found for name in (entry.title, entry.method)})
         return found
-
-    def _entry(self, row: SuiteRow) -> Entry:
-        label, config = self.line(row, load_method)
-        deterministic = load_method(row.method).deterministic
-        return Entry(row.method, config, label, tuple(self.seeds[: 1 if deterministic else None]))
 
 
 def shipped_suites() -> dict[str, Traversable]:
@@ -96,4 +91,4 @@ def parse_suite(name: str, text: str, where: str = "") -> Suite:
     Raises:
         DataError: If it is no suite.
     """
-    return parse_text(Suite, {"rows": SuiteRow, "grids": Grid}, name, text, where)
+    return parse_text(Suite, name, text, where)
