@@ -5,19 +5,22 @@ import sys
 
 import typer
 
-from zslbench.cli.studies import (
-    baseline,
-    calibrate,
-    explain,
-    incremental,
-    leaderboard,
-    regress,
-    run,
-    sensitivity,
-    submit,
-    sweep,
-)
-from zslbench.cli.tools import data, doctor, features, methods, published, ui
+from zslbench.cli.studies import baseline
+from zslbench.cli.studies.calibrate import calibrate
+from zslbench.cli.studies.explain import explain
+from zslbench.cli.studies.incremental import incremental
+from zslbench.cli.studies.leaderboard import leaderboard
+from zslbench.cli.studies.regress import BISECT, regress
+from zslbench.cli.studies.run import run
+from zslbench.cli.studies.sensitivity import sensitivity
+from zslbench.cli.studies.submit import submit
+from zslbench.cli.studies.sweep import sweep
+from zslbench.cli.tools import data
+from zslbench.cli.tools.doctor import doctor
+from zslbench.cli.tools.features import features
+from zslbench.cli.tools.methods import methods
+from zslbench.cli.tools.published import published
+from zslbench.cli.tools.ui import ui
 from zslbench.errors import ZslbenchError
 
 app = typer.Typer(
@@ -30,20 +33,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(run.run)
-app.command()(leaderboard.leaderboard)
-app.command()(incremental.incremental)
-app.command()(sweep.sweep)
-app.command()(sensitivity.sensitivity)
-app.command()(calibrate.calibrate)
-app.command()(explain.explain)
-app.command()(submit.submit)
-app.command()(methods.methods)
-app.command()(published.published)
-app.command()(features.features)
-app.command()(ui.ui)
-app.command()(doctor.doctor)
-app.command()(regress.regress)
+answers = (run, leaderboard, incremental, sweep, sensitivity, calibrate, explain, submit)
+for command in (*answers, methods, published, features, ui, doctor, regress):
+    app.command()(command)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(data.app, name="data")
 
@@ -59,5 +51,5 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == 2 and "--bisect" in sys.argv:  # an option mistyped
-            sys.exit(regress.BISECT[2])
+            sys.exit(BISECT[2])
         raise

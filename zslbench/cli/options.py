@@ -15,25 +15,16 @@ if TYPE_CHECKING:
     from zslbench.data.load import DataRequest
 
 DataRoot = Annotated[
-    Path,
-    typer.Option(
-        "--data-root",
-        envvar="ZSLBENCH_DATA",
-        help="Folder that holds the datasets' folders.",
-        show_default=True,
-    ),
+    Path, typer.Option(envvar="ZSLBENCH_DATA", help="Folder that holds the datasets' folders.")
 ]
-Results = Annotated[
-    Path, typer.Option("--results", envvar="ZSLBENCH_RESULTS", help="Folder of the results.")
-]
+Results = Annotated[Path, typer.Option(envvar="ZSLBENCH_RESULTS", help="Folder of the results.")]
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON document on standard output, nothing else there.")
 ]
 MethodFiles = Annotated[
     list[Path] | None,
     typer.Option(
-        "--method-file",
-        help="A Python file, anywhere, that holds a method; it is called as the file. Repeatable.",
+        help="A Python file, anywhere, that holds a method; it is called as the file. Repeatable."
     ),
 ]
 Features = Annotated[
@@ -82,10 +73,8 @@ Worlds = Annotated[
 ]
 Rules = Annotated[
     str,
-    typer.Option(
-        "--rules", "--rule",
-        help="Rules to show: validation, last, published (chosen on test; marked).",
-    ),
+    typer.Option("--rules", "--rule",
+                 help="Rules to show: validation, last, published (chosen on test; marked)."),
 ]  # fmt: skip
 Settings = Annotated[
     list[str], typer.Option("--set", help="A setting of the method, key=value; repeatable.")
@@ -101,19 +90,16 @@ Retry = Annotated[bool, typer.Option("--retry", help="Run again what failed befo
 Jobs = Annotated[
     int | None,
     typer.Option(
-        "--jobs",
-        "-j",
-        min=1,
+        "--jobs", "-j", min=1,
         help="How many at once (default: 1; on Ray one for each GPU, else for each node): "
         "processes that share the processors, with one GPU each where there are several.",
     ),
-]
+]  # fmt: skip
 EngineName = Annotated[
-    str, typer.Option("--engine", help="Where runs are done: local, or ray for many machines.")
+    str, typer.Option(help="Where runs are done: local, or ray for many machines.")
 ]
 Address = Annotated[
-    str | None,
-    typer.Option(help="Ray cluster, such as HOST:6379 (default: Ray is started here)."),
+    str | None, typer.Option(help="Ray cluster, such as HOST:6379 (default: Ray is started here).")
 ]
 
 DATA_ROOT = Path("data")
@@ -161,16 +147,13 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of the groups that it takes, after its own."""
     signature = inspect.signature(command)
     taken = signature.parameters.values()
-    groups: dict[str, Any] = {
-        each.name: each.annotation for each in taken if is_dataclass(each.annotation)
-    }
-    options = [each for each in taken if each.name not in groups]
-    for group in groups.values():
-        options += [
-            inspect.Parameter(option.name, KEYWORD, default=option.default, annotation=option.type)
-            for option in fields(group)
-        ]
-    options = [option.replace(kind=KEYWORD) for option in options]
+    groups: dict[str, Any] = {p.name: p.annotation for p in taken if is_dataclass(p.annotation)}
+    options = [option.replace(kind=KEYWORD) for option in taken if option.name not in groups]
+    options += [
+        inspect.Parameter(option.name, KEYWORD, default=option.default, annotation=option.type)
+        for group in groups.values()
+        for option in fields(group)
+    ]
 
     @wraps(command)
     def call(**given: Any) -> None:

@@ -4,6 +4,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zslbench.data.load import DataRequest
+    from zslbench.data.types import Dataset
     from zslbench.report.shown import Shown
     from zslbench.report.table import Document
     from zslbench.studies.leaderboard.results import Leaderboard
@@ -27,9 +29,26 @@ def print_result(result: "Shown", *, json: bool) -> None:
         print_document(result.document())
 
 
+def print_facts(facts: dict[str, Any], text: str, *, json: bool) -> None:
+    """Print what was done as text, or as the one JSON document."""
+    if json:
+        print_json(facts)
+    else:
+        print(text)
+
+
 def print_json(document: Any) -> None:
     """Print the one JSON document."""
     print(json.dumps(document, indent=2, allow_nan=False))
+
+
+def decoded(request: "DataRequest") -> "Dataset":
+    """Load a dataset, and show how far its images are decoded."""
+    from zslbench.data.load import load_dataset
+    from zslbench.studies.progress import Display
+
+    with Display() as display:
+        return load_dataset(request, lambda done, n: display.tick("decoding images", done, n))
 
 
 def print_document(document: "Document") -> None:

@@ -51,7 +51,7 @@ def test_first_trial_is_the_defaults(store, dataset):
     found = sweep(plan, store, 1)
     assert [(t.number, t.params) for t in found.trials] == [(0, {"rate": 2.0})]
     choice = select(plan.base.spec, dataset)
-    assert found.trials[0].value == pytest.approx(
+    assert found.trials[0].h == pytest.approx(
         sum(world.scores.h for world in choice.worlds) / WORLDS
     )
 
@@ -61,7 +61,7 @@ def test_open_default_is_what_the_tuning_worlds_choose(store, dataset):
     found = sweep(plan, store, 2)
     choice = store.get("choice", plan.base.spec.choice_key)
     assert found.trials[0].params == {"rate": 2.0, "decay": choice.config["decay"]}
-    assert found.trials[0].value == pytest.approx(module.objective(choice))
+    assert found.trials[0].h == pytest.approx(module.objective(choice))
 
 
 def test_default_outside_the_space_is_the_nearest_value(store, dataset):
@@ -149,7 +149,7 @@ def test_trial_that_falls_behind_is_pruned_and_says_so(store, dataset):
     record = store.get("trial", plan.trial_key(5, found.trials[5].params))
     assert (record.state, record.choice) == ("pruned", None)
     assert PASSES // 2 <= record.steps < WORLDS * PASSES
-    assert found.trials[5].value == record.value
+    assert found.trials[5].h == record.value
     assert 5 not in [t.number for t in found.best()]
     (run,) = [r for r in shown(store, "trial") if r.data.tags["zslbench.state"] == "pruned"]
     assert run.data.metrics["objective_when_pruned"] == record.value

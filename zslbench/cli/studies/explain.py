@@ -50,7 +50,7 @@ def explain(
 
       zslbench explain 3f2a9c --data-root ~/data --words glove.txt --images 10
     """
-    from zslbench.cli.output import print_json
+    from zslbench.cli.output import print_facts
     from zslbench.store import Store
     from zslbench.store.find import find_run
     from zslbench.studies.explain.measure import explain as draw
@@ -74,19 +74,12 @@ def explain(
     if not attached:
         say("MLflow could not be reached, or does not have the run yet: the figures are here only.")
     facts = {
-        "run": stored.record.key,
-        "run_id": stored.run_id,
-        "images": found.items,
-        "agreement": found.agreement,
-        "files": [str(path) for path in found.files],
-        "in_mlflow": attached,
-    }
-    if json:
-        print_json(facts)
-        return
-    print(f"{spec.method} on {spec.dataset}, seed {spec.seed}: fitted again, it answers as the run "
-          f"did on {found.agreement:.1f} % of the images")  # fmt: skip
-    print("\n".join(map(str, found.files)))
+        "run": stored.record.key, "run_id": stored.run_id, "images": found.items,
+        "agreement": found.agreement, "files": [*map(str, found.files)], "in_mlflow": attached,
+    }  # fmt: skip
+    text = (f"{spec.method} on {spec.dataset}, seed {spec.seed}: fitted again, it answers as the "
+            f"run did on {found.agreement:.1f} % of the images")  # fmt: skip
+    print_facts(facts, "\n".join([text, *map(str, found.files)]), json=json)
 
 
 def parse_images(text: str) -> int | list[int]:

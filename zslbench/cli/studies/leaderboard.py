@@ -17,8 +17,7 @@ Datasets = Annotated[
     typer.Option("--dataset", help="Datasets to complete, such as CUB,SUN (default: the suite's)."),
 ]
 Methods = Annotated[
-    str | None,
-    typer.Option(help="Methods to complete (default: all that the data can serve)."),
+    str | None, typer.Option(help="Methods to complete (default: all that the data can serve).")
 ]
 Reference = Annotated[
     str | None, typer.Option(help="Row or method to print all paired differences from.")
@@ -28,17 +27,13 @@ Differences = Annotated[
 ]
 Worlds = Annotated[
     int | None,
-    typer.Option(
-        min=1, max=20,
-        help="Number of validation splits (default: the suite's, or 3); fewer than 3 is flagged.",
-    ),
+    typer.Option(min=1, max=20, help="Number of validation splits (default: the suite's, or 3); "
+                                     "fewer than 3 is flagged."),
 ]  # fmt: skip
 Rules = Annotated[
     str | None,
-    typer.Option(
-        "--rules", "--rule",
-        help="Rules to show: validation (default), last, published (chosen on test).",
-    ),
+    typer.Option("--rules", "--rule",
+                 help="Rules to show: validation (default), last, published (chosen on test)."),
 ]  # fmt: skip
 Tune = Annotated[
     int,

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 from traceback import print_exc
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from zslbench.cli import options as opt
-
-if TYPE_CHECKING:
-    from zslbench.store import Store
+from zslbench.cli.output import print_facts, print_result
 
 BROKEN = 125
 # What a status becomes for `git bisect run`, to which 125 is skip and 128 ends the search.
@@ -28,8 +26,7 @@ def regress(
         typer.Option(help="A git ref, or a baseline such as results/baselines/regression.toml."),
     ] = None,
     exact: Annotated[
-        bool,
-        typer.Option("--exact", help="Compare exact numbers with results/baselines/exact/."),
+        bool, typer.Option("--exact", help="Compare exact numbers with results/baselines/exact/.")
     ] = False,
     trend: Annotated[
         bool, typer.Option("--trend", help="Show every tracked value by commit, and its steps.")
@@ -43,8 +40,8 @@ def regress(
         float,
         typer.Option(
             min=0.01,
-            help="Smallest drop that matters, in points; a cell that "
-            "chance moves more has a wider margin.",
+            help="Smallest drop that matters, in points; a cell that chance "
+            "moves more has a wider margin.",
         ),
     ] = 1.0,
     bisect: Annotated[
@@ -80,7 +77,6 @@ def regress(
       git bisect run zslbench regress --against v0.1 --bisect
     """
     from zslbench.errors import ZslbenchError
-    from zslbench.store import Store
     from zslbench.studies.progress import say
     from zslbench.studies.regression.sides import SideError, find_project
     from zslbench.studies.session import check_writable
@@ -89,19 +85,18 @@ def regress(
         raise ZslbenchError("Say one of --against REF, --exact, --trend, --power.")
     try:
         root = find_project(project)
-        if exact:
+        if not power:
             check_writable(results)
+        if exact:
             status = _exact(root, results / "packages", json=json)
         elif power:
             status = _power(root, suite, margin, seeds, json=json)
-        elif against is None:
-            check_writable(results)
-            status = _trend(root, Store(results), json=json)
+        elif trend:
+            status = _trend(root, results, json=json)
         else:
-            status = _against(
-                against, suite=suite, root=data_root, seeds=seeds, margin=margin, project=root,
-                results=results, json=json,
-            )  # fmt: skip
+            about: dict[str, Any] = {"suite": suite, "root": data_root, "project": root}
+            about |= {"seeds": seeds, "margin": margin, "results": results}
+            status = _against(str(against), about, json=json)
     except ZslbenchError as error:
         if not bisect:
             raise
@@ -116,7 +111,6 @@ def regress(
 
 
 def _exact(root: Path, packages: Path, *, json: bool) -> int:
-    from zslbench.cli.output import print_json
     from zslbench.studies.regression.entries import load_entries, numbers_of
     from zslbench.studies.regression.exact_verdict import check_exact
     from zslbench.studies.regression.results import STATUS
@@ -127,37 +121,34 @@ def _exact(root: Path, packages: Path, *, json: bool) -> int:
         (answer,) = ask(code_of(root, packages), {"exact": True})
     found = numbers_of(answer)
     held, others = check_exact(stored, found), answer.get("passed_over", [])
-    if json:
-        about = {"verdict": held.verdict, "compared": held.said(), "problems": held.problems}
-        more = {"unstored": held.unstored, "passed_over": others}
-        print_json({"schema_version": 1, **about, **more})
-        return STATUS[held.verdict]
-    print(held.said())
+    about = {"verdict": held.verdict, "compared": held.said(), "problems": held.problems}
+    more = {"unstored": held.unstored, "passed_over": others}
+    lines = [held.said()]
     if others:
-        print(f"passed over: {', '.join(others)} (of other packages, with no numbers here)")
-    for name, problem in held.problems.items():
-        print(f"{name} {problem}")
+        lines.append(f"passed over: {', '.join(others)} (of other packages, with no numbers here)")
+    lines += [f"{name} {problem}" for name, problem in held.problems.items()]
     alike = len(found.keys() - held.problems.keys() - set(held.unstored))
-    print(f"{held.verdict}: {alike} of {len(found)} methods have the stored numbers")
+    lines.append(f"{held.verdict}: {alike} of {len(found)} methods have the stored numbers")
+    print_facts({"schema_version": 1, **about, **more}, "\n".join(lines), json=json)
     return STATUS[held.verdict]
 
 
-def _against(against: str, *, json: bool, **asked: Any) -> int:
+def _against(against: str, about: dict[str, Any], *, json: bool) -> int:
     import zslbench as zsl
-    from zslbench.cli.output import print_result
     from zslbench.studies.regression.results import STATUS
 
-    found = zsl.compare(against, **asked)
+    found = zsl.compare(against, **about)
     print_result(found, json=json)
     return STATUS[found.verdict]
 
 
-def _trend(root: Path, store: "Store", *, json: bool) -> int:
-    from zslbench.cli.output import print_result
+def _trend(root: Path, results: Path, *, json: bool) -> int:
+    from zslbench.store import Store
     from zslbench.studies.progress import say
     from zslbench.studies.regression.trend import trend
     from zslbench.studies.regression.trend_results import write_trend
 
+    store = Store(results)
     found = trend(root, store.measurements())
     paths = write_trend(found, store.results)
     print_result(found, json=json)
@@ -166,7 +157,6 @@ def _trend(root: Path, store: "Store", *, json: bool) -> int:
 
 
 def _power(root: Path, suite: str, margin: float, seeds: int, *, json: bool) -> int:
-    from zslbench.cli.output import print_result
     from zslbench.studies.regression.baseline import load, place_of, spreads_of
     from zslbench.studies.regression.results import Power, power_rows, sight_rows
 

@@ -21,13 +21,11 @@ def sensitivity(
         ),
     ] = None,
     grid: Annotated[
-        list[str],
-        typer.Option(help="Values to vary a setting over, name=a,b,c; repeatable."),
+        list[str], typer.Option(help="Values to vary a setting over, name=a,b,c; repeatable.")
     ] = [],  # noqa: B006 - typer reads it, nobody writes to it
     set_: opt.Settings = [],  # noqa: B006 - typer reads it, nobody writes to it
     final: Annotated[
-        bool,
-        typer.Option("--final", help="Read test classes, as papers do: watermarked, counted."),
+        bool, typer.Option("--final", help="Read test classes, as papers do: watermarked, counted.")
     ] = False,
     seeds: opt.Seeds = None,
     worlds: opt.Worlds = 3,

@@ -40,13 +40,12 @@ def submit(
 
       zslbench submit seed0.npz seed1.npz seed2.npz --name MyViT --dataset plumage
     """
-    from zslbench.cli.output import print_leaderboard
-    from zslbench.data.load import DataRequest, load_dataset
+    from zslbench.cli.output import decoded, print_leaderboard
+    from zslbench.data.load import DataRequest
     from zslbench.errors import ZslbenchError
     from zslbench.protocol import final_world
     from zslbench.store import Store
     from zslbench.studies.leaderboard.results import build_leaderboard
-    from zslbench.studies.progress import Display
     from zslbench.studies.session import check_writable
     from zslbench.studies.submit.measure import submit as score
     from zslbench.studies.submit.submission import read_submission, write_template
@@ -55,9 +54,7 @@ def submit(
         raise ZslbenchError("Name either files to score, or --template FILE to write one.")
     if files and name is None:
         raise ZslbenchError("--name is missing: say what the tables shall call it.")
-    with Display() as display:
-        request = DataRequest(dataset, data_root, resplit=True, bare=True)
-        data = load_dataset(request, lambda done, n: display.tick("decoding images", done, n))
+    data = decoded(DataRequest(dataset, data_root, resplit=True, bare=True))
     world = final_world(data)
     if template is not None:
         write_template(template, world)

@@ -14,8 +14,7 @@ def sweep(
     method: opt.Method,
     dataset: opt.Dataset = "plumage",
     trials: Annotated[
-        int | None,
-        typer.Option(min=1, help="How many in all (30; a grid: all its cells)."),
+        int | None, typer.Option(min=1, help="How many in all (30; a grid: all its cells).")
     ] = None,
     space: Annotated[
         list[str],
@@ -27,8 +26,7 @@ def sweep(
     set_: opt.Settings = [],  # noqa: B006 - typer reads it, nobody writes to it
     sampler: Annotated[str, typer.Option(help="tpe, random or grid.")] = "tpe",
     pruner: Annotated[
-        str,
-        typer.Option(help="none, median or hyperband: trials that fall behind are ended."),
+        str, typer.Option(help="none, median or hyperband: trials that fall behind are ended.")
     ] = "none",
     points: Annotated[int, typer.Option(min=1, help="Values of each range in a grid.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of the sampler.")] = 0,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from zslbench.cli import options as opt
+from zslbench.cli.output import decoded, print_facts
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -33,7 +34,6 @@ def list_(data_root: opt.DataRoot = opt.DATA_ROOT, json: opt.Json = False) -> No
     Examples:
       zslbench data list --data-root ~/data
     """
-    from zslbench.cli.output import print_json
     from zslbench.data.load import find_datasets
     from zslbench.errors import ZslbenchError
 
@@ -43,10 +43,8 @@ def list_(data_root: opt.DataRoot = opt.DATA_ROOT, json: opt.Json = False) -> No
             f"--data-root {data_root}: no folder here holds an att_splits.mat. Put xlsa17's "
             "folders (CUB, AWA2, SUN) here, or make a dataset with zslbench data build."
         )
-    if json:
-        print_json({name: str(folder) for name, folder in datasets.items()})
-    else:
-        print("\n".join(datasets))
+    found = {name: str(folder) for name, folder in datasets.items()}
+    print_facts(found, "\n".join(found), json=json)
 
 
 @app.command()
@@ -95,21 +93,12 @@ def prepare(
     Examples:
       zslbench data prepare cub20 --data-root ~/data --size 224
     """
-    from zslbench.cli.output import print_json
-    from zslbench.data.load import DataRequest, load_dataset
-    from zslbench.studies.progress import Display
+    from zslbench.data.load import DataRequest
 
-    request = DataRequest(name, data_root, image_size=size, images=images, resplit=True)
-    with Display() as display:
-        dataset = load_dataset(
-            request, lambda done, total: display.tick("decoding images", done, total)
-        )
-    facts = {"dataset": dataset.name, "images": len(dataset.inputs), "size": size,
-             "digest": dataset.digest}  # fmt: skip
-    if json:
-        print_json(facts)
-    else:
-        print(f"{dataset.name}: {len(dataset.inputs)} images at {size} px are ready")
+    data = decoded(DataRequest(name, data_root, image_size=size, images=images, resplit=True))
+    count = len(data.inputs)
+    facts = {"dataset": data.name, "images": count, "size": size, "digest": data.digest}
+    print_facts(facts, f"{data.name}: {count} images at {size} px are ready", json=json)
 
 
 @app.command()
@@ -129,13 +118,10 @@ def sheet(
     """
     import numpy as np
 
-    from zslbench.data.load import DataRequest, load_dataset
+    from zslbench.data.load import DataRequest
     from zslbench.report.sheet import contact_sheet
-    from zslbench.studies.progress import Display
 
-    request = DataRequest(name, data_root, image_size=224, images=images, resplit=True)
-    with Display() as display:
-        data = load_dataset(request, lambda done, n: display.tick("decoding images", done, n))
+    data = decoded(DataRequest(name, data_root, image_size=224, images=images, resplit=True))
     labels, first = np.unique(data.train_labels, return_index=True)
     items = data.splits.trainval[first[:count]]
     titles = [data.classes.names[label].replace("_", "\n", 2) for label in labels[:count]]
@@ -166,7 +152,6 @@ def build(
 
       zslbench data build birds --images photos/ --attributes birds.csv --unseen wren,robin
     """
-    from zslbench.cli.output import print_json
     from zslbench.data.formats.folder import build_dataset
     from zslbench.errors import ZslbenchError
 
@@ -176,29 +161,19 @@ def build(
         held: float | list[str] = float(unseen)
     except ValueError:
         held = opt.parse_list(unseen)
-    summary = build_dataset(images, attributes, data_root / name, unseen=held, seed=seed)
-    if json:
-        print_json({**asdict(summary), "folder": str(summary.folder)})
-        return
-    print(
-        f"{summary.folder}: {len(summary.seen)} seen and {len(summary.unseen)} unseen classes, "
-        f"{summary.attributes} attributes; {summary.trainval} images to learn from, "
-        f"{summary.test_seen} + {summary.test_unseen} to test on; "
-        f"{summary.ignored} files that are no images were passed over"
+    made = build_dataset(images, attributes, data_root / name, unseen=held, seed=seed)
+    text = (
+        f"{made.folder}: {len(made.seen)} seen and {len(made.unseen)} unseen classes, "
+        f"{made.attributes} attributes; {made.trainval} images to learn from, {made.test_seen} + "
+        f"{made.test_unseen} to test on; {made.ignored} files that are no images were passed over"
     )
+    print_facts({**asdict(made), "folder": str(made.folder)}, text, json=json)
 
 
 def _print_facts(found: Any, *, json: bool) -> None:
-    from zslbench.cli.output import print_json
-
-    if json:
-        print_json({"name": found.name, **found.facts, "problems": found.problems,
-                    "notes": found.notes})  # fmt: skip
-        return
-    print(found.name)
-    for key, value in found.facts.items():
-        print(f"  {key.replace('_', ' '):16} {value}")
-    for note in found.notes:
-        print(f"  note: {note}")
-    for problem in found.problems:
-        print(f"  PROBLEM: {problem}")
+    lines = [f"{key.replace('_', ' '):16} {value}" for key, value in found.facts.items()]
+    lines += [f"note: {note}" for note in found.notes]
+    lines += [f"PROBLEM: {problem}" for problem in found.problems]
+    more = {"problems": found.problems, "notes": found.notes}
+    text = "\n  ".join([found.name, *lines])
+    print_facts({"name": found.name, **found.facts, **more}, text, json=json)

@@ -28,7 +28,7 @@ def features(
     """
     from zslbench.backbones.features import extract, write_mat
     from zslbench.backbones.registry import find_backbone
-    from zslbench.cli.output import print_json
+    from zslbench.cli.output import print_facts
     from zslbench.data.load import DataRequest, find_dataset, load_dataset
     from zslbench.studies.progress import Display
 
@@ -41,7 +41,5 @@ def features(
     path = out or folder / f"{backbone.replace(':', '_')}.mat"
     write_mat(path, found, folder, len(data.classes.names))
     facts = {"file": str(path), "images": len(found), "features": found.shape[1]}
-    if json:
-        print_json(facts)
-    else:
-        print(f"{path}: {len(found)} x {found.shape[1]}; use it with --features {path.stem}")
+    text = f"{path}: {len(found)} x {found.shape[1]}; use it with --features {path.stem}"
+    print_facts(facts, text, json=json)

@@ -16,8 +16,7 @@ def published(
     method: Annotated[str | None, typer.Argument(help="One method (default: all).")] = None,
     dataset: Annotated[str | None, typer.Option(help="One dataset, such as CUB.")] = None,
     check: Annotated[
-        bool,
-        typer.Option("--check", help="Say which H do not follow, and where sources differ."),
+        bool, typer.Option("--check", help="Say which H do not follow, and where sources differ.")
     ] = False,
     json: opt.Json = False,
 ) -> None:

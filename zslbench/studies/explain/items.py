@@ -41,11 +41,8 @@ class Told:
         result = run.record.rules["validation"]
         summary = artifacts.read_summaries(run.folder)[result.epoch]
         labels, seen = artifacts.read_test(run.folder)
-        answers, names = (
-            summary.predictions(result.gamma_raw),
-            artifacts.read_class_names(run.folder),
-        )
-        return cls(labels, answers, seen, names)
+        answers = summary.predictions(result.gamma_raw)
+        return cls(labels, answers, seen, artifacts.read_class_names(run.folder))
 
     def title(self, item: int, place: int) -> str:
         """Return what a test item is and was taken for."""

@@ -53,15 +53,12 @@ class ItemPicture:
 
 def patch_figure(pictures: Sequence[ItemPicture], title: str) -> "Figure":
     """Draw each image with its parts; below it how much each patch matters, and which are kept."""
-    selects = pictures[0].kept is not None
-    names = ["image, true parts" if _parts_of(pictures) else "image", "patches"]
+    selects, numbers = pictures[0].kept is not None, _numbered(pictures)
+    names = ["image, true parts" if numbers else "image", "patches"]
     names += ["kept (hatched: not)"] if selects else []
     figure, grid = _panels(len(names), len(pictures), title, SIDE * len(names) + 1.3)
-    numbers = {part: n for n, part in enumerate(_parts_of(pictures), start=1)}
     for column, picture in zip(grid.T, pictures, strict=True):
-        column[0].set_title(picture.title, fontsize=TEXT)
-        column[0].imshow(picture.image)
-        _draw_parts(column[0], picture, numbers)
+        _draw_image(column[0], picture, numbers)
         column[1].imshow(_lit(picture.image, _relative(picture.patches)))
         if picture.kept is not None:
             column[2].imshow(_lit(picture.image, np.where(picture.kept, 1.0, 0.0), DIM))
@@ -77,13 +74,10 @@ def attribute_figure(pictures: Sequence[ItemPicture], title: str) -> "Figure":
 
     The best patch is framed; the part that bears the attribute is outlined where it is known.
     """
-    shown = max(len(picture.attributes) for picture in pictures)
+    shown, numbers = max(len(picture.attributes) for picture in pictures), _numbered(pictures)
     figure, grid = _panels(len(pictures), 1 + shown, title, (SIDE + 0.6) * len(pictures) + 0.6)
-    numbers = {part: n for n, part in enumerate(_parts_of(pictures), start=1)}
     for row, picture in zip(grid, pictures, strict=True):
-        row[0].set_title(picture.title, fontsize=TEXT)
-        row[0].imshow(picture.image)
-        _draw_parts(row[0], picture, numbers)
+        _draw_image(row[0], picture, numbers)
         for place, name in enumerate(picture.attributes):
             _draw_attribute(row[1 + place], picture, place)
             row[1 + place].set_title(fill(name, 24), fontsize=TEXT)
@@ -148,12 +142,9 @@ def _hatch(axes: Any, picture: ItemPicture, which: NDArray[np.bool_]) -> None:
     from matplotlib.patches import Rectangle
 
     corners, side = _corners(picture, np.flatnonzero(which))
+    style: dict[str, Any] = {"hatch": "//////", "edgecolor": "white", "linewidth": 0}
     for corner in corners:
-        axes.add_patch(
-            Rectangle(
-                corner, side, side, fill=False, hatch="//////", edgecolor="white", linewidth=0
-            )
-        )
+        axes.add_patch(Rectangle(corner, side, side, fill=False, **style))
 
 
 def _frame(axes: Any, picture: ItemPicture, patch: int) -> None:
@@ -171,13 +162,16 @@ def _outline(axes: Any, mask: NDArray[np.bool_]) -> None:
                          linewidths=[width], extent=(-1.5, len(mask) + 0.5) * 2)  # fmt: skip
 
 
-def _parts_of(pictures: Sequence[ItemPicture]) -> list[str]:
-    """Return the names of all parts that are known in any of the pictures."""
-    return list(dict.fromkeys(part for p in pictures for part in (*p.masks, *p.points)))
+def _numbered(pictures: Sequence[ItemPicture]) -> dict[str, int]:
+    """Number all parts that are known in any of the pictures."""
+    names = dict.fromkeys(part for p in pictures for part in (*p.masks, *p.points))
+    return {part: n for n, part in enumerate(names, start=1)}
 
 
-def _draw_parts(axes: Any, picture: ItemPicture, numbers: Mapping[str, int]) -> None:
-    """Outline parts known by their pixels, and put each part's number at its middle or place."""
+def _draw_image(axes: Any, picture: ItemPicture, numbers: Mapping[str, int]) -> None:
+    """Draw an image and its parts: outlined where known by pixels, each with its number."""
+    axes.set_title(picture.title, fontsize=TEXT)
+    axes.imshow(picture.image)
     places = dict(picture.points)
     for part, mask in picture.masks.items():
         _outline(axes, mask)

@@ -18,7 +18,6 @@ from zslbench.studies.regression.measure import (
     Name,
     Spreads,
     Subject,
-    facts,
     facts_of,
     measure,
     points,
@@ -130,7 +129,8 @@ def compare(
 
 
 def _facts(measured: Measured) -> dict[Name, Facts]:
-    return {name: facts(found[0]) for name, found in measured.items() if found}
+    first = {name: found[0] for name, found in measured.items() if found}
+    return {name: {fact: getattr(m, fact) for fact in FACTS} for name, m in first.items()}
 
 
 def check_comparable(before: Mapping[Name, Facts], now: Mapping[Name, Facts]) -> None:

@@ -7,16 +7,17 @@ Every incremental method learns the same in two tasks, with as many steps in eac
 """
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from zslbench.data.types import Dataset, Ending, Splits
 from zslbench.errors import unknown
-from zslbench.method import ClosedFormMethod, Method
+from zslbench.method import ClosedFormMethod, Epoch, Method
 from zslbench.method.registry import (
     incremental_modules,
     load_incremental,
@@ -124,14 +125,20 @@ def _learn(name: str) -> dict[str, Any]:
     steps = {"epochs": STEPS, "batch_size": most}
     known = {key: value for key, value in steps.items() if key in cls.Config.model_fields}
     method = cls(cls.Config.model_validate(known), 0, dataset.source)
-    values: Values = {}
-    for number in (1, 2):
-        for epoch in method.learn(sequence.task(number, cls.needs)):
-            for term, value in epoch.losses.items():
-                values.setdefault(f"loss {term}", []).append(float(value))
+    tasks = (method.learn(sequence.task(number, cls.needs)) for number in (1, 2))
+    values = _losses(chain.from_iterable(tasks))
     scores = method.scores(sequence.test[np.arange(SHOWN)])
     values["scores"] = [float(value) for value in np.ravel(scores)]
     return {"version": cls.version, "closed_form": False, "values": values}
+
+
+def _losses(epochs: Iterable[Epoch]) -> Values:
+    """Return the losses of all epochs, by term."""
+    values: Values = {}
+    for epoch in epochs:
+        for term, value in epoch.losses.items():
+            values.setdefault(f"loss {term}", []).append(float(value))
+    return values
 
 
 def _tiny_images(ending: Ending = "tokens") -> Dataset:
@@ -196,11 +203,8 @@ def _steps(cls: type[Method], world: World) -> Values:
     """
     config = _config(cls, epochs=STEPS, batch_size=len(world.train), classifier_epochs=1)
     model = cls(config, 0)
-    losses: Values = {}
     with _descended() as totals:
-        for epoch in _fit(cls, model, world):
-            for term, value in epoch.losses.items():
-                losses.setdefault(f"loss {term}", []).append(float(value))
+        losses = _losses(_fit(cls, model, world))
     if max(map(len, losses.values()), default=0) < STEPS:
         losses["loss descended"] = totals[:STEPS]
     return losses | _scores(model, world)

@@ -41,12 +41,8 @@ class Held:
                 f": {STEPS:g} cannot be told here, as the numbers were stored elsewhere "
                 f"({'; '.join(self.elsewhere)})"
             )
-        return "\n".join([text, *map(no_numbers, self.unstored)])
-
-
-def no_numbers(name: str) -> str:
-    """Return what is said of a method without stored numbers."""
-    return f"{name}: no stored numbers: run `zslbench baseline add {name}`"
+        missing = "{0}: no stored numbers: run `zslbench baseline add {0}`"
+        return "\n".join([text, *map(missing.format, self.unstored)])
 
 
 def check_exact(stored: Stored, found: Mapping[str, Numbers]) -> Held:

@@ -90,7 +90,12 @@ def measure(
     noted under this side's commit too; what is measured is committed at once.
     """
     store.check()
-    known = _known(side, store)
+    code = side.code
+    known = [
+        m
+        for m in store.measurements()
+        if m.code == code and m.environment_digest == environment_digest(m.environment["device"])
+    ]
     keys = {m.key for m in known}
     found: Measured = defaultdict(list)
     total = len(subjects) * len(seeds) * len(repeats)
@@ -140,21 +145,6 @@ def facts_of(side: Side, subjects: Sequence[Subject]) -> dict[Name, Facts]:
         if len(found) == len(subjects):
             break
     return found
-
-
-def facts(measured: Measurement) -> Facts:
-    """Return what must be the same on both sides of a comparison."""
-    return {name: getattr(measured, name) for name in FACTS}
-
-
-def _known(side: Side, store: Store) -> list[Measurement]:
-    """Return what this side's code has measured in this environment."""
-    code = side.code
-    return [
-        m
-        for m in store.measurements()
-        if m.code == code and m.environment_digest == environment_digest(m.environment["device"])
-    ]
 
 
 def _request(

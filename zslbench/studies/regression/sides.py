@@ -81,14 +81,14 @@ def environment_digest(device: str) -> str:
     return digest({name: value for name, value in found.items() if name not in apart})
 
 
-def git(project: Path, *words: str) -> str:
+def git(project: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
     """Return what git says.
 
     Raises:
         ZslbenchError: With git's own words, where it refuses.
     """
     done = subprocess.run(
-        ["git", "-C", str(project), *words], capture_output=True, text=True, check=False
+        ["git", "-C", str(project), *words], env=env, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise ZslbenchError(f"git {' '.join(words)} in {project}: {done.stderr.strip()}")
@@ -137,16 +137,12 @@ def install(project: Path, ref: str | None, packages: Path) -> Side:
 def _snapshot(project: Path) -> str:
     """Return the git tree of the working tree as it is, files not yet tracked included."""
     index = Path(git(project, "rev-parse", "--absolute-git-dir")) / f"zslbench-{uuid4().hex}"
-    words = ["git", "-C", str(project)]
     with_index = {**os.environ, "GIT_INDEX_FILE": str(index)}
     try:
-        subprocess.run([*words, "add", "--all"], env=with_index, check=True, capture_output=True)
-        done = subprocess.run(
-            [*words, "write-tree"], env=with_index, check=True, capture_output=True, text=True
-        )
+        git(project, "add", "--all", env=with_index)
+        return git(project, "write-tree", env=with_index)
     finally:
         index.unlink(missing_ok=True)
-    return done.stdout.strip()
 
 
 def _install(project: Path, tree: str, folder: Path) -> None:

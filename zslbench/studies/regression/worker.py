@@ -29,11 +29,9 @@ def main() -> None:
     request = json.load(sys.stdin)
     try:
         for answer in answers(request):
-            out.write(json.dumps(answer) + "\n")
-            out.flush()
+            print(json.dumps(answer), file=out, flush=True)
     except ZslbenchError as error:
-        out.write(json.dumps({"refused": str(error)}) + "\n")
-        out.flush()
+        print(json.dumps({"refused": str(error)}), file=out, flush=True)
 
 
 def answers(request: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.method import Method, MethodConfig, bounds
-from zslbench.studies.sweep.space import declared_range, default_space
+from zslbench.studies.sweep.space import declared_range, default_space, parsed_values
 
 FACTORS = (0.1, 1 / 3, 1.0, 3.0, 10.0)
 EVEN = 5
@@ -85,7 +85,7 @@ def _axis(
 ) -> VariedSetting:
     published, range_ = cls.published_curves.get(name), declared_range(cls.Config, name)
     if written is not None:
-        values = _parsed(cls, method, name, written)
+        values = parsed_values(cls, method, name, written, "--grid")
     elif published:
         tried = published.values or _around(cls, name, default)
         values = _allowed(cls, name, [*tried, published.optimum])
@@ -106,13 +106,6 @@ def _axis(
         range_.symbol if range_ else "",
         bool(range_ and range_.log and numbers and min(values) > 0),
     )
-
-
-def _parsed(cls: type[Method], method: str, name: str, written: Sequence[str]) -> list[Any]:
-    try:
-        return [getattr(cls.Config.parse({name: text}, method), name) for text in written]
-    except ZslbenchError as error:
-        raise ZslbenchError(str(error).replace("--set", "--grid", 1)) from None
 
 
 def _around(cls: type[Method], name: str, default: Any) -> list[Any]:

@@ -59,15 +59,12 @@ class SensitivityPlan:
 
     @cached_property
     def _config(self) -> MethodConfig:
-        spec = self.base.spec
-        _, config = resolve(spec)
-        return config
+        return resolve(self.base.spec)[1]
 
     def axes(self, config: MethodConfig) -> list[VariedSetting]:
         """Return what is varied around a config without open settings."""
-        spec = self.base.spec
-        cls = load_method(spec.method)
-        return axes_of(cls, spec.method, config, self.parameters, self.grids)
+        name = self.base.spec.method
+        return axes_of(load_method(name), name, config, self.parameters, self.grids)
 
     def centre(self, store: Store, engine: Engine) -> Job:
         """Return the run that all others differ from in one setting: the base, nothing open."""

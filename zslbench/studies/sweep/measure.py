@@ -25,6 +25,7 @@ from zslbench.studies.sweep.claims import (
     working,
 )
 from zslbench.studies.sweep.plan import SweepPlan, planned_points
+from zslbench.studies.sweep.results import TrialPoint
 from zslbench.studies.sweep.sampling import draw
 from zslbench.studies.sweep.storage import open_study, within_reach
 from zslbench.studies.sweep.trials import Ask, lost_trial, run_trial
@@ -36,17 +37,6 @@ if TYPE_CHECKING:
 ENOUGH_FOR_IMPORTANCES = 8
 LOOK_SECONDS = 1.0
 STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
-
-
-@dataclass(frozen=True)
-class TriedTrial:
-    """A trial as the study has it; its value as in `Trial`."""
-
-    number: int
-    state: str
-    value: float | None
-    params: dict[str, Any]
-    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,15 +52,15 @@ class Swept:
     """
 
     name: str
-    trials: list[TriedTrial]
+    trials: list[TrialPoint]
     done: int
     importances: dict[str, float] | None
     fanova: dict[str, float] | None = None
 
-    def best(self) -> list[TriedTrial]:
+    def best(self) -> list[TrialPoint]:
         """Return the complete trials, the best first; of equals, the earlier one."""
-        complete = [t for t in self.trials if t.state == "complete" and t.value is not None]
-        return sorted(complete, key=lambda t: (-(t.value or 0.0), t.number))
+        complete = [trial for trial in self.trials if trial.state == "complete"]
+        return sorted(complete, key=lambda trial: (-(trial.h or 0.0), trial.number))
 
 
 def sweep(
@@ -158,7 +148,7 @@ def try_next(
     first: Sequence[Mapping[str, Any]],
     *,
     tick: Tick,
-) -> TriedTrial | None:
+) -> TrialPoint | None:
     """Try the next trial that nobody tries; None where there is none, or it was taken over."""
     from optuna.exceptions import UpdateFinishedTrialError
 
@@ -189,8 +179,7 @@ def _try(plan: SweepPlan, store: Store, trial: "optuna.Trial", ask: Ask) -> None
     """Run a trial, commit its record, then tell the study: in this order nothing gets lost."""
     from optuna.trial import TrialState
 
-    lost = trial.user_attrs.get("error")
-    if lost:
+    if lost := trial.user_attrs.get("error"):
         record = lost_trial(plan, store, trial.number, trial.params, lost)
     else:
         record = run_trial(plan, store, trial.number, trial.params, ask)
@@ -200,11 +189,11 @@ def _try(plan: SweepPlan, store: Store, trial: "optuna.Trial", ask: Ask) -> None
     trial.study.tell(trial, value, TrialState[STATES[record.state]], skip_if_finished=True)
 
 
-def tried(trial: "optuna.trial.FrozenTrial") -> TriedTrial:
+def tried(trial: "optuna.trial.FrozenTrial") -> TrialPoint:
     """Return a trial that has ended."""
     (state,) = (ours for ours, theirs in STATES.items() if theirs == trial.state.name)
     error = trial.user_attrs.get("error", "")
-    return TriedTrial(trial.number, state, trial.value, trial.params, error)
+    return TrialPoint(trial.number, state, trial.value, trial.params, error)
 
 
 def _importances(

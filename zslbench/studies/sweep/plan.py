@@ -9,8 +9,7 @@ from typing import Any, Literal
 from zslbench.engines import Engine
 from zslbench.engines.execute import Job, chosen
 from zslbench.errors import ZslbenchError
-from zslbench.method import MethodConfig
-from zslbench.method.registry import load_method, resolve
+from zslbench.method.registry import resolve
 from zslbench.records import Sweep, digest
 from zslbench.store import Store
 from zslbench.studies.plan import changed
@@ -99,11 +98,6 @@ class SweepPlan:
             about=self.about,
         )  # fmt: skip
 
-    def config(self, params: Mapping[str, Any]) -> MethodConfig:
-        """Return the config of a point."""
-        _, config = resolve(self.base.spec, params)
-        return config
-
     def job(self, params: Mapping[str, Any]) -> Job:
         """Return the run that a point stands for."""
         return changed(self.base, params)
@@ -119,8 +113,8 @@ class SweepPlan:
 
     def length(self, params: Mapping[str, Any]) -> int:
         """Return the steps of a trial in one world: epochs of all candidate configs."""
-        config = self.config(params)
-        return len(config.candidates()) * load_method(self.base.spec.method).epochs(config)
+        method, config = resolve(self.base.spec, params)
+        return len(config.candidates()) * method.epochs(config)
 
 
 def planned_points(plan: SweepPlan, store: Store, engine: Engine) -> list[dict[str, Any]]:

@@ -1,19 +1,14 @@
 """A whole sweep: search, look again at the best trials, test the winner once, report."""
 
+from collections import Counter
+
 from zslbench.engines import Engine
 from zslbench.records import Failure, RunRecord
 from zslbench.store import Store
 from zslbench.studies.progress import say
-from zslbench.studies.sweep.measure import Swept, sweep
+from zslbench.studies.sweep.measure import STATES, Swept, sweep
 from zslbench.studies.sweep.plan import SweepPlan
-from zslbench.studies.sweep.results import (
-    SweepReport,
-    TrialPoint,
-    TrialRow,
-    Winner,
-    count_states,
-    scores_on_test,
-)
+from zslbench.studies.sweep.results import SweepReport, TrialRow, Winner
 from zslbench.studies.sweep.trials import final_test, look_again
 
 DEFAULT_TRIALS, SHOWN = 30, 5
@@ -46,18 +41,19 @@ def search(
     ranked = found.best()
     looks = look_again(plan, store, {t.number: t.params for t in ranked[:top]}, engine)
     second = {look.number: look.value for look in looks}
-    rows = [TrialRow(t.number, t.params, t.value or 0.0, second.get(t.number)) for t in ranked]
+    rows = [TrialRow(t.number, t.params, t.h or 0.0, second.get(t.number)) for t in ranked]
     first = sorted(rows[: max(top, 1)], key=lambda r: r.second_look_h or 0.0, reverse=True)
+    ends = Counter(trial.state for trial in found.trials)
     return SweepReport(
         name=found.name,
         method=plan.base.spec.method,
         dataset=plan.base.spec.dataset,
-        states=count_states([trial.state for trial in found.trials]),
+        states={state: ends[state] for state in STATES},
         best=rows[: max(top, SHOWN)],
         defaults=next((row for row in rows if row.number == 0), None),
         importances=found.importances,
         fanova=found.fanova,
-        trials=tuple(TrialPoint(t.number, t.state, t.value, t.params) for t in found.trials),
+        trials=tuple(found.trials),
         log=frozenset(parameter.name for parameter in plan.space if parameter.log),
         winner=_winner(plan, store, first[0], test, engine) if first else None,
     )
@@ -81,4 +77,5 @@ def _winner(plan: SweepPlan, store: Store, row: TrialRow, test: bool, engine: En
     openings = store.ledger()[plan.base.spec.method, plan.base.dataset.test_digest]
     if not isinstance(run, RunRecord):
         return Winner(row, openings=openings)
-    return Winner(row, scores_on_test(run), run.key, openings)
+    scores = run.rules["validation"].scores.model_dump()
+    return Winner(row, scores, run.key, openings)

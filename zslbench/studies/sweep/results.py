@@ -1,11 +1,8 @@
 """What a sweep found: its best trials, which settings matter, and how much of the best was luck."""
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from zslbench.records import RunRecord
 from zslbench.report.shown import Shown
 from zslbench.report.table import Document, Table
 
@@ -31,12 +28,17 @@ class TrialRow:
 
 @dataclass(frozen=True)
 class TrialPoint:
-    """Any trial; of a pruned one, `h` is what it had when it was ended, of a failed one nothing."""
+    """Any trial; of a pruned one, `h` is what it had when it was ended, of a failed one nothing.
+
+    Attributes:
+        error: What a failed one raised.
+    """
 
     number: int
     state: str
     h: float | None
     params: dict[str, Any]
+    error: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -139,17 +141,6 @@ class SweepReport(Shown):
             }
             for trial in self.trials
         ]
-
-
-def count_states(states: Sequence[str]) -> dict[str, int]:
-    """Return how often each state occurs, those that do not too."""
-    found = Counter(states)
-    return {state: found[state] for state in ("complete", "pruned", "failed")}
-
-
-def scores_on_test(record: RunRecord) -> dict[str, float]:
-    """Return what the rule `validation` reads off a run."""
-    return record.rules["validation"].scores.model_dump()
 
 
 def winner_line(winner: Winner) -> str:

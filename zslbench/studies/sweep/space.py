@@ -138,19 +138,26 @@ def _parse(cls: type[Method], method: str, text: str) -> Parameter:
     if not equals and declared is not None:
         return declared
     if "|" in values:
-        return Parameter(name, choices=_choices(cls, method, name, values.split("|")))
+        choices = parsed_values(cls, method, name, values.split("|"), "--space")
+        return Parameter(name, choices=tuple(dict.fromkeys(choices)))
     allowed = bounds(cls.Config.model_fields[name])
     if declared is None or allowed is None:
         raise ZslbenchError(f"--space {text}: {name} has no range. Name choices: {name}=a|b.")
     return _range(text, declared, allowed)
 
 
-def _choices(cls: type[Method], method: str, name: str, values: Sequence[str]) -> tuple[Any, ...]:
+def parsed_values(
+    cls: type[Method], method: str, name: str, written: Sequence[str], option: str
+) -> list[Any]:
+    """Return a setting's values as written after an option, which refusals name.
+
+    Raises:
+        ZslbenchError: On a value that the setting cannot have.
+    """
     try:
-        parsed = [cls.Config.parse({name: value}, method) for value in values]
+        return [getattr(cls.Config.parse({name: text}, method), name) for text in written]
     except ZslbenchError as error:
-        raise ZslbenchError(str(error).replace("--set", "--space", 1)) from None
-    return tuple(dict.fromkeys(getattr(config, name) for config in parsed))
+        raise ZslbenchError(str(error).replace("--set", option, 1)) from None
 
 
 def _range(text: str, declared: Parameter, allowed: tuple[float, float]) -> Parameter:

@@ -86,23 +86,16 @@ def _storage(journal: Path, url: str | None) -> "optuna.storages.BaseStorage":
 
 def _database(url: str) -> "optuna.storages.RDBStorage":
     """Connect to a database; to PostgreSQL through psycopg 3, and not waiting long."""
-    from sqlalchemy.engine import make_url
-
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "postgresql":
-        return _tables(url)
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    patient = {"connect_args": {"connect_timeout": CONNECT_SECONDS}}
-    return _tables(parsed.render_as_string(hide_password=False), patient)
-
-
-def _tables(url: str, options: dict[str, Any] | None = None) -> "optuna.storages.RDBStorage":
-    """Open Optuna's tables; of processes that make them at once, all but one must ask again."""
     from optuna.storages import RDBStorage
+    from sqlalchemy.engine import make_url
     from sqlalchemy.exc import DBAPIError, IntegrityError
 
-    for _ in range(TABLE_TRIES):
+    parsed, options = make_url(url), None
+    if parsed.get_backend_name() == "postgresql":
+        options = {"connect_args": {"connect_timeout": CONNECT_SECONDS}}
+    if parsed.drivername == "postgresql":
+        url = parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    for _ in range(TABLE_TRIES):  # of processes that make tables at once, all but one ask again
         try:
             return RDBStorage(url, engine_kwargs=options)
         except DBAPIError as error:

@@ -101,15 +101,8 @@ def run_trial(
     except Exception as error:
         found |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
         trace = "".join(traceback.format_exception(error))
-    look: Literal[1, 2] = 2 if worlds else 1
-    record = Trial(
-        key=plan.trial_key(number, params, look), sweep=plan.key, number=number, look=look,
-        params=dict(params), spec=job.spec,
-        steps=watch.step, curve=watch.curve, seconds=perf_counter() - began, **found,
-    )  # fmt: skip
-    store.commit(record, lambda folder: _write_trace(folder, trace))
-    slots("").clear()
-    return record
+    found |= {"steps": watch.step, "curve": watch.curve, "seconds": perf_counter() - began}
+    return _keep(plan, store, number, params, 2 if worlds else 1, trace, **found)
 
 
 def lost_trial(
@@ -121,13 +114,26 @@ def lost_trial(
     look: Literal[1, 2] = 1,
 ) -> Trial:
     """Commit a trial that has failed because the processes that tried it died."""
+    found = {"state": "failed", "value": None, "steps": 0, "seconds": 0.0, "error": error}
+    return _keep(plan, store, number, params, look, "", **found)
+
+
+def _keep(
+    plan: SweepPlan,
+    store: Store,
+    number: int,
+    params: Mapping[str, Any],
+    look: Literal[1, 2],
+    trace: str,
+    **found: Any,
+) -> Trial:
+    """Commit what was found at a point, and drop its checkpoints."""
     spec = plan.job(params).spec
     record = Trial(
         key=plan.trial_key(number, params, look), sweep=plan.key, number=number, look=look,
-        state="failed", params=dict(params), spec=spec, value=None, steps=0, error=error,
-        seconds=0.0,
+        params=dict(params), spec=spec, **found,
     )  # fmt: skip
-    store.commit(record)
+    store.commit(record, lambda folder: _write_trace(folder, trace))
     _slots(plan, store, number, spec)("").clear()
     return record
 
