@@ -1,11 +1,12 @@
 """The files kept beside a run's record, written and read without pickle."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
@@ -45,12 +46,34 @@ def read_summaries(folder: Path) -> dict[int, ScoreSummary]:
 
 def read_summary(folder: Path, epoch: int) -> ScoreSummary:
     """Read the score summary of one epoch, and no other."""
-    records = _records(folder)
-    found = np.flatnonzero(records["epoch"] == epoch)
-    if not len(found):
-        why = f"has no epoch {epoch}, only {', '.join(map(str, records['epoch']))}"
-        raise DataError(folder / SUMMARIES, why, DOCTOR)
-    return _summary(records[found[0]])
+    with _readable(folder / SUMMARIES) as path, path.open("rb") as file:
+        layout, count = _layout(*_header(file))
+        start, epochs = file.tell(), []
+        for number in range(count):
+            file.seek(start + number * layout.itemsize)
+            epochs.append(int.from_bytes(file.read(8), "little", signed=True))
+            if epochs[-1] == epoch:
+                file.seek(-8, os.SEEK_CUR)
+                return _summary(np.fromfile(file, layout, 1)[0])
+    why = f"has no epoch {epoch}, only {', '.join(map(str, epochs))}"
+    raise DataError(folder / SUMMARIES, why, DOCTOR)
+
+
+def _header(file: BinaryIO) -> tuple[tuple[int, int], bytes]:
+    """Return the version and the header of a .npy file, which is then at its first record."""
+    version = np.lib.format.read_magic(file)
+    width = 2 if version == (1, 0) else 4
+    size = file.read(width)
+    return version, size + file.read(int.from_bytes(size, "little"))
+
+
+@lru_cache(maxsize=64)  # the runs of one dataset have all the same header
+def _layout(version: tuple[int, int], header: bytes) -> tuple[np.dtype[Any], int]:
+    """Return a record's layout and the number of records."""
+    read = np.lib.format
+    parse = read.read_array_header_1_0 if version == (1, 0) else read.read_array_header_2_0
+    (count,), _, layout = parse(BytesIO(header))
+    return layout, count
 
 
 def _records(folder: Path) -> NDArray[Any]:

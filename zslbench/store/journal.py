@@ -44,12 +44,14 @@ class Journal:
                 file.seek(self._read)
                 text, newline, _ = file.read().rpartition(b"\n")
             self._read += len(text) + len(newline)
-            self._lines.extend(filter(None, map(_parsed, text.split(b"\n"))))
+            self._lines.extend(_parsed([line for line in text.split(b"\n") if line]))
         return self._lines
 
 
-def _parsed(line: bytes) -> Any:
+def _parsed(lines: list[bytes]) -> list[Any]:
+    """Return the entries; where a line was cut short, of all others."""
     try:
-        return json.loads(line)
-    except ValueError:  # blank, or cut short
-        return None
+        found: list[Any] = json.loads(b"[" + b",".join(lines) + b"]")
+    except ValueError:
+        return [entry for line in lines for entry in _parsed([line])] if len(lines) > 1 else []
+    return found
