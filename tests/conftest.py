@@ -6,16 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from datasets import SHARED, write_tiny
 from filelock import FileLock
-from tiny import write_tiny
 
 from zslbench.cli import main
 from zslbench.method import files, registry
 from zslbench.method.registry import method_modules
 from zslbench.store import Store
 from zslbench.store.mirror import Mirror
-
-SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")

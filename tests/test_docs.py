@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 
 import pytest
+import typer
 from notebooks import cells, output, play, visible
 
 from zslbench.cli import app
@@ -21,6 +22,7 @@ DOCUMENTS = (
     "docs/explain_and_submit.md",
     "docs/sensitivity.md",
     "docs/regression.md",
+    "docs/cluster.md",
     "docs/task_sequences.md",
 )
 
@@ -41,54 +43,43 @@ def test_example_method_conforms(check):
     CHECKS[check](example_method())
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_commands_in_documents_exist(document):
-    import typer
-
-    known = typer.main.get_command(app).commands
-    used = re.findall(r"zslbench ([a-z]+)(?: ([a-z]+))?", (ROOT / document).read_text())
-    commands = {word for word, _ in used if word in known or not word.isidentifier()}
-    assert commands
-    for word, second in re.findall(r"^(?:\.venv/bin/)?zslbench (\w+)(?: (\w+))?",
-                                   (ROOT / document).read_text(), re.M):  # fmt: skip
-        assert word in known
-        inner = getattr(known[word], "commands", None)
-        assert inner is None or second in inner
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_options_in_documents_exist(document):
-    """Of every command line that stands in a block of its own."""
-    import typer
-
-    known = typer.main.get_command(app).commands
+def command_lines(document):
+    """Return the words behind `zslbench` wherever a document shows a command as code."""
     text = (ROOT / document).read_text()
-    for word, rest in re.findall(r"^(?:\.venv/bin/)?zslbench (\w+)( .*)?$", text, re.M):
-        if word != "data":
-            parts = [known[word], *getattr(known[word], "commands", {}).values()]
-            taken = {option for p in parts for param in p.params for option in param.opts}
-            assert set(re.findall(r"--[\w-]+", rest)) <= taken
-
-
-def test_options_in_the_document_on_clusters_exist():
-    import typer
-
-    known = typer.main.get_command(app).commands
-    text = (ROOT / "docs" / "cluster.md").read_text()
-    commands = re.findall(r"^zslbench (\w+) (.*)$", text, re.M)
-    assert len(commands) == 7
-    for name, words in commands:
-        options = {option for p in known[name].params for option in p.opts}
-        assert set(re.findall(r"--[\w-]+", words)) <= options
+    spans = re.findall(r"`zslbench ([^`\n]+)`", text)
+    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.S | re.M)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    shown = [re.match(r"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?zslbench (.+)", line) for line in lines]
+    return [*spans, *(match[1] for match in shown if match)]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_files_named_in_documents_exist(document):
-    text = (ROOT / document).read_text()
-    named = re.findall(r"`((?:zslbench|methods|tests|benchmarks|docs|results)/[\w/.]*)`", text)
-    assert named
-    for name in named:
-        assert (ROOT / name).exists() or "<" in name or name.startswith("results/"), name
+def test_commands_and_options_in_documents_exist(document):
+    known = typer.main.get_command(app).commands
+    found = command_lines(document)
+    assert found
+    for line in found:
+        words = line.split()
+        command = known[words[0]]
+        if hasattr(command, "commands") and len(words) > 1:
+            command = command.commands[words[1]]
+        taken = {option for param in command.params for option in param.opts} | {"--help"}
+        assert set(re.findall(r"(?<!\S)--[a-z][\w-]*", line)) <= taken, line
+
+
+def test_files_and_links_in_documents_exist():
+    seen = 0
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text()
+        named = re.findall(r"`((?:zslbench|methods|tests|benchmarks|docs)/[\w/.]*)`", text)
+        links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)
+        for path in (
+            *(ROOT / name for name in named),
+            *((ROOT / document).parent / link for link in links),
+        ):
+            assert path.exists(), f"{document}: {path}"
+            seen += 1
+    assert seen > 40
 
 
 def test_no_document_names_this_interpreter():

@@ -3,6 +3,8 @@
 import ast
 import tomllib
 from graphlib import TopologicalSorter
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -77,8 +79,10 @@ def imported(path, *, top_level_only=False):
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level <= (0 if path.is_relative_to(ROOT / "zslbench") else 2), path
+            if node.module and not node.level:
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def reached(room_of_file, path):
@@ -141,3 +145,52 @@ def test_heavy_packages_are_imported_where_they_are_used():
 def test_methods_import_what_methods_are_made_of_and_nothing_else_of_the_harness(path):
     allowed = {"method", "arithmetic", "backbones", "nn", "seeding"}
     assert {m.split(".")[1] for m in imported(path) if m.startswith("zslbench.")} <= allowed
+
+
+@pytest.mark.parametrize("top", ["zslbench", "tests", "benchmarks"])
+def test_no_folder_has_more_than_a_dozen_modules(top):
+    folders = {path.parent for path in (ROOT / top).rglob("*.py")} - {ROOT / "tests" / "methods"}
+    for folder in folders:
+        modules = [path for path in folder.glob("*.py") if path.stem != "__init__"]
+        assert len(modules) <= 12, folder
+
+
+def test_no_file_imports_itself_in_a_circle():
+    files = {
+        ".".join(["zslbench", *p.relative_to(ROOT / "zslbench").with_suffix("").parts]): p
+        for p in sources()
+    }
+    files = {name.removesuffix(".__init__"): path for name, path in files.items()}
+    graph = {}
+    for name, path in files.items():
+        named = [m for m in imported(path) if m.startswith("zslbench.")]
+        homes = {m if m in files else m.rpartition(".")[0] for m in named}
+        graph[name] = (homes & files.keys()) - {name}
+    list(TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").rglob("*.py")), ids=lambda p: p.stem)
+def test_what_benchmarks_import_is_there(path):
+    helpers = {p.stem for p in (ROOT / "tests" / "helpers").glob("*.py")}
+    tree = ast.parse(path.read_text())
+    for node in (n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module):
+        if node.module.startswith("zslbench"):
+            module = import_module(node.module)
+            for alias in node.names:
+                assert hasattr(module, alias.name) or find_spec(f"{node.module}.{alias.name}")
+        elif node.module in helpers:
+            defined = ast.parse((ROOT / "tests" / "helpers" / f"{node.module}.py").read_text())
+            text = ast.unparse(defined)
+            assert all(alias.name in text for alias in node.names)
+        else:
+            assert find_spec(node.module.partition(".")[0]), node.module
+
+
+@pytest.mark.parametrize("top", ["zslbench", "methods"])
+def test_files_and_functions_are_short(top):
+    for path in (ROOT / top).rglob("*.py"):
+        text = path.read_text()
+        assert text.count("\n") <= 350, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 70, f"{path}: {node.name}"

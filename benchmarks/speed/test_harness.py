@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import write_tiny
+from datasets import write_tiny
 
 from zslbench.data.load import DataRequest
 from zslbench.engines.execute import execute

@@ -14,7 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from conftest import write_tiny
+from datasets import write_tiny
 
 from zslbench.records import Sweep, Trial
 from zslbench.store import Store

@@ -6,7 +6,7 @@ from collections import deque
 import errands
 import numpy as np
 import pytest
-from conftest import write_tiny
+from datasets import write_tiny
 
 from zslbench.data.load import DataRequest
 from zslbench.engines import Call, dealt

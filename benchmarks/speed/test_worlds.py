@@ -1,8 +1,7 @@
 """Full-size datasets: files to worlds in 5 s, ESZSL chosen and evaluated within a minute."""
 
 import pytest
-from conftest import SHARED
-from full_size import write_full_size
+from datasets import SHARED, write_full_size
 
 from zslbench.data.load import DataRequest, load_dataset
 from zslbench.protocol import final_world, tuning_worlds

@@ -5,16 +5,22 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
+from zslbench.cli import app
 from zslbench.method.registry import load_method, method_modules
 
-COMMANDS = (
-    [], ["run"], ["leaderboard"], ["sweep"], ["sensitivity"], ["methods"],
-    ["published"],
-    ["ui"], ["doctor"], ["calibrate"], ["data"], ["data", "list"], ["data", "describe"],
-    ["data", "verify"], ["data", "prepare"], ["data", "sheet"], ["features"], ["data", "build"],
-    ["explain"], ["submit"], ["regress"], ["baseline"], ["baseline", "update"],
-)  # fmt: skip
+
+def commands(group=None, words=()):
+    """Yield the words of every command there is, groups themselves included."""
+    yield list(words)
+    for name, command in getattr(group or typer.main.get_command(app), "commands", {}).items():
+        yield from (
+            commands(command, (*words, name)) if hasattr(command, "commands") else [[*words, name]]
+        )
+
+
+COMMANDS = list(commands())
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,8 @@ import math
 import time
 
 import numpy as np
-import pandas as pd
 import pytest
-from scipy.io import savemat
+from datasets import DIMENSIONS, write_full_size
 
 from zslbench.data.load import DataRequest, load_dataset
 from zslbench.protocol import final_world, tuning_worlds
@@ -15,28 +14,12 @@ from zslbench.studies.plan import plan
 
 pytestmark = pytest.mark.slow
 
-DIMENSIONS = 2048
+
 COUNTS = {
     "CUB": (7057, 1764, 2967, 150, 50),
     "SUN": (10320, 2580, 1440, 645, 72),
     "AWA2": (23527, 5882, 7913, 40, 10),
 }
-
-
-def write_full_size(source, folder):
-    """Link a folder of real splits, and write a `res101.mat` of its shape beside them."""
-    folder.mkdir(parents=True)
-    for path in source.iterdir():
-        (folder / path.name).symlink_to(path)
-    index = pd.read_csv(source / "index.csv.gz")
-    features = np.random.default_rng(0).random((DIMENSIONS, len(index)), dtype=np.float32)
-    content = {
-        "features": features,
-        "labels": index["label_1based"].to_numpy()[:, None],
-        "image_files": index["image_file"].to_numpy(dtype=object)[:, None],
-    }
-    savemat(folder / "res101.mat", content)
-    return folder
 
 
 @pytest.fixture(scope="module", params=COUNTS)

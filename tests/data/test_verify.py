@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+from datasets import write_tiny
 from scipy.io import loadmat, savemat
-from tiny import write_tiny
 
 from zslbench.cli import main
 from zslbench.data.verify import verify

@@ -7,23 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scans import plain_selective_scan
 from torch.nn.functional import softplus
 
 from zslbench.nn import scan
 from zslbench.nn.scan import recurrence, scan_by_kernel, selective_scan
 
 NARROW, EITHER = 10**9, 1
-
-
-def plain_selective_scan(x, step, log_rate, entry, leave):
-    """Mamba's Eq. 2 and 3, place by place."""
-    state, outputs = torch.zeros_like(x[:, 0]), []
-    rate = -log_rate.exp()[:, None]
-    for t in range(x.shape[1]):
-        delta = softplus(step[:, t])
-        state = torch.exp(delta * rate) * state + delta * entry[:, t] * x[:, t]
-        outputs.append(leave[:, t] * state)
-    return torch.stack(outputs, dim=1)
 
 
 def drawn(*shape, seed=0):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from learning import Centroid, centroid_spec, toy_with_source, use_centroid
+from fakes import Centroid, centroid_spec, toy_with_source, use_centroid
 
 from zslbench.data.load import DataRequest
 from zslbench.data.types import SealedLabels

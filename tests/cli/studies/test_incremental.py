@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from learning import Centroid, use_centroid
+from fakes import Centroid, use_centroid
 
 from zslbench.store import Store
 from zslbench.studies.incremental.suite import read_incremental_suite, shipped_incremental_suites

@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from tiny import write_tiny
+from datasets import write_tiny
 
 from zslbench.studies.sweep.storage import _storage
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import write_tiny
 from scipy.io import loadmat, savemat
-from tiny import write_tiny
 
 from zslbench.cli import main
 from zslbench.data.formats.xlsa17 import read_items

@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from datasets import write_tiny
 from scipy.io import loadmat, savemat
-from tiny import write_tiny
 
 from zslbench.data.formats.xlsa17 import locate_images, read_att_splits, read_items
 from zslbench.data.load import DataRequest, find_datasets, load_dataset

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from learning import centroid_spec, toy_with_source, use_centroid
+from fakes import centroid_spec, toy_with_source, use_centroid
 
 from zslbench.protocol.run_tasks import run_tasks
 from zslbench.store import StoredIncremental

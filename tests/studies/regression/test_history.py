@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from datasets import write_tiny
 from faults import FAULTS, ROOT
-from tiny import write_tiny
 
 from zslbench.studies.regression.sides import SideError, ask, install
 

@@ -1,7 +1,12 @@
-"""A tiny dataset in the shape of xlsa17's files."""
+"""Datasets in the shape of xlsa17's files: a tiny one, and real splits in full size."""
+
+from pathlib import Path
 
 import numpy as np
 from scipy.io import savemat
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+DIMENSIONS = 2048
 
 
 def write_tiny(folder, seed=0, classes=12, unseen=3, per_class=12):
@@ -34,4 +39,22 @@ def write_tiny(folder, seed=0, classes=12, unseen=3, per_class=12):
         "image_files": np.array(files, dtype=object),
     }
     savemat(folder / "res101.mat", items)
+    return folder
+
+
+def write_full_size(source, folder):
+    """Link a folder of real splits, and write a `res101.mat` of its shape beside them."""
+    import pandas as pd
+
+    folder.mkdir(parents=True)
+    for path in source.iterdir():
+        (folder / path.name).symlink_to(path)
+    index = pd.read_csv(source / "index.csv.gz")
+    features = np.random.default_rng(0).random((DIMENSIONS, len(index)), dtype=np.float32)
+    content = {
+        "features": features,
+        "labels": index["label_1based"].to_numpy()[:, None],
+        "image_files": index["image_file"].to_numpy(dtype=object)[:, None],
+    }
+    savemat(folder / "res101.mat", content)
     return folder
