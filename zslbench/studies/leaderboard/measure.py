@@ -10,7 +10,7 @@ from zslbench.errors import ZslbenchError, unknown
 from zslbench.records import Failure, RunSpec
 from zslbench.report.files import write_text
 from zslbench.report.records import csv_text, flat
-from zslbench.store import Store, Stored
+from zslbench.store import Store
 from zslbench.store.garbage import uncollected
 from zslbench.studies.groups import SUBMITTED, called
 from zslbench.studies.incremental.figures import write_paths
@@ -79,7 +79,13 @@ def _board(jobs: Sequence[Job], store: Store, table: TableRequest, done: Report)
     specs = [run.record.spec for run in stored]
     known = {name for s in specs for name in _names(labels.get(s.choice_key, ""), s)}
     reference = reference_done(table.reference, known)
-    shown = [*stored, *(_submitted(tracked_runs, jobs) if table.methods is None else ())]
+    datasets = {job.spec.dataset for job in jobs} if table.methods is None else set()
+    submitted = [
+        run
+        for run in tracked_runs
+        if SUBMITTED in run.record.spec.rules and run.record.spec.dataset in datasets
+    ]
+    shown = [*stored, *submitted]
     board = build_leaderboard(shown, store.ledger(), table.rules, reference, labels)
     place = {(job.spec.dataset, job.label): number for number, job in enumerate(jobs)}
     own = {job.spec.key: job.label for job in jobs}
@@ -96,15 +102,6 @@ def _board(jobs: Sequence[Job], store: Store, table: TableRequest, done: Report)
         failures=sorted(failures, key=lambda f: (f.dataset, f.method, f.seed)),
         unreadable=0 if store.error else max(hidden, 0),
     )
-
-
-def _submitted(runs: Sequence[Stored], jobs: Sequence[Job]) -> list[Stored]:
-    datasets = {job.spec.dataset for job in jobs}
-    return [
-        run
-        for run in runs
-        if SUBMITTED in run.record.spec.rules and run.record.spec.dataset in datasets
-    ]
 
 
 def _names(label: str, spec: RunSpec) -> tuple[str, str]:
