@@ -116,7 +116,7 @@ def run(
         _names(method), _requests(data), settings or {}, _seeds(seeds), worlds,
         check_rules(rules),
     )  # fmt: skip
-    return Result.of(make(table, Path(results), **engine))
+    return Result(**vars(make(table, Path(results), **engine)))
 
 
 def leaderboard(

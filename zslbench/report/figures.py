@@ -13,15 +13,6 @@ NAMED: dict[Any, tuple[str, Any]] = {
 }  # fmt: skip
 
 
-def series(number: int) -> tuple[str, Any, str]:
-    """Return the colour, dash and marker of a row among others."""
-    return (
-        COLOURS[number % len(COLOURS)],
-        DASHES[number % len(DASHES)],
-        MARKERS[number % len(MARKERS)],
-    )
-
-
 def draw(axes: Any, plot: Plot, size: float = 5) -> None:
     """Draw a plot; labels are left to the caller's legend.
 
@@ -33,7 +24,8 @@ def draw(axes: Any, plot: Plot, size: float = 5) -> None:
     for line in plot.lines:
         marker: dict[str, Any] = {}
         if isinstance(line.look, int):
-            colour, dash, shape = series(line.look)
+            looks = COLOURS, DASHES, MARKERS
+            colour, dash, shape = (known[line.look % len(known)] for known in looks)
             marker = {"marker": shape, "markersize": 0.8 * size}
             marker |= {} if line.dots else {"markevery": []}  # in the legend alone
         else:

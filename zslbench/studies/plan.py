@@ -31,11 +31,6 @@ class Entry:
     label: str = ""
     seeds: tuple[int, ...] = ()
 
-    @property
-    def title(self) -> str:
-        """What the table calls it."""
-        return self.label or self.method
-
 
 def plan(
     methods: Sequence[str | Entry],

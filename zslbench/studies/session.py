@@ -60,8 +60,7 @@ def session(
 def check_writable(results: Path) -> None:
     """Refuse a results folder that nothing can be written to, before any work is done."""
     there = next(path for path in (results, *results.resolve().parents) if path.exists())
-    writable = there.is_dir() and os.access(there, os.W_OK)
-    if not writable:
+    if not (there.is_dir() and os.access(there, os.W_OK)):
         raise ZslbenchError(f"--results {results}: nothing can be written there. Name a folder.")
 
 

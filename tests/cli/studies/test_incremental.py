@@ -6,7 +6,8 @@ import pytest
 from fakes import Centroid, use_centroid
 
 from zslbench.store import Store
-from zslbench.studies.incremental.suite import read_incremental_suite, shipped_incremental_suites
+from zslbench.studies.incremental.suite import read_incremental_suite
+from zslbench.studies.suites import shipped
 
 BIRDS = "plumage:classes=10,unseen=2,images_per_class=10,clutter=0,spurious=0,seed=5"
 SUITE = f"""
@@ -128,7 +129,7 @@ def test_bad_input_is_one_paragraph_and_nothing_is_written(zslbench, tmp_path, o
     assert not list(results.glob("incremental*"))
 
 
-@pytest.mark.parametrize("name", shipped_incremental_suites())
+@pytest.mark.parametrize("name", shipped("incremental"))
 def test_every_shipped_suite_of_task_sequences_has_rows_that_can_be_made(name):
     suite = read_incremental_suite(name)
     assert len(suite.entries()) == len(suite.rows)

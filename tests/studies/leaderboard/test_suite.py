@@ -8,11 +8,12 @@ import pytest
 from zslbench.data.load import KNOBS, is_embedded
 from zslbench.data.plumage import PlumageConfig
 from zslbench.errors import ZslbenchError
-from zslbench.studies.leaderboard.plan.suite import parse_suite, read_suite, shipped_suites
+from zslbench.studies.leaderboard.plan.suite import Suite, read_suite
 from zslbench.studies.published.numbers import fold, read_published
+from zslbench.studies.suites import parse_text, shipped
 
 ROOT = Path(__file__).parents[3]
-SHIPPED = sorted(name for name in shipped_suites() if name != "regression")
+SHIPPED = sorted(name for name in shipped() if name != "regression")
 WHOLE = """
 title = "t"
 datasets = ["a"]
@@ -39,9 +40,9 @@ settings = { reg_x = [1, 10], reg_s = [1, 100] }
 
 
 def test_a_suite_is_its_rows_then_its_grids():
-    entries = parse_suite("s", WHOLE).entries()
+    entries = parse_text(Suite, "s", WHOLE).entries()
     titles = ["ESZSL", "eszsl (reg_s=1)", "ale", "eszsl (reg_x=1)", "eszsl (reg_s=100)"]
-    assert [entry.title for entry in entries] == titles
+    assert [entry.label for entry in entries] == titles
     assert [entry.config.reg_x for entry in entries if entry.method == "eszsl"] == [10, 10, 1, 10]
     assert [entry.seeds for entry in entries] == [(3,), (3,), (3, 4), (3,), (3,)]
 
@@ -70,7 +71,7 @@ def changed(old, new):
 )  # fmt: skip
 def test_a_file_that_is_no_suite_is_refused(text, said):
     with pytest.raises(ZslbenchError, match=re.escape(said)) as refusal:
-        parse_suite("s", text)
+        parse_text(Suite, "s", text)
     assert "\n" not in str(refusal.value).partition("is not TOML")[0]
 
 
@@ -90,12 +91,12 @@ def test_a_file_that_is_no_suite_is_refused(text, said):
 )
 def test_rows_that_cannot_be_run_are_refused(old, new, said):
     with pytest.raises(ZslbenchError, match=re.escape(said)):
-        parse_suite("s", changed(old, new)).entries()
+        parse_text(Suite, "s", changed(old, new)).entries()
 
 
 def test_a_suite_without_rows_is_refused():
     with pytest.raises(ZslbenchError, match="it has no rows"):
-        parse_suite("s", 'title = "t"\ndatasets = ["a"]').entries()
+        parse_text(Suite, "s", 'title = "t"\ndatasets = ["a"]').entries()
 
 
 @pytest.mark.parametrize(

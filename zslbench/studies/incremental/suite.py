@@ -1,7 +1,5 @@
 """Suites of task sequences as runnable data, one TOML file each (docs/task_sequences.md)."""
 
-from importlib.resources.abc import Traversable
-
 from pydantic import Field
 
 from zslbench.method.registry import load_incremental
@@ -35,16 +33,11 @@ class IncrementalSuite(AnySuite):
         return found
 
 
-def shipped_incremental_suites() -> dict[str, Traversable]:
-    """Return name -> file of the suites of task sequences that come with the package."""
-    return shipped("incremental")
-
-
 def read_incremental_suite(name: str) -> IncrementalSuite:
     """Read a suite: one that comes with the package by its name, your own by its path.
 
     Raises:
         ZslbenchError: If there is none, with the nearest name; or it is not as it should be.
     """
-    said = read_text(name, shipped_incremental_suites(), "suite of task sequences")
+    said = read_text(name, shipped("incremental"), "suite of task sequences")
     return parse_text(IncrementalSuite, *said)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -50,11 +50,6 @@ class Leaderboard(Contents, Shown):
 @dataclass(frozen=True)
 class Result(Leaderboard):
     """A method on a dataset: a row for each rule asked for; its numbers are those of the first."""
-
-    @classmethod
-    def of(cls, board: Leaderboard) -> Self:
-        """Return the leaderboard of one method on one dataset as a result."""
-        return cls(**vars(board))
 
     @property
     def row(self) -> Row:

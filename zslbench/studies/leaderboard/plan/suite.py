@@ -1,7 +1,6 @@
 """Suites: published tables and figures as runnable data, one TOML file each (docs/suites.md)."""
 
 from collections.abc import Iterator
-from importlib.resources.abc import Traversable
 from typing import Any
 
 from pydantic import Field
@@ -67,13 +66,8 @@ class Suite(AnySuite):
             found += [] if any(same_run(entry, other) for other in found) else [entry]
         if not found:
             raise ZslbenchError(f"{self.name}: it has no rows. Add one: [[rows]], method = NAME.")
-        self.check(found, {name for entry in found for name in (entry.title, entry.method)})
+        self.check(found, {name for entry in found for name in (entry.label, entry.method)})
         return found
-
-
-def shipped_suites() -> dict[str, Traversable]:
-    """Return name -> file of the suites that come with the package."""
-    return shipped()
 
 
 def read_suite(name: str) -> Suite:
@@ -82,13 +76,4 @@ def read_suite(name: str) -> Suite:
     Raises:
         ZslbenchError: If there is none, with the nearest name; or it is not as it should be.
     """
-    return parse_suite(*read_text(name, shipped_suites(), "suite"))
-
-
-def parse_suite(name: str, text: str, where: str = "") -> Suite:
-    """Return the suite that a text holds.
-
-    Raises:
-        DataError: If it is no suite.
-    """
-    return parse_text(Suite, name, text, where)
+    return parse_text(Suite, *read_text(name, shipped(), "suite"))
