@@ -174,7 +174,7 @@ def test_a_file_changed_by_hand_is_refused(tmp_path):
 
 def test_methods_of_other_packages_are_passed_over(monkeypatch):
     known = {"eszsl": "zslbench.methods.eszsl", "theirs": "their_package.theirs"}
-    monkeypatch.setattr(exact, "method_modules", lambda: known)
+    monkeypatch.setattr(exact.registry, "method_modules", lambda: known)
     monkeypatch.setattr(exact, "_measure", lambda name: name)
     monkeypatch.setattr(exact, "own_incremental", list)
     found = measure_exact()

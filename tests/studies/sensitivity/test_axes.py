@@ -47,13 +47,13 @@ def test_values_are_the_papers_or_around_the_default(name, values):
 
 
 def test_paper_says_what_is_varied_and_where_it_was_best():
-    assert [(axis.name, axis.optimum) for axis in axes()] == [("M", 40), ("share", 0.3)]
+    assert [(axis.parameter, axis.optimum) for axis in axes()] == [("M", 40), ("share", 0.3)]
 
 
 def test_method_without_curves_varies_what_a_sweep_would_search():
     eszsl = load_method("eszsl")
     found = axes_of(eszsl, "eszsl", eszsl.Config(reg_x=1, reg_s=1))
-    assert [axis.name for axis in found] == ["reg_x", "reg_s"]
+    assert [axis.parameter for axis in found] == ["reg_x", "reg_s"]
 
 
 def test_values_asked_for_are_those_and_the_default():
@@ -70,7 +70,7 @@ def test_default_is_the_configs():
 
 def test_svip_is_varied_as_in_its_figure():
     svip = load_method("svip")
-    found = {axis.name: axis for axis in axes_of(svip, "svip", svip.Config())}
+    found = {axis.parameter: axis for axis in axes_of(svip, "svip", svip.Config())}
     assert {name: axis.optimum for name, axis in found.items()} == {
         "M": 40, "lambda1": 1.0, "lambda2": 3.0, "scale": 5.0,
     }  # fmt: skip
@@ -86,7 +86,7 @@ def test_every_method_can_be_varied_within_its_bounds(name):
     for axis in axes_of(cls, name, config):
         assert len(axis.values) > 1
         for value in axis.values:
-            assert getattr(cls.Config(**{axis.name: value}), axis.name) == value
+            assert getattr(cls.Config(**{axis.parameter: value}), axis.parameter) == value
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,13 @@ def compare(
     """
     cells, drops = [], []
     check_comparable(_facts(before), _facts(now))
-    check_seeds(before, now)
     for subject, ours in now.items():
         theirs = before[subject]
+        if [m.seed for m in theirs if not m.repeat] != [m.seed for m in ours if not m.repeat]:
+            raise ZslbenchError(
+                f"{subject[0]} on {subject[1]}: the two sides have other seeds; a baseline has "
+                "those it says."
+            )
         for metric in METRICS:
             was, is_ = points(theirs, metric), points(ours, metric)
             margin = margin_of(least, spreads.get(subject, {}).get(metric, 0.0), len(was))
@@ -152,18 +156,3 @@ def check_comparable(before: Mapping[Name, Facts], now: Mapping[Name, Facts]) ->
                     "compare. Take a reference after the change, or move the baseline: "
                     "zslbench baseline update."
                 )
-
-
-def check_seeds(before: Measured, now: Measured) -> None:
-    """Refuse sides of other seeds.
-
-    Raises:
-        ZslbenchError: With the subject.
-    """
-    for subject, ours in now.items():
-        theirs = [m.seed for m in before[subject] if not m.repeat]
-        if theirs != [m.seed for m in ours if not m.repeat]:
-            raise ZslbenchError(
-                f"{subject[0]} on {subject[1]}: the two sides have other seeds; a baseline has "
-                "those it says."
-            )

@@ -17,13 +17,7 @@ import numpy as np
 
 from zslbench.data.types import Dataset, Ending, Splits
 from zslbench.errors import unknown
-from zslbench.method import ClosedFormMethod, Epoch, Method
-from zslbench.method.registry import (
-    incremental_modules,
-    load_incremental,
-    load_method,
-    method_modules,
-)
+from zslbench.method import ClosedFormMethod, Epoch, Method, registry
 from zslbench.protocol import World, fresh_worlds
 from zslbench.protocol.run import score, select
 from zslbench.protocol.tasks import TaskSequence
@@ -77,18 +71,18 @@ def measure_exact(names: Sequence[str] | None = None) -> dict[str, Any]:
             "incremental": {
                 name: _learn(name) for name in incremental if INCREMENTAL + name in wanted
             },
-            "passed_over": sorted(method_modules().keys() - methods),
+            "passed_over": sorted(registry.method_modules().keys() - methods),
         }
 
 
 def own_methods() -> list[str]:
     """Return the names of the methods that come with this project."""
-    return _own(method_modules(), "zslbench.methods.")
+    return _own(registry.method_modules(), "zslbench.methods.")
 
 
 def own_incremental() -> list[str]:
     """Return the names of the incremental methods that come with this project."""
-    return _own(incremental_modules(), "zslbench.methods.incremental.")
+    return _own(registry.incremental_modules(), "zslbench.methods.incremental.")
 
 
 def _own(modules: Mapping[str, str], package: str) -> list[str]:
@@ -108,7 +102,7 @@ def _deterministic() -> Iterator[None]:
 
 
 def _measure(name: str) -> dict[str, Any]:
-    cls = load_method(name)
+    cls = registry.load_method(name)
     closed = issubclass(cls, ClosedFormMethod)
     dataset = _tiny_images(cls.ending) if "images" in cls.needs else _tiny_features()
     (world,) = fresh_worlds(dataset, 1)
@@ -118,7 +112,7 @@ def _measure(name: str) -> dict[str, Any]:
 
 def _learn(name: str) -> dict[str, Any]:
     """Return the losses of every step along two tasks, and scores of some test items."""
-    cls, dataset = load_incremental(name), _tiny_images("pair")
+    cls, dataset = registry.load_incremental(name), _tiny_images("pair")
     assert dataset.source is not None
     sequence = TaskSequence.of(dataset, 0, len(dataset.seen) // 2, 0)
     most = len(sequence.task(2, frozenset({"old_images"})).labels)

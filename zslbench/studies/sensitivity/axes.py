@@ -1,7 +1,7 @@
 """What a sensitivity study varies: one setting at a time, on a grid around its default."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin
 
 from zslbench.errors import ZslbenchError, unknown
@@ -17,19 +17,19 @@ class VariedSetting:
     """A setting with the values it is given while all others keep their defaults.
 
     Attributes:
-        values: In order; the default is among them.
+        symbol: The paper's name for it.
         default: What the other axes keep it at.
         optimum: The best value as the paper has it, if it says.
-        symbol: The paper's name for it.
         log: Whether it is drawn on a logarithmic scale.
+        values: In order; the default is among them.
     """
 
-    name: str
-    values: tuple[Any, ...]
+    parameter: str
+    symbol: str
     default: Any
-    optimum: float | None = None
-    symbol: str = ""
-    log: bool = False
+    optimum: float | None
+    log: bool
+    values: tuple[Any, ...] = field(repr=False)
 
 
 def parse_grids(texts: Sequence[str]) -> dict[str, list[str]]:
@@ -98,14 +98,10 @@ def _axis(
             f"{name} is {default} and nothing else: name values to vary it over, such as "
             f"--grid {name}=a,b,c. `zslbench methods {method}` lists what it may be."
         )
-    return VariedSetting(
-        name,
-        tuple(sorted(values) if numbers else values),
-        default,
-        published.optimum if published else None,
-        range_.symbol if range_ else "",
-        bool(range_ and range_.log and numbers and min(values) > 0),
-    )
+    log = bool(range_ and range_.log and numbers and min(values) > 0)
+    symbol, optimum = range_.symbol if range_ else "", published.optimum if published else None
+    in_order = tuple(sorted(values) if numbers else values)
+    return VariedSetting(name, symbol, default, optimum, log, in_order)
 
 
 def _around(cls: type[Method], name: str, default: Any) -> list[Any]:

@@ -21,7 +21,7 @@ from zslbench.store import Store
 from zslbench.studies.plan import changed
 from zslbench.studies.sensitivity.axes import VariedSetting, axes_of
 from zslbench.studies.sensitivity.measure import DEFAULTS, in_tuning_worlds, on_test
-from zslbench.studies.sensitivity.results import WATERMARK, Point, Sensitivity, SettingCurve
+from zslbench.studies.sensitivity.results import WATERMARK, Point, Sensitivity, SettingCurve, said
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def sensitivity(
     jobs = {DEFAULTS: centre}
     for axis in axes:
         others = [value for value in axis.values if value != axis.default]
-        jobs |= {_name(axis, value): changed(centre, {axis.name: value}) for value in others}
+        jobs |= {_name(axis, value): changed(centre, {axis.parameter: value}) for value in others}
     measure = on_test if plan.final else in_tuning_worlds
     points, failures = measure(jobs, plan.seeds, store, engine)
     store.sync(again=True)
@@ -109,19 +109,13 @@ def sensitivity(
 def _name(axis: VariedSetting, value: Any) -> str:
     if value == axis.default:
         return DEFAULTS
-    return f"{axis.name}={value:g}" if isinstance(value, float) else f"{axis.name}={value}"
+    return f"{axis.parameter}={said(value)}"
 
 
 def _curve(axis: VariedSetting, points: Mapping[str, Point]) -> SettingCurve:
     named = [(value, points.get(_name(axis, value))) for value in axis.values]
-    return SettingCurve(
-        axis.name,
-        axis.symbol,
-        axis.default,
-        axis.optimum,
-        axis.log,
-        tuple(replace(point, value=value) for value, point in named if point),
-    )
+    found = tuple(replace(point, value=value) for value, point in named if point)
+    return SettingCurve(**vars(axis), points=found)
 
 
 def _report(plan: SensitivityPlan, curves: tuple[SettingCurve, ...], store: Store) -> Sensitivity:

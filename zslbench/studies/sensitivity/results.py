@@ -11,6 +11,7 @@ from zslbench.report.records import flat
 from zslbench.report.shown import Shown
 from zslbench.report.table import Document, Table
 from zslbench.stats import Interval, Metric
+from zslbench.studies.sensitivity.axes import VariedSetting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,21 +54,13 @@ class Point:
 
 
 @dataclass(frozen=True)
-class SettingCurve:
-    """One setting, all others at their defaults.
+class SettingCurve(VariedSetting):
+    """What came of one setting, all others at their defaults.
 
     Attributes:
-        symbol: The paper's name for it.
-        optimum: The best value as the paper has it, if it says.
-        log: Whether it is drawn on a logarithmic scale.
         points: In the order of their values.
     """
 
-    parameter: str
-    symbol: str
-    default: Any
-    optimum: float | None
-    log: bool
     points: tuple[Point, ...]
 
 
@@ -145,12 +138,13 @@ def _table(curve: SettingCurve) -> Table:
 def _cells(curve: SettingCurve, point: Point) -> list[str]:
     marks = [*(["default"] if point.value == curve.default else []),
              *(["paper's best"] if point.value == curve.optimum else [])]  # fmt: skip
-    label = _label(point.value) + (f" ({', '.join(marks)})" if marks else "")
+    label = said(point.value) + (f" ({', '.join(marks)})" if marks else "")
     scores = (estimate(found, metric=metric) for metric, found in point.scores.items())
     return [label, *scores, estimate(point.difference, sign="+")]
 
 
-def _label(value: Any) -> str:
+def said(value: Any) -> str:
+    """Return a value as tables and figures show it."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -207,7 +201,7 @@ def _panel(axes: Any, curve: SettingCurve) -> None:
         axes.set_xscale("log")
         axes.minorticks_off()
     axes.autoscale_view()
-    axes.set_xticks(places, [_label(value) for value in values], fontsize=7)
+    axes.set_xticks(places, [said(value) for value in values], fontsize=7)
     if curve.default in values:
         at = places[values.index(curve.default)]
         axes.axvline(at, color="#999999", linewidth=0.8, zorder=0, label="default")

@@ -6,6 +6,7 @@ says so.
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from time import perf_counter
 
 from zslbench.data.types import Dataset, content_digest
@@ -47,13 +48,10 @@ def submit(
         spec = _spec(name, seed, content_digest(*digests)[:16], dataset)
         keys.add(spec.key)
         if store.missing("run", [spec.key]):
-            _commit(submission, Job(spec, dataset), store)
+            job = Job(spec, dataset)
+            found = _evaluate(submission, job, store)
+            store.commit(found.record, partial(write_evaluation, evaluation=found, job=job))
     return keys
-
-
-def _commit(submission: Submission, job: Job, store: Store) -> None:
-    evaluation = _evaluate(submission, job, store)
-    store.commit(evaluation.record, lambda folder: write_evaluation(folder, evaluation, job))
 
 
 def _spec(name: str, seed: int, submission: str, dataset: Dataset) -> RunSpec:

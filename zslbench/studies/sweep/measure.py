@@ -15,15 +15,7 @@ from zslbench.engines import Call, Engine, InProcess, dealt
 from zslbench.errors import ZslbenchError
 from zslbench.protocol.run import Tick
 from zslbench.store import Store
-from zslbench.studies.sweep.claims import (
-    TakenOverError,
-    beating,
-    claim,
-    ended,
-    release,
-    report,
-    working,
-)
+from zslbench.studies.sweep import claims
 from zslbench.studies.sweep.plan import SweepPlan, planned_points
 from zslbench.studies.sweep.results import TrialPoint
 from zslbench.studies.sweep.sampling import draw
@@ -96,7 +88,7 @@ def sweep(
     with within_reach(storage):
         done = _deal(study, call, engine)
         store.sync(again=True)
-        found = [tried(trial) for trial in ended(study).values()]
+        found = [tried(trial) for trial in claims.ended(study).values()]
         return Swept(plan.name, found, done, _importances(study), _fanova(study))
 
 
@@ -105,15 +97,15 @@ def _deal(study: "optuna.Study", call: Call, engine: Engine) -> int:
     plan, store, _, wanted, _ = call.arguments
     done = deaths = 0
     with store.lock(f"sweep-{plan.name}"):
-        release(study)
-    while missing := wanted - len(ended(study).keys() & set(range(wanted))):
+        claims.release(study)
+    while missing := wanted - len(claims.ended(study).keys() & set(range(wanted))):
         ready = deque([call] * missing)
         for end in dealt(engine, ready):
             deaths = deaths + 1 if end.died else 0
             if end.died:
                 _mourn(end.died, deaths, engine)
                 with store.lock(f"sweep-{plan.name}"):
-                    release(study, end.died)
+                    claims.release(study, end.died)
                 ready.append(call)
             elif end.value is None:
                 ready.clear()
@@ -134,7 +126,7 @@ def _mourn(died: str, deaths: int, engine: Engine) -> None:
 
 
 def _tell(study: "optuna.Study", wanted: int, engine: Engine) -> None:
-    found = ended(study).values()
+    found = claims.ended(study).values()
     values = [trial.value for trial in found if trial.state.name == "COMPLETE"]
     best = f"; best H {max(filter(None, values), default=0.0):.1f}" if values else ""
     engine.tell(f"trials{best}", min(len(found), wanted), wanted)
@@ -153,13 +145,13 @@ def try_next(
     from optuna.exceptions import UpdateFinishedTrialError
 
     study = open_study(plan, store.results, storage)
-    taken = TakenOverError, UpdateFinishedTrialError
-    with within_reach(storage), suppress(*taken), working() as worker:
+    taken = claims.TakenOverError, UpdateFinishedTrialError
+    with within_reach(storage), suppress(*taken), claims.working() as worker:
         with store.lock(f"sweep-{plan.name}"):
-            trial = claim(study, wanted, worker)
+            trial = claims.claim(study, wanted, worker)
         if trial is None:
             return None
-        with beating(trial):
+        with claims.beating(trial):
             draw(trial, plan, first)
             stage = f"{plan.base.spec.method}: trial {trial.number + 1} of {wanted}, in epochs"
             steps = plan.length(trial.params) * plan.base.spec.tuning_worlds
@@ -167,7 +159,7 @@ def try_next(
             def ask(step: int, value: float) -> bool:
                 tick(stage, step, steps)
                 with within_reach(storage):  # a database that is away is no fault of the trial's
-                    return report(trial, step, value)
+                    return claims.report(trial, step, value)
 
             _try(plan, store, trial, ask)
         store.sync()
