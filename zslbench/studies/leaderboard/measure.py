@@ -10,7 +10,7 @@ from zslbench.errors import ZslbenchError, unknown
 from zslbench.records import Failure, RunSpec
 from zslbench.report.files import write_text
 from zslbench.report.records import csv_text, flat
-from zslbench.store import Store
+from zslbench.store import Store, Stored
 from zslbench.store.garbage import uncollected
 from zslbench.studies.groups import EXTERNAL, SUBMITTED, called
 from zslbench.studies.incremental.figures import write_paths
