@@ -44,6 +44,23 @@ def test_help_loads_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+def test_showing_a_finished_run_loads_neither_networks_nor_mlflow(zslbench, tiny_root, tmp_path):
+    run = ["run", "eszsl", "--dataset", "tiny", "--data-root", str(tiny_root), "--worlds", "1"]
+    run += ["--results", str(tmp_path)]
+    assert zslbench(*run)[0] == 0
+    code = (
+        "import sys\nfrom zslbench.cli import main\n"
+        "sys.argv = ['zslbench', *{}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print([m for m in ('torch', 'timm', 'mlflow', 'optuna', 'pandas') if m in sys.modules])"
+    )
+    for words in (run, ["leaderboard", "--results", str(tmp_path)]):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(words)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[-1] == "[]", words
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from zslbench.backbones.image_text import ImageFeatures, ImageText
-from zslbench.backbones.source import RANDOM, not_had, recorded
+from zslbench.backbones.source import OPEN_CLIP, RANDOM, not_had, recorded
 from zslbench.data.types import BackboneSource
 from zslbench.errors import ZslbenchError, unknown
-
-OPEN_CLIP = "clip:"
 
 
 class ClipPair(ImageText):

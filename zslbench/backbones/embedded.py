@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zslbench.backbones.maps import MapBackbone
 from zslbench.backbones.source import IMAGENET, file_sha256
-from zslbench.backbones.vit import OpenViT
-from zslbench.backbones.vmamba import MICRO, VMamba
 from zslbench.data.types import BackboneSource, Ending
 from zslbench.errors import ZslbenchError
 from zslbench.records import Backbone
+
+if TYPE_CHECKING:  # a backbone is named and recorded without torch
+    from zslbench.backbones.maps import MapBackbone
+    from zslbench.backbones.vit import OpenViT
 
 EMBEDDED = "plumage_vit"
 PAIR = "plumage_clip"
@@ -25,8 +26,10 @@ ARCHITECTURE: dict[str, Any] = {
 }
 
 
-def embedded_architecture(name: str = EMBEDDED) -> OpenViT | MapBackbone:
+def embedded_architecture(name: str = EMBEDDED) -> "OpenViT | MapBackbone":
     """Return an embedded network with fresh parameters: 7 x 7 tokens or places of 56 px images."""
+    from zslbench.backbones.vmamba import MICRO, VMamba
+
     return _plain_vit(ARCHITECTURE) if name == EMBEDDED else VMamba(**MICRO)
 
 
@@ -54,7 +57,9 @@ def shaped_like(state: Mapping[str, Any], path: Path) -> BackboneSource:
     return BackboneSource(record, *IMAGENET, size, build)
 
 
-def _plain_vit(shape: Mapping[str, Any]) -> OpenViT:
+def _plain_vit(shape: Mapping[str, Any]) -> "OpenViT":
     from timm.models.vision_transformer import VisionTransformer
+
+    from zslbench.backbones.vit import OpenViT
 
     return OpenViT(VisionTransformer(**shape, num_classes=0, global_pool="token"))

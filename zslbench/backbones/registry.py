@@ -5,13 +5,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from zslbench.backbones.clip_pair import OPEN_CLIP, find_clip
 from zslbench.backbones.embedded import ARCHITECTURE, EMBEDDED_ENDING, PAIR, embedded_architecture
-from zslbench.backbones.micro_pair import MicroPair
-from zslbench.backbones.source import RANDOM, recorded
-from zslbench.backbones.timm_networks import find_timm
-from zslbench.backbones.vit import OpenViT
-from zslbench.backbones.vmamba_weights import find_vmamba
+from zslbench.backbones.source import OPEN_CLIP, RANDOM, recorded
 from zslbench.data.types import BackboneSource, Ending
 from zslbench.errors import ZslbenchError, unknown
 
@@ -32,6 +27,8 @@ def find_backbone(name: str, weights: Path | None = None) -> BackboneSource:
     """
     bare = name.removeprefix(RANDOM)
     if bare.startswith(OPEN_CLIP):
+        from zslbench.backbones.clip_pair import find_clip
+
         return find_clip(name, weights)
     if bare.startswith(PAIR) and bare != PAIR:
         raise unknown("image-text pair", bare, [PAIR])
@@ -43,7 +40,11 @@ def find_backbone(name: str, weights: Path | None = None) -> BackboneSource:
         if name == embedded or bare == embedded == PAIR:
             return _embedded(name, embedded, ending)
     if bare.partition("_")[0] == "vmamba":
+        from zslbench.backbones.vmamba_weights import find_vmamba
+
         return find_vmamba(name, weights)
+    from zslbench.backbones.timm_networks import find_timm
+
     return find_timm(name, weights)
 
 
@@ -57,6 +58,9 @@ def _embedded(name: str, embedded: str, ending: Ending) -> BackboneSource:
 
 def _build(embedded: str, path: Path | None) -> Any:
     from safetensors.torch import load_file
+
+    from zslbench.backbones.micro_pair import MicroPair
+    from zslbench.backbones.vit import OpenViT
 
     network = MicroPair() if embedded == PAIR else embedded_architecture(embedded)
     if path:

@@ -9,6 +9,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.records import Backbone, Exposure
 
 RANDOM = "random:"
+OPEN_CLIP = "clip:"
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
