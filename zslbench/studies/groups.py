@@ -3,20 +3,50 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from zslbench.metrics import Int, Outcome, ScoreSummary
-from zslbench.records import IncrementalSpec, RuleName, RuleResult, RunRecord, RunSpec
+from zslbench.records import (
+    IncrementalRecord,
+    IncrementalSpec,
+    RuleName,
+    RuleResult,
+    RunRecord,
+    RunSpec,
+)
 from zslbench.stats import POPULATIONS, Difference, Population, holm
 from zslbench.store import Stored, artifacts
 
 SUBMITTED: RuleName = "submitted"
 EXTERNAL = "external:"  # begins the method of what was submitted
 M = TypeVar("M")
+R = TypeVar("R", RunRecord, IncrementalRecord)
+
+
+class OneEachSeed(Generic[R]):
+    """Stored runs that differ in nothing but their seed; `label` is what a suite calls them."""
+
+    runs: tuple[Any, ...]
+    label: str
+
+    @cached_property
+    def records(self) -> list[R]:
+        """The records, in the order of their seeds."""
+        return [run.record for run in self.runs]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in order."""
+        return tuple(record.spec.seed for record in self.records)
+
+    @property
+    def title(self) -> str:
+        """What a suite calls it, or the method, with what differs from its defaults."""
+        return called(self.records[0].spec, self.label)
 
 
 @dataclass(frozen=True)
-class SeedGroup:
+class SeedGroup(OneEachSeed[RunRecord]):
     """The runs of one method, config and data, read by one rule: one for each seed.
 
     Attributes:
@@ -26,16 +56,6 @@ class SeedGroup:
     rule: RuleName
     runs: tuple[Stored, ...]
     label: str = ""
-
-    @property
-    def title(self) -> str:
-        """What a suite calls it, or the method, with what differs from its defaults."""
-        return called(self.records[0].spec, self.label)
-
-    @cached_property
-    def records(self) -> list[RunRecord]:
-        """The records, in the order of their seeds."""
-        return [run.record for run in self.runs]
 
     @cached_property
     def results(self) -> list[RuleResult]:
@@ -101,11 +121,6 @@ class SeedGroup:
     def gammas(self) -> list[float]:
         """One per seed."""
         return [result.gamma for result in self.results]
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """The seeds, in order."""
-        return tuple(record.spec.seed for record in self.records)
 
 
 def title_of(method: str, settings: Mapping[str, Any], tuned: int = 0) -> str:

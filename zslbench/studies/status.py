@@ -67,19 +67,15 @@ class PastRuns:
             if not past:
                 total += Estimate(0.0, 1)
                 continue
-            seconds = _mean([run.cost.fit_seconds + run.cost.score_seconds for run in past])
+            seconds = np.mean([run.cost.fit_seconds + run.cost.score_seconds for run in past])
             key = job.spec.choice_key
             if key not in choices and self.store.missing("choice", [key]):
                 choices.add(key)
                 per_world = [run.choice.seconds / len(run.choice.worlds) for run in past]
-                seconds += job.spec.tuning_worlds * _mean(per_world)
-            total += Estimate(seconds, 0)
+                seconds += job.spec.tuning_worlds * np.mean(per_world)
+            total += Estimate(float(seconds), 0)
         return total
 
 
 def _kind(spec: RunSpec) -> tuple[object, ...]:
     return spec.method, spec.dataset, spec.config.get("epochs")
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -27,7 +27,7 @@ from zslbench.stats import (
     share_interval,
 )
 from zslbench.store import StoredIncremental, artifacts
-from zslbench.studies.groups import adjust, called, title_of
+from zslbench.studies.groups import OneEachSeed, adjust, title_of
 
 KEEPS = "keeps the images of old tasks"
 
@@ -86,16 +86,11 @@ class IncrementalDifference:
 
 
 @dataclass(frozen=True)
-class IncrementalGroup:
+class IncrementalGroup(OneEachSeed[IncrementalRecord]):
     """The runs of one method, config, data and sequence: one for each seed."""
 
     runs: tuple[StoredIncremental, ...]
     label: str = ""
-
-    @cached_property
-    def records(self) -> list[IncrementalRecord]:
-        """The records, in the order of their seeds."""
-        return [run.record for run in self.runs]
 
     @cached_property
     def _read(self) -> list[tuple[TaskPredictions, Any]]:
@@ -126,21 +121,9 @@ class IncrementalGroup:
         """Return a metric's placements `[seeds, m]`."""
         return np.stack([history.placements(metric) for history in self.histories])
 
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """The seeds, in order."""
-        return tuple(record.spec.seed for record in self.records)
-
-    @property
-    def title(self) -> str:
-        """What the table calls it."""
-        return called(self.records[0].spec, self.label)
-
     def only(self, seeds: Sequence[int]) -> "IncrementalGroup":
         """Return the runs of some seeds."""
-        return IncrementalGroup(
-            tuple(r for r in self.runs if r.record.spec.seed in seeds), self.label
-        )
+        return replace(self, runs=tuple(r for r in self.runs if r.record.spec.seed in seeds))
 
 
 def group_incremental(

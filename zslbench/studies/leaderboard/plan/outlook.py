@@ -9,7 +9,7 @@ from zslbench.engines.execute import Job
 from zslbench.report.shown import Shown
 from zslbench.report.table import Document, Table
 from zslbench.store import Store
-from zslbench.studies.groups import title_of
+from zslbench.studies.groups import called
 from zslbench.studies.leaderboard.plan.request import TableRequest
 from zslbench.studies.session import session
 from zslbench.studies.status import Estimate, PastRuns, Status, status_of
@@ -75,8 +75,7 @@ def outlook(table: TableRequest, results: Path, *, retry: bool) -> Outlook:
 def _lines(jobs: Sequence[Job], store: Store, *, retry: bool) -> list[Line]:
     rows: dict[tuple[str, str], list[Job]] = {}
     for job in jobs:
-        title = job.label or title_of(job.spec.method, job.spec.settings)
-        rows.setdefault((title, job.spec.dataset), []).append(job)
+        rows.setdefault((called(job.spec, job.label), job.spec.dataset), []).append(job)
     history, status = PastRuns(store), status_of(jobs, store)
     return [_line(*row, members, history, status, retry=retry) for row, members in rows.items()]
 
