@@ -1,6 +1,5 @@
 """`zslbench explain`: pictures of where a finished run looks."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,9 +25,7 @@ def explain(
         ),
     ] = "6",
     data_root: opt.DataRoot = opt.DATA_ROOT,
-    image_root: Annotated[
-        Path | None, typer.Option(help="Folder of the images, where it is not the dataset's own.")
-    ] = None,
+    image_root: opt.Images = None,
     weights: opt.Weights = None,
     words: opt.Words = None,
     descriptions: opt.Descriptions = None,

@@ -111,7 +111,9 @@ def leaderboard(
 
     _refuse(suite, dataset, method_file=bool(method_file), tune=bool(tune), plan=plan)
     files = [register_file(path) for path in method_file or []]
-    names = _datasets(suite, dataset)
+    names = None if dataset is None else opt.parse_datasets(dataset)
+    if suite is not None and dataset is None:
+        names = read_suite(suite).datasets
     asked: dict[str, Any] = {
         "methods": [*opt.parse_list(methods), *files] if methods else None,
         "data": None if names is None else [data.request(name) for name in names],
@@ -153,12 +155,3 @@ def _refuse(suite: str | None, dataset: str | None, **asked: bool) -> None:
             raise ZslbenchError(f"--{option}: name a suite, or datasets with --dataset.")
     if asked["plan"] and asked["tune"]:
         raise ZslbenchError("--plan cannot tell what --tune will find: leave one of the two out.")
-
-
-def _datasets(suite: str | None, dataset: str | None) -> list[str] | None:
-    """Return the datasets named, or those of the suite; None: whatever is tracked."""
-    from zslbench.studies.leaderboard.plan.suite import read_suite
-
-    if dataset is not None:
-        return opt.parse_datasets(dataset)
-    return None if suite is None else read_suite(suite).datasets

@@ -9,9 +9,7 @@ from zslbench.cli import options as opt
 
 
 def submit(
-    dataset: Annotated[
-        str, typer.Option(help="A dataset's folder below --data-root, or plumage[:knob=n,...].")
-    ],
+    dataset: opt.Dataset,
     files: Annotated[
         list[Path] | None, typer.Argument(help="Filled templates, one for each seed.")
     ] = None,

@@ -22,6 +22,7 @@ ATTRIBUTE_NOTE = (
 )
 DARK = 0.2  # of the brightness is left where a method looks least
 DIM = 0.45  # of the brightness is left where a patch is not kept
+HATCHED: dict[str, Any] = {"hatch": "//////", "edgecolor": "white", "linewidth": 0}
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def patch_figure(pictures: Sequence[ItemPicture], title: str) -> "Figure":
         column[1].imshow(_lit(picture.image, _relative(picture.patches)))
         if picture.kept is not None:
             column[2].imshow(_lit(picture.image, np.where(picture.kept, 1.0, 0.0), DIM))
-            _hatch(column[2], picture, ~picture.kept)
+            _squares(column[2], picture, np.flatnonzero(~picture.kept), **HATCHED)
     for axes, name in zip(grid[:, 0], names, strict=True):
         axes.set_ylabel(name, fontsize=TEXT + 1)
     _finish(figure, grid, pictures, numbers, "bright: the patch matters more")
@@ -90,8 +91,10 @@ def _draw_attribute(axes: Any, picture: ItemPicture, place: int) -> None:
     values = picture.maps[:, place]
     looked = np.isfinite(values)
     axes.imshow(_lit(picture.image, _relative(values)))
-    _hatch(axes, picture, ~looked if picture.kept is None else ~(looked & picture.kept))
-    _frame(axes, picture, int(np.argmax(values)))
+    left_out = ~looked if picture.kept is None else ~(looked & picture.kept)
+    _squares(axes, picture, np.flatnonzero(left_out), **HATCHED)
+    for colour, width in (("black", 2.4), ("white", 1.2)):
+        _squares(axes, picture, np.argmax(values, keepdims=True), edgecolor=colour, linewidth=width)
     if picture.bearing is not None:
         _outline(axes, picture.bearing[place])
     for x, y in picture.points.values():
@@ -128,31 +131,15 @@ def _lit(
     return np.asarray(np.rint(image * light[..., None]), dtype=np.uint8)
 
 
-def _corners(
-    picture: ItemPicture, patches: NDArray[np.int64]
-) -> tuple[list[tuple[float, float]], float]:
-    """Return the upper left corners of patches, and their side, in pixels."""
+def _squares(axes: Any, picture: ItemPicture, patches: NDArray[np.int64], **style: Any) -> None:
+    """Draw the edges of patches, or hatch them."""
+    from matplotlib.patches import Rectangle
+
     grid = round(len(picture.patches) ** 0.5)
     side = len(picture.image) / grid
-    rows, columns = np.divmod(patches, grid)
-    return [(c * side - 0.5, r * side - 0.5) for r, c in zip(rows, columns, strict=True)], side
-
-
-def _hatch(axes: Any, picture: ItemPicture, which: NDArray[np.bool_]) -> None:
-    from matplotlib.patches import Rectangle
-
-    corners, side = _corners(picture, np.flatnonzero(which))
-    style: dict[str, Any] = {"hatch": "//////", "edgecolor": "white", "linewidth": 0}
-    for corner in corners:
+    for row, column in zip(*np.divmod(patches, grid), strict=True):
+        corner = column * side - 0.5, row * side - 0.5
         axes.add_patch(Rectangle(corner, side, side, fill=False, **style))
-
-
-def _frame(axes: Any, picture: ItemPicture, patch: int) -> None:
-    from matplotlib.patches import Rectangle
-
-    (corner,), side = _corners(picture, np.array([patch]))
-    for colour, width in (("black", 2.4), ("white", 1.2)):
-        axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=colour, linewidth=width))
 
 
 def _outline(axes: Any, mask: NDArray[np.bool_]) -> None:

@@ -94,26 +94,26 @@ def job_of(spec: RunSpec, request: DataRequest, on_progress: Callable[[int, int]
     )
     now, words = job.spec, spec.words and spec.words.description
     weights = f"{spec.backbone.name}, weights {spec.backbone.weights_digest[:12]}"
-    differ = {
+    said = [
         f"the data (digest {spec.data_digest[:12]}, here {now.data_digest[:12]}): name their "
-        "folders with --data-root and --image-root": spec.data_digest != now.data_digest,
-        f"the backbone ({weights}): name its file with --weights": (
-            spec.backbone.weights_digest != now.backbone.weights_digest
-        ),
-        f"the word vectors ({words}): name them with --words": (
-            (spec.words and spec.words.digest) != (now.words and now.words.digest)
-        ),
-        "the class descriptions: name them with --descriptions": (
-            (spec.descriptions and spec.descriptions.digest)
-            != (now.descriptions and now.descriptions.digest)
-        ),
+        "folders with --data-root and --image-root",
+        f"the backbone ({weights}): name its file with --weights",
+        f"the word vectors ({words}): name them with --words",
+        "the class descriptions: name them with --descriptions",
         f"the arithmetic ({spec.precision}, here {now.precision}): explain the run on such a "
-        "device as it was made on": spec.precision != now.precision,
-    }
-    found = [text for text, holds in differ.items() if holds]
+        "device as it was made on",
+    ]
+    both = zip(_made_with(spec), _made_with(now), strict=True)
+    found = [text for text, (was, is_) in zip(said, both, strict=True) if was != is_]
     if found:
         raise ZslbenchError(f"This is not what the run was made with: {'; '.join(found)}.")
     return replace(job, spec=spec)
+
+
+def _made_with(spec: RunSpec) -> list[Any]:
+    """Return what must be the same again: data, backbone, words, descriptions, arithmetic."""
+    words, described = (told and told.digest for told in (spec.words, spec.descriptions))
+    return [spec.data_digest, spec.backbone.weights_digest, words, described, spec.precision]
 
 
 def refit(job: Job, choice: Choice, folder: Path, tick: Callable[[int, int], None]) -> Method:

@@ -50,19 +50,12 @@ def subjects_of(name: str, root: Path) -> list[Subject]:
         ZslbenchError: If there is no such suite, or it is not as it should be.
     """
     suite = read_suite(name)
-    found = []
-    for dataset in suite.datasets:
-        data = DataRequest(
-            dataset,
-            root,
-            features=suite.features,
-            backbone=suite.backbone,
-            pair=suite.pair,
-            words=suite.words,
-        )
-        for row in suite.entries():
-            found.append(Subject(row.method, data, row.config.changed()))
-    return found
+    seen_by = suite.model_dump(include={"features", "backbone", "pair", "words"})
+    return [
+        Subject(row.method, DataRequest(dataset, root, **seen_by), row.config.changed())
+        for dataset in suite.datasets
+        for row in suite.entries()
+    ]
 
 
 Name = tuple[str, str]  # title, dataset

@@ -92,20 +92,19 @@ def on_test(
         for name, mine in found.items()
     }
     base = groups.get(DEFAULTS)
-    points = {name: _tested(group, base) for name, group in groups.items() if base}
-    return {name: point for name, point in points.items() if point}, report.failures
+    points = {
+        name: _tested(mine, base)
+        for name, mine in groups.items()
+        if base and set(mine.seeds) & set(base.seeds)
+    }
+    return points, report.failures
 
 
-def _tested(mine: SeedGroup, base: SeedGroup) -> Point | None:
-    both = [seed for seed in mine.seeds if seed in base.seeds]
-    if not both:
-        return None
-    ours, theirs = (
-        [reading for seed, reading in zip(group.seeds, _readings(group), strict=True)
-         if seed in both]
-        for group in (mine, base)
-    )  # fmt: skip
-    found = paired(ours, theirs, "h", "these_classes")
+def _tested(mine: SeedGroup, base: SeedGroup) -> Point:
+    """Return the means of a value's seeds, and the difference over those that the base has too."""
+    ours, theirs = _readings(mine), _readings(base)
+    both = sorted(ours.keys() & theirs)
+    found = paired([ours[s] for s in both], [theirs[s] for s in both], "h", "these_classes")
     each = intervals(mine.outcomes, mine.gammas)
     return Point(
         None,
@@ -115,5 +114,5 @@ def _tested(mine: SeedGroup, base: SeedGroup) -> Point | None:
     )
 
 
-def _readings(group: SeedGroup) -> list[Reading]:
-    return list(zip(group.outcomes, group.gammas, strict=True))
+def _readings(group: SeedGroup) -> dict[int, Reading]:
+    return dict(zip(group.seeds, zip(group.outcomes, group.gammas, strict=True), strict=True))

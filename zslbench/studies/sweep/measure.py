@@ -20,7 +20,7 @@ from zslbench.studies.sweep.plan import SweepPlan, planned_points
 from zslbench.studies.sweep.results import TrialPoint
 from zslbench.studies.sweep.sampling import draw
 from zslbench.studies.sweep.storage import open_study, within_reach
-from zslbench.studies.sweep.trials import Ask, lost_trial, run_trial
+from zslbench.studies.sweep.trials import LOST, Ask, keep, run_trial
 
 if TYPE_CHECKING:
     import optuna
@@ -172,7 +172,7 @@ def _try(plan: SweepPlan, store: Store, trial: "optuna.Trial", ask: Ask) -> None
     from optuna.trial import TrialState
 
     if lost := trial.user_attrs.get("error"):
-        record = lost_trial(plan, store, trial.number, trial.params, lost)
+        record = keep(plan, store, trial.number, trial.params, 1, error=lost, **LOST)
     else:
         record = run_trial(plan, store, trial.number, trial.params, ask)
     if record.error:

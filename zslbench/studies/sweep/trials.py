@@ -23,6 +23,8 @@ from zslbench.studies.sweep.claims import TakenOverError
 from zslbench.studies.sweep.plan import SweepPlan
 
 Ask = Callable[[int, float], bool]
+# A trial that has failed because the processes that tried it died.
+LOST: dict[str, Any] = {"state": "failed", "value": None, "steps": 0, "seconds": 0.0}
 
 
 class Watch:
@@ -102,32 +104,19 @@ def run_trial(
         found |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
         trace = "".join(traceback.format_exception(error))
     found |= {"steps": watch.step, "curve": watch.curve, "seconds": perf_counter() - began}
-    return _keep(plan, store, number, params, 2 if worlds else 1, trace, **found)
+    return keep(plan, store, number, params, 2 if worlds else 1, trace, **found)
 
 
-def lost_trial(
-    plan: SweepPlan,
-    store: Store,
-    number: int,
-    params: Mapping[str, Any],
-    error: str,
-    look: Literal[1, 2] = 1,
-) -> Trial:
-    """Commit a trial that has failed because the processes that tried it died."""
-    found = {"state": "failed", "value": None, "steps": 0, "seconds": 0.0, "error": error}
-    return _keep(plan, store, number, params, look, "", **found)
-
-
-def _keep(
+def keep(
     plan: SweepPlan,
     store: Store,
     number: int,
     params: Mapping[str, Any],
     look: Literal[1, 2],
-    trace: str,
+    trace: str = "",
     **found: Any,
 ) -> Trial:
-    """Commit what was found at a point, and drop its checkpoints."""
+    """Commit what was found at a point (of lost processes `LOST`), and drop its checkpoints."""
     spec = plan.job(params).spec
     record = Trial(
         key=plan.trial_key(number, params, look), sweep=plan.key, number=number, look=look,
@@ -181,7 +170,7 @@ def look_again(
         if end.died:
             _, _, number, params = end.call.arguments
             error = f"RuntimeError: its process was lost twice ({end.died})"
-            lost_trial(plan, store, number, params, error, look=2)
+            keep(plan, store, number, params, 2, error=error, **LOST)
         engine.tell("second looks", ended, missing)
     store.sync()
     return [store.read(Trial, key) for key in keys.values()]
