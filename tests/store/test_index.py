@@ -75,6 +75,17 @@ def test_a_record_that_cannot_be_read_is_in_the_index_all_the_same(folders, file
     assert Entry("sweep-1") in Index(file, folders).entries("sweep")
 
 
+def test_records_of_one_second_are_in_the_order_of_their_commits(tmp_path):
+    folders = RunFolders(tmp_path / "runs")
+    index = Index(tmp_path / "index.jsonl", folders)
+    for key in ("b", "c", "a"):
+        record = sweep("1").model_copy(update={"key": key})
+        folders.commit(record)
+        index.add(record)
+    for each in (index, Index(tmp_path / "index.jsonl", folders)):
+        assert [entry.key for entry in each.entries("sweep")] == ["b", "c", "a"]
+
+
 def test_a_line_cut_short_spoils_no_other(tmp_path):
     journal = Journal(tmp_path / "lines.jsonl")
     journal.append({"n": 1})

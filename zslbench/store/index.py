@@ -57,8 +57,10 @@ class Index:
         self._seen = len(lines)
         names = self._folders.names()
         self._enter([name for name in names if name not in self._entries])
-        found = [self._entries.get(n) or Entry(n) for n in names if n.startswith(kind + "-")]
-        return sorted(found, key=lambda entry: (entry.created, entry.name))
+        wanted = {name for name in names if name.startswith(kind + "-")}
+        known = [entry for name, entry in self._entries.items() if name in wanted]
+        unread = [Entry(name) for name in sorted(wanted - self._entries.keys())]
+        return sorted([*unread, *known], key=lambda entry: entry.created)  # else as committed
 
     def _enter(self, names: list[str]) -> None:
         """Enter records that nobody has entered: by an older version, by a process now killed."""
