@@ -112,7 +112,7 @@ def test_a_leaderboard_has_paired_differences(tiny, result, results, tmp_path, c
     assert set(board.to_frame()["method"]) == {"eszsl", "sae"}
     board.save(tmp_path / "board.html")
     assert "eszsl" in (tmp_path / "board.html").read_text()
-    alone = zsl.leaderboard("eszsl", tiny, results=results)
+    alone = zsl.leaderboard("eszsl", tiny, rules="validation", results=results)
     assert [row.method for row in alone.rows] == ["eszsl"]
     everything = zsl.leaderboard(results=results)
     assert {row.method for row in everything.rows} >= {"eszsl", "sae"}
@@ -165,6 +165,53 @@ def test_seeds_are_a_number_or_those_named(tiny, results, seeds, meant):
         (lambda data: zsl.sweep("eszsl", data, sampler="tpo"), "Did you mean 'tpe'?"),
         (lambda data: zsl.load_dataset("tinny", data.request.root), "Did you mean 'tiny'?"),
         (lambda data: zsl.compare("main", suite="regresion"), "Did you mean 'regression'?"),
+        (lambda data: zsl.compare("main", seeds=1), "seeds=1: give a whole number from 2 to 1000"),
+        (lambda data: zsl.compare("main", margin=0.0), "margin=0.0"),
+        (lambda data: zsl.run("eszsl", data, worlds=0), "worlds=0: give a whole number from 1"),
+        (lambda data: zsl.run("eszsl", data, worlds=99), "worlds=99: give a whole number"),
+        (lambda data: zsl.run("eszsl", data, worlds=None), "worlds=None"),
+        (lambda data: zsl.run("eszsl", data, worlds=2.0), "worlds=2.0"),
+        (lambda data: zsl.run("eszsl", data, worlds=True), "worlds=True"),
+        (lambda data: zsl.run("eszsl", data, jobs=0), "jobs=0: give a whole number from 1 on"),
+        (
+            lambda data: zsl.run("eszsl", data, job=2),
+            "no argument of run 'job'. Did you mean 'jobs'?",
+        ),
+        (lambda data: zsl.run("eszsl", data, seed=2), "Did you mean 'seeds'?"),
+        (lambda data: zsl.run("eszsl", data, seeds="0,1"), "seeds='0,1'"),
+        (lambda data: zsl.run("eszsl", data, seeds=2.0), "seeds=2.0"),
+        (lambda data: zsl.run("eszsl", data, seeds=True), "seeds=True"),
+        (lambda data: zsl.run("eszsl", data, seeds=[0, -1]), "seeds=[0, -1]"),
+        (lambda data: zsl.run("eszsl", data, rules=[]), "rules=[] names nothing"),
+        (lambda data: zsl.run("eszsl", data, rules="best"), "no rule 'best'"),
+        (lambda data: zsl.run(None, data), "None is no method"),
+        (lambda data: zsl.run(["eszsl", "sae"], data), "is no method"),
+        (lambda data: zsl.run("eszsl", None), "None is no dataset"),
+        (lambda data: zsl.run("eszsl", [data, data]), "is no dataset"),
+        (lambda data: zsl.load_dataset(Path("tiny")), "is no dataset"),
+        (lambda data: zsl.sweep("eszsl", data, trials=0), "trials=0"),
+        (lambda data: zsl.sweep("eszsl", data, trials=-3), "trials=-3"),
+        (lambda data: zsl.sweep("eszsl", data, top=-1), "top=-1: give a whole number from 0 on"),
+        (lambda data: zsl.sweep("eszsl", data, seed=-1), "seed=-1"),
+        (lambda data: zsl.sweep("eszsl", data, sampler="grid", points=0), "points=0"),
+        (lambda data: zsl.sweep("eszsl", data, space="regx=1:10"), "Did you mean 'reg_x'?"),
+        (lambda data: zsl.sensitivity("eszsl", data, parameters="regx"), "Did you mean 'reg_x'?"),
+        (lambda data: zsl.leaderboard("eszsl", data, tune=-1), "tune=-1"),
+        (lambda data: zsl.leaderboard("eszsl", []), "data=[] names nothing"),
+        *(
+            (lambda data, asked=asked: zsl.leaderboard(**asked), "name a suite, or datasets")
+            for asked in (
+                {"methods": ["eszsl"]},
+                {"seeds": 2},
+                {"worlds": 1},
+                {"tune": 3},
+                {"retry": True},
+                {"jobs": 2},
+            )
+        ),
+        (lambda data: zsl.incremental(["joint"], []), "data=[] names nothing"),
+        (lambda data: zsl.incremental("mine.py"), "called by its name"),
+        (lambda data: zsl.incremental(zsl.IncrementalMethod), "called by its name"),
     ],
 )
 def test_what_the_user_can_fix_is_one_paragraph(tiny, tmp_path, monkeypatch, call, said):

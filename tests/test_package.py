@@ -48,9 +48,10 @@ ARROWS = {
     "studies/submit": {"studies"},
     "studies/regression": {"backbones", "studies", "studies/leaderboard"},
     "api": {
-        "data", "data/provide", "method", "studies", "studies/incremental", "studies/leaderboard",
-        "studies/regression", "studies/sensitivity", "studies/sweep",
+        "data", "data/provide", "studies", "studies/incremental", "studies/leaderboard",
+        "studies/regression",
     },
+    "api_settings": {"method", "studies", "studies/sensitivity", "studies/sweep"},
     "cli": {
         "api", "arithmetic", "backbones", "environment", "studies", "studies/calibrate",
         "studies/explain", "studies/incremental", "studies/leaderboard", "studies/published",

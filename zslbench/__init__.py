@@ -12,15 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zslbench.api import (
-        compare,
-        incremental,
-        leaderboard,
-        load_dataset,
-        run,
-        sensitivity,
-        sweep,
-    )
+    from zslbench.api import compare, incremental, leaderboard, load_dataset, run
+    from zslbench.api_settings import sensitivity, sweep
     from zslbench.errors import ZslbenchError
     from zslbench.method import (
         ClosedFormMethod,
@@ -47,9 +40,8 @@ _HOMES = {
     "zslbench.method.incremental": ("IncrementalMethod",),
     "zslbench.method.trained": ("TrainedConfig", "TrainedMethod"),
     "zslbench.metrics.gzsl": ("gzsl_metrics",),
-    "zslbench.api": (
-        "compare", "incremental", "leaderboard", "load_dataset", "run", "sensitivity", "sweep",
-    ),
+    "zslbench.api": ("compare", "incremental", "leaderboard", "load_dataset", "run"),
+    "zslbench.api_settings": ("sensitivity", "sweep"),
 }  # fmt: skip
 
 

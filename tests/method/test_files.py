@@ -115,6 +115,15 @@ def test_a_leaderboard_of_a_suite_or_of_what_is_tracked_takes_no_file(zslbench, 
     assert (status, "with --dataset and without a suite" in err) == (2, True)
 
 
+def test_a_refused_file_leaves_the_environment_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "empty.py"
+    path.write_text("")
+    monkeypatch.delenv(method_files.VARIABLE)
+    with pytest.raises(registry.ZslbenchError, match="this one holds 0"):
+        registry.register_file(path)
+    assert method_files.VARIABLE not in os.environ
+
+
 def test_a_name_is_one_file_s_and_a_file_may_be_read_again(mine, tmp_path):
     assert registry.register_file(mine) == "mine"
     mine.write_text(SOURCE.replace("class ESZSL", "class Better"))
@@ -133,7 +142,10 @@ def test_the_environment_makes_files_known_to_every_command(zslbench, mine, tmp_
     assert zslbench("methods", "mine", "--json")[0] == 0
     other = tmp_path / "mine.py"
     other.write_text(SOURCE)
-    for bad, said in ((f"{mine}{os.pathsep}{other}", "already"), ("gone.py", "does not import")):
+    for bad, said in (
+        (f"{mine}{os.pathsep}{other}", "already"),
+        ("gone.py", "there is no such file"),
+    ):
         monkeypatch.setenv(method_files.VARIABLE, bad)
         registry.method_modules.cache_clear()
         status, _, err = zslbench("methods")

@@ -7,7 +7,7 @@ import pytest
 
 from zslbench.errors import ZslbenchError
 from zslbench.method import Method
-from zslbench.method.registry import load_method, method_modules
+from zslbench.method.registry import broken, incremental_modules, load_method, method_modules
 
 METHOD = """
 from zslbench.method import ClosedFormMethod, MethodConfig
@@ -28,6 +28,7 @@ def _fresh_registry():
     method_modules.cache_clear()
     yield
     method_modules.cache_clear()
+    broken.clear()
 
 
 @pytest.fixture
@@ -130,3 +131,16 @@ def test_method_modules_brings_nothing_from_an_entry_point_that_is_no_package(
     method_modules.cache_clear()
     install(value, **files)
     assert method_modules() == ours
+
+
+@pytest.mark.parametrize("what", ["RuntimeError('told to break')", "SystemExit('told to break')"])
+def test_a_package_that_breaks_is_passed_over_with_a_note(install, zslbench, tmp_path, what):
+    ours = method_modules()
+    method_modules.cache_clear()
+    install("acme_zsl.methods", __init__=f"raise {what}")
+    with pytest.warns(UserWarning, match=r"acme_zsl\.methods does not import .*told to break"):
+        assert method_modules() == ours
+    status, out, _ = zslbench("doctor", "--results", tmp_path / "results")
+    assert status == 1
+    assert "ATTENTION  package acme_zsl.methods does not import" in out
+    assert all(f"ok         incremental method {name}\n" in out for name in incremental_modules())

@@ -81,6 +81,12 @@ def test_seen_classes_are_named_by_numbers_or_by_booleans(problem):
         ({"seen_classes": [5]}, "from 0 to 1"),
         ({"seen_classes": [True]}, "2 classes"),
         ({"seen_classes": [True, True]}, "no unseen class"),
+        ({"scores": [[1.0, 0.0], [0.0]]}, "no array"),
+        ({"space": "prob"}, "no space 'prob'. Did you mean 'probability'?"),
+        ({"average": "img"}, "no average 'img'. Did you mean 'image'?"),
+        ({"gamma": np.nan}, "gamma=nan: give a finite number"),
+        ({"gamma": np.inf}, "gamma=inf"),
+        ({"gamma": "1"}, "gamma='1'"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(change, said):

@@ -45,7 +45,10 @@ def check_name(path: Path) -> None:
         ZslbenchError: With the file.
     """
     if not path.is_file():
-        raise ZslbenchError(f"{path}: there is no such file. Name the Python file of a method.")
+        raise ZslbenchError(
+            f"{path}: there is no such file. Name the Python file of a method, and see that "
+            f"{VARIABLE} lists none that is gone."
+        )
     plain = path.suffix == ".py" and path.stem.isidentifier() and not path.stem.startswith("_")
     if not plain or os.pathsep in str(path):
         raise ZslbenchError(
@@ -58,10 +61,11 @@ def import_file(name: str, path: Path) -> ModuleType:
     """Return a file's module, imported once in each process.
 
     Raises:
-        ZslbenchError: If it does not import, with the line.
+        ZslbenchError: If it is not there, or does not import, with the line.
     """
     if name in sys.modules:
         return sys.modules[name]
+    check_name(path)
     spec = spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = sys.modules[name] = module_from_spec(spec)

@@ -8,6 +8,7 @@ import inspect
 import os
 import pkgutil
 import sys
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -22,6 +23,7 @@ from zslbench.method.incremental import IncrementalMethod
 
 Base = TypeVar("Base", Method, IncrementalMethod)
 METHODS, INCREMENTAL = "zslbench.methods", "zslbench.incremental"
+broken: dict[str, str] = {}  # packages that do not import and were passed over, and why
 
 
 @cache
@@ -62,7 +64,9 @@ def register_file(path: Path) -> str:
     try:
         load_method(path.stem)
     except ZslbenchError:
-        os.environ[files.VARIABLE] = before or ""
+        os.environ.pop(files.VARIABLE)
+        if before is not None:
+            os.environ[files.VARIABLE] = before
         method_modules.cache_clear()
         raise
     return path.stem
@@ -90,10 +94,15 @@ def _modules(group: str) -> dict[str, str]:
 
 
 def _folders(package: str) -> list[str]:
-    """Return where a package's modules lie; nowhere if it is gone or is no package."""
+    """Return where a package's modules lie; nowhere if it is gone, is no package or breaks."""
     try:
         spec = find_spec(package)
     except ImportError:
+        return []
+    except (Exception, SystemExit) as error:  # a third party's package may raise anything
+        broken[package] = f"does not import ({type(error).__name__}: {error})"
+        note = f"{package} {broken[package]}: passed over. Fix the package, or uninstall it."
+        warnings.warn(note, stacklevel=2)
         return []
     return list(spec.submodule_search_locations or []) if spec else []
 

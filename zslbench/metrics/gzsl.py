@@ -1,11 +1,12 @@
 """The metrics of generalised zero-shot learning for any matrix of scores."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from zslbench.errors import ZslbenchError
+from zslbench.errors import ZslbenchError, unknown
 from zslbench.metrics.accuracy import Average, Bool, Int, Space
 from zslbench.metrics.curve import Outcome, SeenUnseenCurve
 from zslbench.metrics.summary import summarise
@@ -58,8 +59,8 @@ def gzsl_metrics(
         average: Means over classes, or over images.
 
     Raises:
-        ZslbenchError: If shapes or classes do not fit together, a score is not finite, or one side
-            has no test image.
+        ZslbenchError: If shapes or classes do not fit together, a score or gamma is not finite, one
+            side has no test image, or there is no such space or average.
 
     Example:
         >>> import zslbench as zsl
@@ -68,8 +69,17 @@ def gzsl_metrics(
         >>> found.u, found.s, round(found.h, 1)
         (50.0, 100.0, 66.7)
     """
-    matrix, true = np.asarray(scores), np.asarray(labels)
-    seen = _seen(matrix, true, np.asarray(seen_classes))
+    for kind, said, known in (("space", space, Space), ("average", average, Average)):
+        if said not in get_args(known):
+            raise unknown(kind, str(said), get_args(known))
+    number = np.asarray(gamma)
+    if number.dtype.kind not in "iuf" or number.ndim or not np.isfinite(number):
+        raise ZslbenchError(f"gamma={gamma!r}: give a finite number.")
+    try:
+        matrix, true, named = np.asarray(scores), np.asarray(labels), np.asarray(seen_classes)
+    except ValueError as ragged:
+        raise ZslbenchError(f"scores, labels or seen_classes are no array: {ragged}") from None
+    seen = _seen(matrix, true, named)
     order = np.concatenate([np.flatnonzero(seen), np.flatnonzero(~seen)])
     place = np.argsort(order).astype(np.int64)
     summary = summarise(matrix[:, order], int(seen.sum()), 1.0)

@@ -109,7 +109,10 @@ def leaderboard(
     from zslbench.studies.leaderboard.plan.suite import read_suite
     from zslbench.studies.progress import say
 
-    _refuse(suite, dataset, method_file=bool(method_file), tune=bool(tune), plan=plan)
+    if plan and tune:
+        raise zsl.ZslbenchError("plan cannot tell what tune will find: leave one of the two out.")
+    if method_file and (suite is not None or dataset is None):
+        raise zsl.ZslbenchError("--method-file goes with --dataset and without a suite.")
     files = [register_file(path) for path in method_file or []]
     names = None if dataset is None else opt.parse_datasets(dataset)
     if suite is not None and dataset is None:
@@ -138,20 +141,3 @@ def leaderboard(
     draw_leaderboard(board, figures)
     print_leaderboard(board, json=json, differences=differences)
     raise typer.Exit(1 if board.failed else 0)
-
-
-def _refuse(suite: str | None, dataset: str | None, **asked: bool) -> None:
-    """Refuse what cannot be asked of the data named.
-
-    Raises:
-        ZslbenchError: With the options to add or to leave out.
-    """
-    from zslbench.errors import ZslbenchError
-
-    if asked["method_file"] and (suite is not None or dataset is None):
-        raise ZslbenchError("--method-file: say on which data, with --dataset and without a suite.")
-    for option in ("tune", "plan"):
-        if asked[option] and suite is None and dataset is None:
-            raise ZslbenchError(f"--{option}: name a suite, or datasets with --dataset.")
-    if asked["plan"] and asked["tune"]:
-        raise ZslbenchError("--plan cannot tell what --tune will find: leave one of the two out.")

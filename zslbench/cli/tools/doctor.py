@@ -54,15 +54,20 @@ def _check_arithmetic() -> dict[str, Any]:
 
 
 def _check_methods() -> list[dict[str, Any]]:
-    from zslbench.method.registry import load_method, method_modules
+    from zslbench.method import registry
 
-    checks = []
-    for name in sorted(method_modules()):
+    known = [
+        *(("method", name, registry.load_method) for name in sorted(registry.method_modules())),
+        *(("incremental method", name, registry.load_incremental)
+          for name in sorted(registry.incremental_modules())),
+    ]  # fmt: skip
+    checks = [_check(False, f"package {name} {why}") for name, why in registry.broken.items()]
+    for kind, name, load in known:
         try:
-            load_method(name)
-            checks.append(_check(True, f"method {name}"))
+            load(name)
+            checks.append(_check(True, f"{kind} {name}"))
         except Exception as error:  # a third party's file may raise anything at import
-            checks.append(_check(False, f"method {name}: {type(error).__name__}: {error}"))
+            checks.append(_check(False, f"{kind} {name}: {type(error).__name__}: {error}"))
     return checks
 
 

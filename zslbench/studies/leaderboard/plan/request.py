@@ -81,17 +81,24 @@ def request_table(
         reference: A row's title, or a method.
 
     Raises:
-        ZslbenchError: If there is no such suite or rule, or both methods and a suite are named.
+        ZslbenchError: If there is no such suite or rule, if both methods and a suite are named, or
+            neither data nor a suite.
     """
     if suite is None:
+        if data is None:
+            raise ZslbenchError(
+                "methods, seeds, worlds, tune, retry, plan and jobs are for runs, and there are no "
+                "runs without data: name a suite, or datasets."
+            )
         checked = check_rules(rules or ("validation",))
         return TableRequest(
-            methods, data or (), seeds=seeds, worlds=worlds or 3, rules=checked,
+            methods, data, seeds=seeds, worlds=worlds or 3, rules=checked,
             reference=reference or "",
         )  # fmt: skip
     if methods is not None:
-        names = ",".join(methods)
-        raise ZslbenchError(f"--methods {names}: the suite names its rows; leave it out.")
+        raise ZslbenchError(
+            f"methods {','.join(methods)}: the suite names its rows; leave them out."
+        )
     read = read_suite(suite)
     read = read.model_copy(update={"seeds": list(seeds or read.seeds)})
     if data is None:
