@@ -10,7 +10,7 @@ from zslbench.report.shown import Shown
 from zslbench.report.table import Document, Table
 from zslbench.stats import Metric
 from zslbench.stats.noninferiority import (
-    Cell,
+    CellTest,
     Verdict,
     margin_of,
     overall,
@@ -51,7 +51,7 @@ class ComparedCell:
     metric: Metric
     before: float
     now: float
-    test: Cell
+    test: CellTest
 
 
 @dataclass(frozen=True)
