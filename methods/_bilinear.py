@@ -35,7 +35,7 @@ class BilinearConfig(MethodConfig):
 
 
 @dataclass(frozen=True)
-class Items:
+class TrainItems:
     """Features `[n, d]`, labels `[n]` and class attributes `[Cs, K]`."""
 
     features: Single
@@ -59,12 +59,12 @@ class Bilinear(Method):
         """Return the weight of each violation `[B, Cs]`; the weights are constants to descent."""
 
     @classmethod
-    def prepare(cls, train: TrainSet, config: Any) -> Items:
+    def prepare(cls, train: TrainSet, config: Any) -> TrainItems:
         """Read all features once."""
         features = training_rows(train, config.features).astype(np.float32)
-        return Items(features, train.labels, train.class_attributes.astype(np.float32))
+        return TrainItems(features, train.labels, train.class_attributes.astype(np.float32))
 
-    def fit(self, prepared: Items, after: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
+    def fit(self, prepared: TrainItems, after: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
         """Descend from a random W, yielding the mean loss at every epoch's end."""
         d, k = prepared.features.shape[1], prepared.table.shape[1]
         drawn = generator(self.seed, "initialisation").normal(0, d**-0.5, (d, k))
@@ -75,7 +75,7 @@ class Bilinear(Method):
             total = sum(self._step(prepared, batch) * len(batch) for batch in batches)
             yield Epoch(epoch, {"loss": total / len(order)})
 
-    def _step(self, train: Items, batch: Int) -> float:
+    def _step(self, train: TrainItems, batch: Int) -> float:
         features, table = train.features[batch], train.table
         scores: Single = np.linalg.multi_dot([features, self.weights, table.T])
         loss, gradient = self.loss(scores, train.labels[batch])

@@ -2,6 +2,7 @@
 
 import ast
 import tomllib
+from collections import Counter
 from graphlib import TopologicalSorter
 from importlib import import_module
 from importlib.util import find_spec
@@ -138,6 +139,31 @@ def test_heavy_packages_are_imported_where_they_are_used():
             continue
         at_import = {module.split(".")[0] for module in imported(path, top_level_only=True)}
         assert not at_import & HEAVY, path
+
+
+def defined_names(path):
+    """Return the classes and the capitalised aliases that a file defines for itself and others."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name, "class"
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            yield node.targets[0].id, "alias"
+
+
+def test_no_class_shares_its_name_with_another_class_or_alias():
+    # Every method has its own Config and Network; options of the command line are named after
+    # what they fill in.
+    options = ROOT / "zslbench" / "cli"
+    paths = [*sources(), *sorted((ROOT / "methods").rglob("*.py"))]
+    classes, aliases = Counter(), Counter()
+    for path in paths:
+        for name, kind in defined_names(path):
+            if kind == "class":
+                classes[name] += 1
+            elif not path.is_relative_to(options):
+                aliases[name] += 1
+    shared = {name for name, count in classes.items() if count + aliases[name] > 1}
+    assert shared == {"Config", "Network"}
 
 
 @pytest.mark.parametrize(

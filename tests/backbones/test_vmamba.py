@@ -230,13 +230,13 @@ def test_a_method_on_the_other_kind_of_backbone_is_refused(method, backbone, sai
     request = DataRequest(BIRDS, Path(), backbone=backbone)
     cls = load_method(method)
     with pytest.raises(UnservedError, match=said):
-        DataSource(request).serving(method, cls, cls.Config())
+        DataSource(request).for_method(method, cls, cls.Config())
 
 
 def test_images_without_a_backbone_ask_for_one_of_the_methods_kind():
     cls = load_method("zeromamba")
     with pytest.raises(UnservedError, match="name a network that ends in a map, such as vmamba"):
-        DataSource(DataRequest("CUB", Path())).serving("zeromamba", cls, cls.Config())
+        DataSource(DataRequest("CUB", Path())).for_method("zeromamba", cls, cls.Config())
 
 
 def test_on_plumage_each_method_gets_the_embedded_backbone_of_its_kind():
@@ -244,5 +244,5 @@ def test_on_plumage_each_method_gets_the_embedded_backbone_of_its_kind():
     found = {}
     for name in ("vit_attr_head", "zeromamba"):
         cls = load_method(name)
-        found[name] = datasets.serving(name, cls, cls.Config()).backbone.name
+        found[name] = datasets.for_method(name, cls, cls.Config()).backbone.name
     assert found == {"vit_attr_head": "plumage_vit", "zeromamba": "plumage_vmamba"}

@@ -130,7 +130,7 @@ def test_coop_learns_64_images_by_heart_where_clip_does_not_know_them(world):
 def serve(method, **request):
     request = DataRequest(**{"name": "plumage:classes=6,unseen=2,images_per_class=5",
                              "root": Path(), **request})  # fmt: skip
-    return DataSource(request).serving("m", method, method.Config())
+    return DataSource(request).for_method("m", method, method.Config())
 
 
 def test_plumage_brings_its_own_pair_and_says_what_it_was_pretrained_on():

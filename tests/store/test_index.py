@@ -7,7 +7,7 @@ import pytest
 
 from zslbench.records import Sweep
 from zslbench.store.folders import RunFolders
-from zslbench.store.index import Entry, Index
+from zslbench.store.index import Index, IndexEntry
 from zslbench.store.journal import Journal
 
 
@@ -31,8 +31,8 @@ def file(tmp_path):
 
 
 EXPECTED = [
-    Entry("sweep-1", "eszsl", "tiny", "", "2026-01-01"),
-    Entry("sweep-2", "eszsl", "tiny", "", "2026-01-02"),
+    IndexEntry("sweep-1", "eszsl", "tiny", "", "2026-01-01"),
+    IndexEntry("sweep-2", "eszsl", "tiny", "", "2026-01-02"),
 ]
 
 
@@ -72,7 +72,7 @@ def test_an_index_of_a_folder_that_cannot_be_written_to_is_read(folders, file, m
 
 def test_a_record_that_cannot_be_read_is_in_the_index_all_the_same(folders, file):
     (folders.path("sweep", "1") / "record.json").write_text("{")
-    assert Entry("sweep-1") in Index(file, folders).entries("sweep")
+    assert IndexEntry("sweep-1") in Index(file, folders).entries("sweep")
 
 
 def test_records_of_one_second_are_in_the_order_of_their_commits(tmp_path):

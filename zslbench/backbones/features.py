@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.data.types import BackboneSource, Dataset, Progress, content_digest, no_progress
+from zslbench.data.types import BackboneSource, Dataset, OnProgress, content_digest, no_progress
 from zslbench.seeding import derive_seed
 
 BATCH = 128
@@ -17,7 +17,7 @@ FEATURES_VERSION = 2
 
 
 def with_features(
-    dataset: Dataset, source: BackboneSource, cache: Path, on_progress: Progress = no_progress
+    dataset: Dataset, source: BackboneSource, cache: Path, on_progress: OnProgress = no_progress
 ) -> Dataset:
     """Return the dataset with the backbone's features `[n, D]` in place of its images."""
     record = source.record
@@ -34,7 +34,9 @@ def with_features(
     return replace(dataset, inputs=features, backbone=backbone, source=None)
 
 
-def extract(dataset: Dataset, source: BackboneSource, on_progress: Progress) -> NDArray[np.float32]:
+def extract(
+    dataset: Dataset, source: BackboneSource, on_progress: OnProgress
+) -> NDArray[np.float32]:
     """Return the class token, or the mean of the map, `[n, D]` of every image, in item order."""
     pooled, found, n = Frozen(source), [], len(dataset.inputs)
     for first in range(0, n, BATCH):

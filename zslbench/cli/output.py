@@ -17,7 +17,7 @@ def print_leaderboard(board: "Leaderboard", *, json: bool, differences: bool = F
 
     if differences and not json:
         print_document(alone(board))
-    elif json or board.rows or board.sequences:
+    elif json or board.rows or board.incremental:
         print_result(board, json=json)
 
 

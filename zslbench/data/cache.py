@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.data.types import Progress, content_digest, no_progress
+from zslbench.data.types import OnProgress, content_digest, no_progress
 from zslbench.errors import DataError
 
 Fit = Literal["crop", "squash"]
@@ -63,7 +63,7 @@ def decode(
     fit: Fit = "crop",
     cache_dir: Path,
     workers: int | None = None,
-    on_progress: Progress = no_progress,
+    on_progress: OnProgress = no_progress,
 ) -> Pixels:
     """Return the decoded images, from the cache if the same images were decoded before.
 
@@ -133,7 +133,7 @@ def _part_of(entry: Path, length: int) -> Iterator[Path]:
 
 
 def _decode_all(
-    paths: Sequence[Path], part: Path, size: int, fit: Fit, workers: int | None, tell: Progress
+    paths: Sequence[Path], part: Path, size: int, fit: Fit, workers: int | None, tell: OnProgress
 ) -> Failures:
     """Decode all images into `part`; return those that cannot be read, with the reason."""
     starts = range(0, len(paths), CHUNK)

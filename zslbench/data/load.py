@@ -15,7 +15,7 @@ from zslbench.data.types import (
     Dataset,
     Inputs,
     Int,
-    Progress,
+    OnProgress,
     assembled,
     content_digest,
     no_progress,
@@ -83,7 +83,7 @@ def find_dataset(name: str, root: Path) -> Path:
     raise unknown("dataset", name, datasets, where=f" below {root}")
 
 
-def load_dataset(request: DataRequest, on_progress: Progress = no_progress) -> Dataset:
+def load_dataset(request: DataRequest, on_progress: OnProgress = no_progress) -> Dataset:
     """Read a dataset and check it.
 
     Args:
@@ -120,7 +120,7 @@ def is_embedded(name: str) -> bool:
     return name.casefold().partition(":")[0] == EMBEDDED
 
 
-def _embedded(request: DataRequest, on_progress: Progress) -> Dataset:
+def _embedded(request: DataRequest, on_progress: OnProgress) -> Dataset:
     """Draw `plumage`, or `plumage:clutter=80,seed=3`; its attributes' word vectors are random."""
     from zslbench.data.cache import default_cache_dir
     from zslbench.data.plumage import PlumageConfig, load_plumage
@@ -203,7 +203,7 @@ def _class_splits(
 
 
 def _inputs(
-    folder: Path, items: Items, request: DataRequest, features: str | None, tell: Progress
+    folder: Path, items: Items, request: DataRequest, features: str | None, tell: OnProgress
 ) -> tuple[Inputs, Backbone, str | None]:
     """Return what methods see, the backbone it comes from, and the digest of pixels if any."""
     if request.bare:

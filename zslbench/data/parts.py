@@ -10,12 +10,12 @@ from zslbench.data.types import Int
 
 FILE = "parts.csv"
 
-Points = dict[str, tuple[float, float]]
+PartPoints = dict[str, tuple[float, float]]
 
 
 def part_points(
     folder: Path, items: Int, size: int, classes: int, images: Path | None = None
-) -> list[Points] | None:
+) -> list[PartPoints] | None:
     """Return the visible parts of some items, in pixels of their decoded images; None if unknown.
 
     Args:
@@ -38,10 +38,10 @@ def part_points(
     return [_decoded(table[name], path, size) for name, path in zip(chosen, paths, strict=True)]
 
 
-def _read(path: Path, wanted: Sequence[str]) -> dict[str, Points]:
+def _read(path: Path, wanted: Sequence[str]) -> dict[str, PartPoints]:
     mend = "Mend it, or take it away to draw no parts."
     table, places = read_table(path, ["image_file", "part"], ["x", "y"], mend)
-    found: dict[str, Points] = {name: {} for name in wanted}
+    found: dict[str, PartPoints] = {name: {} for name in wanted}
     rows = zip(table["image_file"], table["part"], places.tolist(), strict=True)
     for name, part, (x, y) in rows:
         if name in found and np.isfinite([x, y]).all():
@@ -49,7 +49,7 @@ def _read(path: Path, wanted: Sequence[str]) -> dict[str, Points]:
     return found
 
 
-def _decoded(points: Points, path: Path, size: int) -> Points:
+def _decoded(points: PartPoints, path: Path, size: int) -> PartPoints:
     """Return the points where `decode_image` puts them; those that are cut away are left out."""
     from PIL import Image
 

@@ -6,7 +6,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from zslbench.data.load import DataRequest, is_embedded, load_dataset
-from zslbench.data.types import BackboneSource, Dataset, Ending, Progress, no_progress
+from zslbench.data.types import BackboneSource, Dataset, Ending, OnProgress, no_progress
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.method import Method, MethodConfig
 from zslbench.method.registry import resolve
@@ -33,11 +33,11 @@ class DataSource:
         on_progress: Called with (done, total) while images are decoded.
     """
 
-    def __init__(self, request: DataRequest, on_progress: Progress = no_progress) -> None:
+    def __init__(self, request: DataRequest, on_progress: OnProgress = no_progress) -> None:
         self.request, self.on_progress = request, on_progress
         self._kept: dict[str, Dataset] = {}
 
-    def serving(self, name: str, cls: type[Method], config: MethodConfig) -> Dataset:
+    def for_method(self, name: str, cls: type[Method], config: MethodConfig) -> Dataset:
         """Return the form that a method needs.
 
         Raises:
@@ -145,7 +145,7 @@ def served(request: DataRequest, spec: RunSpec) -> Dataset:
     """
     method, config = resolve(spec)
     check_arithmetic(spec, method.precision)
-    dataset = _kept(request).serving(spec.method, method, config)
+    dataset = _kept(request).for_method(spec.method, method, config)
     check_data(spec, dataset)
     return dataset
 

@@ -12,7 +12,7 @@ from zslbench.records import Backbone, WordVectors, digest
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 Ending = Literal["tokens", "map", "pair"]
 ANY_PART = 255
 NAMES_MEND = "Put their names, one a line, into attributes.txt beside att_splits.mat"

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from zslbench.errors import ZslbenchError
+from zslbench.protocol.run import Tick
 
-Tick = Callable[[str, int, int], None]
 OVERALL = -1
 
 

@@ -1,10 +1,10 @@
-"""What every method must hold to, as checks that a third party can run on its own method too.
+"""What every incremental method must satisfy; third parties can run these checks too.
 
     from zslbench.method.conformance_incremental import INCREMENTAL_CHECKS
     for check in INCREMENTAL_CHECKS.values():
         check(MyMethod)
 
-They are to methods what `zslbench.method.conformance` is to methods, on a sequence of three tasks.
+They do what `zslbench.method.conformance` does for other methods, on a sequence of three tasks.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""What a method is: it learns a task sequence task by task, and scores all classes it knows.
+"""The incremental method: it learns a task sequence task by task and scores all known classes.
 
-Between tasks a method is made anew from its `state`, which is all that it carries: how large that
-is stands beside its accuracy in every table.
+Between tasks an incremental method is rebuilt from its `state`, which is all that it carries: the
+size of the state stands beside its accuracy in every table.
 """
 
 from abc import abstractmethod
@@ -20,17 +20,17 @@ IncrementalNeed = Literal["images", "descriptions", "old_images"]
 
 @dataclass(frozen=True)
 class Task:
-    """What a method is handed of one task. Nothing here leads to another task's images.
+    """What an incremental method gets of one task; nothing leads to another task's images.
 
     Classes are numbered in the order they are learnt.
 
     Attributes:
         number: From 1.
-        inputs: n images, those of earlier tasks among them only for who needs `old_images`.
+        inputs: n images, those of earlier tasks among them only with the need `old_images`.
         labels: `[n]`.
         old: Classes known before this task.
         known: Classes known after it.
-        descriptions: Of each known class its sentences, for who needs `descriptions`.
+        descriptions: Of each known class its sentences, with the need `descriptions`.
     """
 
     number: int

@@ -126,7 +126,7 @@ def load_incremental(name: str) -> type[IncrementalMethod]:
     return _load("incremental method", name, modules, base)  # type: ignore[type-abstract]
 
 
-class Stored(Protocol):
+class NamesMethod(Protocol):
     """A record that names a method and its config: a specification, or a choice."""
 
     method: str
@@ -134,7 +134,7 @@ class Stored(Protocol):
 
 
 def resolve(
-    record: Stored, changes: Mapping[str, Any] | None = None
+    record: NamesMethod, changes: Mapping[str, Any] | None = None
 ) -> tuple[type[Method], MethodConfig]:
     """Return the method that a record names, and its config, typed.
 

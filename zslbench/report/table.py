@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Place = Literal["best", "second"]
+Rank = Literal["best", "second"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Cell:
     """
 
     text: str
-    place: Place | None = None
+    place: Rank | None = None
     marks: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
 

@@ -7,7 +7,7 @@ these are DeLong's placement values). Variances of placements within and between
 resampling images within classes, or classes, converges to, without its Monte Carlo noise; n - 1 in
 place of n makes them unbiased for small samples. Placements of the same images are averaged over
 seeds first, which is resampling with the same draw for all seeds; the variance of the seeds' own
-values comes beside it. `tests/test_coverage.py` simulates what these intervals cover.
+values comes beside it. `tests/stats/test_coverage.py` simulates what these intervals cover.
 """
 
 from collections.abc import Sequence

@@ -32,7 +32,7 @@ DRAWS = 2000
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellTest:
     """One cell's test.
 
     Attributes:
@@ -64,7 +64,7 @@ def seeds_for(margin: float, spread: float) -> int:
     return max(USUAL_SEEDS, ceil(USUAL_SEEDS * (SPREADS * spread / margin) ** 2))
 
 
-def judge(drops: Sequence[Sequence[float]], margins: Sequence[float]) -> list[Cell]:
+def judge(drops: Sequence[Sequence[float]], margins: Sequence[float]) -> list[CellTest]:
     """Judge the cells of a comparison.
 
     Args:
@@ -82,7 +82,7 @@ def judge(drops: Sequence[Sequence[float]], margins: Sequence[float]) -> list[Ce
         float(1 - p_exceeds(cell, margin)) for cell, margin in zip(values, margins, strict=True)
     ]
     return [
-        Cell(float(cell.mean()), margin, p_drop, p_margin, _verdict(p_drop, p_margin))
+        CellTest(float(cell.mean()), margin, p_drop, p_margin, _verdict(p_drop, p_margin))
         for cell, margin, p_drop, p_margin in zip(
             values, margins, holm(against_none), against_margin, strict=True
         )
@@ -95,7 +95,7 @@ def _verdict(p_drop: float, p_margin: float) -> Verdict:
     return "FAIL" if p_drop <= ALPHA else "INCONCLUSIVE"
 
 
-def overall(cells: Sequence[Cell]) -> Verdict:
+def overall(cells: Sequence[CellTest]) -> Verdict:
     """Return FAIL if any cell fails, PASS if all pass."""
     verdicts = {cell.verdict for cell in cells}
     worst: tuple[Verdict, ...] = ("FAIL", "INCONCLUSIVE")

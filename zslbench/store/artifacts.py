@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zslbench.errors import DataError
-from zslbench.metrics import Int, Outcome, ScoreSummary
+from zslbench.metrics import Int, ScoreSummary
 
 SUMMARIES = "summaries.npy"
 TEST = "test.npz"
@@ -126,12 +126,6 @@ def _unpacked(content: bytes) -> Mapping[str, NDArray[Any]]:
     for array in found.values():
         array.flags.writeable = False
     return found
-
-
-def read_outcome(folder: Path, epoch: int) -> Outcome:
-    """Return the outcome of one epoch of a stored run."""
-    labels, seen = read_test(folder)
-    return Outcome.of(read_summary(folder, epoch), labels, seen)
 
 
 def write_predictions(folder: Path, items: Int, predicted: list[str]) -> None:

@@ -10,7 +10,7 @@ from zslbench.store.folders import RunFolders, name_of
 from zslbench.store.journal import Journal
 
 
-class Entry(NamedTuple):
+class IndexEntry(NamedTuple):
     """What the index says of a record; all but `name` is empty where it cannot be read.
 
     Attributes:
@@ -40,7 +40,7 @@ class Index:
 
     def __init__(self, path: Path, folders: RunFolders) -> None:
         self._journal, self._folders = Journal(path), folders
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, IndexEntry] = {}
         self._seen = 0
 
     def add(self, *records: Record) -> None:
@@ -48,18 +48,18 @@ class Index:
         with suppress(OSError):
             self._journal.append(*(_entry(record) for record in records))
 
-    def entries(self, kind: str) -> list[Entry]:
+    def entries(self, kind: str) -> list[IndexEntry]:
         """Return the entries of a kind, those made first first."""
         lines = self._journal.lines()
         if len(lines) < self._seen:
             self._seen, self._entries = 0, {}
-        self._entries.update((line[0], Entry(*line)) for line in lines[self._seen :])
+        self._entries.update((line[0], IndexEntry(*line)) for line in lines[self._seen :])
         self._seen = len(lines)
         names = self._folders.names()
         self._enter([name for name in names if name not in self._entries])
         wanted = {name for name in names if name.startswith(kind + "-")}
         known = [entry for name, entry in self._entries.items() if name in wanted]
-        unread = [Entry(name) for name in sorted(wanted - self._entries.keys())]
+        unread = [IndexEntry(name) for name in sorted(wanted - self._entries.keys())]
         return sorted([*unread, *known], key=lambda entry: entry.created)  # else as committed
 
     def _enter(self, names: list[str]) -> None:
@@ -74,8 +74,8 @@ class Index:
             self._entries.update((entry.name, entry) for entry in map(_entry, found))
 
 
-def _entry(record: Any) -> Entry:
+def _entry(record: Any) -> IndexEntry:
     about = getattr(record, "spec", record)
     of = record.spec.key if isinstance(record, Failure) else ""
     of = record.sweep if isinstance(record, Trial) else of
-    return Entry(name_of(record), about.method, about.dataset, of, record.created)
+    return IndexEntry(name_of(record), about.method, about.dataset, of, record.created)

@@ -257,7 +257,7 @@ class Store:
             for record in self._read(RunRecord, keys)
         ]
 
-    def sequences(self, keys: Collection[str] | None = None) -> list[StoredIncremental]:
+    def incremental(self, keys: Collection[str] | None = None) -> list[StoredIncremental]:
         """Return finished runs along task sequences, likewise."""
         return [
             StoredIncremental(record, self.folders.path("sequence", record.key))

@@ -66,7 +66,7 @@ def plan(
         for entry in entries:
             name, cls = entry.method, load_method(entry.method)
             try:
-                dataset = datasets.serving(name, cls, entry.config)
+                dataset = datasets.for_method(name, cls, entry.config)
             except UnservedError as refusal:
                 if on_skip is None:
                     raise

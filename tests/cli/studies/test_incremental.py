@@ -79,8 +79,8 @@ def test_one_command_from_nothing_to_table_figure_and_page(zslbench, asked):
     status, out, err = zslbench("incremental", suite, "--results", results, "--json")
     assert "0 run, 4 reused, 0 failed" in err
     document = json.loads(out)
-    assert {row["label"] for row in document["sequences"]} == {"means", "pixels"}
-    assert all(row["openings"] == 2 for row in document["sequences"])
+    assert {row["label"] for row in document["incremental"]} == {"means", "pixels"}
+    assert all(row["openings"] == 2 for row in document["incremental"])
     assert [d["method"] for d in document["incremental_differences"]] == ["pixels"]
 
     assert Store(results).waiting() == []

@@ -1,4 +1,4 @@
-"""The methods: floor and ceiling, images learnt by heart, and SPA against its equations."""
+"""Incremental methods: floor and ceiling, overfitting, and SPA against its equations."""
 
 import warnings
 from dataclasses import replace

@@ -8,7 +8,7 @@ from zslbench.studies.regression import exact
 from zslbench.studies.regression.entries import (
     EXACT,
     INCREMENTAL,
-    Entry,
+    ExactEntry,
     append,
     load_entries,
     numbers_of,
@@ -70,7 +70,7 @@ VALUES = {"loss total": [2.0, 1.5], "h": [50.0]}
 def entry(fingerprint=HERE, *, version=1, closed_form=False, factor=1.0, **values):
     values = {**VALUES, **values}
     values["loss total"] = [factor * value for value in values["loss total"]]
-    return Entry(
+    return ExactEntry(
         version=version, protocol_version=1, closed_form=closed_form, fingerprint=fingerprint,
         values=values, date="2026-11-22", commit="0" * 40, reason="",
     )  # fmt: skip

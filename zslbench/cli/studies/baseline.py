@@ -52,7 +52,7 @@ def add(
     """
     from zslbench.records import now
     from zslbench.studies.progress import say
-    from zslbench.studies.regression.entries import Entry, append, load_entries, numbers_of
+    from zslbench.studies.regression.entries import ExactEntry, append, load_entries, numbers_of
     from zslbench.studies.regression.exact_verdict import reason_to_add
     from zslbench.studies.regression.sides import ask, code_of, find_project, git
     from zslbench.studies.session import check_writable
@@ -69,7 +69,7 @@ def add(
         if note:
             say(note)
         if why:
-            new[name] = Entry(**numbers.model_dump(), date=date, commit=commit, reason=why)
+            new[name] = ExactEntry(**numbers.model_dump(), date=date, commit=commit, reason=why)
         else:
             say(f"{name}: these numbers are stored already")
     for name, entry in new.items():

@@ -8,7 +8,7 @@ import typer
 
 from zslbench.cli import options as opt
 
-Suite = Annotated[
+PublishedSuite = Annotated[
     str | None,
     typer.Argument(help="A published table as a suite: its name, or your own FILE.toml."),
 ]
@@ -25,12 +25,12 @@ Reference = Annotated[
 Differences = Annotated[
     bool, typer.Option("--differences", help="Print the table of paired differences alone.")
 ]
-Worlds = Annotated[
+SuiteWorlds = Annotated[
     int | None,
     typer.Option(min=1, max=20, help="Number of validation splits (default: the suite's, or 3); "
                                      "fewer than 3 is flagged."),
 ]  # fmt: skip
-Rules = Annotated[
+SuiteRules = Annotated[
     str | None,
     typer.Option("--rules", "--rule",
                  help="Rules to show: validation (default), last, published (chosen on test)."),
@@ -50,15 +50,15 @@ Figures = Annotated[Path | None, typer.Option(help="Folder for figures for paper
 def leaderboard(
     data: opt.DataOptions,
     engine: opt.EngineOptions,
-    suite: Suite = None,
+    suite: PublishedSuite = None,
     dataset: Datasets = None,
     methods: Methods = None,
     method_file: opt.MethodFiles = None,
     reference: Reference = None,
     differences: Differences = False,
     seeds: opt.Seeds = None,
-    worlds: Worlds = None,
-    rules: Rules = None,
+    worlds: SuiteWorlds = None,
+    rules: SuiteRules = None,
     tune: Tune = 0,
     plan: opt.Plan = False,
     retry: opt.Retry = False,

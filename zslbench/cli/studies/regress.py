@@ -16,7 +16,7 @@ BISECT = {2: 128, 3: BROKEN}
 Project = Annotated[
     Path, typer.Option(help="A folder of the checkout to compare (default: where you are).")
 ]
-Suite = Annotated[str, typer.Option(help="What to measure: a suite's name or file.")]
+MeasuredSuite = Annotated[str, typer.Option(help="What to measure: a suite's name or file.")]
 HERE = Path()
 
 
@@ -34,7 +34,7 @@ def regress(
     power: Annotated[
         bool, typer.Option("--power", help="Print what how many seeds can tell, and end.")
     ] = False,
-    suite: Suite = "regression",
+    suite: MeasuredSuite = "regression",
     seeds: Annotated[int, typer.Option(min=2, max=1000, help="How many seeds, paired.")] = 10,
     margin: Annotated[
         float,

@@ -34,7 +34,7 @@ def sweep(
         int, typer.Option(min=0, help="Trials that get a second look; 0: the sweep alone decides.")
     ] = 3,
     test: Annotated[bool, typer.Option(help="Test the winner, once, in the final world.")] = True,
-    name: Annotated[str | None, typer.Option(help="The study's name, to give it one.")] = None,
+    name: Annotated[str | None, typer.Option(help="A name for the sweep.")] = None,
     storage: Annotated[
         str | None,
         typer.Option(help="A database URL for Optuna (default: a journal file in the results)."),

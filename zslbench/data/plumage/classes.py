@@ -12,7 +12,7 @@ from zslbench.data.plumage.attributes import GROUPS, Group
 from zslbench.data.plumage.draws import Draws, Streams
 from zslbench.data.plumage.scene import HABITATS
 
-Values = tuple[int, ...]
+AttributeValues = tuple[int, ...]
 
 RESERVED_SHARE = 4
 LOWEST, HIGHEST = 60, 95
@@ -27,7 +27,7 @@ class BirdClass(NamedTuple):
         habitat: Where its spurious images are set.
     """
 
-    dominant: Values
+    dominant: AttributeValues
     percentages: NDArray[np.int64]
     habitat: int
 
@@ -52,7 +52,7 @@ def draw_classes(number: int, streams: Streams, *, reserved: bool) -> list[BirdC
         streams: Where they are drawn from.
         reserved: Whether all of them are reserved combinations, or none.
     """
-    taken: set[tuple[int, Values]] = set()
+    taken: set[tuple[int, AttributeValues]] = set()
     classes: list[BirdClass] = []
     combinations = zip(*(_dealt(group, streams) for group in GROUPS), strict=True)
     while len(classes) < number:
@@ -70,7 +70,7 @@ def _dealt(group: Group, streams: Streams) -> Iterator[int]:
         yield from streams.draws("deal", group.name, turn).order(len(group.values)).tolist()
 
 
-def _draw_class(values: Values, draws: Draws) -> BirdClass:
+def _draw_class(values: AttributeValues, draws: Draws) -> BirdClass:
     """Give the dominant value of each group 60 to 95 %, the rest to one or two others."""
     percentages = []
     for group, value in zip(GROUPS, values, strict=True):
@@ -83,7 +83,7 @@ def _draw_class(values: Values, draws: Draws) -> BirdClass:
     return BirdClass(values, np.concatenate(percentages), draws.below(HABITATS))
 
 
-def draw_values(percentages: NDArray[np.int64], draws: Draws) -> Values:
+def draw_values(percentages: NDArray[np.int64], draws: Draws) -> AttributeValues:
     """Draw what an image shows: for each group the index of a value, by the percentages."""
     ends = np.cumsum([len(group.values) for group in GROUPS])[:-1]
     shares = np.split(percentages, ends)

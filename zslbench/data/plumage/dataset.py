@@ -18,8 +18,8 @@ from zslbench.data.types import (
     NO_BACKBONE,
     ClassTable,
     Dataset,
+    OnProgress,
     PartTruth,
-    Progress,
     Splits,
     assembled,
     no_progress,
@@ -27,7 +27,7 @@ from zslbench.data.types import (
 
 
 def load_plumage(
-    config: PlumageConfig, cache: Path, on_progress: Progress = no_progress
+    config: PlumageConfig, cache: Path, on_progress: OnProgress = no_progress
 ) -> Dataset:
     """Draw a config's images, or find them in the cache, and make a dataset of them.
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from zslbench.data.cache import in_processes, reporting
 from zslbench.data.plumage.attributes import GROUPS
-from zslbench.data.plumage.classes import BirdClass, Values, describe, draw_values
+from zslbench.data.plumage.classes import AttributeValues, BirdClass, describe, draw_values
 from zslbench.data.plumage.config import DRAWING_VERSION, PlumageConfig
 from zslbench.data.plumage.image import Picture, draw_picture
 from zslbench.data.plumage.scene import HABITATS, Place, home
-from zslbench.data.types import Progress, content_digest
+from zslbench.data.types import OnProgress, content_digest
 
 CHUNK = 64
 DIGEST_FILE = "digest.txt"
@@ -38,7 +38,7 @@ class Drawn(NamedTuple):
 
 def draw_image(
     config: PlumageConfig, bird: BirdClass, label: int, number: int
-) -> tuple[Picture, Values]:
+) -> tuple[Picture, AttributeValues]:
     """Draw one image of a class; it depends on no other class and no other image.
 
     Args:
@@ -69,7 +69,7 @@ def held_out(config: PlumageConfig, label: int) -> set[int]:
 
 
 def drawn(
-    config: PlumageConfig, classes: Sequence[BirdClass], cache: Path, on_progress: Progress
+    config: PlumageConfig, classes: Sequence[BirdClass], cache: Path, on_progress: OnProgress
 ) -> Drawn:
     """Return all images of a config, from the cache if they were drawn before.
 
@@ -121,7 +121,7 @@ def _shapes(config: PlumageConfig) -> list[tuple[int, ...]]:
 
 
 def _draw_all(
-    entry: Path, config: PlumageConfig, classes: Sequence[BirdClass], on_progress: Progress
+    entry: Path, config: PlumageConfig, classes: Sequence[BirdClass], on_progress: OnProgress
 ) -> None:
     """Draw everything into a new folder."""
     entry.mkdir()

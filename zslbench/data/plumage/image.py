@@ -20,7 +20,7 @@ from zslbench.data.plumage.scene import (
     paint_habitat,
 )
 
-Pixels = NDArray[np.uint8]
+RgbImage = NDArray[np.uint8]
 GRAIN = 8
 
 
@@ -32,7 +32,7 @@ class Picture(NamedTuple):
         parts: `[size, size]`, the `Part` each pixel shows.
     """
 
-    pixels: Pixels
+    pixels: RgbImage
     parts: NDArray[np.uint8]
 
 
@@ -85,7 +85,7 @@ def _halve(colors: NDArray[np.uint16]) -> NDArray[np.uint16]:
     return (rows[:, ::2] + rows[:, 1::2] + 2) // 4
 
 
-def _lit(colors: NDArray[np.uint16], draws: Draws) -> Pixels:
+def _lit(colors: NDArray[np.uint16], draws: Draws) -> RgbImage:
     """Return the colours under a tinted light that falls off across the frame, with grain."""
     side = len(colors)
     tint = np.array([draws.between(-10, 10) for _ in range(3)]) + draws.between(220, 300)
@@ -93,5 +93,5 @@ def _lit(colors: NDArray[np.uint16], draws: Draws) -> Pixels:
     light = (across + down[:, None])[:, :, None] + tint
     grain = draws.bytes(side, side) % (2 * GRAIN) - GRAIN
     lit = (colors * light >> 8) + grain[:, :, None]
-    pixels: Pixels = np.clip(lit, 0, 255).astype(np.uint8)
+    pixels: RgbImage = np.clip(lit, 0, 255).astype(np.uint8)
     return pixels

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from zslbench.data.load import DataRequest, find_dataset, is_embedded
-from zslbench.data.parts import Points, part_points
+from zslbench.data.parts import PartPoints, part_points
 from zslbench.data.types import Dataset
 from zslbench.method import View
 from zslbench.metrics import Int
@@ -83,7 +83,7 @@ def pictures_of(
     ]
 
 
-def _points(dataset: Dataset, items: Int, size: int, request: DataRequest) -> list[Points]:
+def _points(dataset: Dataset, items: Int, size: int, request: DataRequest) -> list[PartPoints]:
     """Return part points of items, none where the dataset has no table of them."""
     found = None
     if not is_embedded(request.name):

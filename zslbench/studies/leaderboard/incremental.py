@@ -64,7 +64,7 @@ def _board(
 ) -> Leaderboard:
     labels = {job.spec.seeds_key: job.label for job in jobs}
     keys = {job.spec.key for job in jobs}
-    stored = store.sequences(keys)
+    stored = store.incremental(keys)
     groups = group_incremental(stored, labels)
     reference = reference_done(table.reference, {group.title for group in groups})
     return Leaderboard(
@@ -75,6 +75,6 @@ def _board(
         planned=len(keys),
         missing=len(keys) - len(stored),
         failures=[Failed.of(failure) for failure in done.failures],
-        sequences=incremental_rows(groups, store.ledger()),
+        incremental=incremental_rows(groups, store.ledger()),
         incremental_differences=compare_incremental(groups, reference) if reference else [],
     )

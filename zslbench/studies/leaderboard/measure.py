@@ -117,8 +117,8 @@ def tracked(results: Path, rules: Sequence[str], reference: str | None = None) -
     stored = store.runs()
     store.sync()
     board = build_leaderboard(stored, store.ledger(), checked, reference)
-    rows = incremental_rows(group_incremental(store.sequences()), store.ledger())
-    board = replace(board, sequences=rows)
+    rows = incremental_rows(group_incremental(store.incremental()), store.ledger())
+    board = replace(board, incremental=rows)
     notice = store.notice()
     if not board.rows and not rows:
         raise ZslbenchError(
@@ -154,12 +154,14 @@ def write_leaderboard(board: Leaderboard, results: Path) -> None:
     CSV and LaTeX have runs in seen/unseen worlds alone; task sequences have a CSV file and a figure
     of their own.
     """
-    alone, name = board.sequences and not board.rows, board.name
+    alone, name = board.incremental and not board.rows, board.name
     suffixes = ("md", "json", "html", *(() if alone else ("csv", "tex")))
     for suffix in suffixes:
         board.save(results / f"{name}.{suffix}")
-    if board.sequences:
-        write_text(results / f"{name}-tasks.csv", csv_text([flat(row) for row in board.sequences]))
-        write_paths(results, name, board.sequences)
-    more = f", {name}-tasks.{{csv,png,pdf}}" if board.sequences else ""
+    if board.incremental:
+        write_text(
+            results / f"{name}-tasks.csv", csv_text([flat(row) for row in board.incremental])
+        )
+        write_paths(results, name, board.incremental)
+    more = f", {name}-tasks.{{csv,png,pdf}}" if board.incremental else ""
     say(f"written: {results / name}.{{{','.join(suffixes)}}}{more}")

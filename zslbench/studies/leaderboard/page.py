@@ -57,7 +57,7 @@ def as_page(board: Contents) -> str:
         costs=_costs(board.rows),
         costs_note=COSTS_NOTE,
         ledger=_ledger(board.rows),
-        sequences=_sequences(board.sequences),
+        incremental=_sequences(board.incremental),
         facts=lambda row: [*facts(row), f"control of T1: {control(row)}".replace("\n", " ")],
         figures=lambda row: _figures(row, names.index(row.evidence.class_names)),
         class_names=names,
@@ -67,7 +67,7 @@ def as_page(board: Contents) -> str:
 def _lead(board: Contents) -> str:
     rows = board.rows
     if not rows:
-        return f"{board.about} {_count(len(board.sequences), 'row')}. {FOLLOWED}".strip()
+        return f"{board.about} {_count(len(board.incremental), 'row')}. {FOLLOWED}".strip()
     methods, datasets = {row.method for row in rows}, {row.dataset for row in rows}
     counted = ", ".join([
         _count(len(rows), "row"), _count(len(methods), "method"), _count(len(datasets), "dataset"),

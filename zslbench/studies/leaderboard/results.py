@@ -38,7 +38,7 @@ class Leaderboard(Contents, Shown):
 
     def records(self) -> list[dict[str, Any]]:
         """Return a flat record for each row; those of task sequences where there are no others."""
-        return [flat(row) for row in self.rows or self.sequences]
+        return [flat(row) for row in self.rows or self.incremental]
 
     def to_html(self) -> str:
         """Return the page, with its figures and every row in full."""

@@ -134,7 +134,7 @@ class Contents:
         planned: Runs that were asked for; 0 where the table shows what there is.
         missing: How many of them are not in the table.
         failures: Those of the missing runs that were tried.
-        sequences: Rows of task sequences.
+        incremental: Rows of task sequences.
         incremental_differences: Their paired differences from a reference.
         unreadable: How many of the missing runs are finished and cannot be read back.
         name: Of the files it is written to.
@@ -149,7 +149,7 @@ class Contents:
     planned: int = 0
     missing: int = 0
     failures: list[Failed] = field(default_factory=list)
-    sequences: list[IncrementalRow] = field(default_factory=list)
+    incremental: list[IncrementalRow] = field(default_factory=list)
     incremental_differences: list[IncrementalDifference] = field(default_factory=list)
     unreadable: int = field(default=0, repr=False)
     name: str = field(default="leaderboard", repr=False)

@@ -9,7 +9,7 @@ from zslbench.records import RuleName
 from zslbench.stats.ranking import Float, mean_ranks, win_rates
 from zslbench.studies.groups import SUBMITTED, SeedGroup
 
-Data = tuple[str, str]  # as `Group.data`
+TestSet = tuple[str, str]  # as `Group.data`
 
 NAMED = 30
 
@@ -70,9 +70,9 @@ def _by_rule(rule: RuleName, groups: Sequence[SeedGroup]) -> list[Standing]:
     return sorted(found, key=lambda standing: (-standing.win_rate, standing.method))
 
 
-def _competitors(groups: Sequence[SeedGroup]) -> dict[str, dict[Data, SeedGroup]]:
+def _competitors(groups: Sequence[SeedGroup]) -> dict[str, dict[TestSet, SeedGroup]]:
     """Return each method's groups by what they were tested on, but of none that has two there."""
-    rows: dict[str, dict[Data, SeedGroup]] = {}
+    rows: dict[str, dict[TestSet, SeedGroup]] = {}
     twice = set()
     for group in sorted(groups, key=lambda group: group.title):
         members = rows.setdefault(group.title, {})
@@ -81,14 +81,14 @@ def _competitors(groups: Sequence[SeedGroup]) -> dict[str, dict[Data, SeedGroup]
     return {name: members for name, members in rows.items() if name not in twice}
 
 
-def _seeds(test: Data, rows: dict[str, dict[Data, SeedGroup]]) -> list[int]:
+def _seeds(test: TestSet, rows: dict[str, dict[TestSet, SeedGroup]]) -> list[int]:
     """Return the seeds that anyone has on a dataset; where nobody has use for seeds, one."""
     here = [members[test] for members in rows.values() if test in members]
     seeds = {seed for group in here if not group.deterministic for seed in group.seeds}
     return sorted(seeds) or [0]
 
 
-def _h(members: dict[Data, SeedGroup], test: Data, seed: int) -> float:
+def _h(members: dict[TestSet, SeedGroup], test: TestSet, seed: int) -> float:
     """Return H; a deterministic method has any seed."""
     if test not in members:
         return np.nan
@@ -98,7 +98,7 @@ def _h(members: dict[Data, SeedGroup], test: Data, seed: int) -> float:
     return dict(zip(group.seeds, group.h, strict=True)).get(seed, np.nan)
 
 
-def _mean_h(members: dict[Data, SeedGroup], test: Data) -> float:
+def _mean_h(members: dict[TestSet, SeedGroup], test: TestSet) -> float:
     return float(np.mean(members[test].h)) if test in members else np.nan
 
 

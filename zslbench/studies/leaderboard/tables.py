@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from zslbench.report.numbers import NAMES, estimates, number
-from zslbench.report.table import Cell, Document, Place, Table
+from zslbench.report.table import Cell, Document, Rank, Table
 from zslbench.stats import METRICS, Interval, Metric, Population
 from zslbench.stats.selection_bias import CHOSEN
 from zslbench.studies.incremental.tables import incremental_tables
@@ -60,7 +60,7 @@ PAPER_NOTE = (
     "interval, above it, or within. `zslbench published` lists all published values."
 )
 
-Podium = dict[tuple[int, Metric], Place]
+Podium = dict[tuple[int, Metric], Rank]
 
 
 def document_of(board: Contents) -> Document:
@@ -115,7 +115,7 @@ def podium(rows: Sequence[Row]) -> Podium:
         for metric in METRICS if len(members) > 1 else ():
             printed = {n: float(number(metric, rows[n].value(metric))) for n in members}
             first, *others = sorted(set(printed.values()), reverse=True)
-            levels: dict[float, Place] = {first: "best", **dict.fromkeys(others[:1], "second")}
+            levels: dict[float, Rank] = {first: "best", **dict.fromkeys(others[:1], "second")}
             places |= {(n, metric): levels[v] for n, v in printed.items() if v in levels}
     return places
 
@@ -156,7 +156,7 @@ def other_tables(board: Contents) -> list[Table]:
     return _filled(
         _failed_table(board), _paired_table(board), _standings_table(board),
         _inflation_table(board), _localisation_table(board.rows), _paper_table(board.rows),
-        *incremental_tables(board.sequences, board.incremental_differences),
+        *incremental_tables(board.incremental, board.incremental_differences),
     )  # fmt: skip
 
 

@@ -15,9 +15,9 @@ from zslbench.studies.regression.measure import (
     FACTS,
     Facts,
     Measured,
-    Name,
     Spreads,
     Subject,
+    SubjectName,
     facts_of,
     measure,
     points,
@@ -132,12 +132,12 @@ def compare(
     )
 
 
-def _facts(measured: Measured) -> dict[Name, Facts]:
+def _facts(measured: Measured) -> dict[SubjectName, Facts]:
     first = {name: found[0] for name, found in measured.items() if found}
     return {name: {fact: getattr(m, fact) for fact in FACTS} for name, m in first.items()}
 
 
-def check_comparable(before: Mapping[Name, Facts], now: Mapping[Name, Facts]) -> None:
+def check_comparable(before: Mapping[SubjectName, Facts], now: Mapping[SubjectName, Facts]) -> None:
     """Refuse to compare what differs in more than the code.
 
     Raises:

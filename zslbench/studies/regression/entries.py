@@ -37,7 +37,7 @@ class Numbers(BaseModel):
     values: dict[str, list[float]]
 
 
-class Entry(Numbers):
+class ExactEntry(Numbers):
     """Numbers that are stored.
 
     Attributes:
@@ -60,7 +60,7 @@ def numbers_of(answer: Mapping[str, Any]) -> dict[str, Numbers]:
     return {name: Numbers(**common, **found) for name, found in measured.items()}
 
 
-def load_entries(project: Path) -> dict[str, list[Entry]]:
+def load_entries(project: Path) -> dict[str, list[ExactEntry]]:
     """Return what is stored, by name, the oldest first.
 
     Raises:
@@ -71,16 +71,16 @@ def load_entries(project: Path) -> dict[str, list[Entry]]:
     return {path.relative_to(folder).with_suffix("").as_posix(): _read(path) for path in paths}
 
 
-def _read(path: Path) -> list[Entry]:
+def _read(path: Path) -> list[ExactEntry]:
     content = load(path)
     try:
-        return [Entry.model_validate(entry) for entry in content["entries"]]
+        return [ExactEntry.model_validate(entry) for entry in content["entries"]]
     except (KeyError, ValidationError) as error:
         mend = "Restore it, or add the method's numbers anew: zslbench baseline add."
         raise DataError(path, f"holds no exact numbers ({error})", mend) from None
 
 
-def append(project: Path, name: str, entry: Entry) -> Path:
+def append(project: Path, name: str, entry: ExactEntry) -> Path:
     """Store one entry more; return its file."""
     path = project / EXACT / f"{name}.toml"
     entries = [*(_read(path) if path.exists() else []), entry]

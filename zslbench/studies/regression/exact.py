@@ -27,7 +27,7 @@ from zslbench.studies.plan import spec_of
 from zslbench.studies.regression.entries import INCREMENTAL
 
 STEPS, SHOWN = 5, 4
-Values = dict[str, list[float]]
+NumberLists = dict[str, list[float]]
 
 
 def fingerprint() -> dict[str, str]:
@@ -126,9 +126,9 @@ def _learn(name: str) -> dict[str, Any]:
     return {"version": cls.version, "closed_form": False, "values": values}
 
 
-def _losses(epochs: Iterable[Epoch]) -> Values:
+def _losses(epochs: Iterable[Epoch]) -> NumberLists:
     """Return the losses of all epochs, by term."""
-    values: Values = {}
+    values: NumberLists = {}
     for epoch in epochs:
         for term, value in epoch.losses.items():
             values.setdefault(f"loss {term}", []).append(float(value))
@@ -178,7 +178,7 @@ def _config(cls: type[Method], **settings: Any) -> Any:
     return candidates[len(candidates) // 2]
 
 
-def _closed_form(name: str, cls: type[Method], world: World) -> Values:
+def _closed_form(name: str, cls: type[Method], world: World) -> NumberLists:
     """Return the choice's scores and gamma, and scores of some test items, of one config."""
     spec = spec_of(name, cls, _config(cls), world.dataset).model_copy(update={"tuning_worlds": 1})
     choice = select(spec, world.dataset, worlds=[world])
@@ -189,7 +189,7 @@ def _closed_form(name: str, cls: type[Method], world: World) -> Values:
     return {**found, "gamma": [choice.gamma], **_scores(model, world)}
 
 
-def _steps(cls: type[Method], world: World) -> Values:
+def _steps(cls: type[Method], world: World) -> NumberLists:
     """Return the losses of five steps, one an epoch, and scores of some test items after them.
 
     A method that yields once, at the end of its fit, tells the losses of its last step alone: there
@@ -227,7 +227,7 @@ def _fit(cls: type[Method], model: Method, world: World) -> Any:
     return model.fit(cls.prepare(train, model.config))
 
 
-def _scores(model: Method, world: World) -> Values:
+def _scores(model: Method, world: World) -> NumberLists:
     found = score(model, world)
     return {
         "scale": [found.scale],

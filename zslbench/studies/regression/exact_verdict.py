@@ -8,7 +8,7 @@ from zslbench.stats.noninferiority import Verdict
 from zslbench.studies.regression.entries import Numbers, to_hold_against
 
 CLOSED_FORM, STEPS, ELSEWHERE = 1e-6, 1e-4, 1e-3
-Stored = Mapping[str, Sequence[Numbers]]
+StoredNumbers = Mapping[str, Sequence[Numbers]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Held:
         return "\n".join([text, *map(missing.format, self.unstored)])
 
 
-def check_exact(stored: Stored, found: Mapping[str, Numbers]) -> Held:
+def check_exact(stored: StoredNumbers, found: Mapping[str, Numbers]) -> Held:
     """Hold the numbers of methods against the stored ones."""
     problems = dict.fromkeys(stored.keys() - found.keys(), "is no method any more")
     unstored, elsewhere = [], set()

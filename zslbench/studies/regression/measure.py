@@ -58,9 +58,9 @@ def subjects_of(name: str, root: Path) -> list[Subject]:
     ]
 
 
-Name = tuple[str, str]  # title, dataset
-Measured = dict[Name, list[Measurement]]
-Spreads = Mapping[Name, Mapping[Metric, float]]
+SubjectName = tuple[str, str]  # title, dataset
+Measured = dict[SubjectName, list[Measurement]]
+Spreads = Mapping[SubjectName, Mapping[Metric, float]]
 Facts = Mapping[str, Any]
 FACTS = {
     "data_digest": "data digests",
@@ -124,7 +124,7 @@ def measurements_of(
         yield subject.name, _record(about, side, code, device)
 
 
-def facts_of(side: Side, subjects: Sequence[Subject]) -> dict[Name, Facts]:
+def facts_of(side: Side, subjects: Sequence[Subject]) -> dict[SubjectName, Facts]:
     """Return what each subject is on a side, before anything of it is fitted.
 
     An older commit that does not state it tells it with the first seed that it measures.
@@ -132,7 +132,7 @@ def facts_of(side: Side, subjects: Sequence[Subject]) -> dict[Name, Facts]:
     Raises:
         SideError: If the side breaks.
     """
-    found: dict[Name, Facts] = {}
+    found: dict[SubjectName, Facts] = {}
     for answer in ask(side.folder, {**_request(subjects, [0]), "stated": True}):
         found[subjects[answer["cell"]].name] = {name: answer[name] for name in FACTS}
         if len(found) == len(subjects):

@@ -9,7 +9,15 @@ from zslbench.report.records import flat
 from zslbench.report.shown import Shown
 from zslbench.report.table import Document, Table
 from zslbench.stats import Metric
-from zslbench.stats.noninferiority import Cell, Verdict, margin_of, overall, power, seeds_for, sight
+from zslbench.stats.noninferiority import (
+    CellTest,
+    Verdict,
+    margin_of,
+    overall,
+    power,
+    seeds_for,
+    sight,
+)
 
 STATUS: dict[Verdict, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 NOTE = (
@@ -43,7 +51,7 @@ class ComparedCell:
     metric: Metric
     before: float
     now: float
-    test: Cell
+    test: CellTest
 
 
 @dataclass(frozen=True)

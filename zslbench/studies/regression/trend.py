@@ -14,7 +14,7 @@ from zslbench.studies.regression.measure import points, title
 from zslbench.studies.regression.sides import git
 from zslbench.studies.regression.trend_results import Series, ShownStep, Trend
 
-Name = tuple[str, str, str, int]  # title, dataset, data digest, protocol version
+SeriesName = tuple[str, str, str, int]  # title, dataset, data digest, protocol version
 
 
 def trend(project: Path, measurements: Sequence[Measurement]) -> Trend:
@@ -27,7 +27,7 @@ def trend(project: Path, measurements: Sequence[Measurement]) -> Trend:
     """
     history = git(project, "rev-list", "--topo-order", "--reverse", "HEAD").splitlines()
     place = {commit: number for number, commit in enumerate(history)}
-    groups: dict[Name, dict[str, list[Measurement]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[SeriesName, dict[str, list[Measurement]]] = defaultdict(lambda: defaultdict(list))
     for m in measurements:
         commit = m.environment["commit"]
         if commit in place and m.environment["dirty"] == "no" and not m.repeat:
@@ -47,7 +47,7 @@ def trend(project: Path, measurements: Sequence[Measurement]) -> Trend:
     return Trend(tuple(series))
 
 
-def _series(name: Name, by_commit: dict[str, list[Measurement]]) -> list[Series]:
+def _series(name: SeriesName, by_commit: dict[str, list[Measurement]]) -> list[Series]:
     """Return one series a metric, over the seeds that all commits share, the latest of each."""
     shared = set.intersection(*({m.seed for m in found} for found in by_commit.values()))
     latest = {

@@ -15,7 +15,7 @@ from zslbench.studies.sweep.trials import objective
 
 DEFAULTS = "defaults"
 
-Values = list[dict[Metric, float]]
+WorldMetrics = list[dict[Metric, float]]
 
 
 def in_tuning_worlds(
@@ -43,7 +43,7 @@ def in_tuning_worlds(
             if h > best:
                 best, said = h, f"; best H {h:.1f} ({end.call.label.removesuffix(': ')})"
         engine.tell(f"{job.spec.method}: points{said}", ended, missing)
-    found: dict[str, dict[int, Values]] = {name: {} for name in jobs}
+    found: dict[str, dict[int, WorldMetrics]] = {name: {} for name in jobs}
     for (name, seed), key in keys.items():
         choice = store.get("choice", key)
         if isinstance(choice, Choice):
@@ -53,11 +53,11 @@ def in_tuning_worlds(
     return points, failures
 
 
-def _by_world(choice: Choice) -> Values:
+def _by_world(choice: Choice) -> WorldMetrics:
     return [{m: getattr(world.scores, m) for m in METRICS} for world in choice.worlds]
 
 
-def _tuned(mine: Mapping[int, Values], base: Mapping[int, Values]) -> Point:
+def _tuned(mine: Mapping[int, WorldMetrics], base: Mapping[int, WorldMetrics]) -> Point:
     """Return means over all worlds of all seeds, each a draw of classes, images and start."""
     worlds = [world for seed in mine for world in mine[seed]]
     means = {m: over_seeds([world[m] for world in worlds]) for m in METRICS}

@@ -16,7 +16,7 @@ from zslbench.studies.status import Estimate, PastRuns, Status, status_of
 
 
 @dataclass(frozen=True)
-class Line:
+class OutlookLine:
     """One row on one dataset; `seconds` of what would run."""
 
     row: str
@@ -38,7 +38,7 @@ class Outlook(Shown):
     """
 
     title: str
-    lines: list[Line]
+    lines: list[OutlookLine]
     retry: bool
 
     @property
@@ -72,7 +72,7 @@ def outlook(table: TableRequest, results: Path, *, retry: bool) -> Outlook:
     return Outlook(table.title, _lines(jobs, at.store, retry=retry), retry)
 
 
-def _lines(jobs: Sequence[Job], store: Store, *, retry: bool) -> list[Line]:
+def _lines(jobs: Sequence[Job], store: Store, *, retry: bool) -> list[OutlookLine]:
     rows: dict[tuple[str, str], list[Job]] = {}
     for job in jobs:
         rows.setdefault((called(job.spec, job.label), job.spec.dataset), []).append(job)
@@ -82,7 +82,7 @@ def _lines(jobs: Sequence[Job], store: Store, *, retry: bool) -> list[Line]:
 
 def _line(
     row: str, dataset: str, jobs: Sequence[Job], history: PastRuns, status: Status, *, retry: bool
-) -> Line:
+) -> OutlookLine:
     done = [job for job in jobs if job.spec.key in status.done]
     failed = [job for job in jobs if job.spec.key in status.failed]
     known = status.done | status.failed.keys()
@@ -90,10 +90,10 @@ def _line(
     left = history.estimate([*missing, *(failed if retry else [])])
     counts = len(done), len(failed), len(missing)
     errors = tuple(f"seed {j.spec.seed}: {status.failed[j.spec.key].error}" for j in failed)
-    return Line(row, dataset, *counts, left.seconds, left.unknown, errors)
+    return OutlookLine(row, dataset, *counts, left.seconds, left.unknown, errors)
 
 
-def _table(title: str, lines: Sequence[Line]) -> Table:
+def _table(title: str, lines: Sequence[OutlookLine]) -> Table:
     rows = [
         [line.row, line.dataset, str(line.done), str(line.failed), str(line.missing),
          duration(Estimate(line.seconds, line.unknown))]

@@ -1,11 +1,11 @@
-"""Records of sweeps and of regression tests."""
+"""Sweeps and their trials."""
 
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from zslbench.records.base import Record
-from zslbench.records.choices import Choice, Scores
+from zslbench.records.choices import Choice
 from zslbench.records.keys import now
 from zslbench.records.specs import RunSpec
 
@@ -14,8 +14,8 @@ class Sweep(Record):
     """A search for hyper-parameters: what its trials have in common.
 
     Attributes:
-        name: The study's name.
-        about: All that must not change between the trials of one study.
+        name: The sweep's name.
+        about: All that must not change between the trials of one sweep.
     """
 
     kind: ClassVar[str] = "sweep"
@@ -35,7 +35,7 @@ class Trial(Record):
         sweep: The key of the sweep.
         number: From 0, which is the method's defaults; a trial that was interrupted and started
             again is one trial.
-        look: 1 for the search, 2 for another look at its best in worlds with other class splits.
+        look: 1 for the search, 2 for its best again, in worlds with other class splits.
         params: The point.
         spec: The run that the point stands for.
         value: Mean H over the worlds at the chosen epoch and gamma; of a pruned trial, what it had
@@ -61,39 +61,5 @@ class Trial(Record):
     curve: list[float] = Field(default_factory=list)
     choice: Choice | None = None
     error: str = ""
-    seconds: float
-    created: str = Field(default_factory=now)
-
-
-class Measurement(Record):
-    """One method in one tuning world, by one version of the code: what regression tests compare.
-
-    Attributes:
-        seed: Numbers the tuning world, and seeds the fit.
-        repeat: Other than 0: fitted in the same world from other random numbers.
-        code: The digest of all code and weights that measured it.
-        environment: Its `commit` is that of the code measured, `dirty` whether it was altered.
-        environment_digest: Of what numbers may depend on besides the code.
-    """
-
-    kind: ClassVar[str] = "measurement"
-
-    key: str
-    method: str
-    method_version: int
-    dataset: str
-    settings: dict[str, Any]
-    choice_key: str
-    data_digest: str
-    protocol_version: int
-    measure_version: int
-    seed: int
-    repeat: int
-    scores: Scores
-    epoch: int
-    gamma: float
-    code: str
-    environment: dict[str, str]
-    environment_digest: str
     seconds: float
     created: str = Field(default_factory=now)
