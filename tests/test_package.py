@@ -215,9 +215,13 @@ def test_what_benchmarks_import_is_there(path):
 
 @pytest.mark.parametrize("top", ["zslbench", "methods"])
 def test_files_and_functions_are_short(top):
+    """Docstrings do not count: that of a command is its help, with examples."""
     for path in (ROOT / top).rglob("*.py"):
         text = path.read_text()
         assert text.count("\n") <= 350, path
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
-                assert node.end_lineno - node.lineno < 70, f"{path}: {node.name}"
+                doc = node.body[0] if ast.get_docstring(node) else None
+                length = node.end_lineno - node.lineno + 1
+                length -= doc.end_lineno - doc.lineno + 1 if doc else 0
+                assert length <= 70, f"{path}: {node.name}"
