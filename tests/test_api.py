@@ -86,6 +86,8 @@ def test_a_run_has_scores_intervals_and_a_curve(result):
     (record,) = result.to_frame().to_dict("records")
     assert record["H"] == result.scores.h
     assert "<table" in result._repr_html_()
+    assert repr(result).startswith("tiny\n┏")
+    assert f"{result.scores.h:.1f}" in repr(result)
 
 
 def test_the_command_line_finds_what_python_did(zslbench, result, tiny_root, results):

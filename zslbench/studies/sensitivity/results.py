@@ -71,7 +71,7 @@ class SettingCurve:
     points: tuple[Point, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sensitivity(Shown):
     """All that is shown of a sensitivity study.
 
