@@ -62,7 +62,7 @@ def check_writable(results: Path) -> None:
     there = next(path for path in (results, *results.resolve().parents) if path.exists())
     writable = there.is_dir() and os.access(there, os.W_OK)
     if not writable:
-        raise ZslbenchError(f"--results {results}: nothing can be written there. Name a folder.")
+        raise ZslbenchError(f"results {results}: nothing can be written there. Name a folder.")
 
 
 def report(done: Report, store: Store) -> None:
