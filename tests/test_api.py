@@ -72,7 +72,7 @@ def test_every_function_is_documented_and_typed(name):
     hints = get_type_hints(function)
     taken = inspect.signature(function).parameters
     assert {*taken, "return"} == hints.keys()
-    if name not in ("hyper", "option"):
+    if name not in ("hyper", "option", "tuned"):
         assert "Example:" in function.__doc__
         assert all(f"{each}:" in function.__doc__ for each in taken)
 
@@ -86,6 +86,8 @@ def test_a_run_has_scores_intervals_and_a_curve(result):
     (record,) = result.to_frame().to_dict("records")
     assert record["H"] == result.scores.h
     assert "<table" in result._repr_html_()
+    assert repr(result).startswith("tiny\n┏")
+    assert f"{result.scores.h:.1f}" in repr(result)
 
 
 def test_the_command_line_finds_what_python_did(zslbench, result, tiny_root, results):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         TrainSet,
         hyper,
         option,
+        tuned,
+        weight,
     )
     from zslbench.method.incremental import IncrementalMethod
     from zslbench.method.trained import TrainedConfig, TrainedMethod
@@ -34,6 +36,7 @@ __all__ = [
     "ClosedFormMethod", "Epoch", "IncrementalMethod", "Method", "MethodConfig", "PublishedRule",
     "TrainSet", "TrainedConfig", "TrainedMethod", "ZslbenchError", "compare", "gzsl_metrics",
     "hyper", "incremental", "leaderboard", "load_dataset", "option", "run", "sensitivity", "sweep",
+    "tuned", "weight",
 ]  # fmt: skip
 _HOMES = {
     "zslbench.errors": ("ZslbenchError",),

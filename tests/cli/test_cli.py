@@ -67,8 +67,8 @@ def test_showing_a_finished_run_loads_neither_networks_nor_mlflow(zslbench, tiny
         (["run", "eszl", "--dataset", "tiny"], "Did you mean 'eszsl'?"),
         (["run", "eszsl", "--dataset", "tinny"], "Did you mean 'tiny'?"),
         (["run", "eszsl", "--dataset", "tiny", "--set", "regx=1"], "Did you mean 'reg_x'?"),
-        (["run", "eszsl", "--dataset", "tiny", "--set", "reg_x=-1"], "--set reg_x=-1"),
-        (["run", "eszsl", "--dataset", "tiny", "--set", "reg_x=much"], "--set reg_x=much"),
+        (["run", "eszsl", "--dataset", "tiny", "--set", "reg_x=-1"], "reg_x=-1"),
+        (["run", "eszsl", "--dataset", "tiny", "--set", "reg_x=much"], "reg_x=much"),
         (["run", "eszsl", "--dataset", "tiny", "--set", "reg_x"], "key=value"),
         (["run", "eszsl", "--dataset", "tiny", "--seeds", "0,x"], "whole numbers"),
         (

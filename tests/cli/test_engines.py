@@ -19,7 +19,7 @@ def test_processes_do_all_of_it_and_find_what_one_finds(
     ("words", "said"),
     [
         (("--engine", "rya"), "Did you mean 'ray'?"),
-        (("--address", "HOST:1"), "add --engine ray"),
+        (("--address", "HOST:1"), "choose the engine ray"),
     ],
 )
 @pytest.mark.parametrize("command", ["sweep", "sensitivity"])

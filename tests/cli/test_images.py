@@ -51,8 +51,8 @@ def test_svip_runs_on_photos_with_a_random_start_and_says_what_that_means(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["svip"], "--backbone"),
-        (["svip", "--backbone", BACKBONE], "--words"),
+        (["svip"], "name as backbone"),
+        (["svip", "--backbone", BACKBONE], "name as words"),
         (
             ["svip", "--dataset", "plumage", "--backbone", BACKBONE],
             "choose a backbone of that size",

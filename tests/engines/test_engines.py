@@ -172,7 +172,7 @@ def test_a_process_is_born_with_its_share(monkeypatch):
     ("words", "message"),
     [
         (("--engine", "rya"), "There is no engine 'rya'. Did you mean 'ray'"),
-        (("--address", "head:6379"), "--address head:6379 is that of a Ray cluster: add --engine"),
+        (("--address", "head:6379"), "address head:6379 is that of a Ray cluster"),
         (("--jobs", "0"), "--jobs"),
     ],
 )

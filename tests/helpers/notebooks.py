@@ -29,16 +29,15 @@ def play(sources):
         yield eval(compile(ast.Expression(last.value), "cell", "eval"), names) if shows else None
 
 
-def output(shown):
-    """Return what a notebook stores of what a cell shows."""
+def output(shown, number=None):
+    """Return what a kernel stores of what its cell of a number shows."""
     if shown is None:
         return []
-    data = {"text/plain": repr(shown)}
-    if hasattr(shown, "_repr_html_"):
-        data = {"text/html": shown._repr_html_(), "text/plain": f"<{type(shown).__name__}>"}
+    html = {"text/html": shown._repr_html_()} if hasattr(shown, "_repr_html_") else {}
+    data = {**html, "text/plain": repr(shown)}
     data = {kind: text.splitlines(keepends=True) for kind, text in data.items()}
     return [
-        {"data": data, "execution_count": None, "metadata": {}, "output_type": "execute_result"}
+        {"data": data, "execution_count": number, "metadata": {}, "output_type": "execute_result"}
     ]
 
 
@@ -54,8 +53,9 @@ def refresh(path):
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        for cell, shown in zip(code, play("".join(c["source"]) for c in code), strict=True):
-            cell["outputs"] = output(shown)
+        played = enumerate(play("".join(c["source"]) for c in code), start=1)
+        for cell, (number, shown) in zip(code, played, strict=True):
+            cell["outputs"], cell["execution_count"] = output(shown, number), number
     path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -149,8 +149,8 @@ def test_dap_candidates_are_the_grid():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"reg": 0}, "--set reg=0: input should be greater than or equal to 0.0001"),
-        ({"prior": "flat"}, "--set prior=flat: input should be 'class_mean' or 'half'"),
+        ({"reg": 0}, "reg=0: input should be greater than or equal to 0.0001"),
+        ({"prior": "flat"}, "prior=flat: input should be 'class_mean' or 'half'"),
         ({"treshold": "matrix"}, "no setting of dap 'treshold'. Did you mean 'threshold'?"),
     ],
 )

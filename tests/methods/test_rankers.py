@@ -179,8 +179,8 @@ def test_candidates_are_the_rates(ranker):
 
 def test_config_refuses_and_says_what():
     for settings, says in (
-        ({"margin": 0}, "--set margin=0: input should be greater than or equal to 0.001"),
-        ({"batch_size": 0}, "--set batch_size=0"),
+        ({"margin": 0}, "margin=0: input should be greater than or equal to 0.001"),
+        ({"batch_size": 0}, "batch_size=0"),
         ({"marginn": 1}, "no setting of sje 'marginn'. Did you mean 'margin'?"),
     ):
         with pytest.raises(ZslbenchError) as raised:

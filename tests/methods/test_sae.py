@@ -118,8 +118,8 @@ def test_sae_candidates_are_the_grid():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"lambda_": 0}, "--set lambda_=0: input should be greater than or equal to 0.000001"),
-        ({"direction": "both"}, "--set direction=both: input should be 's_to_f' or 'f_to_s'"),
+        ({"lambda_": 0}, "lambda_=0: input should be greater than or equal to 0.000001"),
+        ({"direction": "both"}, "direction=both: input should be 's_to_f' or 'f_to_s'"),
         ({"lambda": 1}, "no setting of sae 'lambda'. Did you mean 'lambda_'?"),
     ],
 )

@@ -55,10 +55,10 @@ def print_document(document: "Document") -> None:
     """Print tables and notes; wide enough for them where there is no terminal."""
     from rich.console import Console
 
-    from zslbench.report.writers import terminal
+    from zslbench.report.writers import WIDE, terminal
 
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=132)
+        console = Console(highlight=False, markup=False, width=WIDE)
     for part in terminal(document):
         console.print(part)

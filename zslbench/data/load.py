@@ -68,7 +68,7 @@ def find_datasets(root: Path) -> dict[str, Path]:
     """
     if not root.is_dir():
         raise ZslbenchError(
-            f"--data-root {root}: there is no such folder. "
+            f"{root}: there is no such folder. "
             "Name the folder that holds CUB/, AWA2/, SUN/ or your own dataset."
         )
     return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{SPLITS_FILE}"))}
@@ -175,10 +175,10 @@ def _only_features(folder: Path) -> str:
     if "res101" in found or len(found) == 1:
         return found[0]
     if not found:
-        mend = "Put a file of the shape of res101.mat there, or name a backbone with --backbone."
+        mend = "Put a file of the shape of res101.mat there, or name a backbone."
         raise DataError(folder, "has no feature file", mend)
     listing = ", ".join(found)
-    raise DataError(folder, f"has several feature files ({listing})", "Name one with --features.")
+    raise DataError(folder, f"has several feature files ({listing})", "Name one as the features.")
 
 
 def _class_splits(

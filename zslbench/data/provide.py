@@ -50,8 +50,8 @@ class DataSource:
             dataset = self._images(name, cls) if "images" in cls.needs else self.features
         if "word_vectors" in cls.needs and dataset.word_vectors is None:
             raise UnservedError(
-                f"{name} needs word vectors of the attribute names: name a GloVe file or a table "
-                "with --words FILE, or say --words random."
+                f"{name} needs word vectors of the attribute names: name as words a GloVe file, "
+                "a table, or `random`."
             )
         return dataset
 
@@ -88,8 +88,8 @@ class DataSource:
         if name is None:
             if not is_embedded(self.request.name):
                 raise UnservedError(
-                    f"{self.request.name} needs a backbone for its images: with "
-                    f"--backbone, name {USUAL[ending or 'tokens']}."
+                    f"{self.request.name} needs a backbone for its images: "
+                    f"name as backbone {USUAL[ending or 'tokens']}."
                 )
             name = EMBEDDED_ENDING[ending or "tokens"]
         return find_backbone(name, self.request.weights)
@@ -98,8 +98,7 @@ class DataSource:
         source = self._source(cls.ending)
         if source.ending != cls.ending:
             raise UnservedError(
-                f"{name} cannot run on {source.record.name}: with --backbone, name "
-                f"{USUAL[cls.ending]}."
+                f"{name} cannot run on {source.record.name}: name as backbone {USUAL[cls.ending]}."
             )
         return self._images_once(source)
 

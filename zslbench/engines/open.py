@@ -33,7 +33,7 @@ def open_engine(
     if name == "ray":
         return OnRay(jobs, address, ticks)
     if address is not None:
-        raise ZslbenchError(f"--address {address} is that of a Ray cluster: add --engine ray.")
+        raise ZslbenchError(f"address {address} is that of a Ray cluster: choose the engine ray.")
     if jobs in (None, 1):
         return InProcess(ticks, partial(ticks, row=OVERALL))
     return Processes(jobs, ticks)

@@ -88,7 +88,7 @@ class Settings(BaseModel):
             key = str(first["loc"][0])
             message = first["msg"][0].lower() + first["msg"][1:]
             raise ZslbenchError(
-                f"--set {key}={values.get(key)}: {message}. "
+                f"{key}={values.get(key)}: {message}. "
                 f"`zslbench methods {method}` lists what {key} may be."
             ) from None
 

@@ -43,6 +43,12 @@ class Shown(ABC):
 
         return DataFrame(self.records())
 
+    def __repr__(self) -> str:
+        """Return its tables and notes as a terminal shows them."""
+        from zslbench.report.writers import as_text
+
+        return as_text(self.document())
+
     def _repr_html_(self) -> str:
         from zslbench.report.html import notebook
 

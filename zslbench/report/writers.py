@@ -1,6 +1,7 @@
 """Documents for the terminal, as Markdown and as LaTeX. Same document, same bytes."""
 
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from zslbench.report.table import Cell, Document, Table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+WIDE = 132  # letters of a line where there is no terminal
 NARROW = 20  # letters; columns with no more stay whole where another can give way
 MARKDOWN = {"best": "**%s**", "second": "<u>%s</u>", None: "%s"}
 LATEX = {"best": r"\textbf{%s}", "second": r"\underline{%s}", None: "%s"}
@@ -36,6 +38,20 @@ def terminal(document: Document) -> "list[RenderableType]":
     for part in (*document.parts, *document.asides):
         shown += [Text(part)] if isinstance(part, str) else _rich_table(part)
     return [*shown, *map(Text, document.notes)]
+
+
+def as_text(document: Document) -> str:
+    """Return what a terminal shows, without colours; wide enough where there is no terminal."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else WIDE
+    console = Console(
+        highlight=False, markup=False, color_system=None, width=width, force_jupyter=False
+    )
+    with console.capture() as shown:
+        for part in terminal(document):
+            console.print(part)
+    return "\n".join(line.rstrip() for line in shown.get().splitlines())
 
 
 def _rich_table(table: Table) -> "list[RenderableType]":

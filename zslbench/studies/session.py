@@ -61,7 +61,7 @@ def check_writable(results: Path) -> None:
     """Refuse a results folder that nothing can be written to, before any work is done."""
     there = next(path for path in (results, *results.resolve().parents) if path.exists())
     if not (there.is_dir() and os.access(there, os.W_OK)):
-        raise ZslbenchError(f"--results {results}: nothing can be written there. Name a folder.")
+        raise ZslbenchError(f"results {results}: nothing can be written there. Name a folder.")
 
 
 def report(done: Report, store: Store) -> None:

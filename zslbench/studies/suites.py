@@ -74,8 +74,7 @@ class AnySuite(SuitePart):
             shared = {k: v for k, v in self.settings.items() if k in cls.Config.model_fields}
             config = cls.Config.parse({**shared, **row.settings}, row.method)
         except ZslbenchError as error:
-            why = str(error).removeprefix("--set ")
-            raise ZslbenchError(f"{self.name}, row {label!r}: {why}") from None
+            raise ZslbenchError(f"{self.name}, row {label!r}: {error}") from None
         seeds = self.seeds[:1] if getattr(cls, "deterministic", False) else self.seeds
         return Entry(row.method, config, label, tuple(seeds))
 

@@ -107,13 +107,13 @@ def test_final_is_marked_and_counted(study, results):
         (("sae", "--dataset", "tinny"), "Did you mean 'tiny'?"),
         (("sae", "--parameters", "lambda"), "Did you mean 'lambda_'?"),
         (("sae", "--parameters", ","), "names nothing"),
-        (("sae", "--grid", "lambda_=1,9e9"), "--grid lambda_=9e9"),
+        (("sae", "--grid", "lambda_=1,9e9"), "lambda_=9e9"),
         (("sae", "--grid", "lambda_"), "name=a,b,c"),
-        (("sae", "--grid", "lambda_=x,y"), "--grid lambda_=x"),
+        (("sae", "--grid", "lambda_=x,y"), "lambda_=x"),
         (("sae", "--set", "lambda_=1", "--grid", "lambda_=1"), "nothing else"),
-        (("sae", "--set", "lambda_=-1"), "--set lambda_=-1"),
+        (("sae", "--set", "lambda_=-1"), "lambda_=-1"),
         (("sae", "--seeds", "a"), "whole numbers"),
-        (("svip",), "--backbone"),
+        (("svip",), "name as backbone"),
     ],
 )
 def test_what_the_user_can_mend_is_one_paragraph_and_writes_nothing(

@@ -11,7 +11,7 @@ ABSENT = "postgresql://nobody:secret@127.0.0.1:1/sweeps"
 REFUSED = {
     "range above its bounds": (
         ("--space", "margin=0.1:1e9"),
-        "--space margin=0.1:1e9: margin may be",
+        "space margin=0.1:1e9: margin may be",
         "Choose a range within these bounds.",
     ),
     "logarithm of nothing": (
@@ -19,8 +19,8 @@ REFUSED = {
         "more than 0 on a logarithmic scale",
         "Choose a range within these bounds.",
     ),
-    "range upside down": (("--space", "lr=1:0.1"), "--space lr=1:0.1", "the lower one first"),
-    "choice out of bounds": (("--space", "margin=0.1|-1"), "margin", "--space margin="),
+    "range upside down": (("--space", "lr=1:0.1"), "space lr=1:0.1", "the lower one first"),
+    "choice out of bounds": (("--space", "margin=0.1|-1"), "margin=-1", "greater than"),
     "unknown setting": (("--space", "margni=1:2"), "'margni'", "Did you mean 'margin'"),
     "setting twice": (("--set", "lr=1", "--space", "lr=1:2"), "lr", "leave out one of the two"),
     "unknown sampler": (("--sampler", "rnadom"), "no sampler", "Did you mean 'random'"),
@@ -28,10 +28,10 @@ REFUSED = {
     "unknown pruner": (("--pruner", "meidan"), "no pruner", "Did you mean 'median'"),
     "pruner without equal epochs": (
         ("--pruner", "median", "--space", "epochs=5|10"),
-        "--pruner median",
+        "pruner median",
         "leave one of the two out",
     ),
-    "name of no study": (("--name", "a/b"), "--name a/b", "letters, digits"),
+    "name of no study": (("--name", "a/b"), "name a/b", "letters, digits"),
     "storage that does not answer": (
         ("--storage", ABSENT),
         "--storage postgresql://nobody:***@127.0.0.1:1/sweeps",

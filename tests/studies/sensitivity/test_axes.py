@@ -98,12 +98,12 @@ def test_every_method_can_be_varied_within_its_bounds(name):
         ([], ["weight="], "name=a,b,c"),
         ([], ["=1,2"], "name=a,b,c"),
         ([], ["weight=1,2", "weight=3"], "names weight twice"),
-        ([], ["weight=1,6"], "--grid weight=6"),
-        ([], ["weight=1,much"], "--grid weight=much"),
-        ([], ["reg=none"], "--grid reg=none"),
-        ([], ["M=40.5"], "--grid M=40.5"),
+        ([], ["weight=1,6"], "weight=6"),
+        ([], ["weight=1,much"], "weight=much"),
+        ([], ["reg=none"], "reg=none"),
+        ([], ["M=40.5"], "M=40.5"),
         ([], ["weight=1"], "nothing else"),
-        (["passes"], [], "--grid passes=a,b,c"),
+        (["passes"], [], "name a grid of values"),
     ],
 )
 def test_what_cannot_be_varied_is_refused(names, grid, said):

@@ -107,13 +107,13 @@ def test_space_as_the_user_names_it(text, expected):
         (["M=1:9:lg"], "M=low:high:log"),
         (["M=9"], "M=low:high"),
         (["M=a:b"], "M=low:high"),
-        (["M=4|99"], "--space M=99"),
+        (["M=4|99"], "M=99"),
         (["weight=0:10:log"], "more than 0 on a logarithmic scale"),
         (["class_attributes=0:1"], "Name choices"),
         (["class_attributes"], "Name choices"),
-        (["class_attributes=l2|l3"], "--space class_attributes=l3"),
+        (["class_attributes=l2|l3"], "class_attributes=l3"),
         (["M=1:9", "M=2:9"], "names M twice"),
-        (["rate=1|2"], "--set rate and --space rate"),
+        (["rate=1|2"], "rate is set, and in the space"),
     ],
 )
 def test_spaces_that_are_refused(texts, said):

@@ -64,7 +64,7 @@ class RuleCurve:
         return {metric: found[metric]["these_classes"] for metric in METRICS}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Calibration(Shown):
     """A run's curves in one space; `missing` says why a rule is not among them."""
 

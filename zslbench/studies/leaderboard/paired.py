@@ -53,9 +53,9 @@ def compare(groups: Sequence[SeedGroup], reference: str) -> list[PairedRow]:
             if len(rivals) > 1:
                 dataset = rivals[0].records[0].spec.dataset
                 raise ZslbenchError(
-                    f"--reference {reference}: {len(rivals)} configs of it were run on {dataset}. "
-                    "Name the row as the table does, or show one of them: name --dataset and "
-                    "--methods."
+                    f"reference {reference}: {len(rivals)} configs of it were run on {dataset}. "
+                    "Name the row as the table does, or show one of them: name datasets and "
+                    "methods."
                 )
             found += [_comparison(replace(group), r) for r in rivals if _common(group, r)]
     adjust([each.differences for each in found])

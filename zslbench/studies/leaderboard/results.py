@@ -28,7 +28,7 @@ from zslbench.studies.leaderboard.standings import standings
 from zslbench.studies.leaderboard.tables import document_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Leaderboard(Contents, Shown):
     """Rows by dataset, then H, what is set apart last; and what else was asked."""
 
@@ -47,7 +47,7 @@ class Leaderboard(Contents, Shown):
         return as_page(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result(Leaderboard):
     """A method on a dataset: a row for each rule asked for; its numbers are those of the first."""
 

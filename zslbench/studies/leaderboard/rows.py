@@ -121,7 +121,7 @@ class Failed:
         return cls(spec.dataset, called(spec, label), spec.seed, failure.error)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Contents:
     """What a leaderboard holds: rows by dataset, then H, what is set apart last; and the rest.
 

@@ -54,7 +54,7 @@ class ComparedCell:
     test: CellTest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CommitComparison(Shown):
     """All cells of two versions of the code."""
 
@@ -99,7 +99,7 @@ def _named_once(rows: Sequence[list[str]]) -> list[list[str]]:
     ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Power(Shown):
     """What a comparison can see: of any cell by its spread, and of each cell of a baseline.
 

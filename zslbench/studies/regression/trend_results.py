@@ -41,7 +41,7 @@ class Series:
     steps: tuple[ShownStep, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trend(Shown):
     """All series."""
 

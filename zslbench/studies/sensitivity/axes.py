@@ -85,7 +85,7 @@ def _axis(
 ) -> VariedSetting:
     published, range_ = cls.published_curves.get(name), declared_range(cls.Config, name)
     if written is not None:
-        values = parsed_values(cls, method, name, written, "--grid")
+        values = parsed_values(cls, method, name, written)
     elif published:
         tried = published.values or _around(cls, name, default)
         values = _allowed(cls, name, [*tried, published.optimum])
@@ -95,8 +95,8 @@ def _axis(
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     if len(values) < 2:
         raise ZslbenchError(
-            f"{name} is {default} and nothing else: name values to vary it over, such as "
-            f"--grid {name}=a,b,c. `zslbench methods {method}` lists what it may be."
+            f"{name} is {default} and nothing else: name a grid of values for it. "
+            f"`zslbench methods {method}` lists what it may be."
         )
     log = bool(range_ and range_.log and numbers and min(values) > 0)
     symbol, optimum = range_.symbol if range_ else "", published.optimum if published else None

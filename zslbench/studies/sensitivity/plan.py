@@ -100,7 +100,7 @@ def sensitivity(
         why = failures[0].error if failures else f"it cannot be read back now: {store.error}"
         raise ZslbenchError(
             f"{centre.spec.method} has nothing to show for its defaults ({why}). Mend that first, "
-            "or set others with --set."
+            "or set others."
         )
     curves = tuple(_curve(axis, points) for axis in axes)
     return _report(plan, curves, store), failures

@@ -64,7 +64,7 @@ class SettingCurve(VariedSetting):
     points: tuple[Point, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sensitivity(Shown):
     """All that is shown of a sensitivity study.
 

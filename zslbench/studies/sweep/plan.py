@@ -43,12 +43,12 @@ class SweepPlan:
             check_grid(self.space, self.points)
         if self.pruner != "none" and len(self._lengths()) > 1:
             raise ZslbenchError(
-                f"--pruner {self.pruner} compares trials at equal epochs, and the number of epochs "
+                f"pruner {self.pruner} compares trials at equal epochs, and the number of epochs "
                 "is searched: leave one of the two out."
             )
         if self.named is not None and not re.fullmatch(r"[\w.-]+", self.named):
             raise ZslbenchError(
-                f"--name {self.named}: a sweep's name has letters, digits, '.', '_' and '-'."
+                f"name {self.named}: a sweep's name has letters, digits, '.', '_' and '-'."
             )
 
     @cached_property

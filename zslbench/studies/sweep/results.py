@@ -55,7 +55,7 @@ class Winner:
     openings: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SweepReport(Shown):
     """All that is shown of a sweep.
 

@@ -84,7 +84,7 @@ def default_space(cls: type[Method], settings: Iterable[str] = ()) -> list[Param
     if not space:
         raise ZslbenchError(
             f"{cls.__name__} leaves nothing to search. Name settings and their values, "
-            "such as --space class_attributes='l2|centred'."
+            "such as class_attributes='l2|centred'."
         )
     return space
 
@@ -124,9 +124,9 @@ def parse_space(
     names = [parameter.name for parameter in space]
     for name in names:
         if name in settings:
-            raise ZslbenchError(f"--set {name} and --space {name}: leave out one of the two.")
+            raise ZslbenchError(f"{name} is set, and in the space: leave out one of the two.")
         if names.count(name) > 1:
-            raise ZslbenchError(f"--space names {name} twice: leave out one of the two.")
+            raise ZslbenchError(f"The space names {name} twice: leave out one of the two.")
     return space
 
 
@@ -138,26 +138,21 @@ def _parse(cls: type[Method], method: str, text: str) -> Parameter:
     if not equals and declared is not None:
         return declared
     if "|" in values:
-        choices = parsed_values(cls, method, name, values.split("|"), "--space")
+        choices = parsed_values(cls, method, name, values.split("|"))
         return Parameter(name, choices=tuple(dict.fromkeys(choices)))
     allowed = bounds(cls.Config.model_fields[name])
     if declared is None or allowed is None:
-        raise ZslbenchError(f"--space {text}: {name} has no range. Name choices: {name}=a|b.")
+        raise ZslbenchError(f"space {text}: {name} has no range. Name choices: {name}=a|b.")
     return _range(text, declared, allowed)
 
 
-def parsed_values(
-    cls: type[Method], method: str, name: str, written: Sequence[str], option: str
-) -> list[Any]:
-    """Return a setting's values as written after an option, which refusals name.
+def parsed_values(cls: type[Method], method: str, name: str, written: Sequence[str]) -> list[Any]:
+    """Return a setting's values as written.
 
     Raises:
         ZslbenchError: On a value that the setting cannot have.
     """
-    try:
-        return [getattr(cls.Config.parse({name: text}, method), name) for text in written]
-    except ZslbenchError as error:
-        raise ZslbenchError(str(error).replace("--set", option, 1)) from None
+    return [getattr(cls.Config.parse({name: text}, method), name) for text in written]
 
 
 def _range(text: str, declared: Parameter, allowed: tuple[float, float]) -> Parameter:
@@ -170,13 +165,13 @@ def _range(text: str, declared: Parameter, allowed: tuple[float, float]) -> Para
     if not low < high or not (log or len(scale) == 2) or (declared.whole and (low % 1 or high % 1)):
         kind = "whole numbers" if declared.whole else "numbers"
         raise ZslbenchError(
-            f"--space {text}: write it as {name}=low:high, {name}=low:high:log or {name}=a|b|c, "
+            f"space {text}: write it as {name}=low:high, {name}=low:high:log or {name}=a|b|c, "
             f"with {kind}, the lower one first."
         )
     if low < allowed[0] or high > allowed[1] or (log and low <= 0):
         least = "more than 0 on a logarithmic scale, and at least " if log else ""
         raise ZslbenchError(
-            f"--space {text}: {name} may be {least}{allowed[0]:g} to {allowed[1]:g}. "
+            f"space {text}: {name} may be {least}{allowed[0]:g} to {allowed[1]:g}. "
             "Choose a range within these bounds."
         )
     return Parameter(name, low, high, log, declared.whole, symbol=declared.symbol)
@@ -191,8 +186,8 @@ def check_grid(space: Sequence[Parameter], points: int) -> None:
     count = prod(len(parameter.points(points)) for parameter in space)
     if count > MOST_CELLS:
         raise ZslbenchError(
-            f"--sampler grid: {len(space)} settings make {count} cells, more than {MOST_CELLS}. "
-            "Take fewer --points, name fewer settings with --space, or --sampler random."
+            f"grid: {len(space)} settings make {count} cells, more than {MOST_CELLS}. "
+            "Take fewer points, name fewer settings in the space, or take the random sampler."
         )
 
 

@@ -29,7 +29,7 @@ class OutlookLine:
     errors: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Outlook(Shown):
     """What a table would run.
 
