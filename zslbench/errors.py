@@ -1,4 +1,4 @@
-"""The errors a user can cause, each one paragraph: which file, which value, how to mend it."""
+"""The errors a user can cause, each one paragraph: which file, which value, how to fix it."""
 
 import difflib
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class ZslbenchError(Exception):
-    """Something the user can mend; the command line prints it plainly and exits with status 2."""
+    """Something the user can fix; the command line prints it plainly and exits with status 2."""
 
 
 class DataError(ZslbenchError):

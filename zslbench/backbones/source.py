@@ -79,7 +79,7 @@ def not_had(name: str, error: Exception, untrained: str) -> str:
     """Return the refusal of a backbone whose weights neither a hub nor a file gave."""
     said = " ".join(str(error).split())[:150]
     return (
-        f"--backbone {name}: its weights could not be had ({type(error).__name__}: {said}). Name "
+        f"--backbone {name}: its weights are not available ({type(error).__name__}: {said}). Name "
         f"a local file with --weights, or ask for a random start with --backbone {untrained}."
     )
 

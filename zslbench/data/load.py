@@ -192,7 +192,7 @@ def _class_splits(
             f"{table.leaks} test images are inside train_loc and val_loc: "
             "tuning on this file would be tuning on test",
             "Use the 2019 file or later (PS v2.0), or pass --resplit to ignore train_loc and "
-            "val_loc and split trainval by classes anew.",
+            "val_loc and resplit trainval by classes.",
         )
     if listed or table.tuning_locs is None or table.leaks:
         return listed

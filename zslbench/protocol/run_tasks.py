@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from zslbench.data.types import Dataset
 from zslbench.environment import restart_peak_memory
 from zslbench.method.incremental import IncrementalMethod
-from zslbench.method.registry import load_incremental
+from zslbench.method.registry import resolve_incremental
 from zslbench.metrics import Int
 from zslbench.metrics.forgetting import TaskPredictions
 from zslbench.protocol.run import Tick, about, finite, no_tick, opening_of, scoring_batches
@@ -88,7 +88,7 @@ def run_tasks(
         last=history.last,
         forgetting=history.forgetting,
         carried=tuple(way.carried),
-        keeps_images="old_images" in load_incremental(spec.method).needs,
+        keeps_images="old_images" in resolve_incremental(spec)[0].needs,
         **about(spec, opening, way.progress, way.images),
     )
     return Course(record, history, dataset.splits.test_seen, sequence.order)
@@ -96,8 +96,7 @@ def run_tasks(
 
 def _learn_all(spec: IncrementalSpec, sequence: TaskSequence, tick: Tick, slot: Slot) -> _Way:
     """Learn the tasks that are not learnt yet."""
-    cls = load_incremental(spec.method)
-    config = cls.Config.model_validate(spec.config)
+    cls, config = resolve_incremental(spec)
     source = sequence.dataset.source
     if source is None:
         raise ValueError("a method needs images, with a backbone")

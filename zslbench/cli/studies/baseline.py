@@ -1,4 +1,4 @@
-"""`zslbench baseline`: the stored numbers that changes are held against."""
+"""`zslbench baseline`: the stored numbers that changes are compared with."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def baseline() -> None:
-    """The stored numbers that changes are held against.
+    """The stored numbers that changes are compared with.
 
     Examples:
       zslbench baseline add svip --reason "SVIP selects by attention; version 2"
@@ -30,7 +30,10 @@ def add(
         ),
     ] = None,
     reason: Annotated[
-        str, typer.Option(help="Why the numbers move, which a raised version must say; it is kept.")
+        str,
+        typer.Option(
+            help="Why the numbers changed (required with a raised version); kept in the file."
+        ),
     ] = "",
     project: Project = HERE,
     results: opt.Results = opt.RESULTS,
@@ -79,8 +82,8 @@ def add(
 @app.command()
 def update(
     suite: Annotated[str, typer.Argument(help="A suite: its name, or your own FILE.toml.")],
-    reason: Annotated[str, typer.Option(help="Why the numbers move; it is kept in the file.")],
-    seeds: Annotated[int, typer.Option(min=2, help="How many.")] = 10,
+    reason: Annotated[str, typer.Option(help="Why the numbers changed; kept in the file.")],
+    seeds: Annotated[int, typer.Option(min=2, help="Number of seeds.")] = 10,
     project: Project = HERE,
     data_root: opt.DataRoot = opt.DATA_ROOT,
     results: opt.Results = opt.RESULTS,

@@ -40,7 +40,7 @@ Tune = Annotated[
     typer.Option(
         min=0,
         help="Search every method's own space, learning rate and weight decay included, "
-        "with so many trials in the tuning worlds, and run the winners: a table of its own.",
+        "with this many trials in the tuning worlds, and run the winners in a separate table.",
     ),
 ]
 Figures = Annotated[Path | None, typer.Option(help="Folder for figures for papers, PDF and PNG.")]

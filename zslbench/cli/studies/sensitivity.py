@@ -1,4 +1,4 @@
-"""`zslbench sensitivity`: how much hangs on each setting, one at a time around the defaults."""
+"""`zslbench sensitivity`: sensitivity to each setting, one at a time around the defaults."""
 
 from typing import Annotated
 

@@ -88,7 +88,7 @@ def _class_table(
         raise DataError(path, message, AGAIN)
     if attribute_names and len(attribute_names) != att.shape[1]:
         message = f"{len(attribute_names)} attribute names for {att.shape[1]} attributes"
-        raise DataError(path.parent, message, "Mend or remove the file of attribute names.")
+        raise DataError(path.parent, message, "Fix or remove the file of attribute names.")
     return ClassTable(tuple(names), attributes, raw, attribute_names)
 
 

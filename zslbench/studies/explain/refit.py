@@ -96,7 +96,7 @@ def job_of(spec: RunSpec, request: DataRequest, on_progress: Callable[[int, int]
     weights = f"{spec.backbone.name}, weights {spec.backbone.weights_digest[:12]}"
     differ = {
         f"the data (digest {spec.data_digest[:12]}, here {now.data_digest[:12]}): name their "
-        "folders with --data-root and --image-root": spec.data_digest != now.data_digest,
+        "folders with --data-root and --images": spec.data_digest != now.data_digest,
         f"the backbone ({weights}): name its file with --weights": (
             spec.backbone.weights_digest != now.backbone.weights_digest
         ),

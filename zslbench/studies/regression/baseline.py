@@ -1,4 +1,4 @@
-"""Baselines: stored numbers that a change is held against, as TOML files that say why they moved.
+"""Baselines: stored numbers that a change is compared with, as TOML files that say why they moved.
 
 A file carries the digest of its own content: it moves by `zslbench baseline` and not by hand. Why
 it did is kept in it.

@@ -76,7 +76,7 @@ def _read(path: Path) -> list[ExactEntry]:
     try:
         return [ExactEntry.model_validate(entry) for entry in content["entries"]]
     except (KeyError, ValidationError) as error:
-        mend = "Restore it, or add the method's numbers anew: zslbench baseline add."
+        mend = "Restore it, or store the method's numbers again: zslbench baseline add."
         raise DataError(path, f"holds no exact numbers ({error})", mend) from None
 
 
