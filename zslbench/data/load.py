@@ -175,8 +175,8 @@ def _only_features(folder: Path) -> str:
     if "res101" in found or len(found) == 1:
         return found[0]
     if not found:
-        mend = "Put a file of the shape of res101.mat there, or name a backbone with --backbone."
-        raise DataError(folder, "has no feature file", mend)
+        fix = "Put a file of the shape of res101.mat there, or name a backbone with --backbone."
+        raise DataError(folder, "has no feature file", fix)
     listing = ", ".join(found)
     raise DataError(folder, f"has several feature files ({listing})", "Name one with --features.")
 

@@ -90,8 +90,8 @@ def update(
 ) -> None:
     """Measure a suite and write results/baselines/SUITE.toml.
 
-    It is measured twice for each seed, the second time from other random numbers: that is what
-    chance alone moves.
+    It is measured twice for each seed, the second time from other random numbers, to
+    measure how far chance alone moves a number.
 
     Examples:
       zslbench baseline update regression --reason "first baseline" --seeds 12

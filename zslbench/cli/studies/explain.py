@@ -36,7 +36,7 @@ def explain(
     """Draw which patches a run keeps, where it sees attributes, and its predictions in t-SNE.
 
     The method is fitted again, from the run's record, to its chosen epoch, and what it has learnt
-    is kept, so that a second call is quick. No test labels are opened. The figures (PNG and PDF)
+    is kept, so that later calls are quick. No test labels are opened. The figures (PNG and PDF)
     go to results/explained/KEY and to the run in MLflow; parts are drawn in where they are known
     (plumage; datasets with a parts.csv).
 

@@ -68,7 +68,7 @@ def leaderboard(
 ) -> None:
     """Run what is missing, print the leaderboard, write results/leaderboard.{md,csv,json,html,tex}.
 
-    A suite is a published table as data (docs/suites.md); its files are called as it is. Without
+    A suite is a published table as data (docs/suites.md); its output files carry its name. Without
     suite and --dataset nothing is run: the table shows everything tracked. A run that failed before
     is listed, and run again with --retry. Differences are paired over images and seeds, p values
     adjusted for their number (Holm). Exit status 1 if a run is missing from the table.

@@ -25,7 +25,7 @@ def submit(
 
     The template holds `items` (test items, numbered as in res101.mat from 0) and `classes` (seen
     ones first), whose order is checked, `scores` to fill in, and `gamma` (0), subtracted from the
-    seen classes' scores: choose it on validation classes of your own. Each file opens the test
+    seen classes' scores: choose it on your own validation classes. Each file opens the test
     labels once, which the ledger counts. The row is marked external in every table: the protocol
     cannot know how the scores were made, or whether test images were used.
 

@@ -144,8 +144,8 @@ def _refusal(journal: Path, url: str | None, error: Exception) -> ZslbenchError:
         return ZslbenchError(f"--storage {_shown(url)}: {_reason(url, error)}")
     line = _broken_line(journal)
     if line is None:
-        mend = "Make sure that it can be read and written."
-        return DataError(journal, f"cannot be used ({type(error).__name__}: {error})", mend)
+        fix = "Make sure that it can be read and written."
+        return DataError(journal, f"cannot be used ({type(error).__name__}: {error})", fix)
     return DataError(
         journal,
         f"line {line} is not what Optuna wrote there",
