@@ -1,7 +1,7 @@
 """A run along a task sequence, told as it happens.
 
-The method sees one task's training images, is reduced to its state, and made anew from it; what is
-made anew scores all test images and learns the next task. Test labels are opened once, at the end.
+The method sees one task's training images, is reduced to its state, and rebuilt from it; what is
+rebuilt scores all test images and learns the next task. Test labels are opened once, at the end.
 Nothing is chosen: settings are as given, and each task is learnt to the end of its schedule.
 """
 
@@ -69,7 +69,7 @@ def run_tasks(
         announce: Called with the ledger's entry before the labels are opened; it must have
             recorded the entry when it returns.
         tick: Progress.
-        slot: Where a killed run goes on from, after the last task it has finished.
+        slot: Where a killed run resumes, after the last task it has finished.
 
     Raises:
         DataError: If a class has no test image to measure it by.
