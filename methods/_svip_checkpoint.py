@@ -31,11 +31,11 @@ def load_released(network: nn.Module, state: Mapping[str, Tensor], path: Path) -
     """
     found = {_ours(name): value for name, value in state.items() if not name.startswith(UNUSED)}
     words = network.get_buffer("words")
-    mend = (
+    fix = (
         "Name the --dataset and the --words that it was trained with: these have "
         f"{len(words)} attributes and word vectors of {words.shape[1]} dimensions."
     )
-    load_state(network, {**found, "words": words}, path, mend)
+    load_state(network, {**found, "words": words}, path, fix)
 
 
 def _ours(name: str) -> str:

@@ -206,7 +206,7 @@ class CADAVAE(NetworkMethod):
         return loss
 
     def _batches(self, purpose: str, epoch: int, count: int, size: int) -> Iterator[Tensor]:
-        """Yield the items of each full batch of an epoch, in an order drawn anew."""
+        """Yield the items of each full batch of an epoch, reshuffled."""
         order, size = generator(self.seed, purpose, epoch).permutation(count), min(size, count)
         yield from torch.from_numpy(order[: count // size * size].reshape(-1, size))
 

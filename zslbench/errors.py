@@ -1,4 +1,4 @@
-"""The errors a user can cause, each one paragraph: which file, which value, how to mend it."""
+"""The errors a user can cause, each one paragraph: which file, which value, how to fix it."""
 
 import difflib
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class ZslbenchError(Exception):
-    """Something the user can mend; the command line prints it plainly and exits with status 2."""
+    """Something the user can fix; the command line prints it plainly and exits with status 2."""
 
 
 class DataError(ZslbenchError):
@@ -16,24 +16,24 @@ class DataError(ZslbenchError):
     Args:
         where: The file or folder at fault.
         what: What was found there, with the value.
-        mend: What the user can do about it.
+        fix: What the user can do about it.
     """
 
-    def __init__(self, where: object, what: str, mend: str) -> None:
-        self.where, self.what, self.mend = str(where), what, mend
-        super().__init__(f"{where}: {what}. {mend}")
+    def __init__(self, where: object, what: str, fix: str) -> None:
+        self.where, self.what, self.fix = str(where), what, fix
+        super().__init__(f"{where}: {what}. {fix}")
 
 
 @contextmanager
 def reading(
-    path: Path, failing: str, mend: str, *kinds: type[Exception], missing: str = ""
+    path: Path, failing: str, fix: str, *kinds: type[Exception], missing: str = ""
 ) -> Iterator[None]:
     """Turn what goes wrong while a file is read into a `DataError`.
 
     Args:
         path: The file.
         failing: What to say where it cannot be read.
-        mend: What to do then.
+        fix: What to do then.
         kinds: Exceptions that a reader raises beside `OSError` and `ValueError`.
         missing: What to do where there is no such file, if it is something else.
     """
@@ -41,10 +41,10 @@ def reading(
     try:
         yield
     except FileNotFoundError:
-        raise DataError(path, "there is no such file", missing or mend) from None
+        raise DataError(path, "there is no such file", missing or fix) from None
     except faults as error:
         reason = " ".join((str(error) or type(error).__name__).split())[:120].rstrip(". ")
-        raise DataError(path, f"{failing} ({reason})", mend) from error
+        raise DataError(path, f"{failing} ({reason})", fix) from error
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> ZslbenchError:

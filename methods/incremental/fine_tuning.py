@@ -12,4 +12,4 @@ from ._classifier import IncrementalClassifier
 
 
 class FineTuning(IncrementalClassifier):
-    """Goes on training the network on the images of the task at hand."""
+    """Continues training the network on the images of the task at hand."""

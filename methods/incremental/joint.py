@@ -1,4 +1,4 @@
-"""Joint training: after each task, anew on the images of all tasks so far. The ceiling.
+"""Joint training: after each task, retrain on the images of all tasks so far. The ceiling.
 
 | point | usual | here |
 |---|---|---|

@@ -191,7 +191,7 @@ def test_a_local_file_is_loaded_and_one_of_another_size_refused(tmp_path):
     assert all(torch.equal(v, state[k]) for k, v in again.clip.state_dict().items())
     assert len(source.record.weights_digest) == 64
     save_file({**state, "ln_final.weight": torch.ones(9)}, tmp_path / "other.safetensors")
-    with pytest.raises(ZslbenchError, match=r"weights could not be had.*ln_final"):
+    with pytest.raises(ZslbenchError, match=r"weights are not available.*ln_final"):
         find_backbone("clip:tiny-clip", tmp_path / "other.safetensors").build()
 
 

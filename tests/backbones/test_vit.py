@@ -73,12 +73,12 @@ class Bomb:
 
 def test_a_pickle_in_a_weights_file_is_not_executed(tmp_path):
     torch.save({"model": Bomb()}, tmp_path / "bomb.pth")
-    with pytest.raises(ZslbenchError, match="could not be had"):
+    with pytest.raises(ZslbenchError, match="are not available"):
         find_backbone(TINY, tmp_path / "bomb.pth").build()
 
 
 @pytest.mark.parametrize(
-    ("name", "weights", "mend"),
+    ("name", "weights", "fix"),
     [
         ("vit_tiny_patch16_22", None, "Did you mean"),
         (f"{TINY}.no_such_tag", None, "weights of timm's"),
@@ -87,8 +87,8 @@ def test_a_pickle_in_a_weights_file_is_not_executed(tmp_path):
         (f"random:{TINY}", "some.safetensors", "takes none"),
     ],
 )
-def test_what_cannot_be_a_backbone_is_refused_with_a_mend(tmp_path, name, weights, mend):
-    with pytest.raises(ZslbenchError, match=mend):
+def test_what_cannot_be_a_backbone_is_refused_with_a_fix(tmp_path, name, weights, fix):
+    with pytest.raises(ZslbenchError, match=fix):
         find_backbone(name, weights and tmp_path / weights)
 
 

@@ -76,7 +76,7 @@ def test_calls_may_become_ready_meanwhile(engine):
 
 def test_what_the_user_can_mend_arrives_as_it_was_raised(engine):
     engine.start(Call(errands.refuse, ()))
-    with pytest.raises(ZslbenchError, match=r"^att_splits.mat: is broken. Mend it.$"):
+    with pytest.raises(ZslbenchError, match=r"^att_splits.mat: is broken. Fix it.$"):
         engine.wait()
 
 

@@ -131,10 +131,10 @@ def test_failed_run_is_tried_again_next_time(store, dataset):
 @pytest.mark.parametrize("step", ["select", "evaluate"])
 def test_what_the_user_can_mend_stops_everything(store, dataset, monkeypatch, step):
     def complain(*_, **__):
-        raise ZslbenchError("mend it")
+        raise ZslbenchError("fix it")
 
     monkeypatch.setattr(module, step, complain)
-    with pytest.raises(ZslbenchError, match="mend it"):
+    with pytest.raises(ZslbenchError, match="fix it"):
         execute([softmax_job(dataset)], store)
     assert store.index.entries("failure") == []
 

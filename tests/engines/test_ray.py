@@ -96,7 +96,7 @@ def test_what_happens_in_a_task_arrives(nodes):
         (end,) = dealt(engine, deque([Call(errands.process, ())]))
         assert end.value[1] == "1"
         engine.start(Call(errands.refuse, ()))
-        with pytest.raises(ZslbenchError, match=r"^att_splits.mat: is broken. Mend it.$"):
+        with pytest.raises(ZslbenchError, match=r"^att_splits.mat: is broken. Fix it.$"):
             engine.wait()
         engine.start(Call(errands.die, ()))
         assert "4 times, WorkerCrashedError" in engine.wait().died

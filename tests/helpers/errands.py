@@ -19,7 +19,7 @@ def process(*, tick):
 
 
 def refuse(*, tick):
-    raise DataError("att_splits.mat", "is broken", "Mend it.")
+    raise DataError("att_splits.mat", "is broken", "Fix it.")
 
 
 def stumble(*, tick):

@@ -105,7 +105,7 @@ def test_a_database_that_goes_away_costs_a_sweep_no_trial(postgres, shell, tmp_p
     postgres.go_on()
     assert left.returncode == 2
     assert f"zslbench: --storage {url}: " in said
-    assert "the same command goes on" in said
+    assert "run the same command to resume" in said
     assert "Traceback" not in said
     report = printed(shell(*words))
     assert report["states"] == {"complete": 12, "pruned": 0, "failed": 0}

@@ -156,7 +156,7 @@ def test_reading_a_corrupt_record_names_it(folders, content):
     with pytest.raises(DataError, match="no sweep record") as error:
         folders.read("sweep", "k")
     assert error.value.where == str(path)
-    assert "zslbench doctor" in error.value.mend
+    assert "zslbench doctor" in error.value.fix
 
 
 def test_two_commits_at_once_leave_one_record_and_no_draft(folders):

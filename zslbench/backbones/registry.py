@@ -23,7 +23,7 @@ def find_backbone(name: str, weights: Path | None = None) -> BackboneSource:
         weights: A local file of weights: safetensors, or a state dict that loads without pickle.
 
     Raises:
-        ZslbenchError: Where there is no such network, or its weights can be had neither way.
+        ZslbenchError: Where there is no such network, or its weights are available neither way.
     """
     bare = name.removeprefix(RANDOM)
     if bare.startswith(OPEN_CLIP):

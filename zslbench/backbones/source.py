@@ -39,14 +39,14 @@ def read_state(path: Path, allowed: Sequence[type] = ()) -> dict[str, Any]:
         ) from error
 
 
-def load_state(network: Any, state: Mapping[str, Any], path: Path, mend: str) -> None:
+def load_state(network: Any, state: Mapping[str, Any], path: Path, fix: str) -> None:
     """Load every parameter of a network.
 
     Args:
         network: A module.
         state: Its state dict, read from `path`.
         path: For the error.
-        mend: What to do where they do not fit.
+        fix: What to do where they do not fit.
 
     Raises:
         ZslbenchError: If a parameter is missing, unknown, or of another shape.
@@ -55,7 +55,7 @@ def load_state(network: Any, state: Mapping[str, Any], path: Path, mend: str) ->
         network.load_state_dict(state)
     except RuntimeError as error:
         differs = " ".join(str(error).split())[:300]
-        raise ZslbenchError(f"{path}: its parameters do not fit ({differs}). {mend}") from None
+        raise ZslbenchError(f"{path}: its parameters do not fit ({differs}). {fix}") from None
 
 
 def recorded(name: str, weights: Path | None, hub: str, exposure: Exposure) -> Backbone:
@@ -80,7 +80,7 @@ def not_had(name: str, error: Exception, untrained: str) -> str:
     """Return the refusal of a backbone whose weights neither a hub nor a file gave."""
     said = " ".join(str(error).split())[:150]
     return (
-        f"--backbone {name}: its weights could not be had ({type(error).__name__}: {said}). Name "
+        f"--backbone {name}: its weights are not available ({type(error).__name__}: {said}). Name "
         f"a local file with --weights, or ask for a random start with --backbone {untrained}."
     )
 

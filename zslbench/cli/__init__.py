@@ -41,7 +41,7 @@ app.add_typer(data.app, name="data")
 
 
 def main() -> None:
-    """Run the command line; what the user can mend is one paragraph and exit status 2."""
+    """Run the command line; what the user can fix is one paragraph and exit status 2."""
     try:
         app()
     except ZslbenchError as error:

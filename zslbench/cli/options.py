@@ -19,13 +19,12 @@ DataRoot = Annotated[
 ]
 Results = Annotated[Path, typer.Option(envvar="ZSLBENCH_RESULTS", help="Folder of the results.")]
 Json = Annotated[
-    bool, typer.Option("--json", help="One JSON document on standard output, nothing else there.")
+    bool,
+    typer.Option("--json", help="Print one JSON document on standard output and nothing else."),
 ]
 MethodFiles = Annotated[
     list[Path] | None,
-    typer.Option(
-        help="A Python file, anywhere, that holds a method; it is called as the file. Repeatable."
-    ),
+    typer.Option(help="A Python file with a method, which is named after the file; repeatable."),
 ]
 Features = Annotated[
     str | None,
@@ -51,7 +50,7 @@ Words = Annotated[
 ]  # fmt: skip
 Descriptions = Annotated[
     str | None,
-    typer.Option(help="What describes the classes to methods that read: `names`, `attributes` "
+    typer.Option(help="Class descriptions for methods that read text: `names`, `attributes` "
                       "(sentences made from them; plumage's default), or a JSON file "
                       "of lists of sentences by class."),
 ]  # fmt: skip
@@ -84,14 +83,14 @@ Dataset = Annotated[
 ]
 Method = Annotated[str, typer.Argument(help="A method's name; see zslbench methods.")]
 Plan = Annotated[
-    bool, typer.Option("--plan", help="Say what would run and how long it may take; run nothing.")
+    bool, typer.Option("--plan", help="Print what would run and how long it may take; run nothing.")
 ]
-Retry = Annotated[bool, typer.Option("--retry", help="Run again what failed before.")]
+Retry = Annotated[bool, typer.Option("--retry", help="Run failed runs again.")]
 Jobs = Annotated[
     int | None,
     typer.Option(
         "--jobs", "-j", min=1,
-        help="How many at once (default: 1; on Ray one for each GPU, else for each node): "
+        help="Number of parallel jobs (default: 1; on Ray one for each GPU, else for each node): "
         "processes that share the processors, with one GPU each where there are several.",
     ),
 ]  # fmt: skip

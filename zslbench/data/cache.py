@@ -109,8 +109,8 @@ def reporting(cache_dir: Path) -> Iterator[None]:
         yield
     except OSError as error:
         message = f"the cache cannot be written ({error.strerror or error})"
-        mend = "Free some space there, or name another folder in ZSLBENCH_CACHE."
-        raise DataError(cache_dir, message, mend) from error
+        fix = "Free some space there, or name another folder in ZSLBENCH_CACHE."
+        raise DataError(cache_dir, message, fix) from error
     except BrokenProcessPool as error:
         message = "a decoding process was killed, most often for want of memory"
         raise DataError(cache_dir, message, "Free some memory and start again.") from error

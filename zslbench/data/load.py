@@ -175,8 +175,8 @@ def _only_features(folder: Path) -> str:
     if "res101" in found or len(found) == 1:
         return found[0]
     if not found:
-        mend = "Put a file of the shape of res101.mat there, or name a backbone."
-        raise DataError(folder, "has no feature file", mend)
+        fix = "Put a file of the shape of res101.mat there, or name a backbone."
+        raise DataError(folder, "has no feature file", fix)
     listing = ", ".join(found)
     raise DataError(folder, f"has several feature files ({listing})", "Name one as the features.")
 
@@ -192,7 +192,7 @@ def _class_splits(
             f"{table.leaks} test images are inside train_loc and val_loc: "
             "tuning on this file would be tuning on test",
             "Use the 2019 file or later (PS v2.0), or pass --resplit to ignore train_loc and "
-            "val_loc and split trainval by classes anew.",
+            "val_loc and resplit trainval by classes.",
         )
     if listed or table.tuning_locs is None or table.leaks:
         return listed

@@ -39,8 +39,8 @@ def part_points(
 
 
 def _read(path: Path, wanted: Sequence[str]) -> dict[str, PartPoints]:
-    mend = "Mend it, or take it away to draw no parts."
-    table, places = read_table(path, ["image_file", "part"], ["x", "y"], mend)
+    fix = "Fix it, or remove it to draw no parts."
+    table, places = read_table(path, ["image_file", "part"], ["x", "y"], fix)
     found: dict[str, PartPoints] = {name: {} for name in wanted}
     rows = zip(table["image_file"], table["part"], places.tolist(), strict=True)
     for name, part, (x, y) in rows:

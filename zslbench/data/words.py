@@ -139,14 +139,14 @@ def clean_name(name: str) -> list[str]:
 
 def _read_ready(path: Path, expected: int) -> Float:
     """Read a `.npy` table `[K, E]`; a pickle inside is refused, not loaded."""
-    mend = f"Save a numeric array [{expected}, E], a row for each attribute, with numpy.save."
+    fix = f"Save a numeric array [{expected}, E], a row for each attribute, with numpy.save."
     failing = "is not a readable .npy table"
-    with reading(path, failing, mend, EOFError, MemoryError, missing=CHECK):
+    with reading(path, failing, fix, EOFError, MemoryError, missing=CHECK):
         table = np.load(path, allow_pickle=False)
     if not isinstance(table, np.ndarray) or table.dtype.kind not in "fiu" or table.ndim != 2:
         shape = getattr(table, "shape", "of several arrays")
         kind = getattr(table, "dtype", "an archive")
-        raise DataError(path, f"is {kind} {shape}, not a table of numbers", mend)
+        raise DataError(path, f"is {kind} {shape}, not a table of numbers", fix)
     if len(table) != expected or table.shape[1] == 0:
         message = f"has shape {table.shape} for a dataset of {expected} attributes"
         raise DataError(path, message, "Take the table that was made for this dataset.")

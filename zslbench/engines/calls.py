@@ -61,7 +61,7 @@ class Engine(AbstractContextManager["Engine"]):
     """Where calls run: as many at once as it has places.
 
     `wait` returns the end of a call that was started, whichever is first. It raises what the user
-    can mend, and what no function should raise. Leaving the context ends what still runs.
+    can fix, and what no function should raise. Leaving the context ends what still runs.
 
     Args:
         places: How many.
@@ -156,7 +156,7 @@ def end_of(call: Call, answer: Answer) -> End:
     """Return what another process answered.
 
     Raises:
-        ZslbenchError: What the user can mend, as it was raised there.
+        ZslbenchError: What the user can fix, as it was raised there.
         RuntimeError: With the traceback from there.
     """
     kind, value = answer

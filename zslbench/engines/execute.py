@@ -73,7 +73,7 @@ def execute(
         engine: Where the work is done; by default here.
 
     Raises:
-        ZslbenchError: Where the user can mend something; everything else becomes a `Failure`.
+        ZslbenchError: Where the user can fix something; everything else becomes a `Failure`.
     """
     store.check()
     engine = engine or InProcess(tick)
@@ -170,7 +170,7 @@ def once(
 
 
 def _attempt(spec: RunSpec | IncrementalSpec, work: Callable[[], object]) -> Failure | None:
-    """Do some work; return what went wrong, other than what the user can mend."""
+    """Do some work; return what went wrong, other than what the user can fix."""
     try:
         work()
     except ZslbenchError:
@@ -207,7 +207,7 @@ def choice_for(job: Job, store: Store, tick: Tick, cut: int = 0) -> Choice:
         store: Where it goes.
         tick: Progress.
         cut: Other than 0: choose not in the dataset's tuning worlds but in this cut of
-            `fresh_worlds`, for who asks how much hangs on the worlds.
+            `fresh_worlds`, to measure how much depends on the worlds.
     """
     key = choice_key(job.spec, cut)
     with store.lock(f"choice-{key[:16]}"):
@@ -237,7 +237,7 @@ def chosen(job: Job, store: Store, engine: Engine) -> Choice:
             if failure is not None:
                 store.commit(failure)
                 raise ZslbenchError(
-                    f"{job.spec.method} fails at its defaults ({failure.error}). Mend that first, "
+                    f"{job.spec.method} fails at its defaults ({failure.error}). Fix that first, "
                     "or set others with --set."
                 )
     return store.read(Choice, job.spec.choice_key)

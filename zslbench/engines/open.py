@@ -26,7 +26,7 @@ def open_engine(
         address: Of a Ray cluster.
 
     Raises:
-        ZslbenchError: If there is no such engine, or it cannot be had.
+        ZslbenchError: If there is no such engine, or it is not available.
     """
     if name not in ENGINES:
         raise unknown("engine", name, ENGINES)

@@ -105,7 +105,7 @@ def check_seed(cls: type[IncrementalMethod]) -> None:
 
 
 def check_state(cls: type[IncrementalMethod]) -> None:
-    """One made anew from its state, written without pickle, scores alike and learns on alike."""
+    """One rebuilt from its state, written without pickle, scores and learns the same."""
     sequence = _sequence(birds=conformance.FEW_BIRDS)
     method = _learnt(cls, sequence, tasks=1)
     again = _made(cls, sequence, 0, EPOCHS)
@@ -122,7 +122,9 @@ def _check_alike(
     items = np.arange(len(sequence.test))
     gap = conformance.gap_of(method, *(_scores(each, sequence, items) for each in (method, again)))
     if gap:
-        raise conformance.ConformanceError(f"{when}, scores of one made anew differ by {gap:.3g}")
+        raise conformance.ConformanceError(
+            f"{when}, scores of one rebuilt from its state differ by {gap:.3g}"
+        )
 
 
 def check_learns(cls: type[IncrementalMethod]) -> None:

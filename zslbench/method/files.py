@@ -73,7 +73,7 @@ def import_file(name: str, path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise ZslbenchError(f"{path}{_said(error, path)}. Mend the file.") from error
+        raise ZslbenchError(f"{path}{_said(error, path)}. Fix the file.") from error
     return module
 
 

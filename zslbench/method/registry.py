@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.method import Method, MethodConfig, files
 from zslbench.method.incremental import IncrementalMethod
+from zslbench.method.settings import Settings
 
 Base = TypeVar("Base", Method, IncrementalMethod)
 METHODS, INCREMENTAL = "zslbench.methods", "zslbench.incremental"
@@ -147,6 +148,16 @@ def resolve(
     """
     cls = load_method(record.method)
     return cls, cls.Config.model_validate({**record.config, **(changes or {})})
+
+
+def resolve_incremental(record: NamesMethod) -> tuple[type[IncrementalMethod], Settings]:
+    """Return the incremental method that a record names, and its config, typed.
+
+    Raises:
+        ZslbenchError: If there is no such method here.
+    """
+    cls = load_incremental(record.method)
+    return cls, cls.Config.model_validate(record.config)
 
 
 def _load(kind: str, name: str, modules: Mapping[str, str], base: type[Base]) -> type[Base]:

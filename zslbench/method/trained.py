@@ -1,7 +1,7 @@
 """The training loop, and the base of every method that is trained by gradient descent.
 
-One loop for all: order, augmentation and dropout are drawn anew each epoch from (seed, purpose,
-epoch), so that a run resumed from an epoch's end goes on as if it had never stopped.
+One loop for all: order, augmentation and dropout are resampled each epoch from (seed, purpose,
+epoch), so that a run resumed from an epoch's end continues as if it had never stopped.
 """
 
 import math

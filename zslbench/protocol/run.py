@@ -166,7 +166,7 @@ def evaluate(
         announce: Called with the ledger's entry before the labels are opened; it must have
             recorded the entry when it returns.
         tick: Progress.
-        slots: Where a killed fit goes on from.
+        slots: Where a killed fit resumes.
     """
     restart_peak_memory()
     method, config = resolve(choice)

@@ -1,7 +1,7 @@
 """A run along a task sequence, told as it happens.
 
-The method sees one task's training images, is reduced to its state, and made anew from it; what is
-made anew scores all test images and learns the next task. Test labels are opened once, at the end.
+The method sees one task's training images, is reduced to its state, and rebuilt from it; what is
+rebuilt scores all test images and learns the next task. Test labels are opened once, at the end.
 Nothing is chosen: settings are as given, and each task is learnt to the end of its schedule.
 """
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from zslbench.data.types import Dataset
 from zslbench.environment import restart_peak_memory
 from zslbench.method.incremental import IncrementalMethod
-from zslbench.method.registry import load_incremental
+from zslbench.method.registry import resolve_incremental
 from zslbench.metrics import Int
 from zslbench.metrics.forgetting import TaskPredictions
 from zslbench.protocol.run import Tick, about, finite, no_tick, opening_of, scoring_batches
@@ -69,7 +69,7 @@ def run_tasks(
         announce: Called with the ledger's entry before the labels are opened; it must have
             recorded the entry when it returns.
         tick: Progress.
-        slot: Where a killed run goes on from, after the last task it has finished.
+        slot: Where a killed run resumes, after the last task it has finished.
 
     Raises:
         DataError: If a class has no test image to measure it by.
@@ -88,7 +88,7 @@ def run_tasks(
         last=history.last,
         forgetting=history.forgetting,
         carried=tuple(way.carried),
-        keeps_images="old_images" in load_incremental(spec.method).needs,
+        keeps_images="old_images" in resolve_incremental(spec)[0].needs,
         **about(spec, opening, way.progress, way.images),
     )
     return Course(record, history, dataset.splits.test_seen, sequence.order)
@@ -96,8 +96,7 @@ def run_tasks(
 
 def _learn_all(spec: IncrementalSpec, sequence: TaskSequence, tick: Tick, slot: Slot) -> _Way:
     """Learn the tasks that are not learnt yet."""
-    cls = load_incremental(spec.method)
-    config = cls.Config.model_validate(spec.config)
+    cls, config = resolve_incremental(spec)
     source = sequence.dataset.source
     if source is None:
         raise ValueError("a method needs images, with a backbone")

@@ -1,4 +1,4 @@
-"""Epoch-end states of unfinished fits: what a killed run goes on from. Nothing is pickled."""
+"""Epoch-end states of unfinished fits: a killed run resumes from them. Nothing is pickled."""
 
 import json
 import shutil

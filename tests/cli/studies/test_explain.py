@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from zslbench.cli import app
-from zslbench.cli.studies.explain import parse_images
+from zslbench.cli.studies.explain import parse_items
 from zslbench.errors import ZslbenchError
 from zslbench.methods.svip import SVIP
 from zslbench.report.files import write_figure
@@ -60,7 +60,7 @@ def svip(call, explain):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "write_figure", keep)
-        found = explain("svip", "--images", 2)
+        found = explain("svip", "--items", 2)
     return SimpleNamespace(found=found, figures=drawn, ledgers=(before, call.store.ledger()))
 
 
@@ -77,7 +77,7 @@ def names(paths):
 
 
 def test_svip_is_shown_with_patches_attributes_and_plane(svip):
-    assert len(svip.found["images"]) == 2
+    assert len(svip.found["items"]) == 2
     assert list(svip.figures) == ["patches", "attributes", "tsne"]
     assert [len(figure.axes) for figure in svip.figures.values()] == [2 * 3, 2 * (1 + 4), 2]
     for axes in svip.figures["patches"].axes[4:]:
@@ -96,7 +96,7 @@ def test_no_test_label_is_opened(svip):
 
 
 def test_a_method_that_does_not_localise_attributes_is_shown_without(explain, figures):
-    explain("vspcn", "--images", 3)
+    explain("vspcn", "--items", 3)
     assert list(figures) == ["patches", "tsne"]
     assert [len(figure.axes) for figure in figures.values()] == [3 * 2, 2]
 
@@ -113,14 +113,14 @@ def test_a_second_call_fits_nothing_and_draws_the_same(svip, explain, monkeypatc
     paths = [Path(name) for name in svip.found["files"]]
     contents = [path.read_bytes() for path in paths]
     monkeypatch.setattr(SVIP, "fit", lambda *_: pytest.fail("fitted again"))
-    assert explain("svip", "--images", 2) == svip.found
+    assert explain("svip", "--items", 2) == svip.found
     assert [path.read_bytes() for path in paths] == contents
 
 
 def test_items_are_shown_as_asked_for_and_told_by_number(svip, explain, figures):
-    items = svip.found["images"][::-1]
-    found = explain("svip", "--images", f"{items[0]},{items[1]}")
-    assert found["images"] == items
+    items = svip.found["items"][::-1]
+    found = explain("svip", "--items", f"{items[0]},{items[1]}")
+    assert found["items"] == items
     titles = [axes.get_title().split(",")[0] for axes in figures["patches"].axes[:2]]
     assert titles == [f"item {item}" for item in items]
 
@@ -128,7 +128,9 @@ def test_items_are_shown_as_asked_for_and_told_by_number(svip, explain, figures)
 def test_what_titles_tell_is_what_the_run_answered(call, svip):
     lines = (call.runs["svip"].folder / "predictions.csv").read_text().splitlines()[1:]
     answers = dict(line.split(",") for line in lines)
-    for item, axes in zip(svip.found["images"], svip.figures["patches"].axes, strict=False):
+    items, axes_of_items = svip.found["items"], svip.figures["patches"].axes[:2]
+    assert len(items) == len(axes_of_items) == 2
+    for item, axes in zip(items, axes_of_items, strict=True):
         words = " ".join(axes.get_title().split())
         answer = answers[str(item)].replace("_", " ")
         assert f"taken for {answer}" in words or f"{answer} answered right" in words
@@ -141,7 +143,7 @@ def test_a_model_that_is_not_the_runs_is_told_by_its_answers(call, svip, explain
              for name, v in state.items()}  # fmt: skip
     try:
         save_file(other, path / "state.safetensors")
-        agreement = explain("svip", "--images", 1)["agreement"]
+        agreement = explain("svip", "--items", 1)["agreement"]
     finally:
         save_file(state, path / "state.safetensors")
     assert agreement < 70
@@ -162,9 +164,9 @@ def test_damaged_parameters_are_told_by_their_file(call):
 @pytest.mark.parametrize(
     ("method", "words", "said"),
     [
-        ("svip", ["--images", "9999,"], "9999 is no test item"),
-        ("svip", ["--images", "0"], "--images 0,"),
-        ("svip", ["--images", "two"], "write how many"),
+        ("svip", ["--items", "9999,"], "9999 is no test item"),
+        ("svip", ["--items", "0"], "--items 0,"),
+        ("svip", ["--items", "two"], "write how many"),
         ("svip", ["--words", "random:7"], "the word vectors (random:0, L2): name them"),
     ],
 )
@@ -177,7 +179,7 @@ def test_what_cannot_be_drawn_is_said(call, method, words, said):
 @pytest.mark.usefixtures("svip")
 def test_settings_that_look_nowhere_are_told(call, monkeypatch):
     monkeypatch.setattr(SVIP, "view", lambda *_: None)
-    done = call("explain", call.runs["svip"].record.key, "--images", 3)
+    done = call("explain", call.runs["svip"].record.key, "--items", 3)
     assert isinstance(done.exception, ZslbenchError)
     assert "has no view: with these settings" in str(done.exception)
 
@@ -192,10 +194,10 @@ def test_a_run_that_is_not_there_is_told_with_those_that_are(call):
     ("text", "meant"), [("6", 6), ("24", 24), ("3,1,3", [3, 1]), ("7,", [7]), (" 1 , 2 ", [1, 2])]
 )
 def test_a_number_alone_is_a_count(text, meant):
-    assert parse_images(text) == meant
+    assert parse_items(text) == meant
 
 
 @pytest.mark.parametrize("text", ["", ",", "25", "-1", "1.5", "a,b", ",".join(map(str, range(25)))])
 def test_what_is_no_count_and_no_items_is_refused(text):
-    with pytest.raises(ZslbenchError, match="--images"):
-        parse_images(text)
+    with pytest.raises(ZslbenchError, match="--items"):
+        parse_items(text)

@@ -1,4 +1,4 @@
-"""`zslbench sweep` refuses what cannot work: at once, with the mend, and nothing written."""
+"""`zslbench sweep` refuses what cannot work: at once, with the fix, and nothing written."""
 
 import sys
 
@@ -62,12 +62,12 @@ def sweep(zslbench, tiny_root, tmp_path):
     return call
 
 
-@pytest.mark.parametrize(("words", "what", "mend"), REFUSED.values(), ids=REFUSED)
-def test_sweep_that_cannot_work_is_refused(sweep, words, what, mend):
+@pytest.mark.parametrize(("words", "what", "fix"), REFUSED.values(), ids=REFUSED)
+def test_sweep_that_cannot_work_is_refused(sweep, words, what, fix):
     status, err = sweep(*words)
     assert status == 2
     assert what in err
-    assert mend in err
+    assert fix in err
     assert "secret" not in err
     assert not sweep.results.exists()
 

@@ -1,4 +1,4 @@
-"""Data that cannot be used: one paragraph that names file, value and mend, and nothing written."""
+"""Data that cannot be used: one paragraph that names file, value and fix, and nothing written."""
 
 import gzip
 import json
@@ -242,7 +242,7 @@ def test_load_refuses_with_file_value_and_mend(damaged, file, said):
         load_dataset(DataRequest("tiny", damaged))
     assert refused.value.where == str(damaged / "tiny" / file)
     assert said in refused.value.what
-    assert refused.value.mend.endswith(".")
+    assert refused.value.fix.endswith(".")
 
 
 @cases

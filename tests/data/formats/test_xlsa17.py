@@ -272,7 +272,7 @@ def test_locate_images_counts_and_names_what_is_missing(real_data, missing):
         locate_images([file, *[missing] * 7], root)
     assert refused.value.what.startswith("7 of 8 image files are not below this folder")
     assert refused.value.what.endswith(" ...")
-    assert "--images" in refused.value.mend
+    assert "--images" in refused.value.fix
 
 
 @pytest.mark.parametrize("file", ["../secret.jpg", "a/../../b.jpg", "..\\b.jpg"])

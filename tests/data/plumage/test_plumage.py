@@ -200,7 +200,7 @@ def test_pretraining_shares_no_image_with_the_benchmark(cache):
 
 
 @pytest.mark.parametrize(
-    ("bad", "mend"),
+    ("bad", "fix"),
     [
         ({"unseen": 80}, "Choose 1 to 79"),
         ({"unseen": 0}, "Choose 1 to 79"),
@@ -213,8 +213,8 @@ def test_pretraining_shares_no_image_with_the_benchmark(cache):
         ({"pretraining": 1}, "Write False, say"),
     ],
 )
-def test_bad_configs_are_refused_with_a_mend(bad, mend):
-    with pytest.raises(ZslbenchError, match=mend) as caught:
+def test_bad_configs_are_refused_with_a_fix(bad, fix):
+    with pytest.raises(ZslbenchError, match=fix) as caught:
         PlumageConfig(**bad)
     assert next(iter(bad)) in str(caught.value)
 

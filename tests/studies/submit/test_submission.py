@@ -111,7 +111,7 @@ np.savez(GOOD, **filled())
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_files_are_refused_or_read_never_executed(tmp_path, data):
-    """Cut anywhere, or with bytes changed, a file raises nothing but what the user can mend."""
+    """Cut anywhere, or with bytes changed, a file raises nothing but what the user can fix."""
     content = bytearray(GOOD.getvalue())
     for _ in range(data.draw(st.integers(0, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))

@@ -119,9 +119,9 @@ def test_failed_trial_is_recorded_and_the_sweep_goes_on(store, dataset):
 
 def test_what_the_user_can_mend_stops_the_sweep(store, dataset, monkeypatch):
     def complain(*_):
-        raise ZslbenchError("mend it")
+        raise ZslbenchError("fix it")
 
-    with monkeypatch.context() as patch, pytest.raises(ZslbenchError, match="mend it"):
+    with monkeypatch.context() as patch, pytest.raises(ZslbenchError, match="fix it"):
         patch.setattr(module, "select", complain)
         sweep(rate_plan(dataset), store, 1)
     assert [t.state for t in sweep(rate_plan(dataset), store, 1).trials] == ["complete"]

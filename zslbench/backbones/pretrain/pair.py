@@ -93,7 +93,7 @@ def best_patches(patches: Tensor, texts: TextFeatures) -> Tensor:
 
 
 def caption(shares: NDArray[np.float64], chance: np.random.Generator) -> str:
-    """Return a sentence that tells some of a class's attributes, in any order."""
+    """Return a sentence that names some of a class's attributes, in any order."""
     told = describe_attributes("bird", shares, ATTRIBUTE_NAMES)
     phrases = ", ".join(sentence.removeprefix("bird with ") for sentence in told).split(", ")
     some = chance.permutation(phrases)[: chance.integers(1, PHRASES + 1)]

@@ -1,4 +1,4 @@
-"""`zslbench baseline`: the stored numbers that changes are held against."""
+"""`zslbench baseline`: the stored numbers that changes are compared with."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def baseline() -> None:
-    """The stored numbers that changes are held against.
+    """The stored numbers that changes are compared with.
 
     Examples:
       zslbench baseline add svip --reason "SVIP selects by attention; version 2"
@@ -30,7 +30,10 @@ def add(
         ),
     ] = None,
     reason: Annotated[
-        str, typer.Option(help="Why the numbers move, which a raised version must say; it is kept.")
+        str,
+        typer.Option(
+            help="Why the numbers changed (required with a raised version); kept in the file."
+        ),
     ] = "",
     project: Project = HERE,
     results: opt.Results = opt.RESULTS,
@@ -79,16 +82,16 @@ def add(
 @app.command()
 def update(
     suite: Annotated[str, typer.Argument(help="A suite: its name, or your own FILE.toml.")],
-    reason: Annotated[str, typer.Option(help="Why the numbers move; it is kept in the file.")],
-    seeds: Annotated[int, typer.Option(min=2, help="How many.")] = 10,
+    reason: Annotated[str, typer.Option(help="Why the numbers changed; kept in the file.")],
+    seeds: Annotated[int, typer.Option(min=2, help="Number of seeds.")] = 10,
     project: Project = HERE,
     data_root: opt.DataRoot = opt.DATA_ROOT,
     results: opt.Results = opt.RESULTS,
 ) -> None:
     """Measure a suite and write results/baselines/SUITE.toml.
 
-    It is measured twice for each seed, the second time from other random numbers: that is what
-    chance alone moves.
+    It is measured twice for each seed, the second time from other random numbers, to
+    measure how far chance alone moves a number.
 
     Examples:
       zslbench baseline update regression --reason "first baseline" --seeds 12

@@ -17,15 +17,15 @@ def explain(
             "its id in MLflow."
         ),
     ],
-    images: Annotated[
+    items: Annotated[
         str,
         typer.Option(
-            help="How many test images to picture, or their items, with commas: 12,47 (one: 12,). "
+            help="Number of test images to show, or their items with commas: 12,47 (one: 12,). "
             "Items are numbered as in the run's predictions.csv."
         ),
     ] = "6",
     data_root: opt.DataRoot = opt.DATA_ROOT,
-    image_root: opt.Images = None,
+    images: opt.Images = None,
     weights: opt.Weights = None,
     words: opt.Words = None,
     descriptions: opt.Descriptions = None,
@@ -33,19 +33,19 @@ def explain(
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
-    """Draw which patches a run keeps, where it sees attributes, and how what it predicts lies.
+    """Draw which patches a run keeps, where it sees attributes, and its predictions in t-SNE.
 
     The method is fitted again, from the run's record, to its chosen epoch, and what it has learnt
-    is kept, so that a second call is quick. No test labels are opened. The figures (PNG and PDF)
+    is kept, so that later calls are quick. No test labels are opened. The figures (PNG and PDF)
     go to results/explained/KEY and to the run in MLflow; parts are drawn in where they are known
     (plumage; datasets with a parts.csv).
 
     Examples:
       zslbench explain 3f2a9c
 
-      zslbench explain 3f2a9c --images 3,12,47
+      zslbench explain 3f2a9c --items 3,12,47
 
-      zslbench explain 3f2a9c --data-root ~/data --words glove.txt --images 10
+      zslbench explain 3f2a9c --data-root ~/data --words glove.txt --items 10
     """
     from zslbench.cli.output import print_facts
     from zslbench.store import Store
@@ -54,13 +54,13 @@ def explain(
     from zslbench.studies.explain.refit import job_of, request_of
     from zslbench.studies.progress import Display, say
 
-    wanted = parse_images(images)
+    wanted = parse_items(items)
     store = Store(results)
     store.sync()
     stored = find_run(store, run)
     spec = stored.record.spec
     request = request_of(
-        spec, data_root, images=image_root, weights=weights, words=words,
+        spec, data_root, images=images, weights=weights, words=words,
         descriptions=descriptions, resplit=resplit,
     )  # fmt: skip
     folder = store.results / "explained" / stored.record.key[:16]
@@ -71,7 +71,7 @@ def explain(
     if not attached:
         say("MLflow could not be reached, or does not have the run yet: the figures are here only.")
     facts = {
-        "run": stored.record.key, "run_id": stored.run_id, "images": found.items,
+        "run": stored.record.key, "run_id": stored.run_id, "items": found.items,
         "agreement": found.agreement, "files": [*map(str, found.files)], "in_mlflow": attached,
     }  # fmt: skip
     text = (f"{spec.method} on {spec.dataset}, seed {spec.seed}: fitted again, it answers as the "
@@ -79,7 +79,7 @@ def explain(
     print_facts(facts, "\n".join([text, *map(str, found.files)]), json=json)
 
 
-def parse_images(text: str) -> int | list[int]:
+def parse_items(text: str) -> int | list[int]:
     """Return how many images are meant, or which items."""
     from zslbench.errors import ZslbenchError
 
@@ -87,13 +87,13 @@ def parse_images(text: str) -> int | list[int]:
     numbers = [int(part) for part in parts if part.isdecimal()]
     if not numbers or len(numbers) < len(parts) or len(numbers) > MOST:
         raise ZslbenchError(
-            f"--images {text}: write how many, such as 6, or items, such as 12,47; at most {MOST}."
+            f"--items {text}: write how many, such as 6, or items, such as 12,47; at most {MOST}."
         )
     if "," in text:
         return list(dict.fromkeys(numbers))
     if not 1 <= numbers[0] <= MOST:
         raise ZslbenchError(
-            f"--images {text}: a number alone says how many, 1 to {MOST}; one item is written with "
-            f"a comma: --images {text},"
+            f"--items {text}: a number alone says how many, 1 to {MOST}; one item is written with "
+            f"a comma: --items {text},"
         )
     return numbers[0]

@@ -40,7 +40,7 @@ Tune = Annotated[
     typer.Option(
         min=0,
         help="Search every method's own space, learning rate and weight decay included, "
-        "with so many trials in the tuning worlds, and run the winners: a table of its own.",
+        "with this many trials in the tuning worlds, and run the winners in a separate table.",
     ),
 ]
 Figures = Annotated[Path | None, typer.Option(help="Folder for figures for papers, PDF and PNG.")]
@@ -68,7 +68,7 @@ def leaderboard(
 ) -> None:
     """Run what is missing, print the leaderboard, write results/leaderboard.{md,csv,json,html,tex}.
 
-    A suite is a published table as data (docs/suites.md); its files are called as it is. Without
+    A suite is a published table as data (docs/suites.md); its output files carry its name. Without
     suite and --dataset nothing is run: the table shows everything tracked. A run that failed before
     is listed, and run again with --retry. Differences are paired over images and seeds, p values
     adjusted for their number (Holm). Exit status 1 if a run is missing from the table.

@@ -14,7 +14,7 @@ BROKEN = 125
 BISECT = {2: 128, 3: BROKEN}
 
 Project = Annotated[
-    Path, typer.Option(help="A folder of the checkout to compare (default: where you are).")
+    Path, typer.Option(help="A folder of the checkout to compare (default: the current one).")
 ]
 MeasuredSuite = Annotated[str, typer.Option(help="What to measure: a suite's name or file.")]
 HERE = Path()
@@ -29,26 +29,29 @@ def regress(
         bool, typer.Option("--exact", help="Compare exact numbers with results/baselines/exact/.")
     ] = False,
     trend: Annotated[
-        bool, typer.Option("--trend", help="Show every tracked value by commit, and its steps.")
+        bool,
+        typer.Option("--trend", help="Show every tracked value by commit, and where it stepped."),
     ] = False,
     power: Annotated[
-        bool, typer.Option("--power", help="Print what how many seeds can tell, and end.")
+        bool,
+        typer.Option(
+            "--power", help="Print the drops that each number of seeds can detect, then exit."
+        ),
     ] = False,
     suite: MeasuredSuite = "regression",
-    seeds: Annotated[int, typer.Option(min=2, max=1000, help="How many seeds, paired.")] = 10,
+    seeds: Annotated[int, typer.Option(min=2, max=1000, help="Number of paired seeds.")] = 10,
     margin: Annotated[
         float,
         typer.Option(
             min=0.01,
-            help="Smallest drop that matters, in points; a cell that chance "
-            "moves more has a wider margin.",
+            help="Smallest drop that matters, in points; noisier cells get a wider margin.",
         ),
     ] = 1.0,
     bisect: Annotated[
         bool,
         typer.Option(
             "--bisect",
-            help="Exit as git bisect run needs it: 125 (skip) if "
+            help="Exit codes for git bisect run: 125 (skip) if "
             "INCONCLUSIVE or this commit cannot be measured, 128 (abort) on bad input.",
         ),
     ] = False,

@@ -17,7 +17,7 @@ def run(
     ] = None,
     method_file: Annotated[
         Path | None,
-        typer.Option(help="In place of a name: a Python file, anywhere, that holds the method."),
+        typer.Option(help="A Python file with the method, in place of a name."),
     ] = None,
     dataset: opt.Dataset = "plumage",
     set_: opt.Settings = [],  # noqa: B006 - typer reads it, nobody writes to it

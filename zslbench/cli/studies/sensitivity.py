@@ -1,4 +1,4 @@
-"""`zslbench sensitivity`: how much hangs on each setting, one at a time around the defaults."""
+"""`zslbench sensitivity`: sensitivity to each setting, one at a time around the defaults."""
 
 from typing import Annotated
 
@@ -34,9 +34,9 @@ def sensitivity(
 ) -> None:
     """Vary one setting at a time around the defaults: T1, U, S and H in the tuning worlds.
 
-    Tables and figure go to results/sensitivity/. What was measured is not measured again: a study
-    that was stopped goes on with the same command, and one with more values does only those. In
-    the tuning worlds every seed has class splits, images held out and initialisation of its own.
+    Tables and figure go to results/sensitivity/. Results are cached: the same
+    command resumes a study that was stopped, or measures only the values that were added. In the
+    tuning worlds every seed has its own class splits, held-out images and initialisation.
     Exit status 1 if a value failed.
 
     Examples:

@@ -13,11 +13,9 @@ def submit(
     files: Annotated[
         list[Path] | None, typer.Argument(help="Filled templates, one for each seed.")
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="What the tables call it: external:NAME.")
-    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name in the tables, as external:NAME.")] = None,
     template: Annotated[
-        Path | None, typer.Option(help="Write a file to fill in, and nothing else.")
+        Path | None, typer.Option(help="Write a template file to fill in, then exit.")
     ] = None,
     data_root: opt.DataRoot = opt.DATA_ROOT,
     results: opt.Results = opt.RESULTS,
@@ -27,9 +25,9 @@ def submit(
 
     The template holds `items` (test items, numbered as in res101.mat from 0) and `classes` (seen
     ones first), whose order is checked, `scores` to fill in, and `gamma` (0), subtracted from the
-    seen classes' scores: choose it on validation classes of your own. Each file opens the test
-    labels once, which the ledger counts. The row is marked external in every table: how the scores
-    were made, and whether test images had a part in it, the protocol cannot know.
+    seen classes' scores: choose it on your own validation classes. Each file opens the test
+    labels once, which the ledger counts. The row is marked external in every table: the protocol
+    cannot know how the scores were made, or whether test images were used.
 
     Examples:
       zslbench submit --template mine.npz --dataset CUB --data-root ~/data
@@ -51,7 +49,7 @@ def submit(
     if (template is None) == (not files):
         raise ZslbenchError("Name either files to score, or --template FILE to write one.")
     if files and name is None:
-        raise ZslbenchError("--name is missing: say what the tables shall call it.")
+        raise ZslbenchError("--name is missing: name the row, such as --name MyViT.")
     data = decoded(DataRequest(dataset, data_root, resplit=True, bare=True))
     world = final_world(data)
     if template is not None:

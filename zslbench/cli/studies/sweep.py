@@ -14,24 +14,27 @@ def sweep(
     method: opt.Method,
     dataset: opt.Dataset = "plumage",
     trials: Annotated[
-        int | None, typer.Option(min=1, help="How many in all (30; a grid: all its cells).")
+        int | None,
+        typer.Option(min=1, help="Number of trials (default: 30; for a grid, all its cells)."),
     ] = None,
     space: Annotated[
         list[str],
         typer.Option(
-            help="Search this instead of what the method declares: name=low:high[:log], "
+            help="Search space in place of the method's own: name=low:high[:log], "
             "name=a|b|c, or a name alone for its declared range; repeatable."
         ),
     ] = [],  # noqa: B006 - typer reads it, nobody writes to it
     set_: opt.Settings = [],  # noqa: B006 - typer reads it, nobody writes to it
-    sampler: Annotated[str, typer.Option(help="tpe, random or grid.")] = "tpe",
+    sampler: Annotated[str, typer.Option(help="Sampler: tpe, random or grid.")] = "tpe",
     pruner: Annotated[
-        str, typer.Option(help="none, median or hyperband: trials that fall behind are ended.")
+        str, typer.Option(help="Stop trials that fall behind: none, median or hyperband.")
     ] = "none",
-    points: Annotated[int, typer.Option(min=1, help="Values of each range in a grid.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sampler.")] = 0,
+    points: Annotated[
+        int, typer.Option(min=1, help="Number of values for each range in a grid.")
+    ] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampler.")] = 0,
     top: Annotated[
-        int, typer.Option(min=0, help="Trials that get a second look; 0: the sweep alone decides.")
+        int, typer.Option(min=0, help="Best trials to run again on other class splits; 0: none.")
     ] = 3,
     test: Annotated[bool, typer.Option(help="Test the winner, once, in the final world.")] = True,
     name: Annotated[str | None, typer.Option(help="A name for the sweep.")] = None,
@@ -43,12 +46,12 @@ def sweep(
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
-    """Search settings by mean H in the tuning worlds; look again at the best; test the winner.
+    """Search settings by mean H in the tuning worlds; rerun the best; test the winner.
 
-    Trial 0 is the method's defaults. No trial sees the test classes. A sweep that was stopped goes
-    on with the same command, and does only what is missing to reach --trials. The report, all
-    trials, importances and H over pairs of settings go to results/sweeps/. Exit status 1 if there
-    is no winner, or its test failed.
+    Trial 0 is the method's defaults. No trial sees the test classes. The best trials are rerun on
+    other class splits. The same command resumes a sweep that was stopped, and runs only what is
+    missing to reach --trials. The report, all trials, importances and H over pairs of settings go
+    to results/sweeps/. Exit status 1 if there is no winner, or its test failed.
 
     Examples:
       zslbench sweep svip --trials 40 --pruner median

@@ -10,7 +10,10 @@ from zslbench.cli import options as opt
 
 def doctor(
     data_root: Annotated[
-        Path | None, typer.Option("--data-root", envvar="ZSLBENCH_DATA", help="Check it too.")
+        Path | None,
+        typer.Option(
+            "--data-root", envvar="ZSLBENCH_DATA", help="Folder of datasets to check as well."
+        ),
     ] = None,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,

@@ -10,9 +10,12 @@ from zslbench.cli import options as opt
 
 def features(
     dataset: Annotated[str, typer.Option(help="A dataset's folder below --data-root.")],
-    backbone: Annotated[str, typer.Option(help="As of zslbench run.")],
+    backbone: Annotated[
+        str, typer.Option(help="Pretrained network, as for zslbench run --backbone.")
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="File [default: BACKBONE.mat beside it].")
+        Path | None,
+        typer.Option(help="File to write [default: BACKBONE.mat in the dataset's folder]."),
     ] = None,
     data_root: opt.DataRoot = opt.DATA_ROOT,
     images: opt.Images = None,

@@ -16,7 +16,11 @@ def published(
     method: Annotated[str | None, typer.Argument(help="One method (default: all).")] = None,
     dataset: Annotated[str | None, typer.Option(help="One dataset, such as CUB.")] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Say which H do not follow, and where sources differ.")
+        bool,
+        typer.Option(
+            "--check",
+            help="List values of H that do not follow from U and S, and sources that differ.",
+        ),
     ] = False,
     json: opt.Json = False,
 ) -> None:

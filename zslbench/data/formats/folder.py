@@ -126,25 +126,25 @@ def _read_attributes(path: Path) -> _Table:
         table.append(values)
     if len(rows) < FEWEST_CLASSES:
         message = f"describes {len(rows)} classes, and {FEWEST_CLASSES} are needed"
-        mend = "Two unseen, two validation and two training classes are the least to work with."
-        raise DataError(path, message, mend)
+        fix = "Two unseen, two validation and two training classes are the least to work with."
+        raise DataError(path, message, fix)
     return _Table([row[0] for row in rows], columns, np.array(table))
 
 
 def _read_csv(path: Path) -> list[list[str]]:
     """Return header and rows, all of one length, blanks around cells stripped."""
-    mend = "Write a CSV: `class,attribute,...` in the first line, then a line for each class."
-    unreadable = reading(path, "is not a readable CSV file", mend, csv.Error)
+    fix = "Write a CSV: `class,attribute,...` in the first line, then a line for each class."
+    unreadable = reading(path, "is not a readable CSV file", fix, csv.Error)
     with unreadable, path.open(encoding="utf-8-sig", newline="") as file:
         rows = [[" ".join(cell.split()) for cell in row] for row in csv.reader(file)]
     rows = [row for row in rows if any(row)]
     if not rows or len(rows[0]) < 2 or not all(rows[0][1:]):
         message = "its first line does not name the attributes, separated by commas"
-        raise DataError(path, message, mend)
+        raise DataError(path, message, fix)
     for row in rows[1:]:
         if len(row) != len(rows[0]) or not row[0]:
             message = f"the line of class {row[0]!r} has {len(row)} cells, the first {len(rows[0])}"
-            raise DataError(path, message, mend)
+            raise DataError(path, message, fix)
     return rows
 
 
@@ -182,8 +182,8 @@ def _find_images(root: Path, names: list[str], table: Path) -> tuple[dict[str, l
         ignored += len(found) - len(files[name])
         if len(files[name]) < FEWEST_IMAGES:
             message = f"holds {len(files[name])} images ({', '.join(SUFFIXES)})"
-            mend = f"Put at least {FEWEST_IMAGES} there, or leave the class out."
-            raise DataError(root / name, message, mend)
+            fix = f"Put at least {FEWEST_IMAGES} there, or leave the class out."
+            raise DataError(root / name, message, fix)
     return files, ignored
 
 
@@ -191,8 +191,8 @@ def _listing(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
-        mend = "Name the folder that holds a folder of images for each class."
-        raise DataError(folder, f"is no readable folder ({error.strerror})", mend) from error
+        fix = "Name the folder that holds a folder of images for each class."
+        raise DataError(folder, f"is no readable folder ({error.strerror})", fix) from error
 
 
 def _near(name: str, names: Sequence[str]) -> str:
@@ -258,8 +258,8 @@ def _new_folder(out: Path) -> Iterator[Path]:
         part.replace(out)
     except (OSError, UnicodeError) as error:
         message = f"cannot be written ({error})"[:200]
-        mend = "Check space, rights, and for file names that are not UTF-8."
-        raise DataError(out, message, mend) from error
+        fix = "Check space, rights, and for file names that are not UTF-8."
+        raise DataError(out, message, fix) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

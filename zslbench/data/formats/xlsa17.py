@@ -88,7 +88,7 @@ def _class_table(
         raise DataError(path, message, AGAIN)
     if attribute_names and len(attribute_names) != att.shape[1]:
         message = f"{len(attribute_names)} attribute names for {att.shape[1]} attributes"
-        raise DataError(path.parent, message, "Mend or remove the file of attribute names.")
+        raise DataError(path.parent, message, "Fix or remove the file of attribute names.")
     return ClassTable(tuple(names), attributes, raw, attribute_names)
 
 
@@ -258,7 +258,7 @@ def _items_from_csv(path: Path, classes: int) -> Items:
     return Items(labels, table["image_file"].tolist(), path)
 
 
-def read_table(path: Path, texts: list[str], numbers: list[str], mend: str) -> tuple[Any, Float]:
+def read_table(path: Path, texts: list[str], numbers: list[str], fix: str) -> tuple[Any, Float]:
     """Return a CSV's columns of texts as a data frame, and its columns of numbers.
 
     Raises:
@@ -268,7 +268,7 @@ def read_table(path: Path, texts: list[str], numbers: list[str], mend: str) -> t
 
     columns = [*texts, *numbers]
     failing = f"is not a table with the columns {', '.join(columns)}"
-    with reading(path, failing, mend, TypeError, EOFError, zlib.error):
+    with reading(path, failing, fix, TypeError, EOFError, zlib.error):
         table = pd.read_csv(path, usecols=columns, dtype=dict.fromkeys(texts, str))
         return table, table[numbers].to_numpy(dtype=np.float64)
 

@@ -68,5 +68,5 @@ class PlumageConfig:
             _refuse(name, value, "is out of bounds", f"Choose {low} to {high} ({why}).")
 
 
-def _refuse(name: str, value: object, what: str, mend: str) -> None:
-    raise ZslbenchError(f"plumage: {name}={value!r} {what}. {mend}")
+def _refuse(name: str, value: object, what: str, fix: str) -> None:
+    raise ZslbenchError(f"plumage: {name}={value!r} {what}. {fix}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS = "osD^v<>ph*"
-NOTE = "t-SNE shows who is near whom; distances between groups and their sizes mean nothing."
+NOTE = "t-SNE shows which items are close; distances between groups and their sizes mean nothing."
 
 
 def embedding_figure(

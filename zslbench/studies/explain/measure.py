@@ -116,7 +116,7 @@ def _places(world: World, wanted: int | Sequence[int]) -> Int:
         if item not in where:
             known = ", ".join(map(str, world.test[:3]))
             raise ZslbenchError(
-                f"--images: {item} is no test item of {world.dataset.name}. Items are numbered as "
+                f"--items: {item} is no test item of {world.dataset.name}. Items are numbered as "
                 f"in the run's {artifacts.PREDICTIONS}: {known}, ..."
             )
     return np.array([where[item] for item in wanted])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SIDE, TEXT = 1.6, 6.5
 ATTRIBUTE_NOTE = (
-    "bright: the attribute is seen there; frame: the best patch; hatched: not looked at; outline "
+    "bright: the attribute is seen there; frame: the best patch; hatched: not attended to; outline "
     "(where known): the part that bears it"
 )
 DARK = 0.2  # of the brightness is left where a method looks least

@@ -96,7 +96,7 @@ def job_of(spec: RunSpec, request: DataRequest, on_progress: Callable[[int, int]
     weights = f"{spec.backbone.name}, weights {spec.backbone.weights_digest[:12]}"
     said = [
         f"the data (digest {spec.data_digest[:12]}, here {now.data_digest[:12]}): name their "
-        "folders with --data-root and --image-root",
+        "folders with --data-root and --images",
         f"the backbone ({weights}): name its file with --weights",
         f"the word vectors ({words}): name them with --words",
         "the class descriptions: name them with --descriptions",

@@ -42,7 +42,7 @@ class IncrementalRow:
         intervals: Of each metric, over seeds.
         accuracy: After each task.
         carried: Bytes, after the last task, mean over seeds.
-        openings: How often this method has looked at these test labels, ever.
+        openings: How often this method has read these test labels, ever.
     """
 
     dataset: str

@@ -121,7 +121,7 @@ def _cost(rows: Sequence[tuple[int, Row]], by: CostAxis, shapes: dict[str, int])
 
 
 def _ledger(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return how often each method has looked at each dataset's test labels, and its places."""
+    """Return how often each method has read each dataset's test labels, and its places."""
     counts: dict[tuple[str, str], int] = {}
     for row in rows:
         place = row.method, row.dataset

@@ -33,7 +33,7 @@ class Row:
         test_images: Numbers of test images, of seen and of unseen classes.
         localisation: How well it looks where the parts are, over seeds; see
             `zslbench.metrics.localisation`.
-        openings: How often this method has looked at these test labels, ever.
+        openings: How often this method has read these test labels, ever.
         marks: What a reader must know before comparing.
         evidence: What stands behind the numbers; no part of `leaderboard.json`.
         tuned: Of how many trials its config is the winner; 0: it was not tuned.

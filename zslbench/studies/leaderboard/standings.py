@@ -82,7 +82,7 @@ def _competitors(groups: Sequence[SeedGroup]) -> dict[str, dict[TestSet, SeedGro
 
 
 def _seeds(test: TestSet, rows: dict[str, dict[TestSet, SeedGroup]]) -> list[int]:
-    """Return the seeds that anyone has on a dataset; where nobody has use for seeds, one."""
+    """Return the seeds that anyone has on a dataset; one where all methods are deterministic."""
     here = [members[test] for members in rows.values() if test in members]
     seeds = {seed for group in here if not group.deterministic for seed in group.seeds}
     return sorted(seeds) or [0]

@@ -19,13 +19,13 @@ NOTES = (
     "( ): over new classes as well.",
     "p: T1 against 200 permutations of the unseen classes' identities, with their 95th percentile.",
     "Epoch, gamma and open settings were chosen once, in the tuning worlds, unless the rule is "
-    "`published`; intervals are given that choice. Opened: times this method has looked at these "
+    "`published`; intervals are given that choice. Opened: times this method has read these "
     "test labels.",
 )
 FAILED_NOTE = "These runs raised an error and are not in the table; `--retry` runs them again."
 EXTERNAL_NOTE = (
     "External: a matrix of scores handed in, with its gamma. Order and labels are the protocol's; "
-    "how the scores were made, and whether test images had a part in it, nobody here knows. Gamma "
+    "how the scores were made, and whether test images were used, is unknown. Gamma "
     "is in standard deviations of class-centred scores on test images."
 )
 PAIRED_NOTE = (

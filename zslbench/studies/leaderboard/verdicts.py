@@ -68,7 +68,7 @@ class PaperVerdict:
 def verdicts(row: Row) -> list[PaperVerdict]:
     """Return a verdict for every source that has numbers of the row's method on its dataset.
 
-    A row that a suite calls as a published variant is held against that, others against the method.
+    A row named after a published variant is compared with it, others with the method.
     """
     about_it = [
         published

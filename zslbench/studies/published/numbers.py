@@ -78,13 +78,13 @@ class Finding:
 
 @cache
 def read_published() -> tuple[Published, ...]:
-    """Return every row of `results/published.csv`, in its order."""
+    """Return every row of `published.csv`, in its order."""
     table = files("zslbench.studies.published").joinpath("published.csv")
     return parse(table.read_text(encoding="utf-8"))
 
 
 def parse(text: str) -> tuple[Published, ...]:
-    """Return the rows of a text in the form of `results/published.csv`."""
+    """Return the rows of a text in the form of `published.csv`."""
     return tuple(_row(line) for line in csv.DictReader(io.StringIO(text)))
 
 

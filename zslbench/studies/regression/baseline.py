@@ -1,4 +1,4 @@
-"""Baselines: stored numbers that a change is held against, as TOML files that say why they moved.
+"""Baselines: stored numbers that a change is compared with, as TOML files that say why they moved.
 
 A file carries the digest of its own content: it moves by `zslbench baseline` and not by hand. Why
 it did is kept in it.
@@ -38,11 +38,11 @@ def load(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        mend = "Name a file of results/baselines/, or make one: zslbench baseline."
-        raise DataError(path, f"is no baseline ({error})", mend) from None
+        fix = "Name a file of results/baselines/, or make one: zslbench baseline."
+        raise DataError(path, f"is no baseline ({error})", fix) from None
     if content.pop("digest", None) != digest(content):
-        mend = "Restore it; zslbench baseline is the way to move it."
-        raise DataError(path, "is not as it was written: its digest differs", mend)
+        fix = "Restore it; zslbench baseline is the way to move it."
+        raise DataError(path, "is not as it was written: its digest differs", fix)
     return content
 
 

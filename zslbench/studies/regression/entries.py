@@ -76,8 +76,8 @@ def _read(path: Path) -> list[ExactEntry]:
     try:
         return [ExactEntry.model_validate(entry) for entry in content["entries"]]
     except (KeyError, ValidationError) as error:
-        mend = "Restore it, or add the method's numbers anew: zslbench baseline add."
-        raise DataError(path, f"holds no exact numbers ({error})", mend) from None
+        fix = "Restore it, or store the method's numbers again: zslbench baseline add."
+        raise DataError(path, f"holds no exact numbers ({error})", fix) from None
 
 
 def append(project: Path, name: str, entry: ExactEntry) -> Path:

@@ -27,7 +27,7 @@ class Held:
 
     @property
     def verdict(self) -> Verdict:
-        """FAIL where a number moved; PASS only where the smallest move of all could be told."""
+        """FAIL where a number moved; PASS only where the smallest move could be detected."""
         if self.problems:
             return "FAIL"
         return "INCONCLUSIVE" if self.unstored or self.elsewhere else "PASS"
@@ -38,7 +38,7 @@ class Held:
         text = f"closed forms within {CLOSED_FORM:g}, five steps of all others within {steps:g}"
         if self.elsewhere:
             text += (
-                f": {STEPS:g} cannot be told here, as the numbers were stored elsewhere "
+                f": {STEPS:g} cannot be checked here, where torch, BLAS or processor differ "
                 f"({'; '.join(self.elsewhere)})"
             )
         missing = "{0}: no stored numbers: run `zslbench baseline add {0}`"
@@ -143,7 +143,7 @@ def reason_to_add(
     if words:
         raise ZslbenchError(
             f"{name} moved and no version did: {'; '.join(words)}. Raise `version` of the method, "
-            "or PROTOCOL_VERSION in zslbench/records/, then add; or mend what moved it. Nothing "
+            "or PROTOCOL_VERSION in zslbench/records/, then add; or fix what moved it. Nothing "
             "was stored."
         )
     more = found.values.keys() - was.values

@@ -21,7 +21,7 @@ from zslbench.stats.noninferiority import (
 
 STATUS: dict[Verdict, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}
 NOTE = (
-    "In points, AUSUC too; means over seeds, each a tuning world of its own. PASS: a drop of the "
+    "In points, AUSUC too; means over seeds, each its own tuning world. PASS: a drop of the "
     "margin is excluded (5 %). FAIL: a drop is proven (5 %, Holm over cells) and not within the "
     "margin. A margin is the smallest drop that matters, or what these seeds can exclude where "
     "that is more. PASS is no proof against smaller drops: see zslbench regress --power."

@@ -34,7 +34,7 @@ class SideError(ZslbenchError):
 
 @contextmanager
 def blamed(kind: type[ZslbenchError]) -> Iterator[None]:
-    """Raise what the user can mend as another kind: as a fault of the request, or of a side."""
+    """Raise what the user can fix as another kind: as a fault of the request, or of a side."""
     try:
         yield
     except ZslbenchError as error:
@@ -178,7 +178,7 @@ def ask(folder: Path | None, request: Mapping[str, Any]) -> Iterator[dict[str, A
         request: What `zslbench.studies.regression.worker` reads.
 
     Raises:
-        ZslbenchError: What the side says the user can mend.
+        ZslbenchError: What the side says the user can fix.
         SideError: If it breaks, or is not where it should be.
     """
     surroundings = dict(os.environ)

@@ -1,4 +1,4 @@
-"""How much hangs on each setting: one at a time around the defaults, in tuning worlds.
+"""Sensitivity to each setting: one at a time around the defaults, in tuning worlds.
 
 Every value is a choice like any run's, made in the dataset's tuning worlds (seed 0) and in cuts of
 their own (all other seeds); it is kept under a key of its own, so that a study that was killed, or
@@ -99,7 +99,7 @@ def sensitivity(
     if DEFAULTS not in points:
         why = failures[0].error if failures else f"it cannot be read back now: {store.error}"
         raise ZslbenchError(
-            f"{centre.spec.method} has nothing to show for its defaults ({why}). Mend that first, "
+            f"{centre.spec.method} has nothing to show for its defaults ({why}). Fix that first, "
             "or set others."
         )
     curves = tuple(_curve(axis, points) for axis in axes)

@@ -1,4 +1,4 @@
-"""How much hangs on each setting: T1, U, S and H over its values, as tables and a figure."""
+"""Sensitivity to each setting: T1, U, S and H over its values, as tables and a figure."""
 
 import re
 from dataclasses import dataclass, field
@@ -27,8 +27,8 @@ LINES: tuple[tuple[Metric, str, str, str, float], ...] = (  # the last: points a
 GREEK = re.compile(r"(alpha|beta|gamma|Delta|eta|lambda|sigma)(_\w+)?")
 NOTES = {
     False: "Means over the tuning worlds of all seeds, at the epoch and gamma that each seed's "
-    "worlds choose; test classes were not looked at. [ ]: 95 % t interval over these worlds, each "
-    "with a class split, images held out and a start of its own, the same for all values.",
+    "worlds choose; test classes were not used. [ ]: 95 % t interval over these worlds, each "
+    "with a class split, images held out and its own initialisation, the same for all values.",
     True: "Test classes, rule `validation`. [ ]: 95 % interval over images and seeds, these "
     "classes fixed. To choose a value by this picture is to choose on test.",
 }
@@ -71,7 +71,7 @@ class Sensitivity(Shown):
     Attributes:
         name: The stem of its files.
         final: Whether it was read on test classes.
-        openings: How often the method has looked at these test labels by now, where it has.
+        openings: How often the method has read these test labels by now, where it has.
         marks: What a reader must know before comparing.
         failed: How many of the fits failed and are not in it.
     """

@@ -1,6 +1,6 @@
 """Submissions read in our protocol: labels opened once a file, counted, the row marked external.
 
-How the scores were made, and whether test images had a part in it, nobody here knows; every table
+How the scores were made, and whether test images were used, is unknown here; every table
 says so.
 """
 

@@ -33,7 +33,7 @@ GRACE_SECONDS = 10 * BEAT_SECONDS
 
 
 class TakenOverError(Exception):
-    """Somebody took this process for dead and has another one try its trial."""
+    """The trial was reassigned because this process was presumed dead."""
 
 
 def ended(study: "optuna.Study") -> "dict[int, FrozenTrial]":

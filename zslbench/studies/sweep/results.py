@@ -12,7 +12,7 @@ NOTES = (
     "H, second look: the same settings with other class splits, images held out and seeds; "
     "the winner is the best by this.",
     "H, test: the winner, fitted once on all training classes; opened: times this method has "
-    "looked at these test labels, for other winners too.",
+    "read these test labels, for other winners too.",
 )
 
 
@@ -46,7 +46,7 @@ class Winner:
     """The best trial, by the second look if there was one, and what it came to on test.
 
     Attributes:
-        openings: How often the method has looked at these test labels by now.
+        openings: How often the method has read these test labels by now.
     """
 
     trial: TrialRow

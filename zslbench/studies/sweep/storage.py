@@ -124,7 +124,7 @@ def within_reach(url: str | None) -> Iterator[None]:
         cause = error.__cause__ or error
         raise ZslbenchError(
             f"--storage {_shown(url)}: it went away in the middle of the sweep "
-            f"({_first_line(cause)}). When it can be reached again, the same command goes on."
+            f"({_first_line(cause)}). Once it is reachable again, run the same command to resume."
         ) from error
 
 
@@ -144,13 +144,13 @@ def _refusal(journal: Path, url: str | None, error: Exception) -> ZslbenchError:
         return ZslbenchError(f"--storage {_shown(url)}: {_reason(url, error)}")
     line = _broken_line(journal)
     if line is None:
-        mend = "See to it that it can be read and written."
-        return DataError(journal, f"cannot be used ({type(error).__name__}: {error})", mend)
+        fix = "Make sure that it can be read and written."
+        return DataError(journal, f"cannot be used ({type(error).__name__}: {error})", fix)
     return DataError(
         journal,
         f"line {line} is not what Optuna wrote there",
-        f"Remove the lines from {line} on to go on with the trials before, or move the file away "
-        "to start anew; records of finished trials are kept elsewhere.",
+        f"Remove the lines from {line} on to keep the trials before, or move the file away "
+        "to start over; records of finished trials are kept elsewhere.",
     )
 
 
@@ -173,8 +173,8 @@ def _reason(url: str, error: Exception) -> str:
         return f"the driver of this database is not installed. Do pip install {driver}."
     return (
         f"Optuna cannot use it ({_first_line(error)}). Name a database that can be reached from "
-        "here, such as sqlite:///sweeps.db or postgresql://USER@HOST/NAME; if this one could be "
-        "until now, the same command goes on when it can be again."
+        "here, such as sqlite:///sweeps.db or postgresql://USER@HOST/NAME; if this one was "
+        "reachable before, run the same command again later to resume."
     )
 
 

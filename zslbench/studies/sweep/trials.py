@@ -85,7 +85,7 @@ def run_trial(
         worlds: Where a second look is taken.
 
     Raises:
-        ZslbenchError: Where the user can mend something.
+        ZslbenchError: Where the user can fix something.
         TakenOverError: Where `ask` says so. Whatever else is raised fails the trial.
     """
     began, job = perf_counter(), plan.job(params)
@@ -156,7 +156,7 @@ def look_again(
         The second looks, in the order of the points.
 
     Raises:
-        ZslbenchError: Where one cannot be read back now, or the user can mend something else.
+        ZslbenchError: Where one cannot be read back now, or the user can fix something else.
     """
     keys = {number: plan.trial_key(number, params, 2) for number, params in points.items()}
     lacking = store.missing("trial", list(keys.values()))
