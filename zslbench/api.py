@@ -11,21 +11,7 @@ from typing import Any, Unpack
 from zslbench.data.load import DataRequest
 from zslbench.data.provide import DataSource
 from zslbench.errors import ZslbenchError
-from zslbench.studies.arguments import (
-    Data,
-    MethodName,
-    Seeds,
-    check_whole,
-    checked,
-    incremental_names,
-    listed,
-    method_name,
-    method_names,
-    no_dataset,
-    request_of,
-    requests_of,
-    seed_list,
-)
+from zslbench.studies import arguments as arg
 from zslbench.studies.incremental.suite import IncrementalSuite, read_incremental_suite
 from zslbench.studies.leaderboard.incremental import make_incremental
 from zslbench.studies.leaderboard.measure import make, tracked
@@ -41,7 +27,7 @@ from zslbench.studies.suites import SuiteRow
 PEERS = ("nearest_mean", "fine_tuning", "joint")
 
 
-@checked
+@arg.checked
 def load_dataset(
     name: str,
     root: str | Path = "data",
@@ -76,7 +62,7 @@ def load_dataset(
         >>> zsl.load_dataset("plumage").bare.classes.names[:2]  # doctest: +SKIP
     """
     if not isinstance(name, str):
-        raise no_dataset(name)
+        raise arg.no_dataset(name)
     data = DataSource(DataRequest(
         name, Path(root), features=features, images=None if images is None else Path(images),
         backbone=backbone, weights=None if weights is None else Path(weights), words=words,
@@ -86,13 +72,13 @@ def load_dataset(
     return data
 
 
-@checked
+@arg.checked
 def run(
-    method: MethodName,
-    data: Data,
+    method: arg.MethodName,
+    data: arg.Data,
     *,
     settings: Mapping[str, Any] | None = None,
-    seeds: Seeds = None,
+    seeds: arg.Seeds = None,
     worlds: int = 3,
     rules: Sequence[str] = ("validation",),
     results: str | Path = "results",
@@ -118,20 +104,20 @@ def run(
         >>> zsl.run("eszsl", "plumage", settings={"reg_x": 10}).scores  # doctest: +SKIP
     """
     table = TableRequest(
-        [method_name(method)], [request_of(data)], settings or {}, seed_list(seeds), worlds,
-        check_rules(listed("rules", rules)),
+        [arg.method_name(method)], [arg.request_of(data)], settings or {}, arg.seed_list(seeds),
+        worlds, check_rules(arg.listed("rules", rules)),
     )  # fmt: skip
     return Result(**vars(make(table, Path(results), **engine)))
 
 
-@checked
+@arg.checked
 def leaderboard(
-    methods: MethodName | Sequence[MethodName] | None = None,
-    data: Data | Sequence[Data] | None = None,
+    methods: arg.MethodName | Sequence[arg.MethodName] | None = None,
+    data: arg.Data | Sequence[arg.Data] | None = None,
     *,
     suite: str | Path | None = None,
     reference: str | None = None,
-    seeds: Seeds = None,
+    seeds: arg.Seeds = None,
     worlds: int | None = None,
     rules: Sequence[str] | None = None,
     tune: int = 0,
@@ -162,30 +148,31 @@ def leaderboard(
         >>> board = zsl.leaderboard(["eszsl", "sae"], ["plumage"], reference="eszsl")
         ... # doctest: +SKIP
     """
-    named = None if methods is None else method_names(methods)
-    shown = None if rules is None else listed("rules", rules)
-    asked = (named, seed_list(seeds), worlds, tune or None, retry or None, *engine.values())
+    named = None if methods is None else arg.method_names(methods)
+    shown = None if rules is None else arg.listed("rules", rules)
+    chosen = arg.seed_list(seeds)
+    asked = (named, chosen, worlds, tune or None, retry or None, *engine.values())
     if data is None and suite is None and all(each in (None, "local") for each in asked):
         return tracked(Path(results), shown or ("validation",), reference)
     table = request_table(
-        named, None if data is None else requests_of(data),
-        suite=None if suite is None else str(suite), reference=reference, seeds=seed_list(seeds),
+        named, None if data is None else arg.requests_of(data),
+        suite=None if suite is None else str(suite), reference=reference, seeds=chosen,
         worlds=worlds, rules=shown,
     )  # fmt: skip
     return make(table, Path(results), retry=retry, tune=tune, **engine)
 
 
-@checked
+@arg.checked
 def incremental(
     methods: str | Sequence[str] | None = None,
-    data: Data | Sequence[Data] | None = None,
+    data: arg.Data | Sequence[arg.Data] | None = None,
     *,
     suite: str | Path | None = None,
     base: int | None = None,
     increment: int | None = None,
     settings: Mapping[str, Any] | None = None,
     reference: str | None = None,
-    seeds: Seeds = None,
+    seeds: arg.Seeds = None,
     retry: bool = False,
     results: str | Path = "results",
     **engine: Unpack[EngineChoice],
@@ -215,20 +202,20 @@ def incremental(
     """
     if suite is not None and (methods is not None or settings):
         raise ZslbenchError("methods, settings: the suite names its rows; leave them out.")
-    named = PEERS if methods is None else incremental_names(methods)
+    named = PEERS if methods is None else arg.incremental_names(methods)
     table = read_incremental_suite(str(suite)) if suite is not None else IncrementalSuite(
         name="incremental", title="Task sequences", datasets=["plumage"], increment=12,
         rows=[SuiteRow(method=each) for each in named],
         settings=dict(settings or {}),
     )  # fmt: skip
-    chosen = seed_list(seeds)
+    chosen = arg.seed_list(seeds)
     asked = {"base": base, "increment": increment, "seeds": chosen, "reference": reference}
     table = table.model_copy(update={k: v for k, v in asked.items() if v is not None})
-    requests = requests_of(table.datasets if data is None else data)
+    requests = arg.requests_of(table.datasets if data is None else data)
     return make_incremental(table, requests, Path(results), retry=retry, **engine)
 
 
-@checked
+@arg.checked
 def compare(
     before: str,
     after: str | None = None,
@@ -259,7 +246,7 @@ def compare(
         >>> import zslbench as zsl
         >>> zsl.compare("main", "HEAD").verdict  # doctest: +SKIP
     """
-    check_whole("seeds", seeds, 2, 1000)
+    arg.check_whole("seeds", seeds, 2, 1000)
     if not 0.01 <= margin < inf:
         raise ZslbenchError(f"margin={margin!r}: give a number of points from 0.01 on.")
     subjects, checkout = subjects_of(suite, Path(root)), find_project(Path(project))

@@ -7,16 +7,7 @@ from typing import Any, Unpack, get_args
 
 from zslbench.errors import unknown
 from zslbench.method.registry import load_method
-from zslbench.studies.arguments import (
-    Data,
-    MethodName,
-    Seeds,
-    checked,
-    listed,
-    method_name,
-    request_of,
-    seed_list,
-)
+from zslbench.studies import arguments as arg
 from zslbench.studies.plan import DEFAULT_SEEDS, plan
 from zslbench.studies.sensitivity.plan import SensitivityPlan
 from zslbench.studies.sensitivity.plan import sensitivity as measure_sensitivity
@@ -30,15 +21,15 @@ from zslbench.studies.sweep.space import parse_space
 SAMPLERS, PRUNERS = get_args(SamplerName), get_args(PrunerName)
 
 
-@checked
+@arg.checked
 def sensitivity(
-    method: MethodName,
-    data: Data,
+    method: arg.MethodName,
+    data: arg.Data,
     *,
     parameters: Sequence[str] = (),
     grids: Mapping[str, Sequence[Any]] | None = None,
     settings: Mapping[str, Any] | None = None,
-    seeds: Seeds = None,
+    seeds: arg.Seeds = None,
     worlds: int = 3,
     final: bool = False,
     results: str | Path = "results",
@@ -66,10 +57,10 @@ def sensitivity(
         >>> import zslbench as zsl
         >>> zsl.sensitivity("svip", "plumage", parameters=["M"])  # doctest: +SKIP
     """
-    asked, varied = seed_list(seeds), tuple(listed("parameters", parameters, empty=True))
+    asked, varied = arg.seed_list(seeds), tuple(arg.listed("parameters", parameters, empty=True))
     with session(Path(results), **engine) as at:
         runs = plan(
-            [method_name(method)], [request_of(data)], settings=settings or {},
+            [arg.method_name(method)], [arg.request_of(data)], settings=settings or {},
             seeds=asked if final else asked or DEFAULT_SEEDS, worlds=worlds,
             on_progress=at.decoding,
         )  # fmt: skip
@@ -82,10 +73,10 @@ def sensitivity(
     return replace(found, failed=len(failures))
 
 
-@checked
+@arg.checked
 def sweep(
-    method: MethodName,
-    data: Data,
+    method: arg.MethodName,
+    data: arg.Data,
     *,
     trials: int | None = None,
     space: Sequence[str] = (),
@@ -135,12 +126,12 @@ def sweep(
     for kind, said, known in (("sampler", sampler, SAMPLERS), ("pruner", pruner, PRUNERS)):
         if said not in known:
             raise unknown(kind, said, known)
-    called, fixed = method_name(method), settings or {}
-    named = listed("space", space, empty=True)
+    called, fixed = arg.method_name(method), settings or {}
+    named = arg.listed("space", space, empty=True)
     searched = tuple(parse_space(load_method(called), called, named, fixed))
     with session(Path(results), **engine) as at:
         (base,) = plan(
-            [called], [request_of(data)], settings=fixed, seeds=[0], worlds=worlds,
+            [called], [arg.request_of(data)], settings=fixed, seeds=[0], worlds=worlds,
             on_progress=at.decoding,
         )  # fmt: skip
         study = SweepPlan(

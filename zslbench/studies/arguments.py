@@ -29,16 +29,13 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     """Refuse, before a function is called, an argument it has not and a number out of bounds."""
     signature = inspect.signature(function)
     own = signature.parameters
-    names = {n for n, p in own.items() if p.kind is not p.VAR_KEYWORD}
-    if len(names) < len(own):
-        names |= EngineChoice.__annotations__.keys()
+    known = {**own, **EngineChoice.__annotations__}
 
     @wraps(function)
     def call(*args: P.args, **given: P.kwargs) -> R:
-        for name in given.keys() - names:
-            raise unknown(f"argument of {function.__name__}", name, names)
-        bound = signature.bind(*args, **given)
-        for name, value in {**bound.arguments, **given}.items():
+        for name in given.keys() - known:
+            raise unknown(f"argument of {function.__name__}", name, known)
+        for name, value in {**signature.bind(*args, **given).arguments, **given}.items():
             optional = name not in own or own[name].default is None
             if name in BOUNDS and not (value is None and optional):
                 check_whole(name, value, *BOUNDS[name])
