@@ -18,6 +18,14 @@ Project = Annotated[
 ]
 MeasuredSuite = Annotated[str, typer.Option(help="What to measure: a suite's name or file.")]
 HERE = Path()
+Bisect = Annotated[
+    bool,
+    typer.Option(
+        "--bisect",
+        help="Exit codes for git bisect run: 125 (skip) if "
+        "INCONCLUSIVE or this commit cannot be measured, 128 (abort) on bad input.",
+    ),
+]
 
 
 def regress(
@@ -47,14 +55,7 @@ def regress(
             help="Smallest drop that matters, in points; noisier cells get a wider margin.",
         ),
     ] = 1.0,
-    bisect: Annotated[
-        bool,
-        typer.Option(
-            "--bisect",
-            help="Exit codes for git bisect run: 125 (skip) if "
-            "INCONCLUSIVE or this commit cannot be measured, 128 (abort) on bad input.",
-        ),
-    ] = False,
+    bisect: Bisect = False,
     project: Project = HERE,
     data_root: opt.DataRoot = opt.DATA_ROOT,
     results: opt.Results = opt.RESULTS,
