@@ -215,7 +215,7 @@ def test_features_default_to_res101_or_the_only_file(tiny, files, asked, read):
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        (["b", "a"], r"several feature files \(a, b\)\. Name one with --features"),
+        (["b", "a"], r"several feature files \(a, b\)\. Name one as the features"),
         ([], r"no feature file\. Put a file of the shape of res101.mat"),
     ],
 )
