@@ -155,19 +155,20 @@ class Store:
         before = self.waiting()
         if before and not self.error:
             with self.lock("sync"):
-                for name in self.waiting():
+                names = self.waiting()  # before the ledger is read, which may grow meanwhile
+                openings = {line["key"]: line for line in self._ledger.lines()}
+                for name in names:
                     if self.error:
                         break
-                    self._push(name)
+                    self._push(name, openings)
         pushed = self.mirror.pushed() if before else {}
         left = sum(name not in pushed for name in before)
         return SyncReport(len(before) - left, left, self.error)
 
-    def _push(self, name: str) -> None:
+    def _push(self, name: str, openings: dict[str, Any]) -> None:
         kind, _, key = name.partition("-")
         if kind == "opening":
-            line = next(line for line in self._ledger.lines() if line["key"] == key)
-            record: Record = Opening.model_validate(line)
+            record: Record = Opening.model_validate(openings[key])
             self.mirror.attempt(partial(self.mirror.push, name, record, None))
             return
         try:

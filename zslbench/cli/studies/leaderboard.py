@@ -1,6 +1,5 @@
 """`zslbench leaderboard`: run what is missing, print the table, write it."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -107,7 +106,6 @@ def leaderboard(
     from zslbench.studies.leaderboard.plan.outlook import outlook
     from zslbench.studies.leaderboard.plan.request import request_table
     from zslbench.studies.leaderboard.plan.suite import read_suite
-    from zslbench.studies.progress import say
 
     if plan and tune:
         raise zsl.ZslbenchError("plan cannot tell what tune will find: leave one of the two out.")
@@ -134,10 +132,7 @@ def leaderboard(
         print_result(outlook(request_table(**asked), results, retry=retry), json=json)
         return
     board = zsl.leaderboard(**asked, tune=tune, retry=retry, results=results, **vars(engine))
-    if results.exists() and not os.access(results, os.W_OK):
-        say(f"{results} cannot be written to: the table is only printed")
-    else:
-        write_leaderboard(board, results)
+    write_leaderboard(board, results)
     draw_leaderboard(board, figures)
     print_leaderboard(board, json=json, differences=differences)
     raise typer.Exit(1 if board.failed else 0)

@@ -1,5 +1,6 @@
 """A leaderboard: run what is missing, read back what is finished, write it."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -154,6 +155,9 @@ def write_leaderboard(board: Leaderboard, results: Path) -> None:
     CSV and LaTeX have runs in seen/unseen worlds alone; task sequences have a CSV file and a figure
     of their own.
     """
+    if results.exists() and not os.access(results, os.W_OK):
+        say(f"{results} cannot be written to: the table is only printed")
+        return
     alone, name = board.incremental and not board.rows, board.name
     suffixes = ("md", "json", "html", *(() if alone else ("csv", "tex")))
     for suffix in suffixes:
