@@ -18,8 +18,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.method import ClosedFormMethod, Float, MethodConfig, PublishedRule, TrainSet
-from zslbench.method.settings import option, tuned, undecided
+from zslbench.method import (
+    ClosedFormMethod,
+    Float,
+    MethodConfig,
+    PublishedRule,
+    TrainSet,
+    option,
+    tuned,
+    undecided,
+)
 
 from ._features import (
     Decomposition,
