@@ -80,7 +80,7 @@ class Config(TrainedConfig):
     norms: Literal["all", "weak"] = option(
         "all",
         "LN",
-        "whether tokens are normed in all fusions and the adapter, or in the weak alone",
+        "where tokens are normed: in all fusions and the adapter, or in weak fusion",
     )
 
     def prompts(self) -> list[str]:

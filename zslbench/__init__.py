@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from zslbench.method.trained import TrainedConfig, TrainedMethod
     from zslbench.metrics.gzsl import gzsl_metrics
 
-# OpenMP reads this when torch is loaded. Its threads spin at barriers otherwise, and training beside
-# one busy process becomes ten times slower. Set for processes started from here too.
+# OpenMP reads this when torch is loaded. Otherwise threads spin at barriers, and training beside a
+# busy process is ten times slower. Processes started from here inherit it.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"

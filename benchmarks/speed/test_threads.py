@@ -65,11 +65,10 @@ def test_threads_that_wait_passively_bear_a_busy_neighbour(name):
     with ExitStack() as stack:
         ask = {first: stack.enter_context(trainer(first, name)) for first in (BEFORE, AFTER)}
         for _ in range(ROUNDS):
-            for first in ask:
-                took.setdefault((first, "alone"), []).append(ask[first]())
-            for first in ask:
+            for first, seconds_of in ask.items():
+                took.setdefault((first, "alone"), []).append(seconds_of())
                 with neighbour():
-                    took.setdefault((first, "beside"), []).append(ask[first]())
+                    took.setdefault((first, "beside"), []).append(seconds_of())
     steps = {key: median(found) / STEPS for key, found in took.items()}
     for first, words in ((BEFORE, "spinning"), (AFTER, "passive")):
         alone, beside = steps[first, "alone"], steps[first, "beside"]

@@ -63,7 +63,7 @@ class ForgetsNewClasses(NearestMean):
 
 
 CHEATS = [
-    (AveragesOverTheBatch, "batches", "scores reversed"),
+    (AveragesOverTheBatch, "batches", "scores alone"),
     (Hides, "state", "rebuilt from its state"),
     (Draws, "seed", "two fits with one seed"),
     (Draws, "scores", "scores asked for twice"),
