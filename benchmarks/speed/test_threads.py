@@ -16,7 +16,7 @@ import pytest
 
 from zslbench.data.cache import processors
 
-ROUNDS, STEPS = 5, 4
+ROUNDS, STEPS = 5, 2
 OURS = ("OMP_", "GOMP_", "MKL_", "OPENBLAS_")
 BEFORE, AFTER = "torch", "zslbench"
 METHODS = {"vit_attr_head": "plumage_vit", "zeromamba": "plumage_vmamba"}
