@@ -78,9 +78,7 @@ class Config(TrainedConfig):
     fusion: bool = option(True, "WVPF, SVPF", "weak and strong fusion of the prompts")
     adapter: bool = option(True, "S^l", "whether words are adapted to the image")
     norms: Literal["all", "weak"] = option(
-        "all",
-        "LN",
-        "where tokens are normed: in all fusions and the adapter, or in weak fusion",
+        "all", "LN", "where tokens are normed: all fusions and the adapter, or weak fusion"
     )
 
     def prompts(self) -> list[str]:
