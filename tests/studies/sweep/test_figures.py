@@ -97,7 +97,7 @@ def test_bars_of_both_importances_differ_without_colour():
 def test_page_and_lines_tell_of_failed_trials():
     report = report_of(states=["failed"])
     assert "4 complete, 1 failed" in markdown(report.document())
-    assert csv_text(report.records()).splitlines()[1] == "0,failed,10,0.1,l2,,"
+    assert csv_text(report.records()).splitlines()[1] == "0,failed,10,0.1,l2,,,"
 
 
 def test_sweep_without_a_complete_trial_has_a_page_too():
