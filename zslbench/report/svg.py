@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zslbench.metrics import Float
+from zslbench.metrics import Float, Int
 from zslbench.report.plots import Line, Mark, Plot, Scale
 
 WIDTH, HEIGHT = 380, 260
@@ -101,7 +101,7 @@ def _line(frame: Frame, line: Line) -> list[str]:
     return [*area, drawn, *(_marker(a, b, shape, "solid") for a, b in points)]
 
 
-def each(form: str, *values: Float) -> str:
+def each(form: str, *values: Float | Int) -> str:
     """Return a form filled in for each place of some arrays, all in one go."""
     filled = np.stack(values, axis=1)
     return form * len(filled) % tuple(filled.ravel().tolist())

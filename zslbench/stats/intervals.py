@@ -52,10 +52,10 @@ def placements(outcome: Outcome, gamma: float, metric: Metric) -> Float:
     if metric == "ausuc":
         return outcome.curve_placements
     if metric == "t1":
-        return 100.0 * outcome.unseen_hit
+        return np.where(outcome.unseen_hit, 100.0, 0.0)
     answered_seen = outcome.margin >= gamma
-    s: Float = 100.0 * (answered_seen & outcome.seen_hit)
-    u: Float = 100.0 * (~answered_seen & outcome.unseen_hit)
+    s = np.where(answered_seen & outcome.seen_hit, 100.0, 0.0)
+    u = np.where(~answered_seen & outcome.unseen_hit, 100.0, 0.0)
     if metric != "h":
         return s if metric == "s" else u
     scores = outcome.scores(gamma)
