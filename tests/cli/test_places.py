@@ -7,9 +7,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 from fakes import with_database
+from servers import MlflowPage, running
 
 from zslbench.store import Store
 
@@ -84,6 +87,21 @@ def test_a_folder_that_goes_elsewhere_between_two_commands_goes_on(how, run, zsl
         assert zslbench("doctor", "--results", place)[1].count("ATTENTION") == 0
     finally:
         shutil.rmtree(place.parent)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [shutil.copytree, shutil.move], ids=["copied", "moved"])
+def test_the_page_of_a_folder_that_went_elsewhere_has_the_files_of_its_runs(how, run, tmp_path):
+    results, place = with_database(tmp_path / "A").results, tmp_path / "B #2, 20%"
+    run("eszsl", results)
+    how(results, place)
+    shutil.rmtree(results, ignore_errors=True)
+    (stored,) = Store(place).runs()
+    with running(MlflowPage(place)) as page:
+        for file in stored.folder.iterdir():
+            asked = urlencode({"path": file.name, "run_uuid": stored.run_id})
+            with urlopen(f"{page.uri}/get-artifact?{asked}") as answer:
+                assert answer.read() == file.read_bytes()
 
 
 def test_a_folder_that_may_be_read_and_not_written_to_shows_its_leaderboard(run):

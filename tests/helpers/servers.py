@@ -24,21 +24,17 @@ def free_port():
         return free.getsockname()[1]
 
 
-class MlflowServer:
-    """`mlflow server`, light, that can be killed and started again on the same port."""
+class Mlflow:
+    """A server of MLflow's at a port of its own, that can be killed and started again."""
 
-    def __init__(self, folder, backend=None):
+    def __init__(self, folder):
         self.folder, self.port = folder, free_port()
-        self.backend = backend or f"sqlite:///{folder / 'server.db'}"
         self.uri = f"http://127.0.0.1:{self.port}"
         self.process = None
 
     def start(self):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1",
-             "--port", str(self.port), "--workers", "1", "--serve-artifacts",
-             "--backend-store-uri", self.backend,
-             "--artifacts-destination", str(self.folder / "artifacts")],
+            [str(word) for word in self.command()],
             env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             cwd=self.folder, start_new_session=True,
@@ -59,6 +55,30 @@ class MlflowServer:
         """Kill the server with its workers."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+class MlflowServer(Mlflow):
+    """`mlflow server`, light."""
+
+    def __init__(self, folder, backend=None):
+        super().__init__(folder)
+        self.backend = backend or f"sqlite:///{folder / 'server.db'}"
+
+    def command(self):
+        return (
+            sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1",
+            "--port", self.port, "--workers", 1,
+            "--serve-artifacts", "--backend-store-uri", self.backend,
+            "--artifacts-destination", self.folder / "artifacts",
+        )  # fmt: skip
+
+
+class MlflowPage(Mlflow):
+    """`zslbench ui` of a results folder."""
+
+    def command(self):
+        zslbench = Path(sys.executable).with_name("zslbench")
+        return zslbench, "ui", "--results", self.folder, "--port", self.port
 
 
 @contextmanager

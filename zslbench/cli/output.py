@@ -56,9 +56,11 @@ def print_document(document: "Document") -> None:
     from rich.console import Console
 
     from zslbench.report.writers import WIDE, terminal
+    from zslbench.store.garbage import uncollected
 
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=WIDE)
-    for part in terminal(document):
-        console.print(part)
+    with uncollected():
+        for part in terminal(document):
+            console.print(part)

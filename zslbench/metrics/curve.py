@@ -66,14 +66,20 @@ class Outcome:
     @cached_property
     def weights(self) -> Float:
         """`[n]` each image's weight in its side's accuracy; they sum to 1 on either side."""
-        is_seen = self.labels < self.seen
         if self.average == "image":
+            is_seen = self.labels < self.seen
             weights: Float = 1 / np.where(is_seen, is_seen.sum(), (~is_seen).sum())
             return weights
-        counts = np.bincount(self.labels)
-        seen, unseen = (np.count_nonzero(side) for side in np.split(counts, [self.seen]))
-        weights = 1 / (counts[self.labels] * np.where(is_seen, seen, unseen))
-        return weights
+        classes, places, counts = self.classes
+        is_seen = classes < self.seen
+        weights = 1 / (counts * np.where(is_seen, is_seen.sum(), (~is_seen).sum()))
+        return weights[places]
+
+    @cached_property
+    def order(self) -> Int:
+        """`[r]` the images that either side gets right, in the order of their margins."""
+        right = np.flatnonzero(self.seen_hit | self.unseen_hit)
+        return right[np.argsort(self.margin[right], kind="stable")]
 
     @cached_property
     def curve(self) -> "SeenUnseenCurve":
@@ -86,18 +92,10 @@ class Outcome:
 
         AUSUC is their weighted mean over either side: a Mann-Whitney statistic.
         """
+        step = np.searchsorted(self.curve.steps, self.margin[self.order])
+        u, s = ((side[1:] + side[:-1]) / 200 for side in (self.curve.u, self.curve.s))
         placed = np.zeros(len(self.labels))
-        for mine, other, beyond in (
-            (self.seen_hit, self.unseen_hit, False),
-            (self.unseen_hit, self.seen_hit, True),
-        ):
-            order = np.argsort(self.margin[other])
-            ladder = np.concatenate(([0.0], np.cumsum(self.weights[other][order])))
-            rungs = self.margin[other][order]
-            below = ladder[np.searchsorted(rungs, self.margin[mine], side="left")]
-            below_or_tied = ladder[np.searchsorted(rungs, self.margin[mine], side="right")]
-            half_tied = (below + below_or_tied) / 2
-            placed[mine] = ladder[-1] - half_tied if beyond else half_tied
+        placed[self.order] = np.where(self.seen_hit[self.order], u[step], s[step])
         return placed
 
     @cached_property
@@ -131,12 +129,10 @@ class SeenUnseenCurve:
     @classmethod
     def of(cls, outcome: Outcome) -> "SeenUnseenCurve":
         """Build the curve from one sort of the critical gammas."""
-        right = outcome.seen_hit | outcome.unseen_hit
-        order = np.argsort(outcome.margin[right], kind="stable")
-        margin = outcome.margin[right][order]
-        weight = 100 * outcome.weights[right][order]
-        gained = np.cumsum(np.where(outcome.unseen_hit[right][order], weight, 0.0))
-        lost = np.cumsum(np.where(outcome.seen_hit[right][order], weight, 0.0))
+        margin = outcome.margin[outcome.order]
+        weight = 100 * outcome.weights[outcome.order]
+        gained = np.cumsum(np.where(outcome.unseen_hit[outcome.order], weight, 0.0))
+        lost = np.cumsum(np.where(outcome.seen_hit[outcome.order], weight, 0.0))
         last_of_tie = np.append(np.flatnonzero(np.diff(margin)), len(margin) - 1)[: len(margin)]
         all_seen = lost[-1] if len(lost) else 0.0
         u = np.concatenate(([0.0], gained[last_of_tie]))

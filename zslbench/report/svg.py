@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zslbench.metrics import Float
+from zslbench.metrics import Float, Int
 from zslbench.report.plots import Line, Mark, Plot, Scale
 
 WIDTH, HEIGHT = 380, 260
@@ -93,28 +93,33 @@ def line_class(look: str | int) -> str:
 def _line(frame: Frame, line: Line) -> list[str]:
     x, y = frame.points(line.x, line.y)
     style = line_class(line.look)
-    drawn = _stairs(x, y, style) if line.steps else _through(x, y, style)
-    area = [_through(x, y, "area", f"V{HEIGHT - BOTTOM}H{LEFT}z")] if line.area else []
+    way = _stairs(x, y) if line.steps else _through(x, y)
+    drawn = f'<path class="{style}" d="{way}"/>'
+    area = [f'<path class="area" d="{way}V{HEIGHT - BOTTOM}H{LEFT}z"/>'] if line.area else []
     shape = line.look if isinstance(line.look, int) else 0
     points = zip(x.tolist(), y.tolist(), strict=True) if line.dots else ()
     return [*area, drawn, *(_marker(a, b, shape, "solid") for a, b in points)]
 
 
-def _through(x: Float, y: Float, style: str, closed: str = "") -> str:
+def each(form: str, *values: Float | Int) -> str:
+    """Return a form filled in for each place of some arrays, all in one go."""
+    filled = np.stack(values, axis=1)
+    return form * len(filled) % tuple(filled.ravel().tolist())
+
+
+def _through(x: Float, y: Float) -> str:
     """Return a line through pixels; points that fall on the last one are left out."""
     pixels = np.round(np.stack([x, y], axis=1), 1)
     moved = np.append(True, np.any(np.diff(pixels, axis=0) != 0, axis=1))
-    way = "L".join(f"{a:g} {b:g}" for a, b in pixels[moved].tolist())
-    return f'<path class="{style}" d="M{way}{closed}"/>'
+    return "M" + each("L%g %g", *pixels[moved].T)[1:]
 
 
-def _stairs(x: Float, y: Float, style: str) -> str:
+def _stairs(x: Float, y: Float) -> str:
     """Return a line of steps: `y[j]` holds from `x[j - 1]` to `x[j]`."""
     across, down = np.round(x, 1), np.round(y, 1)
     turns = np.flatnonzero(np.diff(down))
-    corners = zip(across[turns].tolist(), down[turns + 1].tolist(), strict=True)
-    way = "".join(f"H{a:g}V{b:g}" for a, b in corners)
-    return f'<path class="{style}" d="M{across[0]:g} {down[0]:g}{way}H{across[-1]:g}"/>'
+    way = each("H%gV%g", across[turns], down[turns + 1])
+    return f"M{across[0]:g} {down[0]:g}{way}H{across[-1]:g}"
 
 
 def _mark(frame: Frame, mark: Mark) -> str:

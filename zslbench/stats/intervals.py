@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from zslbench.metrics import Bool, Float, Int, Outcome
+from zslbench.metrics import Float, Int, Outcome
 
 Metric = Literal["t1", "u", "s", "h", "ausuc"]
 Population = Literal["these_classes", "new_classes"]
@@ -51,14 +51,16 @@ def placements(outcome: Outcome, gamma: float, metric: Metric) -> Float:
     """Return a metric's placements `[n]`, in its own unit."""
     if metric == "ausuc":
         return outcome.curve_placements
-    answered_seen = outcome.margin >= (np.inf if metric == "t1" else gamma)
-    right: Float = 100.0 * np.where(answered_seen, outcome.seen_hit, outcome.unseen_hit)
-    is_seen = outcome.labels < outcome.seen
-    if metric == "h":
-        scores = outcome.scores(gamma)
-        total = scores.u + scores.s or 1.0
-        return right * np.where(is_seen, 2 * (scores.u / total) ** 2, 2 * (scores.s / total) ** 2)
-    return right * (is_seen if metric == "s" else ~is_seen)
+    if metric == "t1":
+        return np.where(outcome.unseen_hit, 100.0, 0.0)
+    answered_seen = outcome.margin >= gamma
+    s = np.where(answered_seen & outcome.seen_hit, 100.0, 0.0)
+    u = np.where(~answered_seen & outcome.unseen_hit, 100.0, 0.0)
+    if metric != "h":
+        return s if metric == "s" else u
+    scores = outcome.scores(gamma)
+    total = scores.u + scores.s or 1.0
+    return 2 * (scores.u / total) ** 2 * s + 2 * (scores.s / total) ** 2 * u
 
 
 @dataclass(frozen=True)
@@ -69,38 +71,38 @@ class _Units:
         outcome: One that has the images' classes.
         means: `[seeds, c]` mean placement of a class's images.
         squares: `[c]` their squared distances from it, averaged over seeds first, summed.
-        placed: `[c]` whether any image of a class is placed anywhere but at 0.
+        sides: Where in `c` the seen classes are, and where the unseen ones: of either side only if
+            any of its images is placed anywhere but at 0.
     """
 
     outcome: Outcome
     means: Float
     squares: Float
-    placed: Bool
+    sides: tuple[slice, ...]
 
     @classmethod
     def of(cls, placed: Float, outcome: Outcome) -> "_Units":
         """Gather placements `[seeds, n]`."""
-        _, members, counts = outcome.classes
+        classes, members, counts = outcome.classes
         means = np.stack([np.bincount(members, weights=row) for row in placed]) / counts
         distances = placed.mean(axis=0) - means.mean(axis=0)[members]
         squares: Float = np.bincount(members, weights=distances**2).astype(np.float64)
-        return cls(outcome, means, squares, np.bincount(members, weights=placed.any(axis=0)) > 0)
+        is_placed, is_seen = (placed != 0).any(axis=0), outcome.labels < outcome.seen
+        first_unseen = int(np.searchsorted(classes, outcome.seen))
+        sides = (is_seen, slice(first_unseen)), (~is_seen, slice(first_unseen, None))
+        read = tuple(side for images, side in sides if (is_placed & images).any())
+        return cls(outcome, means, squares, read)
 
     def of_images(self) -> Parts:
         """Return parts of the variance over images, each with its degrees of freedom."""
         shares, counts = self.outcome.class_shares, self.outcome.classes[2]
-        sides = [(shares[s], self.squares[s], counts[s]) for s in self._sides()]
+        sides = [(shares[s], self.squares[s], counts[s]) for s in self.sides]
         return [part for side in sides for part in _within(*side)]
 
     def of_classes(self, means: Float) -> Parts:
-        """Return parts of the variance of class means `[c]` over classes."""
+        """Return parts of the variance over classes of their means `[k, c]`, summed over `k`."""
         shares = self.outcome.class_shares
-        return [part for s in self._sides() for part in _between(shares[s], means[s])]
-
-    def _sides(self) -> list[Bool]:
-        """Return which classes are seen, and which unseen, where the metric reads that side."""
-        is_seen = self.outcome.classes[0] < self.outcome.seen
-        return [side for side in (is_seen, ~is_seen) if self.placed[side].any()]
+        return [_between(shares[s], means[:, s]) for s in self.sides]
 
 
 def _within(shares: Float, squares: Float, counts: Int) -> Parts:
@@ -116,13 +118,13 @@ def _within(shares: Float, squares: Float, counts: Int) -> Parts:
     return [(total, total**2 / float((parts**2 / freedom).sum()))] if total > 0 else []
 
 
-def _between(shares: Float, means: Float) -> Parts:
+def _between(shares: Float, means: Float) -> tuple[float, float]:
     """Return the variance of a side's mean over classes; one class says nothing of others."""
-    n = len(means)
+    n = len(shares)
     if n == 1:
-        return [(np.inf, 1.0)]
-    spread = shares**2 * (means - np.sum(shares * means)) ** 2
-    return [(float(n / (n - 1) * spread.sum()), n - 1.0)]
+        return np.inf, 1.0
+    distances = means - (shares * means).sum(axis=1, keepdims=True)
+    return float(n / (n - 1) * (shares**2 * distances**2).sum()), n - 1.0
 
 
 def intervals(
@@ -247,14 +249,13 @@ def _sources(values: Float, units: _Units, population: Population) -> list[Parts
     there are but two, which can hardly tell the one from the other. These classes count seed by
     image twice: once covers less than 93 % where three seeds differ much.
     """
-    n, mean = len(values), units.means.mean(axis=0)
+    n, mean = len(values), units.means.mean(axis=0, keepdims=True)
     drawn = units.of_images() if population == "these_classes" else units.of_classes(mean)
     if n == 1:
         return [drawn]
     of_seeds = float(np.var(values, ddof=1)) / n
     if population == "new_classes" and n > 2:
-        own = (part for row in units.means - mean for part, _ in units.of_classes(row))
-        twice = sum(own) / (n * (n - 1))
+        twice = sum(part for part, _ in units.of_classes(units.means - mean)) / (n * (n - 1))
         held = sum(part for part, _ in drawn)
         of_seeds = max(0.0, of_seeds - min(twice, held))
     return [drawn, [(of_seeds, n - 1.0)]]

@@ -37,9 +37,9 @@ def permutation_control(
     truth = labels[unseen] - seen
     answers = np.stack([summary.unseen_class[unseen] - seen for summary in summaries])
     classes = int(max(truth.max(), answers.max())) + 1
-    confusion = np.zeros((classes, classes))
-    np.add.at(confusion, (np.broadcast_to(truth, answers.shape), answers), 1.0)
-    tested = np.unique(truth)
+    pairs = np.bincount((truth * classes + answers).ravel(), minlength=classes**2)
+    confusion = pairs.reshape(classes, classes)
+    tested = np.flatnonzero(confusion.any(axis=1))
     confusion = confusion[tested] / confusion[tested].sum(axis=1, keepdims=True)
     draws = _permutations(classes, permutations)
     permuted = 100 * confusion[np.arange(len(tested)), draws[:, tested]].mean(axis=1)

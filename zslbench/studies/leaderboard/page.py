@@ -192,7 +192,7 @@ def _classes(row: Row, names: int, order: Int) -> str:
     below = HEIGHT - BOTTOM + 16
     counts = (f"{unseen} unseen", f"{len(order) - unseen} seen")
     bars += [svg.text(x, below, words, "tick mid") for x, words in zip(middle, counts, strict=True)]
-    values = " ".join(f"{number}:{found[number]:.4g}" for number in order)
+    values = svg.each(" %d:%.4g", order, found[order])[1:]
     hover = f' class="classes" tabindex="0" data-names="{names}" data-bars="{values}"'
     hover += f' data-left="{LEFT}" data-unit="{unit:.4f}" data-gap="{GAP}" data-unseen="{unseen}"'
     weakest = "; ".join(
@@ -208,8 +208,6 @@ def _bars(left: Float, values: Float, unit: float, style: str) -> str:
     scale = (HEIGHT - TOP - BOTTOM) / 100
     bottom = HEIGHT - BOTTOM
     # A class at zero keeps a hair of height: it is there, and it is wrong.
-    way = [
-        f"M{x:.1f} {bottom}v-{max(value * scale, 0.8):.1f}h{width:.2f}V{bottom}z"
-        for x, value in zip(left.tolist(), values.tolist(), strict=True)
-    ]
-    return f'<path class="{style}" d="{"".join(way)}"/>'
+    heights = np.maximum(values * scale, 0.8)
+    way = svg.each(f"M%.1f {bottom}v-%.1fh{width:.2f}V{bottom}z", left, heights)
+    return f'<path class="{style}" d="{way}"/>'

@@ -70,11 +70,11 @@ def verdicts(row: Row) -> list[PaperVerdict]:
 
     A row named after a published variant is compared with it, others with the method.
     """
+    method, dataset = fold(row.method), fold(row.dataset)
     about_it = [
         published
         for published in read_published()
-        if (fold(published.method), fold(published.dataset))
-        == (fold(row.method), fold(row.dataset))
+        if fold(published.method) == method and fold(published.dataset) == dataset
     ]
     variant = [p for p in about_it if p.variant and fold(p.variant) == fold(row.label)]
     itself = [p for p in about_it if not p.variant]
