@@ -11,6 +11,7 @@ from typing import Any
 from zslbench.engines.calls import Answer, Call, End, Engine, Ticks, end_of, no_ticks, perform
 from zslbench.engines.processes import threads_of
 from zslbench.errors import ZslbenchError
+from zslbench.inputs import whole
 
 RETRIES = 3
 LOOK_SECONDS = 0.5
@@ -130,5 +131,5 @@ def _connected(address: str | None) -> Any:
 def _knock(address: str | None) -> None:
     """Fail at once where nobody answers: Ray itself tries for minutes."""
     host, _, port = (address or "").rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host, int(port)), KNOCK_SECONDS).close()
+    if host and (number := whole(port)) is not None:
+        socket.create_connection((host, number), KNOCK_SECONDS).close()

@@ -1,0 +1,52 @@
+"""What users write, read in one way everywhere: numbers, paths, names."""
+
+import re
+import unicodedata
+from pathlib import Path
+
+from zslbench.errors import ZslbenchError
+
+# Python's own `int` and `float` take "1_000", "nan" and the digits of every script, and stop with
+# a ValueError at 4300 digits or at a superscript that `str.isdigit` calls a digit.
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[+-]?([0-9]{1,300}\.?[0-9]{0,300}|\.[0-9]{1,300})(e[+-]?[0-9]{1,3})?", re.I)
+
+
+def whole(text: str) -> int | None:
+    """Return the whole number that a text of digits 0 to 9 is; None where it is none."""
+    return int(text) if _WHOLE.fullmatch(text.strip()) else None
+
+
+def number(text: str) -> float | None:
+    """Return the finite number that a text is, written as 1, 0.1 or 1e-3; None where it is none."""
+    found = float(text) if _NUMBER.fullmatch(text.strip()) else None
+    return found if found is not None and abs(found) < float("inf") else None
+
+
+def expanded(path: str | Path, fix: str = "Write the path in full.") -> Path:
+    """Return a path with a leading `~` or `~USER` replaced by that home folder.
+
+    Raises:
+        ZslbenchError: If it is empty, or there is no such home: no HOME and no entry of this user
+            in the system's list (containers), or no such user.
+    """
+    if path == "":
+        raise ZslbenchError("A path is empty. Write . for the current folder.")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ZslbenchError(f"{path}: the home folder that ~ means is not known. {fix}") from None
+
+
+def recordable(name: str) -> str:
+    """Return a name as records, databases and tables can hold it.
+
+    Python keeps the bytes of a file name that is not UTF-8 as lone surrogates, which no encoding
+    takes: they become escapes, the same that a terminal shows.
+    """
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def folded(name: str) -> str:
+    """Return what names that differ in case, or in how an accent is composed, have in common."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
