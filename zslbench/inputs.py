@@ -1,5 +1,6 @@
 """What users write, read in one way everywhere: numbers, paths, names."""
 
+import os
 import re
 import unicodedata
 from pathlib import Path
@@ -33,9 +34,12 @@ def expanded(path: str | Path, fix: str = "Write the path in full.") -> Path:
     if path == "":
         raise ZslbenchError("A path is empty. Write . for the current folder.")
     try:
-        return Path(path).expanduser()
+        full = Path(path).expanduser()
     except RuntimeError:
-        raise ZslbenchError(f"{path}: the home folder that ~ means is not known. {fix}") from None
+        full = Path(os.devnull, path)
+    if str(path).startswith("~") and full.is_relative_to(os.devnull):  # see startup.py
+        raise ZslbenchError(f"{path}: the home folder that ~ means is not known. {fix}")
+    return full
 
 
 def recordable(name: str) -> str:

@@ -24,7 +24,7 @@ from zslbench.cli.tools.methods import methods
 from zslbench.cli.tools.published import published
 from zslbench.cli.tools.ui import ui
 from zslbench.errors import ZslbenchError
-from zslbench.streams import make_lenient
+from zslbench.startup import make_lenient
 
 app = typer.Typer(
     name="zslbench",

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from zslbench.errors import ZslbenchError
 from zslbench.protocol.run import Tick
-from zslbench.streams import make_lenient
+from zslbench.startup import make_lenient
 
 OVERALL = -1
 

@@ -1,4 +1,4 @@
-"""Standard streams as a process finds them: closed, full, without a reader, or short of letters."""
+"""What a process may be started without: a home folder, open standard streams, their letters."""
 
 import io
 import os
@@ -9,11 +9,13 @@ from typing import Any
 from zslbench.errors import ZslbenchError
 
 
-def open_closed() -> None:
-    """Open the null device where a standard stream is closed, as cron, daemons and `2>&-` leave it.
+def supply_missing() -> None:
+    """Supply what many libraries take for granted: standard streams, and a home folder.
 
-    The next file to be opened, a database, would have its number, and would be written to by
-    whatever warns.
+    Where a stream is closed, as cron, daemons and `2>&-` leave it, the next file to be opened, a
+    database, would have its number, and would be written to by whatever warns. Where no home is
+    known (a user of a container without HOME), libraries stop, or make a folder called `~`: they
+    get one that nothing can be written to, which they expect.
     """
     for number, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
         try:
@@ -26,6 +28,8 @@ def open_closed() -> None:
             os.set_inheritable(number, True)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    if os.path.expanduser("~") == "~":  # noqa: PTH111 - pathlib raises
+        os.environ["HOME"] = os.devnull
 
 
 def make_lenient() -> None:
@@ -35,7 +39,7 @@ def make_lenient() -> None:
     does not take is dropped, and so is whatever standard error does not take: neither changes what
     a command does. Standard output that cannot be written is an error; see `_Lenient`.
     """
-    open_closed()
+    supply_missing()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is getattr(sys, f"__{name}__"):  # nobody, such as a notebook, has replaced it
