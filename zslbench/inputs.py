@@ -4,6 +4,7 @@ import os
 import re
 import unicodedata
 from pathlib import Path
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from zslbench.errors import ZslbenchError
 
@@ -12,13 +13,15 @@ from zslbench.errors import ZslbenchError
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?([0-9]{1,300}\.?[0-9]{0,300}|\.[0-9]{1,300})(e[+-]?[0-9]{1,3})?", re.I)
 
+_CONTROL = re.compile("[\0-\x1f\x7f\x85\u2028\u2029]")
+
 
 def whole(text: str) -> int | None:
     """Return the whole number that a text of digits 0 to 9 is; None where it is none."""
     return int(text) if _WHOLE.fullmatch(text.strip()) else None
 
 
-def number(text: str) -> float | None:
+def finite(text: str) -> float | None:
     """Return the finite number that a text is, written as 1, 0.1 or 1e-3; None where it is none."""
     found = float(text) if _NUMBER.fullmatch(text.strip()) else None
     return found if found is not None and abs(found) < float("inf") else None
@@ -49,6 +52,20 @@ def recordable(name: str) -> str:
     takes: they become escapes, the same that a terminal shows.
     """
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+def one_line(name: str) -> str:
+    """Return a file name as a line of a text file can hold it: else percent-encoded; see `on_disk`.
+
+    A file's name may hold line ends, and bytes that are no text.
+    """
+    plain = recordable(name) == name and not _CONTROL.search(name)
+    return name if plain else quote_from_bytes(os.fsencode(name))
+
+
+def on_disk(name: str) -> str:
+    """Return the file name that `one_line` has percent-encoded."""
+    return os.fsdecode(unquote_to_bytes(name))
 
 
 def folded(name: str) -> str:

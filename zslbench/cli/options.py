@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from zslbench.errors import ZslbenchError
-from zslbench.inputs import expanded, number, whole
+from zslbench.inputs import expanded, finite, whole
 
 if TYPE_CHECKING:
     from zslbench.data.load import DataRequest
@@ -167,7 +167,7 @@ def _one(parameter: Any, text: Any, value: Any) -> Any:
     if isinstance(value, Path):
         return expanded(text)
     if isinstance(text, str) and isinstance(value, int | float) and not isinstance(value, bool):
-        read = whole if isinstance(value, int) else number
+        read = whole if isinstance(value, int) else finite
         if read(text) is None:
             raise typer.BadParameter(f"{text!r} is not a valid number.", param=parameter)
     return value

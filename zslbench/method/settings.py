@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.inputs import number
+from zslbench.inputs import finite
 
 
 def hyper(
@@ -87,7 +87,7 @@ class Settings(BaseModel):
         """Refuse what is not finite, and digits that are not 0 to 9."""
         found = validate(value)
         if isinstance(found, int | float) and not isinstance(found, bool):
-            plain = not isinstance(value, str) or number(value) is not None
+            plain = not isinstance(value, str) or finite(value) is not None
             if not (plain and math.isfinite(found)):
                 raise PydanticCustomError("number", "input should be a finite number such as 0.1")
         return found

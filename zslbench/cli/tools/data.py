@@ -8,7 +8,7 @@ import typer
 
 from zslbench.cli import options as opt
 from zslbench.cli.output import decoded, print_facts
-from zslbench.inputs import number, recordable
+from zslbench.inputs import finite, recordable
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -163,7 +163,7 @@ def build(
 
     if fault := fault_of_name(name):
         raise ZslbenchError(f"{fault} Choose another name.")
-    held = number(unseen)
+    held = finite(unseen)
     made = build_dataset(
         images,
         attributes,

@@ -7,7 +7,7 @@ from math import nan, prod
 from typing import Any, get_args
 
 from zslbench.errors import ZslbenchError, unknown
-from zslbench.inputs import number
+from zslbench.inputs import finite
 from zslbench.method import Method, MethodConfig, bounds
 
 LENGTHS = ("epochs", "batch_size")
@@ -158,7 +158,7 @@ def parsed_values(cls: type[Method], method: str, name: str, written: Sequence[s
 
 def _range(text: str, declared: Parameter, allowed: tuple[float, float]) -> Parameter:
     name, scale = declared.name, text.partition("=")[2].split(":")
-    low, high = ((number(part) if part else None) for part in [*scale, "", ""][:2])
+    low, high = ((finite(part) if part else None) for part in [*scale, "", ""][:2])
     if low is None or high is None:
         low = high = nan
     log = scale[2:] == ["log"]
