@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "timm", "mlflow", "optuna", "ray", "matplotlib", "pandas", "jinja2", "markupsafe"}
-# Who may import whom. `errors`, `inputs`, `seeding` and `startup` are open to all; a file that is named stands above
-# the other files of its room. `import zslbench` is the API.
+# Who may import whom. `errors`, `inputs`, `seeding` and `startup` are open to all; a file that is
+# named stands above the other files of its room. `import zslbench` is the API.
 ARROWS = {
     "errors": set(),
     "seeding": set(),

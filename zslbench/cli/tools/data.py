@@ -47,7 +47,7 @@ def list_(data_root: opt.DataRoot = opt.DATA_ROOT, json: opt.Json = False) -> No
         )
     for name, folder in datasets.items():
         if fault := fault_of_name(name):
-            say(f"note: {fault} Rename the folder {folder}.")
+            say(f"note: {fault} Rename the folder {str(folder)!r}.")
     found = {name: recordable(str(folder)) for name, folder in datasets.items()}
     print_facts(found, "\n".join(found), json=json)
 
