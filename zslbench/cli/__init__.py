@@ -24,6 +24,7 @@ from zslbench.cli.tools.methods import methods
 from zslbench.cli.tools.published import published
 from zslbench.cli.tools.ui import ui
 from zslbench.errors import ZslbenchError
+from zslbench.inputs import recordable
 from zslbench.startup import make_lenient
 
 app = typer.Typer(
@@ -60,8 +61,9 @@ def main() -> None:
 
 
 def _refused(error: ZslbenchError) -> int:
-    print(f"zslbench: {error}", file=sys.stderr)
+    said = recordable(str(error))
+    print(f"zslbench: {said}", file=sys.stderr)
     if "--json" in sys.argv:
         with suppress(ZslbenchError):  # it cannot be printed there
-            print(json.dumps({"error": str(error)}), flush=True)
+            print(json.dumps({"error": said}), flush=True)
     return 2
