@@ -64,8 +64,9 @@ def one_line(name: str) -> str:
 
 
 def on_disk(name: str) -> str:
-    """Return the file name that `one_line` has percent-encoded."""
-    return os.fsdecode(unquote_to_bytes(name))
+    """Return the file name that `one_line` has percent-encoded; what is no file name stays."""
+    found = os.fsdecode(unquote_to_bytes(name))
+    return name if "/" in found else found
 
 
 def folded(name: str) -> str:

@@ -286,8 +286,8 @@ def locate_images(files: Sequence[str], root: Path) -> list[Path]:
         if ".." in parts:
             raise DataError(root, f"image file {file!r} points outside", "Correct the list.")
         tries = [drop, *(k for k in range(len(parts)) if k != drop)]
-        below = [root.joinpath(*parts[k:]) for k in tries]
-        below += [path.with_name(on_disk(path.name)) for path in below if "%" in path.name]
+        spelt = [parts, [*parts[:-1], on_disk(parts[-1])]] if "%" in file else [parts]
+        below = (root.joinpath(*names[k:]) for names in spelt for k in tries)
         path = next(filter(isfile, below), None)  # false, no error, where a name is too long
         if path is None:
             missing.append(file)

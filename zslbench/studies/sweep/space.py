@@ -158,9 +158,8 @@ def parsed_values(cls: type[Method], method: str, name: str, written: Sequence[s
 
 def _range(text: str, declared: Parameter, allowed: tuple[float, float]) -> Parameter:
     name, scale = declared.name, text.partition("=")[2].split(":")
-    low, high = ((finite(part) if part else None) for part in [*scale, "", ""][:2])
-    if low is None or high is None:
-        low = high = nan
+    ends = [finite(part) for part in [*scale, ""][:2]]
+    low, high = (nan if end is None else end for end in ends)
     log = scale[2:] == ["log"]
     if not low < high or not (log or len(scale) == 2) or (declared.whole and (low % 1 or high % 1)):
         kind = "whole numbers" if declared.whole else "numbers"
