@@ -235,7 +235,5 @@ def parse_settings(pairs: list[str]) -> dict[str, str | None]:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise ZslbenchError(f"--set {pair}: write it as key=value, such as --set reg_x=10.")
-        if key.strip() in settings:
-            raise ZslbenchError(f"--set names {key.strip()} twice: leave out one of the two.")
         settings[key.strip()] = None if value.lower() == "none" else value
     return settings

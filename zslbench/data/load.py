@@ -180,8 +180,6 @@ def _parse_knobs(settings: str) -> dict[str, Any]:
         key, _, value = pair.partition("=")
         if key not in KNOBS:
             raise unknown("knob of plumage", key, KNOBS)
-        if key in knobs:
-            raise ZslbenchError(f"{EMBEDDED} names {key} twice: leave out one of the two.")
         if (found := whole(value)) is None:
             raise ZslbenchError(f"{EMBEDDED}:{pair}: write it as knob=number, such as clutter=80.")
         knobs[key] = found
