@@ -12,11 +12,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "timm", "mlflow", "optuna", "ray", "matplotlib", "pandas", "jinja2", "markupsafe"}
-# Who may import whom. `errors` and `seeding` are open to all; a file that is named stands above
-# the other files of its room. `import zslbench` is the API.
+# Who may import whom. `errors`, `inputs`, `seeding` and `startup` are open to all; a file that is
+# named stands above the other files of its room. `import zslbench` is the API.
 ARROWS = {
     "errors": set(),
     "seeding": set(),
+    "inputs": set(),
+    "startup": set(),
     "environment": set(),
     "records": set(),
     "data": {"records"},
@@ -59,7 +61,7 @@ ARROWS = {
         "studies/regression", "studies/sensitivity", "studies/submit", "studies/sweep",
     },
 }  # fmt: skip
-OPEN = {"errors", "seeding"}
+OPEN = {"errors", "inputs", "seeding", "startup"}
 # Rooms that are built on torch: who imports them has a network to run.
 NETWORKS = ("arithmetic", "backbones", "nn", "method/trained")
 

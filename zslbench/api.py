@@ -11,6 +11,7 @@ from typing import Any, Unpack
 from zslbench.data.load import DataRequest
 from zslbench.data.provide import DataSource
 from zslbench.errors import ZslbenchError
+from zslbench.inputs import expanded
 from zslbench.studies import arguments as arg
 from zslbench.studies.incremental.suite import IncrementalSuite, read_incremental_suite
 from zslbench.studies.leaderboard.incremental import make_incremental
@@ -63,10 +64,10 @@ def load_dataset(
     """
     if not isinstance(name, str):
         raise arg.no_dataset(name)
+    folder, file = (None if path is None else expanded(path) for path in (images, weights))
     data = DataSource(DataRequest(
-        name, Path(root), features=features, images=None if images is None else Path(images),
-        backbone=backbone, weights=None if weights is None else Path(weights), words=words,
-        descriptions=descriptions, resplit=resplit,
+        name, expanded(root), features=features, images=folder, backbone=backbone, weights=file,
+        words=words, descriptions=descriptions, resplit=resplit,
     ))  # fmt: skip
     _ = data.bare  # what is wrong with it shows here
     return data
@@ -107,7 +108,7 @@ def run(
         [arg.method_name(method)], [arg.request_of(data)], settings or {}, arg.seed_list(seeds),
         worlds, check_rules(arg.listed("rules", rules)),
     )  # fmt: skip
-    return Result(**vars(make(table, Path(results), **engine)))
+    return Result(**vars(make(table, expanded(results), **engine)))
 
 
 @arg.checked
@@ -153,13 +154,13 @@ def leaderboard(
     chosen = arg.seed_list(seeds)
     asked = (named, chosen, worlds, tune or None, retry or None, *engine.values())
     if data is None and suite is None and all(each in (None, "local") for each in asked):
-        return tracked(Path(results), shown or ("validation",), reference)
+        return tracked(expanded(results), shown or ("validation",), reference)
     table = request_table(
         named, None if data is None else arg.requests_of(data),
         suite=None if suite is None else str(suite), reference=reference, seeds=chosen,
         worlds=worlds, rules=shown,
     )  # fmt: skip
-    return make(table, Path(results), retry=retry, tune=tune, **engine)
+    return make(table, expanded(results), retry=retry, tune=tune, **engine)
 
 
 @arg.checked
@@ -212,7 +213,7 @@ def incremental(
     asked = {"base": base, "increment": increment, "seeds": chosen, "reference": reference}
     table = table.model_copy(update={k: v for k, v in asked.items() if v is not None})
     requests = arg.requests_of(table.datasets if data is None else data)
-    return make_incremental(table, requests, Path(results), retry=retry, **engine)
+    return make_incremental(table, requests, expanded(results), retry=retry, **engine)
 
 
 @arg.checked
@@ -249,8 +250,8 @@ def compare(
     arg.check_whole("seeds", seeds, 2, 1000)
     if not 0.01 <= margin < inf:
         raise ZslbenchError(f"margin={margin!r}: give a number of points from 0.01 on.")
-    subjects, checkout = subjects_of(suite, Path(root)), find_project(Path(project))
-    with session(Path(results)) as at:
+    subjects, checkout = subjects_of(suite, expanded(root)), find_project(expanded(project))
+    with session(expanded(results)) as at:
         return regress(
             checkout, before, suite, subjects, seeds, margin, at.store, at.tick, after=after
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Unpack, get_args
 
 from zslbench.errors import unknown
+from zslbench.inputs import expanded
 from zslbench.method.registry import load_method
 from zslbench.studies import arguments as arg
 from zslbench.studies.plan import DEFAULT_SEEDS, plan
@@ -58,7 +59,7 @@ def sensitivity(
         >>> zsl.sensitivity("svip", "plumage", parameters=["M"])  # doctest: +SKIP
     """
     asked, varied = arg.seed_list(seeds), tuple(arg.listed("parameters", parameters, empty=True))
-    with session(Path(results), **engine) as at:
+    with session(expanded(results), **engine) as at:
         runs = plan(
             [arg.method_name(method)], [arg.request_of(data)], settings=settings or {},
             seeds=asked if final else asked or DEFAULT_SEEDS, worlds=worlds,
@@ -129,7 +130,7 @@ def sweep(
     called, fixed = arg.method_name(method), settings or {}
     named = arg.listed("space", space, empty=True)
     searched = tuple(parse_space(load_method(called), called, named, fixed))
-    with session(Path(results), **engine) as at:
+    with session(expanded(results), **engine) as at:
         (base,) = plan(
             [called], [arg.request_of(data)], settings=fixed, seeds=[0], worlds=worlds,
             on_progress=at.decoding,

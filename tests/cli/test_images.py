@@ -61,8 +61,9 @@ def test_svip_runs_on_photos_with_a_random_start_and_says_what_that_means(
     ],
 )
 def test_what_images_lack_is_said_in_one_paragraph(zslbench, photos, tmp_path, words, said):
-    given = ["run", *words, "--data-root", photos, "--images", tmp_path / "photos"]
-    given += [] if "--dataset" in words else ["--dataset", "birds"]
+    given = ["run", *words, "--data-root", photos]
+    if "--dataset" not in words:
+        given += ["--dataset", "birds", "--images", tmp_path / "photos"]
     status, out, err = zslbench(*given, "--results", tmp_path / "r")
     assert status == 2
     assert said in err

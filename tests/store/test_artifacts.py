@@ -1,5 +1,7 @@
 """Files beside a record: what is asked for is read, what cannot be read is named."""
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -70,3 +72,12 @@ def test_arrays_that_would_need_pickle_are_refused(folder):
     np.savez(folder / artifacts.TEST, labels=objects, seen=np.array([1]))
     with pytest.raises(DataError, match=r"test.npz"):
         artifacts.read_test(folder)
+
+
+def test_predictions_hold_class_names_of_any_kind(tmp_path):
+    names = ["Gull, Herring", 'the "Auk"', "Möwe", "two\nlines", "class_1"]
+    artifacts.write_predictions(tmp_path, np.arange(5), names)
+    with (tmp_path / artifacts.PREDICTIONS).open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["item", "predicted_class"], *([str(n), name] for n, name in enumerate(names)),
+        ]  # fmt: skip

@@ -2,9 +2,11 @@
 
 import json
 import sys
+from contextlib import suppress
 
 import typer
 
+from zslbench.cli.options import Command
 from zslbench.cli.studies import baseline
 from zslbench.cli.studies.calibrate import calibrate
 from zslbench.cli.studies.explain import explain
@@ -22,6 +24,8 @@ from zslbench.cli.tools.methods import methods
 from zslbench.cli.tools.published import published
 from zslbench.cli.tools.ui import ui
 from zslbench.errors import ZslbenchError
+from zslbench.inputs import recordable
+from zslbench.startup import make_lenient
 
 app = typer.Typer(
     name="zslbench",
@@ -35,21 +39,31 @@ app = typer.Typer(
 )
 answers = (run, leaderboard, incremental, sweep, sensitivity, calibrate, explain, submit)
 for command in (*answers, methods, published, features, ui, doctor, regress):
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(data.app, name="data")
 
 
 def main() -> None:
     """Run the command line; what the user can fix is one paragraph and exit status 2."""
+    make_lenient()
+    status: str | int | None = None
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except ZslbenchError as error:
-        print(f"zslbench: {error}", file=sys.stderr)
-        if "--json" in sys.argv:
-            print(json.dumps({"error": str(error)}))
-        sys.exit(2)
+        status = _refused(error)
     except SystemExit as end:
-        if end.code == 2 and "--bisect" in sys.argv:  # an option mistyped
-            sys.exit(BISECT[2])
-        raise
+        status = end.code
+    sys.exit(BISECT[2] if status == 2 and "--bisect" in sys.argv else status)
+
+
+def _refused(error: ZslbenchError) -> int:
+    said = recordable(str(error))
+    print(f"zslbench: {said}", file=sys.stderr)
+    if "--json" in sys.argv:
+        with suppress(ZslbenchError):  # it cannot be printed there
+            print(json.dumps({"error": said}), flush=True)
+    return 2

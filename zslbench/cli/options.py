@@ -3,13 +3,15 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from zslbench.errors import ZslbenchError
+from zslbench.inputs import expanded, finite, whole
 
 if TYPE_CHECKING:
     from zslbench.data.load import DataRequest
@@ -142,6 +144,35 @@ class EngineOptions:
     address: Address = None
 
 
+class Command(TyperCommand):
+    """A command whose options and arguments read numbers and paths as all of zslbench does."""
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        super().__init__(*args, **given)
+        for parameter in self.params:
+            read = partial(_read, parameter, parameter.process_value)
+            parameter.process_value = read  # type: ignore[method-assign]
+
+
+def _read(parameter: Any, process: Callable[..., Any], context: Any, text: Any) -> Any:
+    """Return an option's value, from what is written or its default."""
+    value = process(context, text)
+    if isinstance(value, list | tuple):
+        return [_one(parameter, *pair) for pair in zip(text or (), value, strict=True)]
+    return _one(parameter, text, value)
+
+
+def _one(parameter: Any, text: Any, value: Any) -> Any:
+    """Refuse numbers that are not in ASCII digits, and expand `~` in paths."""
+    if isinstance(value, Path):
+        return expanded(text)
+    if isinstance(text, str) and isinstance(value, int | float) and not isinstance(value, bool):
+        read = whole if isinstance(value, int) else finite
+        if read(text) is None:
+            raise typer.BadParameter(f"{text!r} is not a valid number.", param=parameter)
+    return value
+
+
 def spread(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of the groups that it takes, after its own."""
     signature = inspect.signature(command)
@@ -172,7 +203,8 @@ def parse_seeds(text: str | None) -> list[int] | None:
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
+    seeds = [whole(part) for part in parts]
+    if any(seed is None or seed < 0 for seed in seeds):
         raise ZslbenchError(f"--seeds {text}: seeds are whole numbers, such as --seeds 0,1,2.")
     return sorted({int(part) for part in parts})
 

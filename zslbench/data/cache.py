@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from zslbench.data.types import OnProgress, content_digest, no_progress
 from zslbench.errors import DataError
+from zslbench.inputs import expanded
 
 Fit = Literal["crop", "squash"]
 Failures = dict[Path, str]
@@ -32,7 +33,8 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 
 def default_cache_dir() -> Path:
     """Return the folder of decoded images: `$ZSLBENCH_CACHE`, else `~/.cache/zslbench`."""
-    return Path(os.environ.get("ZSLBENCH_CACHE") or "~/.cache/zslbench").expanduser()
+    fix = "Set ZSLBENCH_CACHE to the path of a folder, in full."
+    return expanded(os.environ.get("ZSLBENCH_CACHE") or "~/.cache/zslbench", fix)
 
 
 class Pixels:

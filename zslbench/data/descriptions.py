@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from zslbench.data.types import NAMES_MEND, ClassTable, Float, content_digest
 from zslbench.errors import DataError, reading
+from zslbench.inputs import expanded, recordable
 
 Sentences = NDArray[np.str_]
 NAMES, ATTRIBUTES = "names", "attributes"
@@ -52,8 +53,8 @@ def load_descriptions(source: str, table: ClassTable, subject: str | None = None
         subjects = [subject or name for name in names]
         found, label = _from_attributes(subjects, table), ATTRIBUTES
     else:
-        path = Path(source).expanduser()
-        found, label = _from_file(path, table.names), path.name
+        path = expanded(source)
+        found, label = _from_file(path, table.names), recordable(path.name)
     most = max(map(len, found))
     sentences = np.array([told + [""] * (most - len(told)) for told in found])
     return Descriptions(sentences, content_digest(sentences), label)

@@ -1,5 +1,6 @@
 """From a dataset's name to a `Dataset`: find the folder, read, check, seal the test labels."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from zslbench.data.types import (
     no_progress,
 )
 from zslbench.errors import DataError, ZslbenchError, unknown
+from zslbench.inputs import folded, recordable, whole
 from zslbench.records import Backbone, Exposure, WordVectors
 
 EMBEDDED = "plumage"
@@ -33,7 +35,8 @@ class DataRequest:
     """What to load.
 
     Attributes:
-        name: The dataset's folder below `root`, in any case; or `plumage`, with knobs or without.
+        name: The dataset's folder below `root`, in any case where no other differs in case alone;
+            or `plumage`, with knobs or without.
         features: The feature file to hand to methods, without `.mat`.
         image_size: Side in pixels of the decoded images to hand to methods instead.
         images: Folder of the images, where it is not the dataset's own.
@@ -71,16 +74,36 @@ def find_datasets(root: Path) -> dict[str, Path]:
             f"{root}: there is no such folder. "
             "Name the folder that holds CUB/, AWA2/, SUN/ or your own dataset."
         )
-    return {path.parent.name: path.parent for path in sorted(root.glob(f"*/{SPLITS_FILE}"))}
+    folders = [path.parent for path in sorted(root.glob(f"[!.]*/{SPLITS_FILE}"))]
+    return {recordable(folder.name): folder for folder in folders}
 
 
 def find_dataset(name: str, root: Path) -> Path:
-    """Return the folder of a dataset, whatever the case of its name."""
-    datasets = find_datasets(root)
-    for known, folder in datasets.items():
-        if known.casefold() == name.casefold():
-            return folder
-    raise unknown("dataset", name, datasets, where=f" below {root}")
+    """Return the folder of a dataset: of its very name, or else of its name in another case.
+
+    Raises:
+        ZslbenchError: If there is none, or several differ from the name in case alone.
+    """
+    datasets, name = find_datasets(root), recordable(name)
+    alike = [name] if name in datasets else [n for n in datasets if folded(n) == folded(name)]
+    if len(alike) > 1:
+        which = " and ".join(map(repr, alike))
+        raise ZslbenchError(f"{name!r} may mean {which} below {root}: write one of these names.")
+    if not alike:
+        raise unknown("dataset", name, datasets, where=f" below {root}")
+    return datasets[alike[0]]
+
+
+def fault_of_name(name: str) -> str | None:
+    """Return why no option could name a dataset so, in a sentence; None where one can."""
+    if is_embedded(name):
+        return f"{name!r} means the birds that zslbench draws itself."
+    if not re.fullmatch(r"[^\s.,:=/-]([^,:=/\x00-\x1f\x7f]{0,199}[^\s,:=/])?", name):
+        return (
+            f"{name!r} cannot be written in a list of datasets: a name has 1 to 200 characters, no "
+            "comma, colon, = or /, no blank at an end, and no . or - at its beginning."
+        )
+    return None
 
 
 def load_dataset(request: DataRequest, on_progress: OnProgress = no_progress) -> Dataset:
@@ -106,11 +129,11 @@ def load_dataset(request: DataRequest, on_progress: OnProgress = no_progress) ->
     seen, unseen = check_items(items, table)
     xlsa17.check_sides(folder, table.classes, seen, unseen)
     class_splits = _class_splits(folder, table, items, seen, resplit=request.resplit)
+    texts = _texts(request, table.classes, "names")
     inputs, backbone, pixels = _inputs(folder, items, request, features, on_progress)
     splits = replace(table.splits, class_splits=class_splits)
-    texts = _texts(request, table.classes, "names")
     return assembled(
-        folder.name, table.classes, splits, items.labels, pixels,
+        recordable(folder.name), table.classes, splits, items.labels, pixels,
         inputs=inputs, backbone=backbone, **texts,
     )  # fmt: skip
 
@@ -125,12 +148,29 @@ def _embedded(request: DataRequest, on_progress: OnProgress) -> Dataset:
     from zslbench.data.cache import default_cache_dir
     from zslbench.data.plumage import PlumageConfig, load_plumage
 
-    settings = request.name.partition(":")[2]
-    config = replace(PlumageConfig(), **_parse_knobs(settings))
+    _check_embedded(request)
+    knobs = _parse_knobs(request.name.partition(":")[2])
+    config = replace(PlumageConfig(), **knobs)
     dataset = load_plumage(config, default_cache_dir(), on_progress)
     asked = replace(request, words=request.words or "random")
+    settings = ",".join(f"{knob}={value}" for knob, value in knobs.items())
     name = f"{EMBEDDED}:{settings}" if settings else EMBEDDED
     return replace(dataset, name=name, **_texts(asked, dataset.classes, "attributes", "bird"))
+
+
+def _check_embedded(request: DataRequest) -> None:
+    """Refuse what the embedded dataset does not have, and a folder that bears its name."""
+    for option in ("features", "images"):
+        if (value := getattr(request, option)) is not None:
+            raise ZslbenchError(
+                f"--{option} {value}: {EMBEDDED} is drawn, and has no {option} on disk. Leave "
+                f"--{option} out, or run {EMBEDDED} apart from other datasets."
+            )
+    for name, folder in find_datasets(request.root).items() if request.root.is_dir() else ():
+        if is_embedded(name):
+            raise ZslbenchError(
+                f"{folder} is a dataset, but {fault_of_name(name)} Rename the folder."
+            )
 
 
 def _parse_knobs(settings: str) -> dict[str, Any]:
@@ -140,9 +180,9 @@ def _parse_knobs(settings: str) -> dict[str, Any]:
         key, _, value = pair.partition("=")
         if key not in KNOBS:
             raise unknown("knob of plumage", key, KNOBS)
-        if not value.isdigit():
+        if (found := whole(value)) is None:
             raise ZslbenchError(f"{EMBEDDED}:{pair}: write it as knob=number, such as clutter=80.")
-        knobs[key] = int(value)
+        knobs[key] = found
     return knobs
 
 

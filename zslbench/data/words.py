@@ -10,6 +10,7 @@ import numpy as np
 
 from zslbench.data.types import NAMES_MEND, Float, content_digest
 from zslbench.errors import DataError, reading
+from zslbench.inputs import expanded, recordable
 from zslbench.seeding import generator
 
 Pool = Literal["mean", "sum"]
@@ -94,19 +95,19 @@ def load_words(
     Raises:
         DataError: Where the source cannot be read, does not fit K, or knows no word of any name.
     """
-    path = Path(source).expanduser()
+    path = expanded(source)
     missing: tuple[str, ...] = ()
     if source.partition(":")[0] == "random":
-        if not re.fullmatch(r"random(:\d{1,18})?", source):
+        if not re.fullmatch(r"random(:[0-9]{1,18})?", source):
             raise DataError(source, "names no seed", "Write `random` or, say, `random:1`.")
         seed = int(source.partition(":")[2] or 0)
         kind, label = "random", f"random:{seed}"
         rows = generator(seed, "word vectors").standard_normal((expected, RANDOM_WIDTH))
     elif path.suffix == ".npy":
-        kind, label = "ready", path.name
+        kind, label = "ready", recordable(path.name)
         rows = _read_ready(path, expected)
     else:
-        kind, label = pool, f"{path.name}, {pool}"
+        kind, label = pool, f"{recordable(path.name)}, {pool}"
         if len(names) != expected:
             raise DataError(
                 source,

@@ -14,6 +14,7 @@ from zslbench.data.provide import served
 from zslbench.data.types import Dataset
 from zslbench.engines import Call, End, Engine, InProcess, dealt, dealt_twice
 from zslbench.errors import ZslbenchError
+from zslbench.inputs import recordable
 from zslbench.protocol import fresh_worlds
 from zslbench.protocol.run import Evaluation, Slots, Tick, evaluate, no_tick, select
 from zslbench.records import Choice, Failure, IncrementalSpec, RunSpec, digest
@@ -253,10 +254,9 @@ def outcome_of(end: End) -> Any:
 
 def failure_of(spec: RunSpec | IncrementalSpec, error: Exception) -> Failure:
     """Return the record of a run that raised."""
-    text = "".join(traceback.format_exception(error))
-    return Failure(
-        key=uuid4().hex, spec=spec, error=f"{type(error).__name__}: {error}", traceback=text
-    )
+    text = recordable("".join(traceback.format_exception(error)))
+    what = recordable(f"{type(error).__name__}: {error}")
+    return Failure(key=uuid4().hex, spec=spec, error=what, traceback=text)
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, job: Job) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from zslbench.engines.calls import Answer, Call, End, Engine, Ticks, end_of, no_ticks, perform
 from zslbench.engines.processes import threads_of
 from zslbench.errors import ZslbenchError
+from zslbench.inputs import expanded, whole
 
 RETRIES = 3
 LOOK_SECONDS = 0.5
@@ -113,6 +114,7 @@ def _connected(address: str | None) -> Any:
         raise ZslbenchError(
             "--engine ray: Ray is not installed. Install it with pip install 'zslbench[ray]'."
         ) from None
+    expanded("~", "Ray keeps files there: set HOME to a folder.")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = address or os.environ.get("RAY_ADDRESS")
     try:
@@ -130,5 +132,5 @@ def _connected(address: str | None) -> Any:
 def _knock(address: str | None) -> None:
     """Fail at once where nobody answers: Ray itself tries for minutes."""
     host, _, port = (address or "").rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host, int(port)), KNOCK_SECONDS).close()
+    if host and (number := whole(port)) is not None:
+        socket.create_connection((host, number), KNOCK_SECONDS).close()

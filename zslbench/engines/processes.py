@@ -12,6 +12,7 @@ from multiprocessing import connection, get_context
 
 from zslbench.data.cache import processors
 from zslbench.engines.calls import Call, End, Engine, Ticks, end_of, no_ticks, perform
+from zslbench.inputs import whole
 
 PATIENCE = 10.0
 
@@ -117,9 +118,9 @@ def serve(pipe: "connection.Connection") -> None:
 
 def share(place: int, places: int) -> dict[str, str]:
     """Return the environment of one of several processes: its threads, and its GPU."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    wanted = whole(os.environ.get("OMP_NUM_THREADS", "")) or 0
     threads = max(1, processors() // places)
-    threads = min(threads, int(wanted)) if wanted.isdecimal() else threads
+    threads = min(threads, wanted) if wanted > 0 else threads
     devices = gpus()
     gpu = {"CUDA_VISIBLE_DEVICES": devices[place % len(devices)]} if len(devices) > 1 else {}
     return threads_of(threads) | gpu

@@ -1,14 +1,24 @@
 """The settings of a method: typed, bounded, with their search space."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from zslbench.errors import ZslbenchError, unknown
+from zslbench.inputs import finite
 
 
 def hyper(
@@ -81,6 +91,17 @@ class Settings(BaseModel):
     """Base of every config: typed, bounded, immutable, unknown names refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _plain_number(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        """Refuse what is not finite, and digits that are not 0 to 9."""
+        found = validate(value)
+        if isinstance(found, int | float) and not isinstance(found, bool):
+            plain = not isinstance(value, str) or finite(value) is not None
+            if not (plain and math.isfinite(found)):
+                raise PydanticCustomError("number", "input should be a finite number such as 0.1")
+        return found
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], method: str) -> Self:

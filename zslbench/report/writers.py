@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from zslbench.report.table import Cell, Document, Table
 
@@ -85,7 +86,10 @@ def markdown(document: Document, pictures: Mapping[str, str] = MappingProxyType(
     for part in (*document.parts, *document.asides):
         lines += [_escaped(part), ""] if isinstance(part, str) else _markdown_table(part)
     for name, caption in pictures.items():
-        lines += [f"![{_escaped(document.title)}]({name})\n", *([f"> {caption}\n"] * bool(caption))]
+        lines += [
+            f"![{_escaped(document.title)}]({quote(name)})\n",
+            *([f"> {caption}\n"] * bool(caption)),
+        ]
     return "\n".join([*lines, *(f"> {_escaped(note)}\n" for note in document.notes)])
 
 

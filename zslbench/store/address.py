@@ -6,6 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from zslbench.inputs import recordable
+
 SCHEMES = ("http", "https", "file", "databricks", "postgresql", "mysql", "sqlite", "mssql")
 
 
@@ -29,6 +31,8 @@ def fault_of_uri(uri: str) -> str | None:
 
 def fault_of_database(path: Path) -> str | None:
     """Return why MLflow cannot use a SQLite file of ours, in a sentence; None where it can."""
+    if recordable(str(path)) != str(path):
+        return f"{path}: the path is no UTF-8 text, and MLflow opens no other. Rename the folder."
     if not path.exists():
         return None
     rest = "Move it away: the next command makes a new one from the run folders."
@@ -42,6 +46,5 @@ def fault_of_database(path: Path) -> str | None:
         return None
     except sqlite3.DatabaseError as error:
         return f"{path}: it is no database, or damaged ({error}). {rest}"
-    if not {"experiments", "runs", "tags"} <= tables:
-        return f"{path}: it is a database, but not MLflow's. {rest}"
-    return None
+    strange = not {"experiments", "runs", "tags"} <= tables
+    return f"{path}: it is a database, but not MLflow's. {rest}" if strange else None

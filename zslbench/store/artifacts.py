@@ -1,5 +1,6 @@
 """The files kept beside a run's record, written and read without pickle."""
 
+import csv
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -130,8 +131,10 @@ def _unpacked(content: bytes) -> Mapping[str, NDArray[Any]]:
 
 def write_predictions(folder: Path, items: Int, predicted: list[str]) -> None:
     """Write the class predicted for each test item (0-based, in the dataset's order)."""
-    rows = [f"{item},{name}" for item, name in zip(items.tolist(), predicted, strict=True)]
-    (folder / PREDICTIONS).write_text("\n".join(["item,predicted_class", *rows]) + "\n")
+    with (folder / PREDICTIONS).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["item", "predicted_class"])
+        writer.writerows(zip(items.tolist(), predicted, strict=True))
 
 
 def write_answers(folder: Path, predicted: Int, labels: Int, items: Int, order: Int) -> None:

@@ -76,7 +76,7 @@ class RunFolders:
         draft = self.draft()
         try:
             write(draft)
-            (draft / RECORD_FILE).write_text(record_json(record))
+            (draft / RECORD_FILE).write_text(record_json(record), encoding="utf-8")
             return self.finish(draft, name_of(record))
         finally:
             shutil.rmtree(draft, ignore_errors=True)

@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeGuard, TypeVar
 from zslbench.data.load import DataRequest
 from zslbench.data.provide import DataSource
 from zslbench.errors import ZslbenchError, unknown
+from zslbench.inputs import expanded
 from zslbench.method import Method
 from zslbench.method.registry import method_modules, register_file
 from zslbench.studies.session import EngineChoice
@@ -96,7 +97,7 @@ def method_name(method: MethodName) -> str:
     if not isinstance(method, str | Path):
         raise ZslbenchError(f"{method!r} is no method: give its name, its class or its file.")
     if isinstance(method, Path) or method.endswith(".py"):
-        return register_file(Path(method))
+        return register_file(expanded(method))
     return method
 
 

@@ -11,6 +11,7 @@ from zslbench.engines import Engine, Ticks, open_engine
 from zslbench.engines.execute import Report
 from zslbench.errors import ZslbenchError
 from zslbench.records import Failure
+from zslbench.startup import supply_missing
 from zslbench.store import Store
 from zslbench.studies.progress import Display, say
 
@@ -51,6 +52,7 @@ def session(
     Raises:
         ZslbenchError: If nothing can be written to the results folder, or there is no such engine.
     """
+    supply_missing()
     check_writable(results)
     store = Store(results)
     with Display() as display, open_engine(jobs, display.tick, engine, address) as opened:

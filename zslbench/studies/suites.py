@@ -5,13 +5,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zslbench.data.load import DataRequest
 from zslbench.errors import DataError, ZslbenchError, unknown
+from zslbench.inputs import expanded
 from zslbench.studies.groups import title_of
 from zslbench.studies.plan import Entry
 
@@ -132,7 +132,7 @@ def read_text(name: str, shipped: Mapping[str, Traversable], kind: str) -> tuple
         if name not in shipped:
             raise unknown(kind, name, shipped)
         return name, shipped[name].read_text(encoding="utf-8"), ""
-    path = Path(name)
+    path = expanded(name)
     try:
         return path.stem, path.read_text(encoding="utf-8"), name
     except (OSError, UnicodeDecodeError) as error:

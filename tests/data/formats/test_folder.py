@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from scipy.io import loadmat
 
-from zslbench.data.formats.folder import build_dataset
+from zslbench.data.formats.folder import SUFFIXES, build_dataset
 from zslbench.errors import DataError
 
 BIRDS = ["Auk", "Bunting", "Crow", "Dunlin", "Eider", "Finch", "Grebe", "Häher"]
@@ -232,6 +232,26 @@ def test_build_dataset_refuses_shares_that_leave_too_little(images, table, out, 
 def test_build_dataset_refuses_classes_with_too_few_images(images, table, out):
     (images / "Auk" / "0.png").rename(images / "Auk" / "0.txt")
     refused("holds 2 images", images, table, out)
+
+
+def test_build_dataset_names_all_faults_at_once_each_with_its_own_remedy(images, tmp_path, out):
+    (images / "Auk" / "0.png").rename(images / "Auk" / "0.txt")
+    rows = [*with_cell("１"), ["Gull", "1", "2", "0"], ["Haher", "0", "0", "0"]]
+    path = write_csv(tmp_path / "bad.csv", without(rows, "Häher"))
+    with pytest.raises(DataError) as error:
+        build_dataset(images, path, out)
+    assert str(error.value) == (
+        f"{images} and {path}: class Crow, attribute bill::red: '１' is no finite number. "
+        "Put a number there, with a point for decimals. "
+        "Also: class Haher has no attribute other than 0. "
+        "Give every class at least one attribute. "
+        "Also: folder Häher has no line there (is it Haher?). "
+        "Add a line for each such folder, or move it away. "
+        "Also: class Gull has no folder; class Haher has no folder (is it Häher?). "
+        "Make a folder of images for each such class, or remove its line. "
+        f"Also: folder Auk holds 2 images. Put at least 3 there ({', '.join(SUFFIXES)}), "
+        "or remove both."
+    )
 
 
 def test_build_dataset_refuses_folders_that_are_not_there(images, table, out, tmp_path):

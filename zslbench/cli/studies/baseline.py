@@ -21,7 +21,7 @@ def baseline() -> None:
     """
 
 
-@app.command()
+@app.command(cls=opt.Command)
 def add(
     names: Annotated[
         list[str] | None,
@@ -79,7 +79,7 @@ def add(
         say(f"written: {append(root, name, entry)}")
 
 
-@app.command()
+@app.command(cls=opt.Command)
 def update(
     suite: Annotated[str, typer.Argument(help="A suite: its name, or your own FILE.toml.")],
     reason: Annotated[str, typer.Option(help="Why the numbers changed; kept in the file.")],

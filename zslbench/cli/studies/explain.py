@@ -82,9 +82,10 @@ def explain(
 def parse_items(text: str) -> int | list[int]:
     """Return how many images are meant, or which items."""
     from zslbench.errors import ZslbenchError
+    from zslbench.inputs import whole
 
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    numbers = [int(part) for part in parts if part.isdecimal()]
+    numbers = [found for part in parts if (found := whole(part)) is not None and found >= 0]
     if not numbers or len(numbers) < len(parts) or len(numbers) > MOST:
         raise ZslbenchError(
             f"--items {text}: write how many, such as 6, or items, such as 12,47; at most {MOST}."

@@ -106,8 +106,6 @@ def regress(
             raise
         say(f"zslbench: {error}")
         status = BROKEN if isinstance(error, SideError) else 2
-    except BrokenPipeError:
-        raise
     except Exception:  # whatever it is, it is no FAIL
         print_exc()
         status = BROKEN

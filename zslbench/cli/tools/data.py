@@ -8,6 +8,7 @@ import typer
 
 from zslbench.cli import options as opt
 from zslbench.cli.output import decoded, print_facts
+from zslbench.inputs import finite, recordable
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -27,15 +28,16 @@ def data() -> None:
     """
 
 
-@app.command("list")
+@app.command("list", cls=opt.Command)
 def list_(data_root: opt.DataRoot = opt.DATA_ROOT, json: opt.Json = False) -> None:
     """List the datasets below --data-root.
 
     Examples:
       zslbench data list --data-root ~/data
     """
-    from zslbench.data.load import find_datasets
+    from zslbench.data.load import fault_of_name, find_datasets
     from zslbench.errors import ZslbenchError
+    from zslbench.studies.progress import say
 
     datasets = find_datasets(data_root)
     if not datasets:
@@ -43,11 +45,14 @@ def list_(data_root: opt.DataRoot = opt.DATA_ROOT, json: opt.Json = False) -> No
             f"--data-root {data_root}: no folder here holds an att_splits.mat. Put xlsa17's "
             "folders (CUB, AWA2, SUN) here, or make a dataset with zslbench data build."
         )
-    found = {name: str(folder) for name, folder in datasets.items()}
+    for name, folder in datasets.items():
+        if fault := fault_of_name(name):
+            say(f"note: {fault} Rename the folder {str(folder)!r}.")
+    found = {name: recordable(str(folder)) for name, folder in datasets.items()}
     print_facts(found, "\n".join(found), json=json)
 
 
-@app.command()
+@app.command(cls=opt.Command)
 def describe(name: Name, data_root: opt.DataRoot = opt.DATA_ROOT, json: opt.Json = False) -> None:
     """Show a dataset in numbers.
 
@@ -59,7 +64,7 @@ def describe(name: Name, data_root: opt.DataRoot = opt.DATA_ROOT, json: opt.Json
     _print_facts(verify(name, data_root), json=json)
 
 
-@app.command("verify")
+@app.command("verify", cls=opt.Command)
 def verify_(
     name: Name,
     data_root: opt.DataRoot = opt.DATA_ROOT,
@@ -80,7 +85,7 @@ def verify_(
     raise typer.Exit(2 if found.problems else 0)
 
 
-@app.command()
+@app.command(cls=opt.Command)
 def prepare(
     name: Name,
     data_root: opt.DataRoot = opt.DATA_ROOT,
@@ -101,7 +106,7 @@ def prepare(
     print_facts(facts, f"{data.name}: {count} images at {size} px are ready", json=json)
 
 
-@app.command()
+@app.command(cls=opt.Command)
 def sheet(
     name: Annotated[str, typer.Argument(help="A dataset's folder, or plumage[:knob=n,...].")],
     out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("sheet.png"),
@@ -131,7 +136,7 @@ def sheet(
     print(out)
 
 
-@app.command()
+@app.command(cls=opt.Command)
 def build(
     name: Annotated[str, typer.Argument(help="Name of the new dataset's folder.")],
     images: Annotated[Path, typer.Option(help="Folder with one folder of images a class.")],
@@ -153,15 +158,19 @@ def build(
       zslbench data build birds --images photos/ --attributes birds.csv --unseen wren,robin
     """
     from zslbench.data.formats.folder import build_dataset
+    from zslbench.data.load import fault_of_name
     from zslbench.errors import ZslbenchError
 
-    if Path(name).name != name:
-        raise ZslbenchError(f"{name!r} is a path: name the new dataset's folder, no more.")
-    try:
-        held: float | list[str] = float(unseen)
-    except ValueError:
-        held = opt.parse_list(unseen)
-    made = build_dataset(images, attributes, data_root / name, unseen=held, seed=seed)
+    if fault := fault_of_name(name):
+        raise ZslbenchError(f"{fault} Choose another name.")
+    held = finite(unseen)
+    made = build_dataset(
+        images,
+        attributes,
+        data_root / name,
+        unseen=opt.parse_list(unseen) if held is None else held,
+        seed=seed,
+    )
     text = (
         f"{made.folder}: {len(made.seen)} seen and {len(made.unseen)} unseen classes, "
         f"{made.attributes} attributes; {made.trainval} images to learn from, {made.test_seen} + "

@@ -2,7 +2,6 @@
 
 import csv
 import difflib
-import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -15,12 +14,16 @@ import numpy as np
 
 from zslbench.data.types import Float, Int
 from zslbench.errors import DataError, reading, unknown
+from zslbench.inputs import finite, one_line
 from zslbench.seeding import generator
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 CLASS_SPLITS = 3
 FEWEST_CLASSES = 6
 FEWEST_IMAGES = 3
+NAMED = 5
+
+_Faults = dict[str, list[str]]  # what to do -> what is wrong
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,11 @@ def build_dataset(
     """
     out = out.absolute()
     _check_out(out, images)
-    table = _read_attributes(attributes)
+    faults: _Faults = {}
+    table = _read_attributes(attributes, faults)
     names = table.classes
-    files, ignored = _find_images(images, names, attributes)
+    files, ignored = _find_images(images, names, faults)
+    _refuse(images, attributes, faults)
     hidden = _choose_unseen(names, unseen, seed, attributes)
     labels = np.repeat(np.arange(len(names)), [len(files[name]) for name in names])
     seen = np.setdiff1d(np.arange(len(names)), hidden)
@@ -111,24 +116,29 @@ def _check_out(out: Path, images: Path) -> None:
         raise DataError(out, f"lies inside the images' folder {images}", "Name one outside.")
 
 
-def _read_attributes(path: Path) -> _Table:
+def _read_attributes(path: Path, faults: _Faults) -> _Table:
     header, *rows = _read_csv(path)
     columns = header[1:]
     _refuse_twice(path, "attribute", columns)
     _refuse_twice(path, "class", [row[0] for row in rows])
-    rows.sort(key=lambda row: row[0])
-    table = []
-    for name, *cells in rows:
-        values = [_number(*pair, name, path) for pair in zip(columns, cells, strict=True)]
-        if not any(values):
-            message = f"class {name} has no attribute other than 0"
-            raise DataError(path, message, "Give every class at least one attribute.")
-        table.append(values)
     if len(rows) < FEWEST_CLASSES:
         message = f"describes {len(rows)} classes, and {FEWEST_CLASSES} are needed"
         fix = "Two unseen, two validation and two training classes are the least to work with."
         raise DataError(path, message, fix)
-    return _Table([row[0] for row in rows], columns, np.array(table))
+    rows.sort(key=lambda row: row[0])
+    table = np.array([[finite(cell) or 0.0 for cell in cells] for _, *cells in rows])
+    faults["Put a number there, with a point for decimals."] = [
+        f"class {name}, attribute {attribute}: {cell!r} is no finite number"
+        for name, *cells in rows
+        for attribute, cell in zip(columns, cells, strict=True)
+        if finite(cell) is None
+    ]
+    faults["Give every class at least one attribute."] = [
+        f"class {name} has no attribute other than 0"
+        for name, *cells in rows
+        if not any(finite(cell) != 0 for cell in cells)
+    ]
+    return _Table([row[0] for row in rows], columns, table)
 
 
 def _read_csv(path: Path) -> list[list[str]]:
@@ -154,37 +164,43 @@ def _refuse_twice(path: Path, kind: str, names: list[str]) -> None:
             raise DataError(path, f"{kind} {name!r} stands there twice", "Remove one of the two.")
 
 
-def _number(attribute: str, cell: str, name: str, path: Path) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        message = f"class {name}, attribute {attribute}: {cell!r} is no finite number"
-        raise DataError(path, message, "Put a number there, with a point for decimals.")
-    return value
-
-
-def _find_images(root: Path, names: list[str], table: Path) -> tuple[dict[str, list[Path]], int]:
+def _find_images(
+    root: Path, names: list[str], faults: _Faults
+) -> tuple[dict[str, list[Path]], int]:
     """Return each class's image files in alphabetical order, and how many files are no images."""
     folders = [path.name for path in _listing(root) if path.is_dir()]
-    wrong = [f"folder {n} has no line there{_near(n, names)}" for n in folders if n not in names]
-    wrong += [f"class {n} has no folder{_near(n, folders)}" for n in names if n not in folders]
-    if wrong:
-        some = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
-        message = f"does not fit {table}: {some}"
-        raise DataError(root, message, "Name folders and classes alike, or move a folder away.")
-    files = {}
-    ignored = 0
-    for name in names:
+    lineless = [name for name in folders if name not in names]
+    missing = [name for name in names if name not in folders]
+    files, ignored = {}, 0
+    for name in (name for name in names if name in folders):
         found = [path for path in _listing(root / name) if path.is_file()]
         files[name] = [path for path in found if path.suffix.lower() in SUFFIXES]
         ignored += len(found) - len(files[name])
-        if len(files[name]) < FEWEST_IMAGES:
-            message = f"holds {len(files[name])} images ({', '.join(SUFFIXES)})"
-            fix = f"Put at least {FEWEST_IMAGES} there, or leave the class out."
-            raise DataError(root / name, message, fix)
+    faults["Add a line for each such folder, or move it away."] = [
+        f"folder {name} has no line there{_near(name, missing)}" for name in lineless
+    ]
+    faults["Make a folder of images for each such class, or remove its line."] = [
+        f"class {name} has no folder{_near(name, lineless)}" for name in missing
+    ]
+    faults[f"Put at least {FEWEST_IMAGES} there ({', '.join(SUFFIXES)}), or remove both."] = [
+        f"folder {name} holds {len(found)} images"
+        for name, found in files.items()
+        if len(found) < FEWEST_IMAGES
+    ]
     return files, ignored
+
+
+def _refuse(images: Path, attributes: Path, faults: _Faults) -> None:
+    """Refuse all that is wrong with a folder of images and its table at once."""
+    told = []
+    for fix, all_alike in faults.items():
+        more = [f"and {len(all_alike) - NAMED} more"] if len(all_alike) > NAMED else []
+        if all_alike:
+            told.append(("; ".join([*all_alike[:NAMED], *more]), fix))
+    if told:
+        (what, fix), *others = told
+        fixes = " ".join([fix, *(f"Also: {what}. {fix}" for what, fix in others)])
+        raise DataError(f"{images} and {attributes}", what, fixes)
 
 
 def _listing(folder: Path) -> list[Path]:
@@ -282,7 +298,9 @@ def _write_index(path: Path, labels: Int, files: list[Path]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["index_1based", "label_1based", "image_file"])
         for number, (label, image) in enumerate(zip(labels, files, strict=True), start=1):
-            writer.writerow([number, label + 1, f"images/{image.parent.name}/{image.name}"])
+            writer.writerow(
+                [number, label + 1, f"images/{image.parent.name}/{one_line(image.name)}"]
+            )
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from zslbench.data.formats.matlab import AGAIN, indices, read_variables, real_matrix, strings
 from zslbench.data.types import ClassSplit, ClassTable, Float, Int, Splits
 from zslbench.errors import DataError, reading, unknown
+from zslbench.inputs import on_disk
 
 SPLITS_FILE = "att_splits.mat"
 LOCS = ("trainval_loc", "test_seen_loc", "test_unseen_loc")
@@ -285,7 +286,8 @@ def locate_images(files: Sequence[str], root: Path) -> list[Path]:
         if ".." in parts:
             raise DataError(root, f"image file {file!r} points outside", "Correct the list.")
         tries = [drop, *(k for k in range(len(parts)) if k != drop)]
-        below = (root.joinpath(*parts[k:]) for k in tries)
+        spelt = [parts, [*parts[:-1], on_disk(parts[-1])]] if "%" in file else [parts]
+        below = (root.joinpath(*names[k:]) for names in spelt for k in tries)
         path = next(filter(isfile, below), None)  # false, no error, where a name is too long
         if path is None:
             missing.append(file)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from zslbench.errors import ZslbenchError
+from zslbench.inputs import expanded
 from zslbench.protocol.run import Tick, no_tick
 from zslbench.stats import METRICS
 from zslbench.stats.noninferiority import judge, margin_of
@@ -57,7 +58,7 @@ def regress(
         ZslbenchError: Where the reference cannot be measured, or the request is at fault.
     """
     usual = place_of(project, suite)
-    stored = Path(against) if against.endswith(".toml") else usual
+    stored = expanded(against) if against.endswith(".toml") else usual
     content = load(stored) if against.endswith(".toml") or usual.exists() else {"cells": []}
     wanted, packages = range(seeds), store.results / "packages"
     with blamed(ZslbenchError):

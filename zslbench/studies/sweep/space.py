@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
-from math import log, prod
+from math import log, nan, prod
 from typing import Any, get_args
 
 from zslbench.errors import ZslbenchError, unknown
+from zslbench.inputs import finite
 from zslbench.method import Method, MethodConfig, bounds
 
 LENGTHS = ("epochs", "batch_size")
@@ -167,10 +168,8 @@ def parsed_values(cls: type[Method], method: str, name: str, written: Sequence[s
 
 def _range(text: str, declared: Parameter, allowed: tuple[float, float]) -> Parameter:
     name, scale = declared.name, text.partition("=")[2].split(":")
-    try:
-        low, high = map(float, scale[:2])
-    except ValueError:
-        low = high = float("nan")
+    ends = [finite(part) for part in [*scale, ""][:2]]
+    low, high = (nan if end is None else end for end in ends)
     log = scale[2:] == ["log"]
     if not low < high or not (log or len(scale) == 2) or (declared.whole and (low % 1 or high % 1)):
         kind = "whole numbers" if declared.whole else "numbers"

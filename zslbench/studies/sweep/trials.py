@@ -15,6 +15,7 @@ import numpy as np
 from zslbench.engines import Call, Engine, dealt_twice
 from zslbench.engines.execute import execute, slots_of
 from zslbench.errors import ZslbenchError
+from zslbench.inputs import recordable
 from zslbench.protocol import World, fresh_worlds
 from zslbench.protocol.run import Slots, StoppedError, Tick, no_tick, select
 from zslbench.records import Choice, Failure, RunRecord, RunSpec, Trial, digest
@@ -101,8 +102,8 @@ def run_trial(
     except (ZslbenchError, TakenOverError):
         raise
     except Exception as error:
-        found |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
-        trace = "".join(traceback.format_exception(error))
+        found |= {"state": "failed", "error": recordable(f"{type(error).__name__}: {error}")}
+        trace = recordable("".join(traceback.format_exception(error)))
     found |= {"steps": watch.step, "curve": watch.curve, "seconds": perf_counter() - began}
     return keep(plan, store, number, params, 2 if worlds else 1, trace, **found)
 
@@ -134,7 +135,7 @@ def _slots(plan: SweepPlan, store: Store, number: int, spec: RunSpec) -> Slots:
 
 def _write_trace(folder: Path, trace: str) -> None:
     if trace:
-        (folder / "traceback.txt").write_text(trace)
+        (folder / "traceback.txt").write_text(trace, encoding="utf-8")
 
 
 def look_again(
