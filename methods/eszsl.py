@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from zslbench.method import ClosedFormMethod, Float, MethodConfig, PublishedRule, TrainSet
 from zslbench.method.settings import option, tuned
 
-from ._features import Decomposition, Form, class_sums, row_norms, training_rows
+from ._features import Decomposition, Form, moments, row_norms
 
 GRID = tuple(10.0**power for power in range(-3, 4))
 
@@ -41,12 +41,11 @@ class ESZSL(ClosedFormMethod):
     @classmethod
     def prepare(cls, train: TrainSet, config: Any) -> Decomposition:
         """Diagonalise X X' and S S', so that each pair of regularisers costs two divisions."""
-        features = training_rows(train, config.features)
+        gram, by_class = moments(train, config.features)
         attributes = train.class_attributes.astype(np.float64)
-        by_class = class_sums(features, train.labels, len(attributes))
         if config.targets == "signed":
             by_class = 2 * by_class - by_class.sum(axis=0)
-        feature_values, feature_basis = np.linalg.eigh(features.T @ features)
+        feature_values, feature_basis = np.linalg.eigh(gram)
         attribute_values, attribute_basis = np.linalg.eigh(attributes.T @ attributes)
         middle = (feature_basis.T @ by_class.T) @ (attributes @ attribute_basis)
         return Decomposition(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from zslbench.data.types import Inputs
 from zslbench.records import digest
 
-NUMBERS = 2**22
+NUMBERS = 2**22  # in a piece: 32 MiB in float64
 
 
 class Rows:
@@ -43,14 +43,15 @@ class Rows:
         return digest([[self._dtype.str, list(self.shape), content.hexdigest()]])
 
 
-def pieces(inputs: Inputs, numbers: int = NUMBERS) -> Iterator[tuple[slice, NDArray[Any]]]:
-    """Yield all inputs in turn, and where they are: in one batch where it is not too large.
+def pieces(inputs: Inputs, whole: int = NUMBERS) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Yield all inputs in turn, piece by piece, and which they are.
 
     Args:
         inputs: `[n, ...]`.
-        numbers: The most that a batch holds, if that is a row at least.
+        whole: How many numbers make one piece at most; of more, each piece has about 2^22.
     """
-    step = max(1, numbers // max(1, inputs[:1].size))
+    width = inputs[:1].size
+    step = len(inputs) if len(inputs) * width <= whole else max(1, NUMBERS // width)
     for first in range(0, len(inputs), step):
-        where = slice(first, min(first + step, len(inputs)))
+        where = slice(first, first + step)
         yield where, inputs[where]
