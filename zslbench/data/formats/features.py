@@ -127,9 +127,9 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> NDAr
     with archive.open(info) as file:
         if info.compress_type == zipfile.ZIP_STORED and np.lib.format.read_magic(file) == (1, 0):
             shape, turned, dtype = np.lib.format.read_array_header_1_0(file)
-            if file.tell() + math.prod(shape) * dtype.itemsize != info.file_size:
-                raise ValueError(f"{info.filename} is of another length than it says")
             if dtype.kind in "fiu":
+                if file.tell() + math.prod(shape) * dtype.itemsize != info.file_size:
+                    raise ValueError(f"{info.filename} is of another length than it says")
                 begin = _begin(path, info) + file.tell()
                 return np.memmap(path, dtype, "r", begin, shape, "F" if turned else "C")
         file.seek(0)
