@@ -43,15 +43,15 @@ class Rows:
         return digest([[self._dtype.str, list(self.shape), content.hexdigest()]])
 
 
-def pieces(inputs: Inputs, whole: int = NUMBERS) -> Iterator[tuple[slice, NDArray[Any]]]:
+def pieces(inputs: Inputs, whole: int = 0) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Yield all inputs in turn, piece by piece, and which they are.
 
     Args:
         inputs: `[n, ...]`.
-        whole: How many numbers make one piece at most; of more, each piece has about 2^22.
+        whole: How many numbers make one piece at most, if more than 2^22, which others have.
     """
     width = inputs[:1].size
-    step = len(inputs) if len(inputs) * width <= whole else max(1, NUMBERS // width)
+    step = len(inputs) if len(inputs) * width <= max(whole, NUMBERS) else max(1, NUMBERS // width)
     for first in range(0, len(inputs), step):
         where = slice(first, first + step)
         yield where, inputs[where]
