@@ -90,10 +90,11 @@ class DAP(ClosedFormMethod):
     @classmethod
     def prepare(cls, train: TrainSet, config: Any) -> Problem:
         """Centre and rotate the features, so that curvature bounds are diagonal; binarise."""
-        form, count = config.features, len(train.labels)
-        mean = np.sum([rows.sum(axis=0) for _, rows in training_rows(train, form)], axis=0) / count
-        gram = np.sum([rows.T @ rows for _, rows in _centred(train, form, mean)], axis=0)
-        values, basis = diagonalise(gram)
+        form, count, width = config.features, len(train.labels), train.inputs[:1].shape[1]
+        totals = (rows.sum(axis=0) for _, rows in training_rows(train, form))
+        mean = sum(totals, np.zeros(width)) / count
+        grams = (rows.T @ rows for _, rows in _centred(train, form, mean))
+        values, basis = diagonalise(sum(grams, np.zeros((width, width))))
         items = np.ones((count, len(values) + 1))
         for where, rows in _centred(train, form, mean):
             items[where, :-1] = rows @ basis

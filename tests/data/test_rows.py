@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zslbench.data import rows
-from zslbench.data.rows import Rows, pieces
+from zslbench.data.rows import FeatureRows, pieces
 from zslbench.data.types import Subset, content_digest
 
 
@@ -21,7 +21,7 @@ def table(n, d, kind="f4", seed=0):
 def test_rows_are_handed_out_in_numbers_to_compute_with(kind, handed, monkeypatch):
     monkeypatch.setattr(rows, "NUMBERS", 40)
     stored = table(23, 7, kind)
-    found, whole = Rows(stored), stored.astype(handed)
+    found, whole = FeatureRows(stored), stored.astype(handed)
     assert (len(found), found.shape) == (23, (23, 7))
     assert found[np.array([3, 1])].dtype == handed
     np.testing.assert_array_equal(found[np.array([3, 1])], whole[[3, 1]])

@@ -14,7 +14,7 @@ from zslbench.records import digest
 NUMBERS = 2**22  # in a piece: 32 MiB in float64
 
 
-class Rows:
+class FeatureRows:
     """Features `[n, d]`; a batch comes in numbers to compute with, whatever they are stored in.
 
     float16 becomes float32 and integers float64: a sum of squares overflows in float16.

@@ -32,7 +32,7 @@ from zslbench.data.formats.matlab import (
     read_variables,
     strings,
 )
-from zslbench.data.rows import Rows, pieces
+from zslbench.data.rows import FeatureRows, pieces
 from zslbench.data.types import Int
 from zslbench.errors import DataError, reading
 
@@ -45,7 +45,7 @@ class NoFeaturesError(DataError):
     """A file of a format that features come in, which holds something else."""
 
 
-def read_features(path: Path, classes: int) -> tuple[Rows, Int | None, list[str]]:
+def read_features(path: Path, classes: int) -> tuple[FeatureRows, Int | None, list[str]]:
     """Return features `[n, d]`, and what `read_labels` does, of a feature file.
 
     What can be mapped is checked piece by piece and stays on disk.
@@ -63,7 +63,7 @@ def read_features(path: Path, classes: int) -> tuple[Rows, Int | None, list[str]
     if labels is not None and len(stored) != len(labels):
         raise DataError(path, f"`features` has {len(stored)} items for {len(labels)} labels", FIX)
     _check_finite(stored, path)
-    return Rows(stored), labels, files
+    return FeatureRows(stored), labels, files
 
 
 def read_labels(path: Path, classes: int) -> tuple[Int | None, list[str]]:

@@ -24,7 +24,7 @@ from zslbench.data.formats.features import (
     read_labels,
 )
 from zslbench.data.formats.matlab import AGAIN, indices, read_variables, real_matrix, strings
-from zslbench.data.rows import Rows
+from zslbench.data.rows import FeatureRows
 from zslbench.data.types import ClassSplit, ClassTable, Float, Int, Splits
 from zslbench.errors import DataError, reading, unknown
 
@@ -49,7 +49,7 @@ class Items:
     labels: Int
     files: list[str]
     source: Path
-    features: Rows | None = None
+    features: FeatureRows | None = None
 
 
 def read_att_splits(folder: Path) -> AttSplits:
