@@ -12,10 +12,21 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.method import Epoch, Float, Method, MethodConfig, Need, TrainSet, hyper, option, tuned
+from zslbench.method import (
+    Epoch,
+    Float,
+    Inputs,
+    Method,
+    MethodConfig,
+    Need,
+    TrainSet,
+    hyper,
+    option,
+    tuned,
+)
 from zslbench.seeding import generator
 
-from ._features import Form, rows_of, training_rows
+from ._features import Form, rows_of
 
 Single = NDArray[np.float32]
 Int = NDArray[np.int64]
@@ -36,9 +47,9 @@ class BilinearConfig(MethodConfig):
 
 @dataclass(frozen=True)
 class TrainItems:
-    """Features `[n, d]`, labels `[n]` and class attributes `[Cs, K]`."""
+    """Features `[n, d]` as they come, labels `[n]` and class attributes `[Cs, K]`."""
 
-    features: Single
+    features: Inputs
     labels: Int
     table: Single
 
@@ -60,13 +71,12 @@ class Bilinear(Method):
 
     @classmethod
     def prepare(cls, train: TrainSet, config: Any) -> TrainItems:
-        """Read all features once."""
-        features = training_rows(train, config.features).astype(np.float32)
-        return TrainItems(features, train.labels, train.class_attributes.astype(np.float32))
+        """Leave the features where they are: a step reads its own."""
+        return TrainItems(train.inputs, train.labels, train.class_attributes.astype(np.float32))
 
     def fit(self, prepared: TrainItems, after: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
         """Descend from a random W, yielding the mean loss at every epoch's end."""
-        d, k = prepared.features.shape[1], prepared.table.shape[1]
+        d, k = prepared.features[:1].shape[1], prepared.table.shape[1]
         drawn = generator(self.seed, "initialisation").normal(0, d**-0.5, (d, k))
         self.weights = drawn.astype(np.float32)
         for epoch in range(1, self.config.epochs + 1):
@@ -76,12 +86,15 @@ class Bilinear(Method):
             yield Epoch(epoch, {"loss": total / len(order)})
 
     def _step(self, train: TrainItems, batch: Int) -> float:
-        features, table = train.features[batch], train.table
+        features, table = self._read(train.features[batch]), train.table
         scores: Single = np.linalg.multi_dot([features, self.weights, table.T])
         loss, gradient = self.loss(scores, train.labels[batch])
         moved = self.weights - self.config.lr * (features.T @ (gradient @ table))
         self.weights = moved / np.float32(1 + self.config.lr * self.config.weight_decay)
         return loss
+
+    def _read(self, batch: NDArray[Any]) -> Single:
+        return rows_of(batch, self.config.features).astype(np.float32)
 
     def loss(self, scores: Single, labels: Int) -> tuple[float, Single]:
         """Return the mean loss of scores `[B, Cs]`, and its gradient in them."""
@@ -95,6 +108,5 @@ class Bilinear(Method):
 
     def scores(self, batch: NDArray[Any], class_attributes: Float) -> Single:
         """Return x' W a for each item and class."""
-        features = rows_of(batch, self.config.features).astype(np.float32)
-        scores: Single = features @ self.weights @ class_attributes.T.astype(np.float32)
+        scores: Single = self._read(batch) @ self.weights @ class_attributes.T.astype(np.float32)
         return scores

@@ -1,13 +1,15 @@
 """Fixed features as the classic methods take them."""
 
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.method import Float, TrainSet
+from zslbench.method import Float, TrainSet, pieces
 
 Form = Literal["l2", "raw"]
+WHOLE = 2**26  # numbers that are read at once, as sums of CUB, SUN and AWA2 have always been
 RANK_TOLERANCE = 1e-12
 
 
@@ -42,16 +44,20 @@ def rows_of(batch: NDArray[Any], form: Form) -> Float:
     return unit_rows(features) if form == "l2" else features
 
 
-def training_rows(train: TrainSet, form: Form) -> Float:
-    """Return the features `[n, d]` of all training items."""
-    return rows_of(train.inputs[np.arange(len(train.inputs))], form)
+def training_rows(train: TrainSet, form: Form) -> Iterator[tuple[slice, Float]]:
+    """Yield the features of all training items, piece by piece, and which items they are."""
+    for items, batch in pieces(train.inputs, WHOLE):
+        yield items, rows_of(batch, form)
 
 
-def class_sums(features: Float, labels: NDArray[np.int64], classes: int) -> Float:
-    """Return the sum of each class's features, `[C, d]`."""
-    sums = np.zeros((classes, features.shape[1]))
-    np.add.at(sums, labels, features)
-    return sums
+def moments(train: TrainSet, form: Form) -> tuple[Float, Float]:
+    """Return the Gram matrix of the features `[d, d]`, and each class's sum of them `[C, d]`."""
+    width = train.inputs[:1].shape[1]
+    gram, sums = np.zeros((width, width)), np.zeros((len(train.class_attributes), width))
+    for items, features in training_rows(train, form):
+        gram += features.T @ features
+        np.add.at(sums, train.labels[items], features)
+    return gram, sums
 
 
 def diagonalise(gram: Float) -> tuple[Float, Float]:

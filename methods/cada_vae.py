@@ -33,7 +33,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from zslbench.method import Epoch, Float, MethodConfig, PublishedRule, TrainSet
+from zslbench.method import (
+    Epoch,
+    Float,
+    Inputs,
+    MethodConfig,
+    PublishedRule,
+    Subset,
+    TrainSet,
+    pieces,
+)
 from zslbench.method.settings import hyper, option, weight
 from zslbench.method.trained import NetworkMethod
 from zslbench.nn.gaussians import Gaussian, Sampling, kl_to_standard, sample, wasserstein
@@ -92,11 +101,12 @@ class Network(nn.Module):
                 nn.init.xavier_uniform_(layer.weight, gain=0.5)
                 nn.init.zeros_(layer.bias)
 
-    def fit_scale(self, features: NDArray[Any]) -> Tensor:
-        """Take the range of training features `[n, d]`; return them scaled by it, in 0..1."""
-        self.low, high = _tensor(features.min(axis=0)), _tensor(features.max(axis=0))
+    def fit_scale(self, features: Inputs) -> None:
+        """Take the range of training features `[n, d]`, which `scaled` maps to 0..1."""
+        ranges = [(batch.min(axis=0), batch.max(axis=0)) for _, batch in pieces(features)]
+        lows, highs = zip(*ranges, strict=True)
+        self.low, high = _tensor(np.min(lows, axis=0)), _tensor(np.max(highs, axis=0))
         self.span = torch.where(high > self.low, high - self.low, torch.ones_like(high))
-        return self.scaled(features)
 
     def scaled(self, features: NDArray[Any]) -> Tensor:
         """Return features `[b, d]` in units of the range in training."""
@@ -148,21 +158,22 @@ class CADAVAE(NetworkMethod):
     def fit(self, prepared: TrainSet, after: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
         """Train the autoencoders, then the classifier; yield the one epoch, with last losses."""
         self.setup(prepared)
-        features = self.network.fit_scale(prepared.inputs[np.arange(len(prepared.inputs))])
+        self.network.fit_scale(prepared.inputs)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.seed, "noise"))
-            losses = self._align(features, prepared)
-            losses["classifier"] = self._classify(*self.latents(features, prepared))
+            losses = self._align(prepared)
+            losses["classifier"] = self._classify(*self.latents(prepared))
         yield Epoch(1, {name: float(value.detach()) for name, value in losses.items()})
 
-    def _align(self, features: Tensor, train: TrainSet) -> dict[str, Tensor]:
+    def _align(self, train: TrainSet) -> dict[str, Tensor]:
         config, network = self.config, self.network
-        attributes = _tensor(train.class_attributes)[torch.from_numpy(train.labels)]
+        table, labels = _tensor(train.class_attributes), torch.from_numpy(train.labels)
         both = [*network.images.parameters(), *network.attributes.parameters()]
         optimiser = torch.optim.Adam(both, lr=config.lr, amsgrad=True, fused=True)
         for epoch in range(config.epochs):
-            for items in self._batches("order", epoch, len(features), config.batch_size):
-                terms = self.losses(features[items], attributes[items], epoch)
+            for items in self._batches("order", epoch, len(labels), config.batch_size):
+                features = network.scaled(train.inputs[items.numpy()])
+                terms = self.losses(features, table[labels[items]], epoch)
                 _step(optimiser, torch.stack(list(terms.values())).sum())
         return terms
 
@@ -182,17 +193,23 @@ class CADAVAE(NetworkMethod):
         }
 
     @torch.no_grad()
-    def latents(self, features: Tensor, train: TrainSet) -> tuple[Tensor, Tensor]:
-        """Return latent samples `[n, latent]`, seen classes' from scaled features, and classes."""
+    def latents(self, train: TrainSet) -> tuple[Tensor, Tensor]:
+        """Return latent samples `[n, latent]`, seen classes' from features, and classes."""
         config, seen, unseen = self.config, len(train.class_attributes), _tensor(_unseen(train))
         chance = generator(self.seed, "samples")
         members = [chance.permutation(np.flatnonzero(train.labels == c)) for c in range(seen)]
         items = np.concatenate([np.resize(of, config.seen_samples) for of in members])
         rows = unseen.repeat_interleave(config.unseen_samples, dim=0)
-        codes = self.network.images.encode(features[items]), self.network.attributes.encode(rows)
+        codes = self._codes(Subset(train.inputs, items)), self.network.attributes.encode(rows)
         sizes = [config.seen_samples] * seen + [config.unseen_samples] * len(unseen)
         labels = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
         return torch.cat([sample(code, config.sampling) for code in codes]), labels
+
+    def _codes(self, inputs: Inputs) -> Gaussian:
+        network = self.network
+        codes = [network.images.encode(network.scaled(batch)) for _, batch in pieces(inputs)]
+        mean, log_variance = map(torch.cat, zip(*codes, strict=True))
+        return mean, log_variance
 
     def _classify(self, latents: Tensor, labels: Tensor) -> Tensor:
         config, classifier = self.config, self.network.classifier

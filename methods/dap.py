@@ -15,6 +15,7 @@ categorization", TPAMI 2014.
 | calibration | none | none | `published` has none; `validation` chooses it |
 """  # noqa: D205
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -89,17 +90,19 @@ class DAP(ClosedFormMethod):
     @classmethod
     def prepare(cls, train: TrainSet, config: Any) -> Problem:
         """Centre and rotate the features, so that curvature bounds are diagonal; binarise."""
-        features = training_rows(train, config.features)
-        mean = features.mean(axis=0)
-        features -= mean
-        values, basis = diagonalise(features.T @ features)
-        ones = np.ones((len(features), 1))
+        form, count, width = config.features, len(train.labels), train.inputs[:1].shape[1]
+        totals = (rows.sum(axis=0) for _, rows in training_rows(train, form))
+        mean = sum(totals, np.zeros(width)) / count
+        grams = (rows.T @ rows for _, rows in _centred(train, form, mean))
+        values, basis = diagonalise(sum(grams, np.zeros((width, width))))
+        items = np.ones((count, len(values) + 1))
+        for where, rows in _centred(train, form, mean):
+            items[where, :-1] = rows @ basis
         table = train.class_attributes.astype(np.float64)
         whole = config.threshold == "matrix"
         threshold = np.full(table.shape[1], table.mean()) if whole else table.mean(axis=0)
         by_class = (table > threshold).astype(np.float64)
-        items, values = np.hstack([features @ basis, ones]), np.append(values, len(features))
-        targets = by_class[train.labels]
+        targets, values = by_class[train.labels], np.append(values, count)
         return Problem(items, values, mean, basis, threshold, targets, by_class)
 
     def solve(self, prepared: Problem) -> None:
@@ -122,6 +125,11 @@ class DAP(ClosedFormMethod):
         prior = present @ np.log(self.prior) + (1 - present) @ np.log1p(-self.prior)
         scores: Float = logits @ present.T - evidence - prior
         return scores
+
+
+def _centred(train: TrainSet, form: Form, mean: Float) -> Iterator[tuple[slice, Float]]:
+    for where, rows in training_rows(train, form):
+        yield where, rows - mean
 
 
 def logistic(items: Float, values: Float, targets: Float, reg: float) -> Float:

@@ -26,7 +26,7 @@ from zslbench.method import (
     undecided,
 )
 
-from ._features import Decomposition, Form, class_sums, row_norms, training_rows
+from ._features import Decomposition, Form, moments, row_norms
 
 GRID = tuple(10.0**power for power in range(-3, 4))
 
@@ -55,11 +55,10 @@ class ESZSL(ClosedFormMethod):
 
         Targets differ in the middle alone: both are returned, over the same bases.
         """
-        features = training_rows(train, config.features)
+        gram, by_class = moments(train, config.features)
         attributes = train.class_attributes.astype(np.float64)
-        by_class = class_sums(features, train.labels, len(attributes))
         targets = {"signed": 2 * by_class - by_class.sum(axis=0), "binary": by_class}
-        feature_values, feature_basis = np.linalg.eigh(features.T @ features)
+        feature_values, feature_basis = np.linalg.eigh(gram)
         attribute_values, attribute_basis = np.linalg.eigh(attributes.T @ attributes)
         bases = (feature_values, feature_basis, attribute_values, attribute_basis)
         return {

@@ -32,10 +32,9 @@ from zslbench.method import (
 from ._features import (
     Decomposition,
     Form,
-    class_sums,
     diagonalise,
+    moments,
     rows_of,
-    training_rows,
     unit_rows,
 )
 
@@ -65,13 +64,12 @@ class SAE(ClosedFormMethod):
     @classmethod
     def prepare(cls, train: TrainSet, config: Any) -> Decomposition:
         """Diagonalise S S' and X X' once, so that a lambda costs one division an entry."""
-        features = training_rows(train, config.features)
+        feature_gram, by_class = moments(train, config.features)
         attributes = train.class_attributes.astype(np.float64)
-        by_class = class_sums(features, train.labels, len(attributes))
         counts = np.bincount(train.labels, minlength=len(attributes))
         gram = attributes.T @ (counts[:, None] * attributes)
         attribute_values, attribute_basis = diagonalise(gram)
-        feature_values, feature_basis = diagonalise(features.T @ features)
+        feature_values, feature_basis = diagonalise(feature_gram)
         middle = (attribute_basis.T @ attributes.T) @ (by_class @ feature_basis)
         return Decomposition(
             feature_values, feature_basis, attribute_values, attribute_basis, middle

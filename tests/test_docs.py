@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
+    "docs/features.md",
     "docs/suites.md",
     "docs/explain_and_submit.md",
     "docs/sensitivity.md",

@@ -47,7 +47,7 @@ def load_dataset(
         name: A folder below `root` in the shape of xlsa17 (`zslbench data build` makes one of your
             own images), or `plumage`, the dataset that zslbench draws; `plumage:clutter=80`.
         root: The folder that holds the datasets' folders.
-        features: The feature file, without `.mat`; by default `res101`, or the only one.
+        features: The feature file, `.mat` left out; by default `res101`, or the only one.
         images: Folder of the images, where it is not the dataset's own.
         backbone: The pretrained network for methods that take images.
         weights: A local file with its weights.

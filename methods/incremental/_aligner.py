@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zslbench.arithmetic import tensor
 from zslbench.backbones.image_text import ImageText
-from zslbench.method import TrainSet
+from zslbench.method import Inputs, TrainSet
 from zslbench.method.trained import TrainedMethod
 from zslbench.nn.sentences import unit
 from zslbench.nn.transport import even, plans
@@ -151,7 +151,7 @@ class Aligner(TrainedMethod):
             return even(cosines)
         return plans(cosines, config.epsilon, config.iterations)
 
-    def remember(self, features: NDArray[Any], number: int) -> tuple[Tensor, Tensor]:
+    def remember(self, features: Inputs, number: int) -> tuple[Tensor, Tensor]:
         """Return mean and deviation `[1 + k, D]` of a class's images, before projection."""
         tokens = self.memory.tokens[number]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from zslbench.arithmetic import device
-from zslbench.method import Epoch, TrainSet
+from zslbench.method import Epoch, Inputs, Subset, TrainSet
 from zslbench.method.incremental import IncrementalMethod, Task
 from zslbench.method.trained import TrainedMethod, TrainedSettings
 from zslbench.seeding import derive_seed
@@ -47,10 +47,12 @@ class Classifier(TrainedMethod):
             network.load_state_dict({**state, HEAD: torch.cat([state[HEAD], fresh])})
         self.network = network.to(device())
         for c in range(old, len(train.class_attributes) if len(train.labels) else 0):
-            network.head.weight.data[c] = self._mean(train.inputs[train.labels == c])
+            network.head.weight.data[c] = self._mean(
+                Subset(train.inputs, np.flatnonzero(train.labels == c))
+            )
         return network
 
-    def _mean(self, inputs: NDArray[Any]) -> Tensor:
+    def _mean(self, inputs: Inputs) -> Tensor:
         """Return the mean `[D]` of the pooled tokens of images, of length 1 each."""
         (pooled,) = self.piecewise(
             inputs, lambda images: (normalize(self.network.backbone.feature(images), dim=-1),)

@@ -31,7 +31,7 @@ class NearestMean(OnFrozen):
 
     def learn(self, task: Task) -> Iterator[Epoch]:
         """Add the mean of each new class."""
-        features = unit(self.frozen(task.inputs[:]))
+        features = unit(self.frozen(task.inputs))
         new = range(task.old, task.known)
         found = np.stack([features[task.labels == c].mean(axis=0) for c in new])
         self.means = np.concatenate([self.means, found]) if task.old else found

@@ -33,6 +33,7 @@ bird has, came after its first table, which had 8.
 """
 
 from collections.abc import Iterator, Mapping
+from tempfile import TemporaryFile
 from typing import Any, Literal
 
 import numpy as np
@@ -41,7 +42,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from zslbench.arithmetic import device
-from zslbench.method import Epoch, TrainSet, hyper, option
+from zslbench.backbones.features import BATCH
+from zslbench.method import Epoch, Inputs, Subset, TrainSet, hyper, option
 from zslbench.method.incremental import Task
 from zslbench.method.trained import LoopSettings
 from zslbench.nn.sentences import unit
@@ -89,11 +91,12 @@ class SPA(OnFrozen):
         known.heads = heads(pair, task.descriptions)
         known.tokens = tokens(pair, task.descriptions, self.config.tokens)
         model = self._model(known, task.number)
-        features = self._features(task.inputs[:])
+        features = self._features(task.inputs)
         train = TrainSet(features, task.labels, np.zeros((task.known, 1)), backbone=self.source)
         yield from model.fit(train)
         new = range(task.old, task.known)
-        found = [model.remember(features[task.labels == c], c) for c in new]
+        members = [Subset(features, np.flatnonzero(task.labels == c)) for c in new]
+        found = [model.remember(rows, c) for rows, c in zip(members, new, strict=True)]
         means, deviations = (torch.stack(part) for part in zip(*found, strict=True))
         last = model.network.projectors[-1]
         assert isinstance(last, nn.Linear)
@@ -101,9 +104,17 @@ class SPA(OnFrozen):
         known.deviations = _added(known.deviations, deviations)
         known.projectors = _added(known.projectors, last.weight.detach()[None])
 
-    def _features(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """Return pooled tokens and patches `[n, 1 + N, D]`, of length 1."""
-        return unit(torch.from_numpy(self.frozen.tokens(images))).numpy()
+    def _features(self, images: Inputs) -> NDArray[np.float32]:
+        """Return pooled tokens and patches `[n, 1 + N, D]`, of length 1.
+
+        They lie in a file that is gone when they are: an image's are larger than the image.
+        """
+        with TemporaryFile() as file:
+            for first in range(0, len(images), BATCH):
+                found = self.frozen.tokens(images[first : first + BATCH])
+                file.write(unit(torch.from_numpy(found)).numpy().data)
+            file.flush()
+            return np.memmap(file, np.float32, "c", shape=(len(images), *found.shape[1:]))
 
     def _model(self, memory: Memory, number: int) -> Aligner:
         model = Aligner(self.config, derive_seed(self.seed, "task", number))

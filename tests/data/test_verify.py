@@ -110,7 +110,7 @@ def test_verify_reads_every_feature_file(tiny):
     features[0, 0] = np.nan
     savemat(tiny / "vit.mat", {"features": features, "labels": content["labels"]})
     (problem,) = verify("tiny", tiny.parent).problems
-    assert "vit.mat: `features` holds nan at row 1, column 1" in problem
+    assert "vit.mat: `features` holds nan in item 1, dimension 1" in problem
 
 
 def test_verify_says_whether_attributes_have_names(tiny):

@@ -227,11 +227,12 @@ def test_gradients_reach_both_encoders_and_what_decodes(term, reached):
 def test_latents_are_of_seen_features_and_of_unseen_attributes():
     """Without noise a sample is its mean: each must be one of its class's own."""
     train, model = train_set(), model_of()
-    scaled = model.network.fit_scale(train.inputs)
+    model.network.fit_scale(train.inputs)
+    scaled = model.network.scaled(train.inputs)
     for vae in (model.network.images, model.network.attributes):
         torch.nn.init.zeros_(vae.log_variance.weight)
         torch.nn.init.constant_(vae.log_variance.bias, -60.0)
-    latents, labels = model.latents(scaled, train)
+    latents, labels = model.latents(train)
     assert np.bincount(labels).tolist() == [7] * SEEN + [11] * UNSEEN
     with torch.no_grad():
         of_features = model.network.images.encode(scaled)[0].numpy()
@@ -251,7 +252,8 @@ def test_features_of_a_class_are_repeated_only_where_they_are_too_few(samples, u
     train, model = train_set(per_class=4), model_of(seen_samples=samples)
     torch.nn.init.constant_(model.network.images.log_variance.bias, -60.0)
     torch.nn.init.zeros_(model.network.images.log_variance.weight)
-    latents, labels = model.latents(model.network.fit_scale(train.inputs), train)
+    model.network.fit_scale(train.inputs)
+    latents, labels = model.latents(train)
     for c in range(SEEN):
         rows = latents[labels == c].numpy().round(5)
         assert len(rows) == samples and len(np.unique(rows, axis=0)) == used
@@ -259,7 +261,8 @@ def test_features_of_a_class_are_repeated_only_where_they_are_too_few(samples, u
 
 def test_features_are_scaled_by_the_range_of_training_alone():
     train, model = train_set(), model_of()
-    scaled = model.network.fit_scale(train.inputs).numpy()
+    model.network.fit_scale(train.inputs)
+    scaled = model.network.scaled(train.inputs).numpy()
     varying = np.arange(D) != 3
     np.testing.assert_allclose(scaled[:, varying].min(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(scaled[:, varying].max(axis=0), 1, atol=1e-6)

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.data.types import BackboneSource, Dataset, OnProgress, content_digest, no_progress
+from zslbench.data.types import (
+    BackboneSource,
+    Dataset,
+    Inputs,
+    OnProgress,
+    content_digest,
+    no_progress,
+)
 from zslbench.seeding import derive_seed
 
 BATCH = 128
@@ -30,7 +37,7 @@ def with_features(
         np.save(part, features)
         part.replace(path)
     backbone = record.model_copy(update={"name": f"features:{record.name}"})
-    features = np.load(path, allow_pickle=False)
+    features = np.load(path, mmap_mode="r", allow_pickle=False)
     return replace(dataset, inputs=features, backbone=backbone, source=None)
 
 
@@ -63,23 +70,23 @@ class Frozen:
             torch.manual_seed(derive_seed(0, "features", source.record.name))
             self.network = source.build().to(device()).eval()
 
-    def __call__(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the class token, or the mean of the map, `[b, D]` of images `[b, h, w, 3]`."""
-        return self._of(self.network.feature, batch)
+    def __call__(self, images: Inputs) -> NDArray[np.float32]:
+        """Return the class token, or the mean of the map, `[n, D]` of images `[n, h, w, 3]`."""
+        return self._of(self.network.feature, images)
 
-    def tokens(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        """Return pooled and patch tokens `[b, 1 + N, D]` of images `[b, h, w, 3]`."""
-        return self._of(self.network, batch)
+    def tokens(self, images: Inputs) -> NDArray[np.float32]:
+        """Return pooled and patch tokens `[n, 1 + N, D]` of images `[n, h, w, 3]`."""
+        return self._of(self.network, images)
 
-    def _of(self, tower: Callable[[Any], Any], batch: NDArray[Any]) -> NDArray[np.float32]:
+    def _of(self, tower: Callable[[Any], Any], images: Inputs) -> NDArray[np.float32]:
         import torch
 
         from zslbench.nn.images import normalise
 
         with torch.inference_mode():
             parts = [
-                tower(normalise(batch[first : first + BATCH], self.source)).float().cpu()
-                for first in range(0, len(batch), BATCH)
+                tower(normalise(images[first : first + BATCH], self.source)).float().cpu()
+                for first in range(0, len(images), BATCH)
             ]
             return torch.cat(parts).numpy()
 

@@ -30,7 +30,10 @@ MethodFiles = Annotated[
 ]
 Features = Annotated[
     str | None,
-    typer.Option(help="Feature file NAME.mat of the dataset (default: res101, or the only one)."),
+    typer.Option(
+        help="Feature file of the dataset: NAME of NAME.mat, or a .npy, .npz, .h5 or .safetensors "
+        "by its whole name (default: res101, or the only one)."
+    ),
 ]
 Images = Annotated[
     Path | None, typer.Option(help="Folder of the images, where it is not the dataset's own.")

@@ -18,7 +18,6 @@ from zslbench.data.types import (
     Int,
     OnProgress,
     assembled,
-    content_digest,
     no_progress,
 )
 from zslbench.errors import DataError, ZslbenchError, unknown
@@ -37,7 +36,7 @@ class DataRequest:
     Attributes:
         name: The dataset's folder below `root`, in any case where no other differs in case alone;
             or `plumage`, with knobs or without.
-        features: The feature file to hand to methods, without `.mat`.
+        features: The feature file to hand to methods, a `.mat` without its ending.
         image_size: Side in pixels of the decoded images to hand to methods instead.
         images: Folder of the images, where it is not the dataset's own.
         backbone: Name of the pretrained network for the images.
@@ -123,9 +122,12 @@ def load_dataset(request: DataRequest, on_progress: OnProgress = no_progress) ->
     features = request.features
     if features is None and request.image_size is None and not request.bare:
         features = _only_features(folder)
-    if features is not None and features not in (known := xlsa17.find_feature_files(folder)):
+    known = xlsa17.find_feature_files(folder)
+    if features is not None and features not in known:
         raise unknown("feature file", features, known, where=f" in {folder}")
-    items = xlsa17.read_items(folder, features, len(table.classes.names))
+    items = xlsa17.read_items(
+        folder, known[features] if features else None, len(table.classes.names)
+    )
     seen, unseen = check_items(items, table)
     xlsa17.check_sides(folder, table.classes, seen, unseen)
     class_splits = _class_splits(folder, table, items, seen, resplit=request.resplit)
@@ -211,7 +213,7 @@ def check_items(items: Items, table: AttSplits) -> tuple[Int, Int]:
 
 
 def _only_features(folder: Path) -> str:
-    found = xlsa17.find_feature_files(folder)
+    found = list(xlsa17.find_feature_files(folder))
     if "res101" in found or len(found) == 1:
         return found[0]
     if not found:
@@ -249,9 +251,8 @@ def _inputs(
     if request.bare:
         return np.empty((len(items.labels), 0)), NO_BACKBONE, None
     if items.features is not None:
-        digest = content_digest(items.features)
-        exposure = EXPOSURES.get(features or "", "unknown")
-        name = f"features:{features}"
+        exposure = EXPOSURES.get(items.source.stem, "unknown")
+        name, digest = f"features:{features}", items.features.digest
         return items.features, Backbone(name=name, weights_digest=digest, exposure=exposure), None
     from zslbench.data.cache import decode, default_cache_dir
 

@@ -26,7 +26,8 @@ def no_progress(done: int, total: int) -> None:
 class Inputs(Protocol):
     """What a method sees of the items: rows of features, or decoded pixels.
 
-    Indexing with an integer array gives a batch: `[b, d]` features or `[b, h, w, 3]` uint8.
+    Indexing with an integer array or a slice gives a batch: `[b, d]` features or `[b, h, w, 3]`
+    uint8.
     """
 
     def __len__(self) -> int: ...

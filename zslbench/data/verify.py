@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.data.formats import xlsa17
+from zslbench.data.formats.features import NoFeaturesError
 from zslbench.data.formats.xlsa17 import AttSplits, Items
 from zslbench.data.load import check_items, find_dataset
 from zslbench.data.types import Int
@@ -21,9 +22,15 @@ class Verified:
     notes: list[str] = field(default_factory=list)
 
     def check(self, part: Any) -> Any:
-        """Run a part of the verification; a `DataError` becomes a problem, and None returns."""
+        """Run a part of the verification; a `DataError` becomes a problem, and None returns.
+
+        A file that holds no features is but noted: it may be a table of something else.
+        """
         try:
             return part()
+        except NoFeaturesError as error:
+            self.notes.append(str(error))
+            return None
         except DataError as error:
             self.problems.append(str(error))
             return None
@@ -61,15 +68,16 @@ def verify(name: str, root: Path, images: Path | None = None) -> Verified:
 
 
 def _verify_items(found: Verified, folder: Path, table: AttSplits, images: Path | None) -> None:
-    names = found.facts["features"] = xlsa17.find_feature_files(folder)
+    named = xlsa17.find_feature_files(folder)
+    found.facts["features"] = list(named)
     index = xlsa17.find_index(folder)
-    if not names and not index:
+    if not named and not index:
         found.notes.append("no feature file and no index.csv: nothing to run on yet")
         return
     count = len(table.classes.names)
     sides: tuple[Int, Int] | None = None
     files: list[str] = []
-    for source in [*names, None] if index else names:
+    for source in [*named.values(), None] if index else named.values():
         items: Items | None = found.check(lambda s=source: xlsa17.read_items(folder, s, count))
         if items is not None:
             sides = found.check(lambda i=items: check_items(i, table)) or sides

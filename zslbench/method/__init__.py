@@ -1,6 +1,7 @@
 """What a method is, and what one subclasses to add one."""
 
-from zslbench.data.types import BackboneSource
+from zslbench.data.rows import pieces
+from zslbench.data.types import BackboneSource, Inputs, Subset
 from zslbench.method.base import Epoch, Float, Method, Need, PublishedCurve, PublishedRule, TrainSet
 from zslbench.method.closed_form import ClosedFormMethod
 from zslbench.method.settings import (
@@ -24,17 +25,20 @@ __all__ = [
     "ClosedFormMethod",
     "Epoch",
     "Float",
+    "Inputs",
     "Method",
     "MethodConfig",
     "Need",
     "PublishedCurve",
     "PublishedRule",
     "Settings",
+    "Subset",
     "TrainSet",
     "View",
     "bounds",
     "hyper",
     "option",
+    "pieces",
     "tuned",
     "undecided",
     "weight",

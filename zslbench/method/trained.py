@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from zslbench.arithmetic import PRECISION, autocast, device, tensor
-from zslbench.data.types import BackboneSource
+from zslbench.data.types import BackboneSource, Inputs
 from zslbench.method.base import Epoch, Float, Method, Need, TrainSet
 from zslbench.method.settings import MethodConfig, Settings, hyper, option
 from zslbench.metrics.localisation import View
@@ -213,15 +213,15 @@ class TrainedMethod(NetworkMethod):
         return rolled_out(self.network.backbone, images)[:1]
 
     def piecewise(
-        self, batch: NDArray[Any], function: Callable[[Tensor], Iterable[Tensor]]
+        self, inputs: Inputs, function: Callable[[Tensor], Iterable[Tensor]]
     ) -> list[NDArray[np.float32]]:
-        """Return what a function of images gives for a batch of any length, without gradients."""
+        """Return what a function of images gives for any number of them, without gradients."""
         self.network.eval()
         size = self.config.batch_size
         with torch.inference_mode(), autocast():
             pieces = [
-                function(self.loaded(batch[first : first + size]))
-                for first in range(0, len(batch), size)
+                function(self.loaded(inputs[first : first + size]))
+                for first in range(0, len(inputs), size)
             ]
             return [torch.cat(part).float().cpu().numpy() for part in zip(*pieces, strict=True)]
 

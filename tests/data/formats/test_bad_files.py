@@ -187,12 +187,12 @@ BAD = {
     "features NaN": (
         alter(FEATURES, features=put(9, 143, np.nan)),
         FEATURES,
-        "`features` holds nan at row 10, column 144",
+        "`features` holds nan in item 144, dimension 10",
     ),
     "features turned round": (
         alter(FEATURES, features=lambda v: v.T),
         FEATURES,
-        "`features` has 10 columns for 144 labels",
+        "`features` has 10 items for 144 labels",
     ),
     "labels out of range": (
         alter(FEATURES, labels=put(0, 0, 13)),

@@ -257,7 +257,7 @@ def test_locate_images_matches_the_longest_suffix_below_the_root(real_data, pref
 
 def test_locate_images_takes_a_dataset_as_it_is(real_data):
     folder = real_data / "cub20"
-    items = read_items(folder, "mobilenetv2", 20)
+    items = read_items(folder, folder / "mobilenetv2.mat", 20)
     found = locate_images(items.files, folder)
     assert len(found) == 1185
     assert all(path.parts[-2:] == tuple(file.split("/")[-2:])
@@ -267,7 +267,7 @@ def test_locate_images_takes_a_dataset_as_it_is(real_data):
 @pytest.mark.parametrize("missing", ["no/such.jpg", "", "/", "x" * 5000, "nul\0.jpg"])
 def test_locate_images_counts_and_names_what_is_missing(real_data, missing):
     root = real_data / "cub20"
-    file = read_items(root, "mobilenetv2", 20).files[0]
+    file = read_items(root, root / "mobilenetv2.mat", 20).files[0]
     with pytest.raises(DataError) as refused:
         locate_images([file, *[missing] * 7], root)
     assert refused.value.what.startswith("7 of 8 image files are not below this folder")

@@ -295,3 +295,33 @@ def test_the_ceiling_is_above_the_floor_on_small_birds():
     assert found["joint"].forgetting < found["fine_tuning"].forgetting
     assert found["nearest_mean"].last > found["fine_tuning"].last
     assert found["joint"].keeps_images
+
+
+class Watched:
+    """Images that remember the largest batch that was asked of them."""
+
+    def __init__(self, images):
+        self.images, self.largest = images, 0
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, items):
+        self.largest = max(self.largest, len(items))
+        return self.images[items]
+
+
+@pytest.mark.parametrize("name", ["spa", "nearest_mean", "fine_tuning"])
+def test_no_task_is_read_into_memory_whole(birds, monkeypatch, name):
+    from zslbench.backbones import features
+    from zslbench.methods.incremental import spa
+
+    for module in (features, spa):
+        monkeypatch.setattr(module, "BATCH", 5)
+    cls, watched = load_incremental(name), Watched(birds.inputs)
+    sequence = TaskSequence.of(replace(birds, inputs=watched), 0, 4, 0)
+    task = sequence.task(1, cls.needs)
+    quick = {"epochs": 1, "batch_size": 5, "patches": 8, "tokens": 4, "iterations": 2}
+    config = cls.Config(**{k: v for k, v in quick.items() if k in cls.Config.model_fields})
+    list(cls(config, 0, birds.source).learn(task))
+    assert len(task.inputs) > 20 and watched.largest == 5

@@ -21,6 +21,7 @@ from zslbench.errors import DataError, reading
 
 FAULTS = (TypeError, struct.error, zlib.error, MemoryError)
 AGAIN = "Download the file again; it may be truncated or altered."
+MISSING = "Check --data-root and the file's name."
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 BYTE_ORDERS = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}
@@ -48,8 +49,8 @@ def read_variables(
     """
     from scipy.io import loadmat
 
-    failing, missing = "is not a readable MATLAB v5 file", "Check --data-root and the file's name."
-    with reading(path, failing, AGAIN, *FAULTS, missing=missing):
+    failing = "is not a readable MATLAB v5 file"
+    with reading(path, failing, AGAIN, *FAULTS, missing=MISSING):
         with path.open("rb") as file:
             found = _scan(file, _byte_order(file.read(520), path), {*required, *optional})
         kinds = {name: kind for name, kind in found.items() if isinstance(kind, str)}
@@ -63,8 +64,22 @@ def read_variables(
     return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
 
 
+def is_hdf5(path: Path) -> bool:
+    """Return whether a `.mat` file is one of v7.3.
+
+    Raises:
+        DataError: If it is missing.
+    """
+    with reading(path, "cannot be read", AGAIN, missing=MISSING), path.open("rb") as file:
+        return _starts_hdf5(file.read(520))
+
+
+def _starts_hdf5(start: bytes) -> bool:
+    return HDF5 in (start[:8], start[512:])
+
+
 def _byte_order(start: bytes, path: Path) -> str:
-    if HDF5 in (start[:8], start[512:]):
+    if _starts_hdf5(start):
         message = "is a MATLAB v7.3 (HDF5) file, and only v5 is read"
         raise DataError(path, message, "Save it in MATLAB with save(..., '-v7').")
     if start[124:HEADER] not in BYTE_ORDERS or 0 in start[:4]:  # SciPy takes a 0 there for v4
@@ -194,12 +209,26 @@ class _Matrix:
         return text
 
 
-def real_matrix(value: NDArray[Any], name: str, path: Path) -> NDArray[np.floating]:
-    """Return a two-dimensional, finite, real array as stored (float32 stays float32)."""
-    if value.ndim != 2 or value.dtype.kind not in "fiu" or value.size == 0:
+def check_real(value: NDArray[Any], name: str, path: Path) -> None:
+    """Check that an array is a matrix of real numbers of up to 64 bits.
+
+    Raises:
+        DataError: If it is not.
+    """
+    real = value.dtype.kind in "fiu" and value.dtype.itemsize <= 8
+    if value.ndim != 2 or not real or value.size == 0:
         kind = {"O": "a cell array", "U": "text"}.get(value.dtype.kind, str(value.dtype))
         message = f"`{name}` is {kind} of shape {value.shape}, not a matrix of real numbers"
         raise DataError(path, message, AGAIN)
+
+
+def real_matrix(value: NDArray[Any], name: str, path: Path) -> NDArray[np.floating]:
+    """Return a two-dimensional, finite, real array as stored (float32 stays float32).
+
+    Raises:
+        DataError: If it is none.
+    """
+    check_real(value, name, path)
     matrix = value if value.dtype.kind == "f" else value.astype(np.float64)
     if not np.isfinite(matrix).all():
         row, column = np.argwhere(~np.isfinite(matrix))[0]
@@ -216,7 +245,7 @@ def indices(
     bad = flat[(flat != np.rint(flat)) | (flat < 1) | (flat > (top or np.iinfo(np.int32).max))]
     if len(bad):
         message = f"`{name}` holds {bad[0]:.10g}, which is no index from 1 to {top or 'n'}"
-        raise DataError(path, message, AGAIN)
+        raise DataError(path, message, AGAIN if bad[0] else "Count from 1, as MATLAB does.")
     zero_based: NDArray[np.int64] = flat.astype(np.int64) - 1
     return zero_based
 

@@ -1,14 +1,14 @@
 """The Proposed Splits (Xian et al., TPAMI 2018) as their authors ship them.
 
-A dataset is a folder with `att_splits.mat`, beside it feature files of the shape of `res101.mat`
-(`features [d, n]`, `labels [n, 1]`, `image_files [n, 1]`) or an `index.csv`, and class lists
-`trainclasses1.txt`, `valclasses1.txt`, ... Items and classes keep xlsa17's order, which is neither
-that of `images.txt` nor 001..200 for CUB; indices are 1-based in the files, 0-based here.
+A dataset is a folder with `att_splits.mat`, beside it feature files such as `res101.mat` (see
+`formats/features.py`) or an `index.csv`, and class lists `trainclasses1.txt`, `valclasses1.txt`,
+... Items and classes keep xlsa17's order, which is neither that of `images.txt` nor 001..200 for
+CUB; indices are 1-based in the files, 0-based here.
 """
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os.path import isfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.data.formats.features import (
+    FIX,
+    READERS,
+    NoFeaturesError,
+    read_features,
+    read_labels,
+)
 from zslbench.data.formats.matlab import AGAIN, indices, read_variables, real_matrix, strings
+from zslbench.data.rows import FeatureRows
 from zslbench.data.types import ClassSplit, ClassTable, Float, Int, Splits
 from zslbench.errors import DataError, reading, unknown
 from zslbench.inputs import on_disk
@@ -42,7 +50,7 @@ class Items:
     labels: Int
     files: list[str]
     source: Path
-    features: NDArray[Any] | None = None
+    features: FeatureRows | None = None
 
 
 def read_att_splits(folder: Path) -> AttSplits:
@@ -195,21 +203,35 @@ def check_sides(folder: Path, classes: ClassTable, seen: Int, unseen: Int) -> No
             raise DataError(path, message, "Take class lists, labels and splits from one source.")
 
 
-def read_items(folder: Path, features: str | None, classes: int) -> Items:
+def read_items(folder: Path, features: Path | None, classes: int) -> Items:
     """Read labels and file names, and features if a feature file is named.
 
+    A feature file without labels, such as a `.npy`, takes those of the dataset.
+
     Raises:
+        NoFeaturesError: If the file named holds something else.
         DataError: If no file says which item is of which class, or what it says cannot be right.
     """
     if features is not None:
-        return _items_from_mat(folder / f"{features}.mat", classes, with_features=True)
+        rows, labels, files = read_features(features, classes)
+        if labels is not None:
+            return Items(labels, files, features, rows)
+        items = read_items(folder, None, classes)
+        if len(rows) != len(items.labels):
+            message = (
+                f"has {len(rows)} rows for the {len(items.labels)} items of {items.source.name}"
+            )
+            raise NoFeaturesError(features, message, FIX)
+        return replace(items, source=features, features=rows)
     if (index := find_index(folder)) is not None:
         return _items_from_csv(index, classes)
-    if feature_files := find_feature_files(folder):
-        return _items_from_mat(folder / f"{feature_files[0]}.mat", classes, with_features=False)
+    for path in find_feature_files(folder).values():
+        labels, files = read_labels(path, classes)
+        if labels is not None:
+            return Items(labels, files, path)
     raise DataError(
         folder,
-        "has neither a feature file (such as res101.mat) nor an index.csv, "
+        "has neither a feature file with labels (such as res101.mat) nor an index.csv, "
         "so nothing says which item is of which class",
         "Put res101.mat of the same dataset beside att_splits.mat.",
     )
@@ -220,29 +242,14 @@ def find_index(folder: Path) -> Path | None:
     return next(filter(isfile, (folder / name for name in ("index.csv", "index.csv.gz"))), None)
 
 
-def find_feature_files(folder: Path) -> list[str]:
-    """Return the names of `.mat` files that may hold features, `res101` first."""
-    names = [path.stem for path in folder.glob("*.mat") if path.name != SPLITS_FILE]
-    return sorted(names, key=lambda name: (name != "res101", name))
+def find_feature_files(folder: Path) -> dict[str, Path]:
+    """Return name -> path of the files that may hold features, `res101` first.
 
-
-def _items_from_mat(path: Path, classes: int, *, with_features: bool) -> Items:
-    required = ("labels", "features") if with_features else ("labels",)
-    variables = read_variables(path, required, ("image_files",))
-    labels = indices(variables["labels"], "labels", path, classes)
-    files = []
-    if "image_files" in variables:
-        files = strings(variables["image_files"], "image_files", path)
-        if len(files) != len(labels):
-            message = f"`image_files` names {len(files)} files for {len(labels)} labels"
-            raise DataError(path, message, AGAIN)
-    if not with_features:
-        return Items(labels, files, path)
-    matrix = real_matrix(variables["features"], "features", path).T
-    if len(matrix) != len(labels):
-        message = f"`features` has {len(matrix)} columns for {len(labels)} labels"
-        raise DataError(path, message, AGAIN)
-    return Items(labels, files, path, np.ascontiguousarray(matrix))
+    `NAME.mat` is called NAME, and a file of another format by its whole name.
+    """
+    paths = [path for path in folder.iterdir() if path.suffix in READERS]
+    named = {path.name.removesuffix(".mat"): path for path in paths if path.name != SPLITS_FILE}
+    return dict(sorted(named.items(), key=lambda item: (item[0] != "res101", item[0])))
 
 
 def _items_from_csv(path: Path, classes: int) -> Items:
