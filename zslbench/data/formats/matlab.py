@@ -17,10 +17,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.data.texts import nfc
 from zslbench.errors import DataError, reading
 
 FAULTS = (TypeError, struct.error, zlib.error, MemoryError)
 AGAIN = "Download the file again; it may be truncated or altered."
+STORE = "Store numbers as a full matrix, and names as a cell array of strings."
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 BYTE_ORDERS = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}
@@ -59,8 +61,19 @@ def read_variables(
     for name in required:
         if name not in found:
             listing = ", ".join(sorted(found)) or "none"
-            raise DataError(path, f"has no variable `{name}` (found: {listing})", AGAIN)
+            fix = "Add it, or take the file that holds it."
+            raise DataError(path, f"has no variable `{name}` (found: {listing})", fix)
     return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
+
+
+def names_in(path: Path) -> set[str]:
+    """Return the names of a `.mat` file's variables, of which no values are read.
+
+    Raises:
+        DataError: If the file is not a MATLAB v5 file.
+    """
+    with reading(path, "is not a readable MATLAB v5 file", AGAIN, *FAULTS), path.open("rb") as file:
+        return set(_scan(file, _byte_order(file.read(520), path), set()))
 
 
 def _byte_order(start: bytes, path: Path) -> str:
@@ -199,7 +212,7 @@ def real_matrix(value: NDArray[Any], name: str, path: Path) -> NDArray[np.floati
     if value.ndim != 2 or value.dtype.kind not in "fiu" or value.size == 0:
         kind = {"O": "a cell array", "U": "text"}.get(value.dtype.kind, str(value.dtype))
         message = f"`{name}` is {kind} of shape {value.shape}, not a matrix of real numbers"
-        raise DataError(path, message, AGAIN)
+        raise DataError(path, message, STORE)
     matrix = value if value.dtype.kind == "f" else value.astype(np.float64)
     if not np.isfinite(matrix).all():
         row, column = np.argwhere(~np.isfinite(matrix))[0]
@@ -216,18 +229,18 @@ def indices(
     bad = flat[(flat != np.rint(flat)) | (flat < 1) | (flat > (top or np.iinfo(np.int32).max))]
     if len(bad):
         message = f"`{name}` holds {bad[0]:.10g}, which is no index from 1 to {top or 'n'}"
-        raise DataError(path, message, AGAIN)
+        raise DataError(path, message, "Count items and classes from 1 on, as MATLAB does.")
     zero_based: NDArray[np.int64] = flat.astype(np.int64) - 1
     return zero_based
 
 
 def strings(value: NDArray[Any], name: str, path: Path) -> list[str]:
-    """Return the strings of a cell array."""
+    """Return the strings of a cell array, or the rows of a table of characters."""
     texts = value.ravel().tolist()
     for number, text in enumerate(texts, start=1):
         if not isinstance(text, str):
             message = f"`{name}` is not a cell array of strings (entry {number})"
-            raise DataError(path, message, AGAIN)
+            raise DataError(path, message, STORE)
         if not text.strip() or not text.isprintable():
             raise DataError(path, f"`{name}` holds {text!r} as entry {number}", AGAIN)
-    return texts
+    return [nfc(text) for text in texts]
