@@ -71,10 +71,9 @@ def read_text(path: Path, missing: str = "") -> str:
     Raises:
         DataError: If it cannot be read, or is no text, with the line.
     """
-    with (
-        reading(path, "cannot be read", SAVE, EOFError, zlib.error, missing=missing),
-        unpacked(path) as file,
-    ):
+    fix = "See that you may read it, or download it again."
+    failing = reading(path, "cannot be read", fix, EOFError, zlib.error, missing=missing)
+    with failing, unpacked(path) as file:
         data = file.read()
     encoding = "UTF-16" if data.startswith(UTF16) else "UTF-8"
     try:

@@ -8,6 +8,7 @@ that of `images.txt` nor 001..200 for CUB; indices are 1-based in the files, 0-b
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from os.path import isfile
 from pathlib import Path
 from typing import Any
@@ -290,9 +291,10 @@ def locate_images(files: Sequence[str], root: Path) -> list[Path]:
         if ".." in parts:
             raise DataError(root, f"image file {file!r} points outside", "Correct the list.")
         tries = [drop, *(k for k in range(len(parts)) if k != drop)]
-        below = [root.joinpath(*parts[k:]) for k in tries]
-        below += [] if file.isascii() else [_spelt(root, parts[k:], names) for k in tries]
-        path = next(filter(isfile, below), None)  # false, no error, where a name is too long
+        below = (root.joinpath(*parts[k:]) for k in tries)
+        spelt = (_spelt(root, parts[k:], names) for k in tries if not file.isascii())
+        # `isfile` is false, and no error, where a name is too long.
+        path = next(filter(isfile, chain(below, spelt)), None)
         if path is None:
             missing.append(file)
         else:
