@@ -103,6 +103,9 @@ def _scan(file: BinaryIO, order: str, wanted: set[str]) -> dict[str, NDArray[Any
             raise ValueError(f"it holds `{matrix.name}` twice")
         elif matrix.code in (CELL, CHAR):
             found[matrix.name] = _Matrix(_Elements(element(LONGEST), order)).texts()
+        elif unread := matrix.unread():
+            message = f"`{matrix.name}` is {unread}, not a full matrix or cell array"
+            raise DataError(file.name, message, STORE)
         else:
             found[matrix.name] = matrix.number_type()
     return found
@@ -165,12 +168,14 @@ class _Matrix:
         if self.name and not self.name.isidentifier():
             raise ValueError(f"a variable of the name {self.name[:40]!r}")
 
+    def unread(self) -> str:
+        """Return what a variable is that holds neither real numbers nor texts; else nothing."""
+        return "complex" if self.flags & COMPLEX else UNREAD.get(self.code, "")
+
     def number_type(self) -> str:
         """Return the type of numbers that SciPy can read."""
-        if self.code not in NUMBERS or self.flags & COMPLEX:
-            what = UNREAD.get(self.code, f"of class {self.code}")
-            what = "complex" if self.code in NUMBERS else what
-            raise ValueError(f"`{self.name}` is {what}, not a full matrix or cell array")
+        if self.code not in NUMBERS:
+            raise ValueError(f"`{self.name}` is of class {self.code}")
         kind, size = self.rest.tag()
         if kind not in TYPES:
             raise ValueError(f"numbers of type {kind}")
