@@ -145,9 +145,7 @@ def test_sensitivity_and_sweep_give_what_the_commands_print(tiny, results):
     assert len(swept.to_frame()) == 2
 
 
-@pytest.mark.parametrize(
-    ("seeds", "meant"), [(2, (0, 1)), ([3, 1, 3], (1, 3)), (range(2, 4), (2, 3))]
-)
+@pytest.mark.parametrize(("seeds", "meant"), [(2, (0, 1)), ([3, 1], (1, 3)), (range(2, 4), (2, 3))])
 def test_seeds_are_a_number_or_those_named(tiny, results, seeds, meant):
     found = zsl.run("ale", tiny, seeds=seeds, settings={"lr": 1.0, "epochs": 1}, results=results)
     assert found.row.seeds == meant

@@ -47,6 +47,19 @@ def reading(
         raise DataError(path, f"{failing} ({reason})", fix) from error
 
 
+def refuse_repeated(what: str, values: Iterable[object]) -> None:
+    """Refuse a list that names something twice.
+
+    Raises:
+        ZslbenchError: With what stands there twice.
+    """
+    known: list[object] = []
+    for value in values:
+        if value in known:
+            raise ZslbenchError(f"{what} names {value} twice: leave out one of the two.")
+        known.append(value)
+
+
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> ZslbenchError:
     """Return the error for a name that does not exist, with the nearest one that does."""
     names = sorted(known)

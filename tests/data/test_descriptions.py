@@ -105,6 +105,31 @@ def test_a_file_that_does_not_do_is_refused_by_what_is_wrong(tmp_path, content, 
         load_descriptions(write(tmp_path, content), table())
 
 
+CRANES = ClassTable(("134.crane", "517.crane", "003.owl"), np.eye(3), np.eye(3), ())
+OWL = {"owl": ["an owl"]}
+BOTH = {"134.crane": ["a bird"], "517.crane": ["a machine"]}
+
+
+def test_full_names_go_to_exactly_their_classes(tmp_path):
+    found = load_descriptions(write(tmp_path, BOTH | OWL), CRANES)
+    assert found.sentences.tolist() == [["a bird"], ["a machine"], ["an owl"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (OWL | {"crane": ["a bird"]}, "'crane' may be 134.crane or 517.crane"),
+        (OWL | BOTH | {"crane": ["a bird"]}, "'crane' may be 134.crane or 517.crane"),
+        (OWL | {"099.Crane": ["a bird"]}, "'099.Crane' may be 134.crane or 517.crane"),
+        (BOTH | OWL | {"003.owl": ["one"]}, "003.owl twice, as 'owl' and as '003.owl'"),
+        (BOTH | OWL | {"Owl": ["one"]}, "003.owl twice, as 'owl' and as 'Owl'"),
+    ],
+)
+def test_what_may_be_two_classes_or_two_texts_is_refused(tmp_path, content, said):
+    with pytest.raises(DataError, match=said):
+        load_descriptions(write(tmp_path, content), CRANES)
+
+
 def test_a_file_that_is_not_there_is_refused():
     with pytest.raises(DataError, match=r"there is no such file.*names or attributes"):
         load_descriptions("nowhere.json", table())

@@ -16,7 +16,6 @@ blue 0 3
 gray 4 4
 Eye 6 8
 eye 0 1
-blue 9 9
 """
 
 
@@ -186,6 +185,9 @@ def test_digest_tells_values_pooling_and_normalisation_apart_but_not_file_names(
         ("", "knows none of the words"),
         ("wing 1 0\n", "knows none of the words of the attribute names (blue, bill"),
         ("bill 0 0\nblue 0 0\n", "all zero"),
+        ("blue 0 3\nbill 1 0\nblue 9 9\n", "lines 1 and 3 give 'blue' different vectors"),
+        ("bill 1 0\nblue 0 3\n".encode("utf-16"), "is in UTF-16, or its lines end in CR"),
+        ("bill 1 0\rblue 0 3\r", "is in UTF-16, or its lines end in CR alone"),
         (b"\x80\x04\x95\x1b\x00\x00\x00\x8c\x08builtins\x8c\x04eval\x93.", "line 1"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from zslbench.errors import ZslbenchError
+from zslbench.errors import ZslbenchError, refuse_repeated
 from zslbench.inputs import expanded, finite, whole
 
 if TYPE_CHECKING:
@@ -206,14 +206,21 @@ def parse_seeds(text: str | None) -> list[int] | None:
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
-    seeds = [whole(part) for part in parts]
-    if any(seed is None or seed < 0 for seed in seeds):
+    seeds = sorted(seed for part in parts if (seed := whole(part)) is not None and seed >= 0)
+    if len(seeds) < len(parts):
         raise ZslbenchError(f"--seeds {text}: seeds are whole numbers, such as --seeds 0,1,2.")
-    return sorted({int(part) for part in parts})
+    refuse_repeated("--seeds", seeds)
+    return seeds
 
 
 def parse_list(text: str) -> list[str]:
     """Return the names in a comma-separated list."""
+    names = _parts(text)
+    refuse_repeated(text, names)
+    return names
+
+
+def _parts(text: str) -> list[str]:
     names = [part.strip() for part in text.split(",") if part.strip()]
     if not names:
         raise ZslbenchError(f"{text!r} names nothing: write names separated by commas.")
@@ -223,11 +230,12 @@ def parse_list(text: str) -> list[str]:
 def parse_datasets(text: str) -> list[str]:
     """Return the datasets named; in `plumage:clutter=80,seed=3,CUB` knobs go with their name."""
     names: list[str] = []
-    for part in parse_list(text):
+    for part in _parts(text):
         if names and "=" in part and ":" not in part:
             names[-1] += f",{part}"
         else:
             names.append(part)
+    refuse_repeated("--dataset", names)
     return names
 
 
@@ -238,5 +246,6 @@ def parse_settings(pairs: list[str]) -> dict[str, str | None]:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise ZslbenchError(f"--set {pair}: write it as key=value, such as --set reg_x=10.")
+        refuse_repeated("--set", [*settings, key.strip()])
         settings[key.strip()] = None if value.lower() == "none" else value
     return settings

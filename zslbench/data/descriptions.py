@@ -1,8 +1,7 @@
 """Class descriptions: sentences made from names or attributes, or read from a JSON file."""
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.data.texts import read_json
 from zslbench.data.types import NAMES_MEND, ClassTable, Float, content_digest
-from zslbench.errors import DataError, reading
+from zslbench.errors import DataError
 from zslbench.inputs import expanded, recordable
 
 Sentences = NDArray[np.str_]
@@ -109,24 +109,38 @@ def _from_attributes(subjects: Sequence[str], table: ClassTable) -> list[list[st
 
 
 def _from_file(path: Path, classes: Sequence[str]) -> list[list[str]]:
-    told = {_key(name): value for name, value in _read(path).items()}
-    missing = [name for name in classes if _key(name) not in told]
+    content = _read(path)
+    keys = _keys(path, list(content), classes)
+    missing = [name for name in classes if name not in keys]
     if missing:
         listing = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         told_of = len(classes) - len(missing)
         message = f"describes {told_of} of {len(classes)} classes, not {listing}"
         raise DataError(path, message, "Add a list of sentences for each of them.")
-    return [_checked(path, name, told[_key(name)]) for name in classes]
+    return [_checked(path, name, content[keys[name]]) for name in classes]
 
 
-def _key(name: str) -> str:
-    return plain_name(name).casefold()
+def _keys(path: Path, told: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
+    """Return class -> the key that means it: by its full name, or else by its plain name alone."""
+    plain: dict[str, list[str]] = {}
+    for name in classes:
+        plain.setdefault(plain_name(name).casefold(), []).append(name)
+    found: dict[str, str] = {}
+    for key in told:
+        meant = [key] if key in classes else plain.get(plain_name(key).casefold(), [])
+        if len(meant) > 1:
+            message = f"{key!r} may be {meant[0]} or {meant[1]}"
+            raise DataError(path, message, "Name such classes in full.")
+        for name in meant:
+            if found.setdefault(name, key) != key:
+                message = f"describes {name} twice, as {found[name]!r} and as {key!r}"
+                raise DataError(path, message, "Remove one of the two.")
+    return found
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     missing = f"Check the path of --descriptions, or say {NAMES} or {ATTRIBUTES}."
-    with reading(path, "is no readable JSON", _MEND, RecursionError, missing=missing):
-        content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path, _MEND, missing)
     if not isinstance(content, dict):
         raise DataError(path, f"holds a {type(content).__name__}, not an object", _MEND)
     return content

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from zslbench.data.formats import xlsa17
+from zslbench.data.formats.class_lists import check_sides, read_class_splits
 from zslbench.data.formats.xlsa17 import SPLITS_FILE, AttSplits, Items
 from zslbench.data.types import (
     NO_BACKBONE,
@@ -20,7 +21,7 @@ from zslbench.data.types import (
     assembled,
     no_progress,
 )
-from zslbench.errors import DataError, ZslbenchError, unknown
+from zslbench.errors import DataError, ZslbenchError, refuse_repeated, unknown
 from zslbench.inputs import folded, recordable, whole
 from zslbench.records import Backbone, Exposure, WordVectors
 
@@ -129,7 +130,9 @@ def load_dataset(request: DataRequest, on_progress: OnProgress = no_progress) ->
         folder, known[features] if features else None, len(table.classes.names)
     )
     seen, unseen = check_items(items, table)
-    xlsa17.check_sides(folder, table.classes, seen, unseen)
+    if features is not None and xlsa17.find_index(folder):
+        xlsa17.check_same_items(items, xlsa17.read_items(folder, None, len(table.classes.names)))
+    check_sides(folder, table.classes, seen, unseen)
     class_splits = _class_splits(folder, table, items, seen, resplit=request.resplit)
     texts = _texts(request, table.classes, "names")
     inputs, backbone, pixels = _inputs(folder, items, request, features, on_progress)
@@ -184,6 +187,7 @@ def _parse_knobs(settings: str) -> dict[str, Any]:
             raise unknown("knob of plumage", key, KNOBS)
         if (found := whole(value)) is None:
             raise ZslbenchError(f"{EMBEDDED}:{pair}: write it as knob=number, such as clutter=80.")
+        refuse_repeated(f"{EMBEDDED}:{settings}", [*knobs, key])
         knobs[key] = found
     return knobs
 
@@ -209,6 +213,7 @@ def check_items(items: Items, table: AttSplits) -> tuple[Int, Int]:
     if len(strange):
         message = f"class {names[strange[0]]} has items in test_seen_loc but none in trainval_loc"
         raise DataError(path, message, "Take labels and splits from the same source.")
+    xlsa17.check_folders(items, names)
     return seen, unseen
 
 
@@ -227,7 +232,7 @@ def _class_splits(
     folder: Path, table: AttSplits, items: Items, seen: Int, *, resplit: bool
 ) -> tuple[ClassSplit, ...]:
     """Return the official class splits; refuse a file whose own tuning split leaks."""
-    listed = xlsa17.read_class_splits(folder, table.classes, seen)
+    listed = read_class_splits(folder, table.classes, seen)
     if table.leaks and not resplit:
         raise DataError(
             folder / SPLITS_FILE,

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from zslbench.data.formats.xlsa17 import locate_images, read_items, read_table
+from zslbench.data.formats.xlsa17 import locate_images, read_items
+from zslbench.data.texts import find_text, read_table, refuse_twice
 from zslbench.data.types import Int
+from zslbench.errors import DataError
 
 FILE = "parts.csv"
 
@@ -29,23 +31,27 @@ def part_points(
     Raises:
         DataError: If the table cannot be read, or an image is not there.
     """
-    if not (folder / FILE).is_file():
+    if (file := find_text(folder, FILE)) is None:
         return None
     names = read_items(folder, None, classes).files
     chosen = [names[item] for item in items.tolist()]
     paths = locate_images(chosen, images or folder)
-    table = _read(folder / FILE, chosen)
+    table = _read(file, names)
     return [_decoded(table[name], path, size) for name, path in zip(chosen, paths, strict=True)]
 
 
-def _read(path: Path, wanted: Sequence[str]) -> dict[str, PartPoints]:
+def _read(path: Path, images: Sequence[str]) -> dict[str, PartPoints]:
     fix = "Fix it, or remove it to draw no parts."
-    table, places = read_table(path, ["image_file", "part"], ["x", "y"], fix)
-    found: dict[str, PartPoints] = {name: {} for name in wanted}
-    rows = zip(table["image_file"], table["part"], places.tolist(), strict=True)
-    for name, part, (x, y) in rows:
+    (names, parts), places = read_table(path, ["image_file", "part"], ["x", "y"], fix)
+    said = dict(enumerate(map(" of ".join, zip(parts, names, strict=True)), start=1))
+    refuse_twice(path, "part", said, "rows")
+    found: dict[str, PartPoints] = {name: {} for name in images}
+    for name, part, (x, y) in zip(names, parts, places.tolist(), strict=True):
         if name in found and np.isfinite([x, y]).all():
-            found[name][str(part)] = (x, y)
+            found[name][part] = (x, y)
+    if names and found.keys().isdisjoint(names):
+        message = f"names {names[0]}, and none of the dataset's images such as {images[0]}"
+        raise DataError(path, message, "Name the images as the dataset does.")
     return found
 
 

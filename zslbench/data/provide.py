@@ -5,6 +5,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from zslbench.data.descriptions import NAMES, plain_name
 from zslbench.data.load import DataRequest, is_embedded, load_dataset
 from zslbench.data.types import BackboneSource, Dataset, Ending, OnProgress, no_progress
 from zslbench.errors import DataError, ZslbenchError
@@ -53,6 +54,8 @@ class DataSource:
                 f"{name} needs word vectors of the attribute names: name as words a GloVe file, "
                 "a table, or `random`."
             )
+        if "descriptions" in cls.needs:
+            check_names_describe(name, dataset)
         return dataset
 
     def __repr__(self) -> str:
@@ -134,6 +137,26 @@ class DataSource:
         source = self._source()
         dataset = self._images_once(source)
         return with_features(dataset, source, default_cache_dir(), self.on_progress)
+
+
+def check_names_describe(method: str, dataset: Dataset) -> None:
+    """Refuse class names in place of descriptions where they say nothing, or the same of two.
+
+    Raises:
+        UnservedError: With the class, or with both.
+    """
+    if dataset.descriptions is None or dataset.descriptions.description != NAMES:
+        return
+    first: dict[str, str] = {}
+    for name in dataset.classes.names:
+        plain = plain_name(name)
+        same = first.setdefault(plain.casefold(), name)
+        if same != name or not plain or plain.isdecimal():
+            said = f"those of {same} and {name} are one" if same != name else f"{name} is none"
+            raise UnservedError(
+                f"{method} reads the names of {dataset.name}'s classes, and {said}: name as "
+                "descriptions a JSON file of sentences by class."
+            )
 
 
 def served(request: DataRequest, spec: RunSpec) -> Dataset:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from zslbench.data.formats import xlsa17
+from zslbench.data.formats.class_lists import check_sides, read_class_splits
 from zslbench.data.formats.features import NoFeaturesError
 from zslbench.data.formats.xlsa17 import AttSplits, Items
 from zslbench.data.load import check_items, find_dataset
@@ -77,15 +78,18 @@ def _verify_items(found: Verified, folder: Path, table: AttSplits, images: Path 
     count = len(table.classes.names)
     sides: tuple[Int, Int] | None = None
     files: list[str] = []
+    first: Items | None = None
     for source in [*named.values(), None] if index else named.values():
         items: Items | None = found.check(lambda s=source: xlsa17.read_items(folder, s, count))
         if items is not None:
             sides = found.check(lambda i=items: check_items(i, table)) or sides
             files = items.files or files
+            first = first or items
+            found.check(lambda i=items, f=first: xlsa17.check_same_items(i, f))
     if sides is not None:
         found.facts |= {"seen": len(sides[0]), "unseen": len(sides[1])}
-        found.check(lambda: xlsa17.check_sides(folder, table.classes, *sides))
-        splits = found.check(lambda: xlsa17.read_class_splits(folder, table.classes, sides[0]))
+        found.check(lambda: check_sides(folder, table.classes, *sides))
+        splits = found.check(lambda: read_class_splits(folder, table.classes, sides[0]))
         found.facts["class_splits"] = [[len(s.train), len(s.validation)] for s in splits or ()]
     if files:
         _verify_images(found, files, folder, images)

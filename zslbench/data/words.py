@@ -1,13 +1,17 @@
 """Word vectors of attribute names: from a word table, ready made, or (named so) at random."""
 
 import re
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Literal
+from unicodedata import normalize
 
 import numpy as np
 
+from zslbench.data.texts import SAVE, UTF16, unpacked
 from zslbench.data.types import NAMES_MEND, Float, content_digest
 from zslbench.errors import DataError, reading
 from zslbench.inputs import expanded, recordable
@@ -189,24 +193,30 @@ def _filled(rows: Float, empty: tuple[int, ...], source: str) -> Float:
 
 
 def _read_table(path: Path, wanted: set[str]) -> dict[str, Float]:
-    """Read the vectors of the wanted words, line by line; the first of equal words counts.
+    """Read the vectors of the wanted words, line by line.
 
     Raises:
         DataError: On a line with too few or too many values, or a wanted word whose values are not
-            finite numbers. The numbers of other words are not parsed.
+            finite numbers, or which has two vectors. The numbers of other words are not parsed.
     """
-    cannot = reading(path, "cannot be read", "Give a word table.", missing=CHECK)
-    with cannot, path.open("rb") as file:
-        return _scan(file, path, {word.encode() for word in wanted})
+    faults = EOFError, zlib.error
+    cannot = reading(path, "cannot be read", "Give a word table.", *faults, missing=CHECK)
+    spelt = {normalize(form, word).encode(): word for word in wanted for form in ("NFC", "NFD")}
+    with cannot, unpacked(path) as file:
+        return _scan(file, path, spelt)
 
 
-def _scan(file: BinaryIO, path: Path, wanted: set[bytes]) -> dict[str, Float]:
+def _scan(file: BinaryIO, path: Path, wanted: Mapping[bytes, str]) -> dict[str, Float]:
+    """Read the vectors of the words that are wanted, in any of the spellings of each."""
     found: dict[str, Float] = {}
-    header = file.readline().split()
+    places: dict[str, int] = {}
+    first = file.readline()
+    if first.startswith(UTF16) or b"\r" in first.rstrip():
+        raise DataError(path, "is in UTF-16, or its lines end in CR alone", SAVE)
+    header = first.split()
     width = int(header[1]) if len(header) == 2 and all(map(bytes.isdigit, header)) else None
-    if width is None:
-        file.seek(0)
-    for number, line in enumerate(file, start=1 if width is None else 2):
+    lines = chain([first], file) if width is None else file
+    for number, line in enumerate(lines, start=1 if width is None else 2):
         word, _, values = line.rstrip().partition(b" ")
         count = values.count(b" ") + bool(values)
         width = count if width is None else width
@@ -217,8 +227,12 @@ def _scan(file: BinaryIO, path: Path, wanted: set[bytes]) -> dict[str, Float]:
                 continue
             message = f"line {number} has {count} values where {width or 'some'} are expected"
             raise DataError(path, message, _TABLE_MEND)
-        if word in wanted:
-            found.setdefault(word.decode(), _parse(values, path, number))
+        if (name := wanted.get(word)) is not None:
+            vector = _parse(values, path, number)
+            if not np.array_equal(found.setdefault(name, vector), vector):
+                message = f"lines {places[name]} and {number} give {name!r} different vectors"
+                raise DataError(path, message, "Remove one of the two.")
+            places.setdefault(name, number)
     return found
 
 

@@ -49,7 +49,7 @@ def _parsed(module: str) -> ast.Module:
     if path is None:
         spec = find_spec(module)
         path = Path(spec.origin) if spec and spec.origin else Path(module)
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return ast.parse(path.read_bytes())
 
 
 def _classes(module: str) -> Iterator[Class]:

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeGuard, TypeVar
 
 from zslbench.data.load import DataRequest
 from zslbench.data.provide import DataSource
-from zslbench.errors import ZslbenchError, unknown
+from zslbench.errors import ZslbenchError, refuse_repeated, unknown
 from zslbench.inputs import expanded
 from zslbench.method import Method
 from zslbench.method.registry import method_modules, register_file
@@ -75,6 +75,7 @@ def listed(what: str, values: Any, *, empty: bool = False) -> list[Any]:
     found = [values] if alone else list(values)
     if not found and not empty:
         raise ZslbenchError(f"{what}={values!r} names nothing: name one, or leave {what} out.")
+    refuse_repeated(what, found)
     return found
 
 
@@ -103,7 +104,9 @@ def method_name(method: MethodName) -> str:
 
 def method_names(methods: MethodName | Sequence[MethodName]) -> list[str]:
     """Return what methods are called by."""
-    return [method_name(each) for each in listed("methods", methods)]
+    names = [method_name(each) for each in listed("methods", methods)]
+    refuse_repeated("methods", names)
+    return names
 
 
 def incremental_names(methods: str | Sequence[str]) -> list[str]:
@@ -160,4 +163,4 @@ def seed_list(seeds: Seeds) -> list[int] | None:
     named = list(range(seeds)) if _whole(seeds) else listed("seeds", seeds, empty=True)
     if not named or not all(_whole(seed) and seed >= 0 for seed in named):
         raise ZslbenchError(f"seeds={seeds!r}: name a number of seeds, or whole numbers from 0.")
-    return sorted({int(seed) for seed in named})
+    return sorted(map(int, named))

@@ -8,6 +8,7 @@ from zslbench.data.load import DataRequest
 from zslbench.data.provide import DataSource, UnservedError
 from zslbench.data.types import Dataset
 from zslbench.engines.execute import Job
+from zslbench.errors import ZslbenchError
 from zslbench.method import Method, MethodConfig, Settings
 from zslbench.method.incremental import IncrementalMethod
 from zslbench.method.registry import load_method, resolve
@@ -78,7 +79,20 @@ def plan(
                 update = {"seed": seed, "tuning_worlds": worlds, "rules": rules}
                 spec = template.model_copy(update=update)
                 jobs.append(Job(spec, dataset, request, entry.label))
+    _refuse_same(jobs)
     return jobs
+
+
+def _refuse_same(jobs: Sequence[Job]) -> None:
+    """Refuse a run that is planned twice: one dataset under two names, as CUB and cub."""
+    first: dict[str, Job] = {}
+    for job in jobs:
+        other = first.setdefault(job.spec.key, job)
+        if other is not job and job.request and other.request:
+            raise ZslbenchError(
+                f"{job.request.name} and {other.request.name} are one dataset, read in one way: "
+                "leave out one of the two."
+            )
 
 
 def _entry(name: str, settings: Mapping[str, Any]) -> Entry:

@@ -10,7 +10,8 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zslbench.data.load import DataRequest
-from zslbench.errors import DataError, ZslbenchError, unknown
+from zslbench.data.texts import read_text
+from zslbench.errors import DataError, ZslbenchError, refuse_repeated, unknown
 from zslbench.inputs import expanded
 from zslbench.studies.groups import title_of
 from zslbench.studies.plan import Entry
@@ -93,6 +94,8 @@ class AnySuite(SuitePart):
             entries: The lines.
             known: What a reference may be.
         """
+        refuse_repeated(f"{self.name}: datasets", self.datasets)
+        refuse_repeated(f"{self.name}: seeds", self.seeds)
         titles = [entry.label for entry in entries]
         for number, entry in enumerate(entries):
             if titles.count(entry.label) > 1:
@@ -126,17 +129,18 @@ def shipped(*folder: str) -> dict[str, Traversable]:
 P = TypeVar("P", bound=SuitePart)
 
 
-def read_text(name: str, shipped: Mapping[str, Traversable], kind: str) -> tuple[str, str, str]:
-    """Return a suite's name, its text, and where that is from."""
+def find_suite(name: str, shipped: Mapping[str, Traversable], kind: str) -> tuple[str, str, str]:
+    """Return a suite's name, its text, and where that is from.
+
+    Raises:
+        ZslbenchError: If there is none, or its file is no text.
+    """
     if not name.endswith(".toml"):
         if name not in shipped:
             raise unknown(kind, name, shipped)
         return name, shipped[name].read_text(encoding="utf-8"), ""
     path = expanded(name)
-    try:
-        return path.stem, path.read_text(encoding="utf-8"), name
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(path, f"cannot be read ({error})", "Name a suite or its file.") from None
+    return path.stem, read_text(path, missing="Name a suite or its file."), name
 
 
 def parse_text(kind: type[P], name: str, text: str, where: str = "") -> P:

@@ -218,7 +218,7 @@ def test_suite_with_seeds_has_win_rates(broken, tmp_path):
             ["leaderboard", "plain.toml", "--reference", "eszsl", "--rules", "best"],
             "no rule 'best'",
         ),
-        (["leaderboard", "absent.toml"], "absent.toml: cannot be read"),
+        (["leaderboard", "absent.toml"], "absent.toml: there is no such file"),
     ],
 )
 def test_what_the_user_can_mend_is_one_paragraph(

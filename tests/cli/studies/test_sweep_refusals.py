@@ -85,7 +85,8 @@ def written(folder):
 
 
 def test_study_of_another_search_is_refused_and_stays_as_it_is(sweep, tmp_path):
-    once = ("--name", "mine", "--set", "epochs=2", "--trials", "1", "--top", "0", "--no-test")
+    plain = ("--name", "mine", "--trials", "1", "--top", "0", "--no-test")
+    once = (*plain, "--set", "epochs=2")
     assert sweep(*once, "--space", "lr=0.1:1")[0] == 0
     before = written(sweep.results)
     write_tiny(tmp_path / "other" / "tiny", seed=1)
@@ -99,7 +100,7 @@ def test_study_of_another_search_is_refused_and_stays_as_it_is(sweep, tmp_path):
         "data digest (": ((*once, *same), {"root": tmp_path / "other"}),
         "sampler (tpe there, random here).": ((*once, *same, "--sampler", "random"), {}),
         "config (epochs: 2 there, 3 here) and another seed (0 there, 1 here).": (
-            (*once, *same, "--set", "epochs=3", "--seed", "1"),
+            (*plain, *same, "--set", "epochs=3", "--seed", "1"),
             {},
         ),
     }

@@ -126,12 +126,7 @@ BAD = {
     "names twice": (
         alter(SPLITS, allclasses_names=put(3, 0, "class_4")),
         SPLITS,
-        "`allclasses_names` has 11 names for 12 columns",
-    ),
-    "no names": (
-        alter(SPLITS, allclasses_names=None),
-        SPLITS,
-        "has no variable `allclasses_names`",
+        "class 'class_4' stands there twice, in entries 4 and 5",
     ),
     "names are numbers": (
         alter(SPLITS, allclasses_names=np.arange(12.0)[:, None]),
@@ -209,7 +204,7 @@ BAD = {
     "attribute names are no text": (
         lambda folder: (folder / "attributes.txt").write_bytes(b"\xff\xfe\x00"),
         "attributes.txt",
-        "is not a text file (UTF-8)",
+        "line 1 is no UTF-16 text (byte 0x00)",
     ),
 }
 THROUGH_THE_PROCESS = ["cut", "no att", "att NaN", "locs overlap", "pickled"]
@@ -286,12 +281,18 @@ def test_a_planted_pickle_would_show_if_it_were_loaded(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is not a table"),
-        ("1,1,a.jpg\n", "is not a table"),
-        ("index_1based,label_1based\n1,1\n", "image_file"),
+        ("", "has no column 'image_file' in its first line (nothing)"),
+        ("1,2,a.jpg\n", "has no column 'image_file' in its first line (1, 2, a.jpg)"),
+        ("index_1based,label_1based\n1,1\n", "has no column 'image_file'"),
+        ("index_1based,label_1based,image_file\n1,1,a,b\n", "line 2 has 4 cells, the first 3"),
+        ("index_1based,image_file,image_file\n1,a,b\n", "twice, in places 2 and 3"),
+        (
+            "index_1based,label_1based,image_file\n2,1,a.jpg\n1,2,a.jpg\n",
+            "image file 'a.jpg' stands there twice, in items 1 and 2",
+        ),
         ("index_1based,label_1based,image_file\n2,1,a.jpg\n", "`index_1based` is not 1..n"),
         ("index_1based,label_1based,image_file\n1,1,a\n1,1,b\n", "`index_1based` is not 1..n"),
-        ("index_1based,label_1based,image_file\n1,one,a.jpg\n", "is not a table"),
+        ("index_1based,label_1based,image_file\n1,one,a.jpg\n", "line 2: label_1based is 'one'"),
         ("index_1based,label_1based,image_file\n1,,a.jpg\n", "`label_1based` holds nan"),
         ("index_1based,label_1based,image_file\n1,9,a.jpg\n", "`label_1based` holds 9"),
         ("index_1based,label_1based,image_file\n1,1.5,a.jpg\n", "`label_1based` holds 1.5"),
@@ -314,7 +315,7 @@ def test_a_damaged_packed_index_is_refused(tmp_path, seed):
     rng = np.random.default_rng(seed)
     packed[int(rng.integers(10, len(packed)))] ^= 1 << int(rng.integers(8))
     (tmp_path / "index.csv.gz").write_bytes(packed)
-    with pytest.raises(DataError, match=r"index\.csv\.gz: is not a table"):
+    with pytest.raises(DataError, match=r"index\.csv\.gz: cannot be read"):
         read_items(tmp_path, None, classes=8)
 
 

@@ -5,6 +5,8 @@ import pytest
 from PIL import Image
 from scipy.io import loadmat
 
+from zslbench.data.formats import xlsa17
+from zslbench.data.formats.class_lists import read_class_splits
 from zslbench.data.formats.folder import SUFFIXES, build_dataset
 from zslbench.errors import DataError
 
@@ -138,7 +140,6 @@ def test_build_dataset_skips_hidden_files_and_counts_what_is_no_image(images, ta
 
 
 def test_build_dataset_is_read_by_the_readers(images, table, out):
-    xlsa17 = pytest.importorskip("zslbench.data.formats.xlsa17")
     summary = build_dataset(images, table, out)
     read_table = xlsa17.read_att_splits(out)
     items = xlsa17.read_items(out, None, len(BIRDS))
@@ -146,7 +147,7 @@ def test_build_dataset_is_read_by_the_readers(images, table, out):
     assert read_table.classes.attribute_names == tuple(HEADER[1:])
     assert len(xlsa17.locate_images(items.files, out)) == 52
     seen = np.array([BIRDS.index(name) for name in summary.seen])
-    assert len(xlsa17.read_class_splits(out, read_table.classes, seen)) == 3
+    assert len(read_class_splits(out, read_table.classes, seen)) == 3
 
 
 def test_build_dataset_accepts_a_table_saved_by_pandas_or_a_spreadsheet(images, tmp_path, out):
@@ -172,12 +173,15 @@ def with_cell(text):
         ([*attributes(BIRDS), ["Gull", "1", "2", "0"]], "class Gull has no folder"),
         (attributes([*BIRDS[:-1], "haher"]), "folder Häher has no line there (is it haher?)"),
         (attributes(["AUK", *BIRDS[1:]]), "class AUK has no folder (is it Auk?)"),
-        ([*attributes(BIRDS), attributes(BIRDS)[0]], "class 'Auk' stands there twice"),
+        (
+            [*attributes(BIRDS), attributes(BIRDS)[0]],
+            "class 'Auk' stands there twice, in lines 2 and 10",
+        ),
         (with_cell("red"), "class Crow, attribute bill::red: 'red' is no finite number"),
         (with_cell(""), "class Crow, attribute bill::red: '' is no finite number"),
         (with_cell("nan"), "'nan' is no finite number"),
         (with_cell("inf"), "'inf' is no finite number"),
-        (with_cell("1,5"), "the line of class 'Crow' has 5 cells, the first 4"),
+        (with_cell("1,5"), "line 4 has 5 cells, the first 4 (Crow,"),
         ([*attributes(BIRDS[:-1]), ["Häher", "0", "0.0", "-0"]], "class Häher has no attribute"),
         (attributes(BIRDS[:5]), "describes 5 classes, and 6 are needed"),
         ([], "describes 0 classes"),
@@ -193,9 +197,9 @@ def test_build_dataset_refuses_attributes_that_do_not_fit(images, tmp_path, out,
         (b"", "does not name the attributes"),
         (b"class;wing;bill\nAuk;1;2\n", "does not name the attributes"),
         (b"class,wing,,bill\nAuk,1,2,3\n", "does not name the attributes"),
-        (b"class,wing,wing\nAuk,1,2\n", "attribute 'wing' stands there twice"),
-        (b"\x80\x04\x95\xff\xfe", "is not a readable CSV file"),
-        (b"class,wing\nAuk,1\n,2\n", "the line of class ''"),
+        (b"class,wing,wing\nAuk,1,2\n", "column 'wing' stands there twice, in places 2 and 3"),
+        (b"\x80\x04\x95\xff\xfe", "line 1 is no UTF-8 text (byte 0x80)"),
+        (b"class,wing\nAuk,1\n,2\n", "line 3 names no class"),
     ],
 )
 def test_build_dataset_refuses_what_is_no_table(images, tmp_path, out, content, complaint):

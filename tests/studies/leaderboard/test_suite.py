@@ -103,7 +103,7 @@ def test_a_suite_without_rows_is_refused():
     ("name", "said"),
     [
         ("svip_tabel2", "There is no suite 'svip_tabel2'. Did you mean 'svip_table2'?"),
-        ("nowhere/mine.toml", "nowhere/mine.toml: cannot be read"),
+        ("nowhere/mine.toml", "nowhere/mine.toml: there is no such file. Name a suite"),
     ],
 )
 def test_a_suite_that_is_not_there(name, said):

@@ -1,6 +1,7 @@
 """Files of scores that someone else has made: what is taken, and what is refused."""
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -130,6 +131,15 @@ def test_scores_of_any_real_kind_are_taken(tmp_path, kind):
     found = read_submission(saved(tmp_path / "good.npz", filled(scores=scores)), WORLD)
     assert np.array_equal(found.scores, scores.astype(float))
     assert found.gamma == 0.25
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_array_that_is_there_twice_is_refused(tmp_path):
+    path = saved(tmp_path / "mine.npz", filled())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("scores.npy", archive.read("scores.npy"))
+    with pytest.raises(DataError, match=r"array 'scores.npy' stands there twice, in places 3 and"):
+        read_submission(path, WORLD)
 
 
 def test_without_a_gamma_it_is_0(tmp_path):

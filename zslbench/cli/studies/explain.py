@@ -81,7 +81,7 @@ def explain(
 
 def parse_items(text: str) -> int | list[int]:
     """Return how many images are meant, or which items."""
-    from zslbench.errors import ZslbenchError
+    from zslbench.errors import ZslbenchError, refuse_repeated
     from zslbench.inputs import whole
 
     parts = [part.strip() for part in text.split(",") if part.strip()]
@@ -91,7 +91,8 @@ def parse_items(text: str) -> int | list[int]:
             f"--items {text}: write how many, such as 6, or items, such as 12,47; at most {MOST}."
         )
     if "," in text:
-        return list(dict.fromkeys(numbers))
+        refuse_repeated("--items", numbers)
+        return numbers
     if not 1 <= numbers[0] <= MOST:
         raise ZslbenchError(
             f"--items {text}: a number alone says how many, 1 to {MOST}; one item is written with "

@@ -4,7 +4,7 @@ import csv
 import difflib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from zslbench.data.texts import nfc, read_csv, refuse_twice
 from zslbench.data.types import Float, Int
-from zslbench.errors import DataError, reading, unknown
+from zslbench.errors import DataError, unknown
 from zslbench.inputs import finite, one_line
 from zslbench.seeding import generator
 
@@ -117,10 +118,8 @@ def _check_out(out: Path, images: Path) -> None:
 
 
 def _read_attributes(path: Path, faults: _Faults) -> _Table:
-    header, *rows = _read_csv(path)
+    header, *rows = _read_rows(path)
     columns = header[1:]
-    _refuse_twice(path, "attribute", columns)
-    _refuse_twice(path, "class", [row[0] for row in rows])
     if len(rows) < FEWEST_CLASSES:
         message = f"describes {len(rows)} classes, and {FEWEST_CLASSES} are needed"
         fix = "Two unseen, two validation and two training classes are the least to work with."
@@ -141,39 +140,33 @@ def _read_attributes(path: Path, faults: _Faults) -> _Table:
     return _Table([row[0] for row in rows], columns, table)
 
 
-def _read_csv(path: Path) -> list[list[str]]:
-    """Return header and rows, all of one length, blanks around cells stripped."""
+def _read_rows(path: Path) -> list[list[str]]:
+    """Return header and rows, all of one length, with single blanks inside cells."""
     fix = "Write a CSV: `class,attribute,...` in the first line, then a line for each class."
-    unreadable = reading(path, "is not a readable CSV file", fix, csv.Error)
-    with unreadable, path.open(encoding="utf-8-sig", newline="") as file:
-        rows = [[" ".join(cell.split()) for cell in row] for row in csv.reader(file)]
-    rows = [row for row in rows if any(row)]
-    if not rows or len(rows[0]) < 2 or not all(rows[0][1:]):
+    header, rows = read_csv(path, fix)
+    if len(header) < 2 or not all(header[1:]):
         message = "its first line does not name the attributes, separated by commas"
         raise DataError(path, message, fix)
-    for row in rows[1:]:
-        if len(row) != len(rows[0]) or not row[0]:
-            message = f"the line of class {row[0]!r} has {len(row)} cells, the first {len(rows[0])}"
-            raise DataError(path, message, fix)
-    return rows
-
-
-def _refuse_twice(path: Path, kind: str, names: list[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise DataError(path, f"{kind} {name!r} stands there twice", "Remove one of the two.")
+    tidy = {line: [" ".join(cell.split()) for cell in row] for line, row in rows.items()}
+    for line, row in tidy.items():
+        if not row[0]:
+            raise DataError(path, f"line {line} names no class", fix)
+    refuse_twice(path, "class", {line: row[0] for line, row in tidy.items()})
+    return [header, *tidy.values()]
 
 
 def _find_images(
     root: Path, names: list[str], faults: _Faults
 ) -> tuple[dict[str, list[Path]], int]:
     """Return each class's image files in alphabetical order, and how many files are no images."""
-    folders = [path.name for path in _listing(root) if path.is_dir()]
+    below = [(nfc(path.name), path) for path in _listing(root) if path.is_dir()]
+    refuse_twice(root, "folder", dict(enumerate((name for name, _ in below), start=1)), "places")
+    folders = dict(below)
     lineless = [name for name in folders if name not in names]
     missing = [name for name in names if name not in folders]
     files, ignored = {}, 0
     for name in (name for name in names if name in folders):
-        found = [path for path in _listing(root / name) if path.is_file()]
+        found = [path for path in _listing(folders[name]) if path.is_file()]
         files[name] = [path for path in found if path.suffix.lower() in SUFFIXES]
         ignored += len(found) - len(files[name])
     faults["Add a line for each such folder, or move it away."] = [
@@ -211,7 +204,7 @@ def _listing(folder: Path) -> list[Path]:
         raise DataError(folder, f"is no readable folder ({error.strerror})", fix) from error
 
 
-def _near(name: str, names: Sequence[str]) -> str:
+def _near(name: str, names: Iterable[str]) -> str:
     folded = {known.casefold(): known for known in names}
     near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     return f" (is it {folded[near[0]]}?)" if near else ""
@@ -223,6 +216,7 @@ def _choose_unseen(names: list[str], unseen: float | Sequence[str], seed: int, p
         count = max(2, round(unseen * len(names))) if 0 < unseen < 1 else 0
         chosen = generator(seed, "unseen classes").permutation(len(names))[:count]
     else:
+        unseen = [nfc(name) for name in unseen]
         strange = [name for name in unseen if name not in names]
         if strange:
             raise DataError(path, f"{unknown('class', strange[0], names)}"[:400], "Correct it.")

@@ -17,11 +17,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.data.texts import nfc
 from zslbench.errors import DataError, reading
 
 FAULTS = (TypeError, struct.error, zlib.error, MemoryError)
 AGAIN = "Download the file again; it may be truncated or altered."
 MISSING = "Check --data-root and the file's name."
+STORE = "Store numbers as a full matrix, and names as a cell array of strings."
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 BYTE_ORDERS = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}
@@ -60,8 +62,19 @@ def read_variables(
     for name in required:
         if name not in found:
             listing = ", ".join(sorted(found)) or "none"
-            raise DataError(path, f"has no variable `{name}` (found: {listing})", AGAIN)
+            fix = "Add it, or take the file that holds it."
+            raise DataError(path, f"has no variable `{name}` (found: {listing})", fix)
     return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
+
+
+def names_in(path: Path) -> set[str]:
+    """Return the names of a `.mat` file's variables, of which no values are read.
+
+    Raises:
+        DataError: If the file is not a MATLAB v5 file.
+    """
+    with reading(path, "is not a readable MATLAB v5 file", AGAIN, *FAULTS), path.open("rb") as file:
+        return set(_scan(file, _byte_order(file.read(520), path), set()))
 
 
 def is_hdf5(path: Path) -> bool:
@@ -105,6 +118,9 @@ def _scan(file: BinaryIO, order: str, wanted: set[str]) -> dict[str, NDArray[Any
             raise ValueError(f"it holds `{matrix.name}` twice")
         elif matrix.code in (CELL, CHAR):
             found[matrix.name] = _Matrix(_Elements(element(LONGEST), order)).texts()
+        elif unread := matrix.unread():
+            message = f"`{matrix.name}` is {unread}, not a full matrix or cell array"
+            raise DataError(file.name, message, STORE)
         else:
             found[matrix.name] = matrix.number_type()
     return found
@@ -167,12 +183,14 @@ class _Matrix:
         if self.name and not self.name.isidentifier():
             raise ValueError(f"a variable of the name {self.name[:40]!r}")
 
+    def unread(self) -> str:
+        """Return what a variable is that holds neither real numbers nor texts; else nothing."""
+        return "complex" if self.flags & COMPLEX else UNREAD.get(self.code, "")
+
     def number_type(self) -> str:
         """Return the type of numbers that SciPy can read."""
-        if self.code not in NUMBERS or self.flags & COMPLEX:
-            what = UNREAD.get(self.code, f"of class {self.code}")
-            what = "complex" if self.code in NUMBERS else what
-            raise ValueError(f"`{self.name}` is {what}, not a full matrix or cell array")
+        if self.code not in NUMBERS:
+            raise ValueError(f"`{self.name}` is of class {self.code}")
         kind, size = self.rest.tag()
         if kind not in TYPES:
             raise ValueError(f"numbers of type {kind}")
@@ -219,7 +237,7 @@ def check_real(value: NDArray[Any], name: str, path: Path) -> None:
     if value.ndim != 2 or not real or value.size == 0:
         kind = {"O": "a cell array", "U": "text"}.get(value.dtype.kind, str(value.dtype))
         message = f"`{name}` is {kind} of shape {value.shape}, not a matrix of real numbers"
-        raise DataError(path, message, AGAIN)
+        raise DataError(path, message, STORE)
 
 
 def real_matrix(value: NDArray[Any], name: str, path: Path) -> NDArray[np.floating]:
@@ -245,18 +263,18 @@ def indices(
     bad = flat[(flat != np.rint(flat)) | (flat < 1) | (flat > (top or np.iinfo(np.int32).max))]
     if len(bad):
         message = f"`{name}` holds {bad[0]:.10g}, which is no index from 1 to {top or 'n'}"
-        raise DataError(path, message, AGAIN if bad[0] else "Count from 1, as MATLAB does.")
+        raise DataError(path, message, "Count items and classes from 1 on, as MATLAB does.")
     zero_based: NDArray[np.int64] = flat.astype(np.int64) - 1
     return zero_based
 
 
 def strings(value: NDArray[Any], name: str, path: Path) -> list[str]:
-    """Return the strings of a cell array."""
+    """Return the strings of a cell array, or the rows of a table of characters."""
     texts = value.ravel().tolist()
     for number, text in enumerate(texts, start=1):
         if not isinstance(text, str):
             message = f"`{name}` is not a cell array of strings (entry {number})"
-            raise DataError(path, message, AGAIN)
+            raise DataError(path, message, STORE)
         if not text.strip() or not text.isprintable():
             raise DataError(path, f"`{name}` holds {text!r} as entry {number}", AGAIN)
-    return texts
+    return [nfc(text) for text in texts]

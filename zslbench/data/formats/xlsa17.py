@@ -6,9 +6,9 @@ A dataset is a folder with `att_splits.mat`, beside it feature files such as `re
 CUB; indices are 1-based in the files, 0-based here.
 """
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from os.path import isfile
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,18 @@ from zslbench.data.formats.features import (
     read_features,
     read_labels,
 )
-from zslbench.data.formats.matlab import AGAIN, indices, read_variables, real_matrix, strings
+from zslbench.data.formats.matlab import (
+    AGAIN,
+    indices,
+    names_in,
+    read_variables,
+    real_matrix,
+    strings,
+)
 from zslbench.data.rows import FeatureRows
-from zslbench.data.types import ClassSplit, ClassTable, Float, Int, Splits
-from zslbench.errors import DataError, reading, unknown
+from zslbench.data.texts import find_text, nfc, read_lines, read_table, refuse_twice
+from zslbench.data.types import ClassTable, Float, Int, Splits
+from zslbench.errors import DataError
 from zslbench.inputs import on_disk
 
 SPLITS_FILE = "att_splits.mat"
@@ -78,13 +86,13 @@ def _class_table(
     variables: dict[str, NDArray[Any]], path: Path, attribute_names: tuple[str, ...]
 ) -> ClassTable:
     att = real_matrix(variables["att"], "att", path).T.astype(np.float64)
-    if "allclasses_names" not in variables:  # such as FLO's file
-        message = "has no variable `allclasses_names`"
-        raise DataError(path, message, "Add it: a cell array, one name for each column of `att`.")
-    names = strings(variables["allclasses_names"], "allclasses_names", path)
-    if len(names) != len(att) or len(set(names)) != len(names):
-        message = f"`allclasses_names` has {len(set(names))} names for {len(att)} columns of `att`"
-        raise DataError(path, message, AGAIN)
+    names = [str(number) for number in range(1, len(att) + 1)]  # FLO's file has no names
+    if "allclasses_names" in variables:
+        names = strings(variables["allclasses_names"], "allclasses_names", path)
+    if len(names) != len(att):
+        message = f"`allclasses_names` has {len(names)} names for {len(att)} columns of `att`"
+        raise DataError(path, message, "Give each class a name, and a column of `att`.")
+    refuse_twice(path, "class", dict(enumerate(names, start=1)), "entries")
     original = variables.get("original_att", variables["att"])
     raw = real_matrix(original, "original_att", path).T.astype(np.float64)
     if raw.shape != att.shape:
@@ -129,78 +137,76 @@ def _check_partition(locs: Sequence[Int], path: Path) -> None:
 
 def _attribute_names(folder: Path) -> tuple[str, ...]:
     """Read attribute names from `attributes.txt` or `predicates.txt`, numbered or not."""
-    for name in ("attributes.txt", "predicates.txt"):
-        path = folder / name
-        if path.is_file():
-            lines = read_lines(path)
-            firsts = [line.split(maxsplit=1)[0] for line in lines]
-            numbered = firsts == [str(number) for number in range(1, len(lines) + 1)]
-            return tuple(line.split(maxsplit=1)[-1] if numbered else line for line in lines)
-    return ()
+    paths = filter(
+        None, (find_text(folder, f"{kind}.txt") for kind in ("attributes", "predicates"))
+    )
+    found = {path: _names(path) for path in paths}
+    if len(set(found.values())) > 1:
+        one, other = found
+        raise DataError(one, f"names other attributes than {other.name}", "Remove one of the two.")
+    return next(iter(found.values()), ())
 
 
-def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file that are not blank, stripped."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise DataError(path, "is not a text file (UTF-8)", AGAIN) from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+def _names(path: Path) -> tuple[str, ...]:
+    """Read names, one a line; the numbers before them, where all have one, are dropped."""
+    lines = read_lines(path)
+    parts = {number: line.split(maxsplit=1) for number, line in lines.items()}
+    if parts and all(len(part) == 2 and part[0].isdecimal() for part in parts.values()):
+        for count, (number, (first, name)) in enumerate(parts.items(), start=1):
+            if int(first) != count:
+                message = f"line {number} is numbered {first}, and {count} is expected"
+                raise DataError(path, message, "Number all names from 1 on, or none.")
+            lines[number] = name
+    refuse_twice(path, "attribute", lines)
+    return tuple(lines.values())
 
 
-def read_class_splits(folder: Path, classes: ClassTable, seen: Int) -> tuple[ClassSplit, ...]:
-    """Read `trainclassesN.txt` and `valclassesN.txt`, N = 1, 2, ..., as far as there are any.
+def check_folders(items: Items, names: Sequence[str]) -> None:
+    """Check labels against the class folders that images lie in, where these bear class names.
 
-    Raises:
-        DataError: On a name that is no seen class, or one in both lists.
-    """
-    found: list[ClassSplit] = []
-    while (train := folder / f"trainclasses{len(found) + 1}.txt").is_file():
-        number = len(found) + 1
-        validation = folder / f"valclasses{number}.txt"
-        if not validation.is_file():
-            raise DataError(validation, "there is no such file", f"It belongs to {train.name}.")
-        listed, held = (_class_list(path, classes, seen) for path in (train, validation))
-        shared = np.intersect1d(listed, held)
-        if len(shared):
-            name = classes.names[shared[0]]
-            raise DataError(validation, f"{name} is in {train.name} too", "Remove it from one.")
-        found.append(ClassSplit(f"official {number}", listed, held))
-    return tuple(found)
-
-
-def _class_list(path: Path, classes: ClassTable, seen: Int) -> Int:
-    numbers = {name: number for number, name in enumerate(classes.names)}
-    listed = read_lines(path)
-    if not listed:
-        raise DataError(path, "names no class", "Name one class a line, or remove both lists.")
-    seen_names = {classes.names[c] for c in seen}
-    for name in listed:
-        if name not in numbers:
-            raise DataError(path, str(unknown("class", name, numbers))[:400], "Correct the name.")
-        if name not in seen_names:
-            message = f"{name} is an unseen class, which tuning must not touch"
-            raise DataError(path, message, "Remove it from the list.")
-    return np.sort(np.array([numbers[name] for name in set(listed)], dtype=np.int64))
-
-
-def check_sides(folder: Path, classes: ClassTable, seen: Int, unseen: Int) -> None:
-    """Check `trainvalclasses.txt` and `testclasses.txt`, where there are any.
+    SUN's folders are nested: `bakery/kitchen` is that of the class `bakery_kitchen`. Names that are
+    numbers say nothing: folders may be counted in another order.
 
     Raises:
-        DataError: If they do not name the classes that are seen, or unseen, by the items' labels.
+        DataError: On an image in the folder of another class.
     """
-    for file, side, loc in (
-        ("trainvalclasses.txt", seen, "trainval_loc"),
-        ("testclasses.txt", unseen, "test_unseen_loc"),
-    ):
-        path = folder / file
-        names = {classes.names[c] for c in side}
-        differ = sorted(names ^ set(read_lines(path))) if path.is_file() else []
-        if differ:
-            less, more = ("not named", "has") if differ[0] in names else ("named", "has no")
-            message = f"class {differ[0]} is {less} here but {more} items in {loc}"
-            raise DataError(path, message, "Take class lists, labels and splits from one source.")
+    classes = {name: label for label, name in enumerate(names) if not name.isdecimal()}
+    folders = [_split(file)[0] for file in items.files]
+    owners: dict[str, int | None] = {}
+    for folder in set(folders):
+        parts = folder.split("/")
+        joined = ("_".join(parts[k:]) for k in range(len(parts)))
+        owners[folder] = next((classes[name] for name in joined if name in classes), None)
+    for item, (folder, label) in enumerate(zip(folders, items.labels.tolist(), strict=False)):
+        if owners[folder] not in (None, label):
+            message = f"item {item + 1} is labelled {names[label]} and lies in {folder}"
+            fix = "Take class names, labels and image files from one source."
+            raise DataError(items.source, message, fix)
+
+
+def check_same_items(one: Items, other: Items) -> None:
+    """Check that two files of a dataset give its items the same labels and image files.
+
+    Raises:
+        DataError: With the first item that differs.
+    """
+    fix = "Take both files from the same source."
+    if len(one.labels) != len(other.labels):
+        message = f"holds {len(one.labels)} items, {other.source.name} {len(other.labels)}"
+        raise DataError(one.source, message, fix)
+    labels = [(items.labels + 1).tolist() for items in (one, other)]
+    names = [[_split(file)[1] for file in items.files] for items in (one, other)]
+    for what, pair in (("label", labels), ("image file", names)):
+        for item, (here, there) in enumerate(zip(*pair, strict=False), start=1):
+            if here != there:
+                message = f"item {item} has {what} {here} here and {there} in {other.source.name}"
+                raise DataError(one.source, message, fix)
+
+
+def _split(file: str) -> tuple[str, str]:
+    """Return folder and name of a file, by slashes of either kind."""
+    folder, _, name = file.replace("\\", "/").rpartition("/")
+    return folder, name
 
 
 def read_items(folder: Path, features: Path | None, classes: int) -> Items:
@@ -238,64 +244,64 @@ def read_items(folder: Path, features: Path | None, classes: int) -> Items:
 
 
 def find_index(folder: Path) -> Path | None:
-    """Return the file that lists the items, compressed or not, where there is one."""
-    return next(filter(isfile, (folder / name for name in ("index.csv", "index.csv.gz"))), None)
+    """Return the file that lists the items, packed or not, where there is one."""
+    return find_text(folder, "index.csv")
 
 
 def find_feature_files(folder: Path) -> dict[str, Path]:
     """Return name -> path of the files that may hold features, `res101` first.
 
-    `NAME.mat` is called NAME, and a file of another format by its whole name.
+    `NAME.mat` is called NAME, and a file of another format by its whole name. A `.mat` that holds
+    neither features nor labels, as AWA2's own `binaryAtt_splits.mat`, is none of them.
     """
     paths = [path for path in folder.iterdir() if path.suffix in READERS]
-    named = {path.name.removesuffix(".mat"): path for path in paths if path.name != SPLITS_FILE}
+    named = {path.name.removesuffix(".mat"): path for path in paths if _may_hold_features(path)}
     return dict(sorted(named.items(), key=lambda item: (item[0] != "res101", item[0])))
 
 
+def _may_hold_features(path: Path) -> bool:
+    if path.suffix != ".mat" or path.name == SPLITS_FILE:
+        return path.name != SPLITS_FILE
+    try:
+        return not names_in(path).isdisjoint(("features", "labels"))
+    except DataError:  # what is wrong with it shows where it is read
+        return True
+
+
 def _items_from_csv(path: Path, classes: int) -> Items:
-    again = "Write it again with `zslbench data build`."
-    table, numbers = read_table(path, ["image_file"], ["index_1based", "label_1based"], again)
+    fix = "Write `index_1based,label_1based,image_file`, then a line for each image."
+    (names,), numbers = read_table(path, ["image_file"], ["index_1based", "label_1based"], fix)
     order = np.argsort(numbers[:, 0])
-    table, numbers = table.iloc[order], numbers[order]
-    nameless = numbers[table["image_file"].isna(), 0]
-    if len(nameless):
-        raise DataError(path, f"names no image file for item {nameless[0]:g}", AGAIN)
+    numbers, files = numbers[order], [names[row] for row in order]
+    if "" in files:
+        number = numbers[files.index(""), 0]
+        raise DataError(path, f"names no image file for item {number:g}", fix)
     if not np.array_equal(numbers[:, 0], np.arange(1, len(numbers) + 1)):
-        raise DataError(path, "`index_1based` is not 1..n", AGAIN)
+        raise DataError(path, "`index_1based` is not 1..n", fix)
     labels = indices(numbers[:, 1:], "label_1based", path, classes)
-    return Items(labels, table["image_file"].tolist(), path)
-
-
-def read_table(path: Path, texts: list[str], numbers: list[str], fix: str) -> tuple[Any, Float]:
-    """Return a CSV's columns of texts as a data frame, and its columns of numbers.
-
-    Raises:
-        DataError: If it lacks one of them, or is no such table.
-    """
-    import pandas as pd
-
-    columns = [*texts, *numbers]
-    failing = f"is not a table with the columns {', '.join(columns)}"
-    with reading(path, failing, fix, TypeError, EOFError, zlib.error):
-        table = pd.read_csv(path, usecols=columns, dtype=dict.fromkeys(texts, str))
-        return table, table[numbers].to_numpy(dtype=np.float64)
+    refuse_twice(path, "image file", dict(enumerate(files, start=1)), "items")
+    return Items(labels, files, path)
 
 
 def locate_images(files: Sequence[str], root: Path) -> list[Path]:
     """Find image files, listed under foreign absolute paths, by their suffix below `root`.
 
     Raises:
-        DataError: If any is missing, with the first ones named and their number.
+        DataError: If any is missing, with the first ones named and their number, or is that of two
+            items.
     """
     found, missing, drop = [], [], 0
+    names: dict[Path, dict[str, Path]] = {}
     for file in files:
         parts = [part for part in file.replace("\\", "/").split("/") if part not in ("", ".")]
         if ".." in parts:
             raise DataError(root, f"image file {file!r} points outside", "Correct the list.")
         tries = [drop, *(k for k in range(len(parts)) if k != drop)]
-        spelt = [parts, [*parts[:-1], on_disk(parts[-1])]] if "%" in file else [parts]
-        below = (root.joinpath(*names[k:]) for names in spelt for k in tries)
-        path = next(filter(isfile, below), None)  # false, no error, where a name is too long
+        ways = [parts, [*parts[:-1], on_disk(parts[-1])]] if "%" in file else [parts]
+        below = (root.joinpath(*way[k:]) for way in ways for k in tries)
+        spelt = (_spelt(root, parts[k:], names) for k in tries if not file.isascii())
+        # `isfile` is false, and no error, where a name is too long.
+        path = next(filter(isfile, chain(below, spelt)), None)
         if path is None:
             missing.append(file)
         else:
@@ -308,4 +314,21 @@ def locate_images(files: Sequence[str], root: Path) -> list[Path]:
             f"{len(missing)} of {len(files)} image files are not below this folder: {some}",
             "Put the images there, or name their folder with --images.",
         )
+    refuse_twice(root, "image file", dict(enumerate(map(str, found), start=1)), "items")
     return found
+
+
+def _spelt(root: Path, parts: Sequence[str], names: dict[Path, dict[str, Path]]) -> Path:
+    """Return a path whose folders and file may be on disk in another normal form, as macOS has it.
+
+    Args:
+        root: Where the path begins.
+        parts: The rest of it.
+        names: What was listed of folders so far.
+    """
+    path = root
+    for part in parts:
+        if path not in names:
+            names[path] = {nfc(p.name): p for p in path.iterdir()} if path.is_dir() else {}
+        path = names[path].get(nfc(part), path / part)
+    return path

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from zslbench.data.load import DataRequest
-from zslbench.data.provide import DataSource, check_arithmetic, check_data
+from zslbench.data.provide import DataSource, check_arithmetic, check_data, check_names_describe
 from zslbench.data.types import Dataset
 from zslbench.engines import Call, Engine, dealt_twice
 from zslbench.engines.execute import Report, once, outcome_of, slots_of
@@ -59,6 +59,7 @@ def plan_incremental(
             cls = load_incremental(entry.method)
             if "descriptions" in cls.needs:
                 _check_reads(entry.method, dataset)
+                check_names_describe(entry.method, dataset)
             shared = stated(entry.method, cls, entry.config, dataset)
             template = IncrementalSpec(**shared, base=base, increment=increment)
             for seed in entry.seeds:

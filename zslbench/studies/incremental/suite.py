@@ -4,7 +4,7 @@ from pydantic import Field
 
 from zslbench.method.registry import load_incremental
 from zslbench.studies.plan import Entry
-from zslbench.studies.suites import AnySuite, SuiteRow, parse_text, read_text, shipped
+from zslbench.studies.suites import AnySuite, SuiteRow, find_suite, parse_text, shipped
 
 
 class IncrementalSuite(AnySuite):
@@ -39,5 +39,5 @@ def read_incremental_suite(name: str) -> IncrementalSuite:
     Raises:
         ZslbenchError: If there is none, with the nearest name; or it is not as it should be.
     """
-    said = read_text(name, shipped("incremental"), "suite of task sequences")
+    said = find_suite(name, shipped("incremental"), "suite of task sequences")
     return parse_text(IncrementalSuite, *said)

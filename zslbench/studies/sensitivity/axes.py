@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin
 
-from zslbench.errors import ZslbenchError, unknown
+from zslbench.errors import ZslbenchError, refuse_repeated, unknown
 from zslbench.method import Method, MethodConfig, bounds
 from zslbench.studies.sweep.space import declared_range, default_space, parsed_values
 
@@ -46,8 +46,8 @@ def parse_grids(texts: Sequence[str]) -> dict[str, list[str]]:
             raise ZslbenchError(
                 f"--grid {text}: write it as name=a,b,c, such as --grid lambda1=0.1,1,10."
             )
-        if name.strip() in grids:
-            raise ZslbenchError(f"--grid names {name.strip()} twice: leave out one of the two.")
+        refuse_repeated("--grid", [*grids, name.strip()])
+        refuse_repeated(f"--grid {name.strip()}", values)
         grids[name.strip()] = values
     return grids
 

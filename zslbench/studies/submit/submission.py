@@ -16,6 +16,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.data.texts import nfc, refuse_twice
 from zslbench.data.types import content_digest
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.metrics import Float, Int
@@ -109,6 +110,7 @@ def _arrays(path: Path, most: int) -> dict[str, NDArray[Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
+            refuse_twice(path, "array", dict(enumerate(archive.namelist(), start=1)), "places")
         if size > most:
             _refuse(path, f"holds {size} bytes, more than a submission to this dataset can")
         with np.load(path, allow_pickle=False) as content:
@@ -147,5 +149,5 @@ def _check_names(path: Path, classes: NDArray[Any], expected: Sequence[str]) -> 
     if len(classes) != len(expected):
         _refuse(path, f"`classes` names {len(classes)} classes; there are {len(expected)}")
     for place, (name, right) in enumerate(zip(classes.tolist(), expected, strict=True)):
-        if name != right:
+        if nfc(name) != right:
             _refuse(path, f"`classes` has {name!r} at place {place}, not {right!r}")

@@ -6,7 +6,7 @@ from itertools import product
 from math import log, nan, prod
 from typing import Any, get_args
 
-from zslbench.errors import ZslbenchError, unknown
+from zslbench.errors import ZslbenchError, refuse_repeated, unknown
 from zslbench.inputs import finite
 from zslbench.method import Method, MethodConfig, bounds
 
@@ -133,11 +133,10 @@ def parse_space(
         return default_space(cls, settings)
     space = [_parse(cls, method, text) for text in texts]
     names = [parameter.name for parameter in space]
+    refuse_repeated("The space", names)
     for name in names:
         if name in settings:
             raise ZslbenchError(f"{name} is set, and in the space: leave out one of the two.")
-        if names.count(name) > 1:
-            raise ZslbenchError(f"The space names {name} twice: leave out one of the two.")
     return space
 
 

@@ -13,8 +13,8 @@ from zslbench.studies.suites import (
     AnySuite,
     SuitePart,
     SuiteRow,
+    find_suite,
     parse_text,
-    read_text,
     same_run,
     shipped,
 )
@@ -76,4 +76,4 @@ def read_suite(name: str) -> Suite:
     Raises:
         ZslbenchError: If there is none, with the nearest name; or it is not as it should be.
     """
-    return parse_text(Suite, *read_text(name, shipped(), "suite"))
+    return parse_text(Suite, *find_suite(name, shipped(), "suite"))
