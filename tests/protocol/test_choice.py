@@ -9,6 +9,7 @@ from zslbench.method.conformance import toy_dataset
 from zslbench.methods.eszsl import ESZSL
 from zslbench.metrics import Outcome
 from zslbench.protocol import Tuning, choose, choose_gamma, tuning_worlds
+from zslbench.protocol.choice import best_gamma
 
 
 def outcome(seed, *, bias=2.0, skill=1.5, n=60):
@@ -119,8 +120,19 @@ def test_alternatives_are_what_the_other_worlds_choose_for_the_same_config():
     assert [a.without for a in choice.alternatives] == [t.world.name for t in every]
     for left_out, found in enumerate(choice.alternatives):
         alone = choose(CONFIGS[:1], every[:left_out] + every[left_out + 1 :], **ABOUT)
-        same = {"epoch", "gamma", "last_gamma"}
-        assert found.model_dump(include=same) == alone.model_dump(include=same)
+        assert found.epoch == alone.epoch
+        others = [t.at(0, found.epoch - 1) for t in every if t.world.name != found.without]
+        assert found.gamma == (best_gamma if choice.gamma else choose_gamma)(others)[0]
+
+
+def test_alternatives_keep_the_decision_to_use_a_gamma():
+    """Some two of these worlds gain less than their standard error; all three gain more."""
+    by_world = [[[outcome(w, bias=bias)]] for w, bias in enumerate((0.3, 3.0, 3.0))]
+    every = tunings(by_world)
+    choice = choose(CONFIGS[:1], every, **ABOUT)
+    pairs = [[t.at(0, 0) for n, t in enumerate(every) if n != left] for left in range(3)]
+    assert choice.gamma > 0.0 in [choose_gamma(pair)[0] for pair in pairs]
+    assert all(alternative.gamma > 0 for alternative in choice.alternatives)
 
 
 def test_one_tuning_world_has_no_alternatives():

@@ -68,7 +68,7 @@ def choose(
             for c, config in enumerate(candidates)
             for e in range(ausuc.shape[1])
         ],
-        "alternatives": _alternatives(best, curves[:, 0, best], tunings),
+        "alternatives": _alternatives(best, curves[:, 0, best], tunings, gamma, last_gamma),
         **about,
     })  # fmt: skip
 
@@ -88,38 +88,53 @@ def _mean_scores(fits: Fits, gamma: float) -> Scores:
     return Scores(**{name: float(np.mean([each[name] for each in found])) for name in found[0]})
 
 
-def _alternatives(config: int, ausuc: Float, tunings: Sequence[Tuning]) -> list[Alternative]:
+def _alternatives(
+    config: int, ausuc: Float, tunings: Sequence[Tuning], gamma: float, last_gamma: float
+) -> list[Alternative]:
     """Return what would be chosen without each world in turn: a jackknife.
 
-    The config is held, since no other was fitted in the final world. A world's seeds stay together:
-    its mean over seeds carries their noise.
+    The config is held, since no other was fitted in the final world; so is the decision to use a
+    gamma, since the same gain has a larger standard error over fewer worlds. A world's seeds stay
+    together: its mean over seeds carries their noise.
 
     Args:
         config: The one chosen.
         ausuc: `[W, E]` its AUSUC.
         tunings: One per tuning world.
+        gamma: The one chosen.
+        last_gamma: The same, at the last epoch.
     """
     found = []
     for left_out in range(len(tunings)) if len(tunings) > 1 else ():
         others = [tuning for n, tuning in enumerate(tunings) if n != left_out]
         epoch = int(np.argmax(np.delete(ausuc, left_out, axis=0).mean(axis=0)))
-        gammas = [choose_gamma([t.at(config, e) for t in others])[0] for e in (epoch, -1)]
-        without = tunings[left_out].world.name
-        found.append(Alternative(
-            without=without, epoch=epoch + 1, gamma=gammas[0], last_gamma=gammas[1]
-        ))  # fmt: skip
+        gammas = [
+            (best_gamma if chosen else choose_gamma)([t.at(config, e) for t in others])[0]
+            for e, chosen in ((epoch, gamma), (-1, last_gamma))
+        ]
+        about = {"without": tunings[left_out].world.name, "epoch": epoch + 1}
+        found.append(Alternative(**about, gamma=gammas[0], last_gamma=gammas[1]))
     return found
 
 
 def choose_gamma(worlds: Sequence[Fits]) -> tuple[float, float, float | None]:
     """Return gamma, its mean gain in H over gamma = 0, and the gain's standard error.
 
-    The mean H of several step functions is a step function: it is evaluated once on each of its
-    intervals, and gamma is the middle of the plateau. If the gain does not exceed its own standard
-    error over the worlds, gamma = 0; one world has no standard error and is taken at its word.
+    If the best gamma's gain does not exceed its own standard error over the worlds, gamma = 0; one
+    world has no standard error and is taken at its word.
 
     Args:
         worlds: One per tuning world: as many outcomes in each as there are tuning seeds.
+    """
+    gamma, gain, error = best_gamma(worlds)
+    return (gamma if gain > (error or 0.0) else 0.0), gain, error
+
+
+def best_gamma(worlds: Sequence[Fits]) -> tuple[float, float, float | None]:
+    """Return the gamma with the best mean H, whatever its gain, and the rest as `choose_gamma`.
+
+    The mean H of several step functions is a step function: it is evaluated once on each of its
+    intervals, and gamma is the middle of the plateau.
     """
     steps = np.unique(np.concatenate([o.curve.steps for fits in worlds for o in fits]))
     if not len(steps):
@@ -133,8 +148,6 @@ def choose_gamma(worlds: Sequence[Fits]) -> tuple[float, float, float | None]:
     gains = np.array([np.mean([_h_at(o, gamma) - _h_at(o, 0.0) for o in fits]) for fits in worlds])
     gain = float(gains.mean())
     error = float(gains.std(ddof=1) / len(gains) ** 0.5) if len(gains) > 1 else None
-    if gain <= (error or 0.0):
-        return 0.0, gain, error
     return gamma, gain, error
 
 
