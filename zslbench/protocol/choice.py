@@ -108,12 +108,12 @@ def _alternatives(
     for left_out in range(len(tunings)) if len(tunings) > 1 else ():
         others = [tuning for n, tuning in enumerate(tunings) if n != left_out]
         epoch = int(np.argmax(np.delete(ausuc, left_out, axis=0).mean(axis=0)))
-        gammas = [
+        here, last = (
             (best_gamma if chosen else choose_gamma)([t.at(config, e) for t in others])[0]
             for e, chosen in ((epoch, gamma), (-1, last_gamma))
-        ]
-        about = {"without": tunings[left_out].world.name, "epoch": epoch + 1}
-        found.append(Alternative(**about, gamma=gammas[0], last_gamma=gammas[1]))
+        )
+        name = tunings[left_out].world.name
+        found.append(Alternative(without=name, epoch=epoch + 1, gamma=here, last_gamma=last))
     return found
 
 
