@@ -81,6 +81,7 @@ def run(
     settings: Mapping[str, Any] | None = None,
     seeds: arg.Seeds = None,
     worlds: int = 3,
+    tuning_seeds: int = 1,
     rules: Sequence[str] = ("validation",),
     results: str | Path = "results",
     **engine: Unpack[EngineChoice],
@@ -93,6 +94,7 @@ def run(
         settings: What differs from the method's defaults.
         seeds: How many, or which; by default 3, and one for a deterministic method.
         worlds: Validation splits to choose in.
+        tuning_seeds: Fits in each of them; a deterministic method has one.
         rules: How epoch and gamma are picked: `validation`, `last`, `published`.
         results: Folder of the results.
         engine: Where the runs are done.
@@ -106,7 +108,7 @@ def run(
     """
     table = TableRequest(
         [arg.method_name(method)], [arg.request_of(data)], settings or {}, arg.seed_list(seeds),
-        worlds, check_rules(arg.listed("rules", rules)),
+        worlds, check_rules(arg.listed("rules", rules)), tuning_seeds=tuning_seeds,
     )  # fmt: skip
     return Result(**vars(make(table, expanded(results), **engine)))
 
@@ -120,6 +122,7 @@ def leaderboard(
     reference: str | None = None,
     seeds: arg.Seeds = None,
     worlds: int | None = None,
+    tuning_seeds: int | None = None,
     rules: Sequence[str] | None = None,
     tune: int = 0,
     retry: bool = False,
@@ -135,6 +138,7 @@ def leaderboard(
         reference: The row or method to take paired differences from.
         seeds: How many, or which; by default 3, and one for a deterministic method.
         worlds: Validation splits to choose in; by default 3.
+        tuning_seeds: Fits in each of them, by default 1; a deterministic method has one.
         rules: How epoch and gamma are picked; by default `validation`.
         tune: Search every method's settings with so many trials; 0: the defaults.
         retry: Whether to run again what failed before.
@@ -152,13 +156,13 @@ def leaderboard(
     named = None if methods is None else arg.method_names(methods)
     shown = None if rules is None else arg.listed("rules", rules)
     chosen = arg.seed_list(seeds)
-    asked = (named, chosen, worlds, tune or None, retry or None, *engine.values())
+    asked = (named, chosen, worlds, tuning_seeds, tune or None, retry or None, *engine.values())
     if data is None and suite is None and all(each in (None, "local") for each in asked):
         return tracked(expanded(results), shown or ("validation",), reference)
     table = request_table(
         named, None if data is None else arg.requests_of(data),
         suite=None if suite is None else str(suite), reference=reference, seeds=chosen,
-        worlds=worlds, rules=shown,
+        worlds=worlds, tuning_seeds=tuning_seeds, rules=shown,
     )  # fmt: skip
     return make(table, expanded(results), retry=retry, tune=tune, **engine)
 

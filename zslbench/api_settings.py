@@ -32,6 +32,7 @@ def sensitivity(
     settings: Mapping[str, Any] | None = None,
     seeds: arg.Seeds = None,
     worlds: int = 3,
+    tuning_seeds: int = 1,
     final: bool = False,
     results: str | Path = "results",
     **engine: Unpack[EngineChoice],
@@ -47,6 +48,7 @@ def sensitivity(
         settings: Other defaults.
         seeds: How many, or which; by default 3.
         worlds: Validation splits to choose in.
+        tuning_seeds: Fits in each of them; a deterministic method has one.
         final: Whether to read test classes, as papers do; watermarked and counted.
         results: Folder of the results.
         engine: Where the work is done.
@@ -63,7 +65,7 @@ def sensitivity(
         runs = plan(
             [arg.method_name(method)], [arg.request_of(data)], settings=settings or {},
             seeds=asked if final else asked or DEFAULT_SEEDS, worlds=worlds,
-            on_progress=at.decoding,
+            tuning_seeds=tuning_seeds, on_progress=at.decoding,
         )  # fmt: skip
         base = replace(runs[0], spec=runs[0].spec.model_copy(update={"seed": 0}))
         written = {name: [str(value) for value in values] for name, values in (grids or {}).items()}
@@ -89,6 +91,7 @@ def sweep(
     top: int = 3,
     test: bool = True,
     worlds: int = 3,
+    tuning_seeds: int = 1,
     name: str | None = None,
     storage: str | None = None,
     results: str | Path = "results",
@@ -112,6 +115,7 @@ def sweep(
         top: Trials that are fitted again on other class splits; 0: the sweep alone decides.
         test: Whether to read the test labels for the winner.
         worlds: Validation splits to choose in.
+        tuning_seeds: Fits in each of them; a deterministic method has one.
         name: The sweep's name; by default made from all that is fixed.
         storage: A database URL for Optuna; by default a journal file in the results folder.
         results: Folder of the results.
@@ -133,7 +137,7 @@ def sweep(
     with session(expanded(results), **engine) as at:
         (base,) = plan(
             [called], [arg.request_of(data)], settings=fixed, seeds=[0], worlds=worlds,
-            on_progress=at.decoding,
+            tuning_seeds=tuning_seeds, on_progress=at.decoding,
         )  # fmt: skip
         study = SweepPlan(
             base, searched, sampler, pruner, points, seed, name  # type: ignore[arg-type]

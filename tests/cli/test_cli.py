@@ -116,6 +116,24 @@ def test_run_prints_the_line_and_running_it_again_reuses_it(zslbench, tiny_root,
     assert again == out
 
 
+def test_tuning_seeds_fit_a_method_with_chance_several_times_and_no_other(
+    zslbench, tiny_root, tmp_path
+):
+    where = ("--dataset", "tiny", "--data-root", tiny_root, "--results", tmp_path, "--worlds", "2")
+    words = ("leaderboard", *where, "--methods", "ale,eszsl", "--seeds", "0", "--json")
+    found = {}
+    for seeds in ("1", "2"):
+        rows = json.loads(zslbench(*words, "--tuning-seeds", seeds)[1])["rows"]
+        found[seeds] = {row["method"]: row for row in rows}
+    assert found["2"]["eszsl"] == {**found["1"]["eszsl"], "openings": 1}
+    assert [found[seeds]["ale"]["tuning_seeds"] for seeds in ("1", "2")] == [1, 2]
+    assert [found[seeds]["ale"]["openings"] for seeds in ("1", "2")] == [1, 2]
+    status, out, _ = zslbench(*words[:-1], "--tuning-seeds", "2")
+    assert status == 0
+    assert "tuning worlds: 2 of 2 seeds each; opened 2" in " ".join(out.replace("│", " ").split())
+    assert zslbench(*words, "--tuning-seeds", "0")[0] == 2
+
+
 def test_run_json_is_one_document_on_standard_output(zslbench, tiny_root, results):
     words = ("run", "eszsl", "--dataset", "tiny", "--data-root", tiny_root, "--results", results)
     _, out, _ = zslbench(*words, "--json")

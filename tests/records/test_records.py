@@ -57,6 +57,7 @@ CHANGES = {
     "seed": (1, True, False),
     "precision": ("bfloat16", True, True),
     "tuning_worlds": (1, True, True),
+    "tuning_seeds": (2, True, True),
     "rules": (("validation", "last", "published"), True, False),
     "tuned": (20, True, True),
     "protocol_version": (SPEC.protocol_version + 1, True, True),

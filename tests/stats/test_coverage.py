@@ -5,29 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.optimize import brentq
-from simulated import Effects, World, measure
+from simulated import HEAD, SVIP, Effects, World, measure, with_more
 
 from zslbench.seeding import generator
 from zslbench.stats import METRICS, POPULATIONS, holm, intervals, paired
-
-# Measured by `measure` on runs of plumage (60 seen classes of 6 test images, 20 unseen of 30):
-#   zslbench leaderboard --dataset plumage --methods vit_attr_head,svip --worlds 1 --seeds 0,1,2
-# Seeds as such moved nothing there: all they do differs from class to class.
-HEAD = (
-    Effects(0.36, 0.34, classes=0.04, images=0.78, seeds_by_classes=0.07),
-    Effects(0.48, 1.21, classes=0.17, images=0.49, seeds_by_classes=0.10),
-)
-SVIP = (
-    Effects(-0.07, 0.13, classes=0.18, images=0.60, seeds_by_classes=0.07),
-    Effects(0.22, 1.26, classes=0.23, images=0.40, seeds_by_classes=0.07),
-)
-
-
-def with_more(effects, source, variance, instead="images"):
-    """The same effects with variance moved to one source from another."""
-    moved = {instead: getattr(effects, instead) - variance, source: variance}
-    return replace(effects, **moved)
-
 
 POSES = tuple(with_more(effects, "poses", 0.25) for effects in SVIP)
 SEEDS = tuple(with_more(effects, "seeds", 0.08) for effects in SVIP)

@@ -75,6 +75,8 @@ Worlds = Annotated[
         min=1, max=20, help="Number of validation splits (tuning worlds); fewer than 3 is flagged."
     ),
 ]
+TUNING_SEEDS = "Fits per validation split, whose curves are averaged; 1 for deterministic methods."
+TuningSeeds = Annotated[int, typer.Option(min=1, max=20, help=TUNING_SEEDS)]
 Rules = Annotated[
     str,
     typer.Option("--rules", "--rule",

@@ -39,10 +39,11 @@ class Trajectory:
 
 
 def epochs_needed(rules: tuple[RuleName, ...], choice: Choice, epochs: int) -> set[int]:
-    """Return the epochs whose test scores the rules read."""
+    """Return the epochs whose test scores the rules read, and the choice spread."""
     if "published" in rules:
         return set(range(1, epochs + 1))
-    return {choice.epoch, choice.t1_epoch, epochs}
+    others = {alternative.epoch for alternative in choice.alternatives}
+    return {choice.epoch, choice.t1_epoch, epochs} | others
 
 
 def read_validation(run: Trajectory) -> RuleResult:

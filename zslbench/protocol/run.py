@@ -85,10 +85,11 @@ def select(
         dataset: The data that `spec` names.
         tick: Progress.
         slots: Where killed fits go on from.
-        stop: Asked at the end of each epoch, those of all candidate configs counted on, with the
-            number of the world, the epoch (both 1-based), and the best H so far in that world,
-            over these epochs and all gamma. True ends the selection. Epochs that a killed process
-            had done are told again, so that every selection of a spec is asked the same.
+        stop: Asked at the end of each epoch, those of all tuning seeds and candidate configs
+            counted on, with the number of the world, the epoch (both 1-based), and the best H so
+            far in that world, over these epochs and all gamma. True ends the selection. Epochs that
+            a killed process had done are told again, so that every selection of a spec is asked the
+            same.
         worlds: Where to choose, if not in the dataset's tuning worlds.
 
     Raises:
@@ -102,7 +103,9 @@ def select(
     for number, world in enumerate(worlds, start=1):
         stage = f"{spec.method}: tuning world {number} of {len(worlds)}"
         asked = partial(stop, number)
-        tunings.append(_tune(method, candidates, world, partial(tick, stage), slots, asked))
+        seeds = [derive_seed(n, "tuning", world.name) for n in range(spec.tuning_seeds)]
+        following = partial(tick, stage), slots, asked
+        tunings.append(_tune(method, candidates, world, seeds, *following))
     return choose(
         candidates,
         tunings,
@@ -117,14 +120,16 @@ def _tune(
     method: type[Method],
     candidates: Sequence[MethodConfig],
     world: World,
+    seeds: Sequence[int],
     tick: Callable[[int, int], None],
     slots: Slots,
     stop: Callable[[int, float], bool],
 ) -> Tuning:
-    """Fit every candidate in one tuning world and score every epoch."""
+    """Fit every candidate with every seed in one tuning world and score every epoch."""
     prepared = _prepare(method, candidates[0], world)
     labels, epochs = world.open_labels(), method.epochs(candidates[0])
-    outcomes: list[list[Outcome]] = [[] for _ in candidates]
+    fits = [(seed, config) for seed in seeds for config in candidates]
+    outcomes: list[list[Outcome]] = [[] for _ in fits]
     best = 0.0
 
     def look(number: int, progress: Progress) -> None:
@@ -136,17 +141,18 @@ def _tune(
             if stop(number * epochs + epoch, best):
                 raise StoppedError(f"{world.name}, epoch {epoch}")
 
-    for number, config in enumerate(candidates):
+    for number, (seed, config) in enumerate(fits):
 
         def after(epoch: int, progress: Progress, number: int = number) -> None:
-            tick(number * epochs + epoch, len(candidates) * epochs)
+            tick(number * epochs + epoch, len(fits) * epochs)
             look(number, progress)
 
-        model = method(config, derive_seed(0, "tuning", world.name))
+        model = method(config, seed)
         slot = slots(f"{world.name}-{number}")
         wanted = set(range(1, epochs + 1))
         look(number, _follow(model, prepared, world, wanted, after, slot))
-    return Tuning(world, outcomes)
+    configs = len(candidates)
+    return Tuning(world, [outcomes[n : n + configs] for n in range(0, len(fits), configs)])
 
 
 def evaluate(

@@ -38,6 +38,15 @@ class Candidate(Record):
     h: float
 
 
+class Alternative(Record):
+    """What the same config's epoch and gammas would be without one of the tuning worlds."""
+
+    without: str
+    epoch: int
+    gamma: float
+    last_gamma: float
+
+
 class Choice(Record):
     """Config, epoch and gamma picked in the tuning worlds; made once, used by all seeds.
 
@@ -50,6 +59,7 @@ class Choice(Record):
         gain: Mean gain in H of the best gamma over gamma = 0, in points.
         gain_error: The gain's standard error over the worlds; None for one world.
         candidates: Every epoch of every candidate config, in the order tried.
+        alternatives: One for each tuning world left out; none where there is but one world.
     """
 
     kind: ClassVar[str] = "choice"
@@ -66,5 +76,6 @@ class Choice(Record):
     gain_error: float | None
     worlds: tuple[TuningWorld, ...]
     candidates: tuple[Candidate, ...]
+    alternatives: tuple[Alternative, ...] = ()
     seconds: float
     created: str = Field(default_factory=now)

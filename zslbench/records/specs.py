@@ -46,6 +46,7 @@ class RunSpec(Spec):
         words: The attribute word vectors, where the method is handed them.
         descriptions: The sentences that describe the classes, where the method reads them.
         tuning_worlds: How many tuning worlds the choice averages over; none for a submission.
+        tuning_seeds: How many fits in each of them; a deterministic method has one.
         rules: The rules read off the run; `published` needs every epoch scored on test images,
             `submitted` is what comes with scores that someone else has made.
         tuned: Of how many trials the config is the winner; 0: it is as its user or its method has
@@ -57,6 +58,7 @@ class RunSpec(Spec):
     words: WordVectors | None = None
     descriptions: WordVectors | None = None
     tuning_worlds: int = Field(default=3, ge=0)
+    tuning_seeds: int = Field(default=1, ge=1)
     rules: tuple[RuleName, ...] = ("validation", "last")
     tuned: int = Field(default=0, ge=0)
 
@@ -74,6 +76,8 @@ class RunSpec(Spec):
             del identity["descriptions"]
         if not self.tuned:
             del identity["tuned"]
+        if self.tuning_seeds == 1:
+            del identity["tuning_seeds"]
         return identity
 
     @property

@@ -99,6 +99,26 @@ class SeedGroup(OneEachSeed[RunRecord]):
             for summary, result in zip(self.summaries, self.results, strict=True)
         ]
 
+    @cached_property
+    def h_without(self) -> dict[str, list[float]]:
+        """H of each seed at what would be chosen without a tuning world, by the world's name.
+
+        Only its spread may be shown: to choose among these would be to choose on test. Empty for
+        rules that read no choice, for a choice made in one world, and for runs of older versions.
+        """
+        if self.rule not in ("validation", "last"):
+            return {}
+        found = {}
+        for other in self.records[0].choice.alternatives:
+            last = self.rule == "last"
+            gamma = other.last_gamma if last else other.gamma
+            epochs = [result.epoch if last else other.epoch for result in self.results]
+            found[other.without] = [
+                Outcome.of(artifacts.read_summary(run.folder, epoch), *self.test).scores(gamma).h
+                for run, epoch in zip(self.runs, epochs, strict=True)
+            ]
+        return found
+
     @property
     def deterministic(self) -> bool:
         """Whether its method has no use for seeds."""

@@ -40,6 +40,7 @@ def plan(
     settings: Mapping[str, Any],
     seeds: Sequence[int] | None,
     worlds: int,
+    tuning_seeds: int = 1,
     published: bool = False,
     on_skip: Callable[[str], None] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -52,6 +53,7 @@ def plan(
         settings: What differs from the defaults of the methods named.
         seeds: By default 0, 1, 2, and one for a method that has no use for seeds.
         worlds: Tuning worlds to choose in.
+        tuning_seeds: Fits in each of them; a deterministic method has one.
         published: Whether to read the published rule too, which scores every epoch on test.
         on_skip: If given, a method that the data cannot serve is told to it instead of refused.
         on_progress: Called with (done, total) while images are decoded.
@@ -74,9 +76,10 @@ def plan(
                 on_skip(f"skipped {name} on {request.name}: {refusal}")
                 continue
             template = spec_of(name, cls, entry.config, dataset)
-            by_default = (0,) if cls.is_deterministic(entry.config) else DEFAULT_SEEDS
-            for seed in entry.seeds or seeds or by_default:
-                update = {"seed": seed, "tuning_worlds": worlds, "rules": rules}
+            alike = cls.is_deterministic(entry.config)
+            same = {"tuning_worlds": worlds, "tuning_seeds": 1 if alike else tuning_seeds}
+            for seed in entry.seeds or seeds or ((0,) if alike else DEFAULT_SEEDS):
+                update = {"seed": seed, "rules": rules, **same}
                 spec = template.model_copy(update=update)
                 jobs.append(Job(spec, dataset, request, entry.label))
     _refuse_same(jobs)
@@ -127,6 +130,7 @@ def changed(base: Job, params: Mapping[str, Any]) -> Job:
     """Return a run with some settings of its config changed."""
     spec = base.spec
     cls, config = resolve(spec, params)
-    same = {"seed": spec.seed, "tuning_worlds": spec.tuning_worlds, "rules": spec.rules}
+    names = ("seed", "tuning_worlds", "tuning_seeds", "rules")
     new = spec_of(spec.method, cls, config, base.dataset)
+    same = {name: getattr(spec, name) for name in names}
     return replace(base, spec=new.model_copy(update=same))

@@ -71,10 +71,14 @@ class PastRuns:
             key = job.spec.choice_key
             if key not in choices and self.store.missing("choice", [key]):
                 choices.add(key)
-                per_world = [run.choice.seconds / len(run.choice.worlds) for run in past]
-                seconds += job.spec.tuning_worlds * np.mean(per_world)
+                per_fit = [run.choice.seconds / _tuning_fits(run.spec) for run in past]
+                seconds += _tuning_fits(job.spec) * np.mean(per_fit)
             total += Estimate(float(seconds), 0)
         return total
+
+
+def _tuning_fits(spec: RunSpec) -> int:
+    return spec.tuning_worlds * spec.tuning_seeds
 
 
 def _kind(spec: RunSpec) -> tuple[object, ...]:

@@ -29,6 +29,7 @@ SuiteWorlds = Annotated[
     typer.Option(min=1, max=20, help="Number of validation splits (default: the suite's, or 3); "
                                      "fewer than 3 is flagged."),
 ]  # fmt: skip
+SuiteTuningSeeds = Annotated[int | None, typer.Option(min=1, max=20, help=opt.TUNING_SEEDS)]
 SuiteRules = Annotated[
     str | None,
     typer.Option("--rules", "--rule",
@@ -57,6 +58,7 @@ def leaderboard(
     differences: Differences = False,
     seeds: opt.Seeds = None,
     worlds: SuiteWorlds = None,
+    tuning_seeds: SuiteTuningSeeds = None,
     rules: SuiteRules = None,
     tune: Tune = 0,
     plan: opt.Plan = False,
@@ -122,6 +124,7 @@ def leaderboard(
         "reference": reference,
         "seeds": opt.parse_seeds(seeds),
         "worlds": worlds,
+        "tuning_seeds": tuning_seeds,
         "rules": opt.parse_list(rules) if rules else None,
     }
     if differences and not (reference or (suite and read_suite(suite).reference)):

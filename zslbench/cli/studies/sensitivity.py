@@ -29,6 +29,7 @@ def sensitivity(
     ] = False,
     seeds: opt.Seeds = None,
     worlds: opt.Worlds = 3,
+    tuning_seeds: opt.TuningSeeds = 1,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -68,6 +69,7 @@ def sensitivity(
         settings=opt.parse_settings(set_),
         seeds=opt.parse_seeds(seeds),
         worlds=worlds,
+        tuning_seeds=tuning_seeds,
         final=final,
         results=results,
         **vars(engine),

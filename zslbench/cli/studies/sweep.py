@@ -43,6 +43,7 @@ def sweep(
         typer.Option(help="A database URL for Optuna (default: a journal file in the results)."),
     ] = None,
     worlds: opt.Worlds = 3,
+    tuning_seeds: opt.TuningSeeds = 1,
     results: opt.Results = opt.RESULTS,
     json: opt.Json = False,
 ) -> None:
@@ -88,6 +89,7 @@ def sweep(
         top=top,
         test=test,
         worlds=worlds,
+        tuning_seeds=tuning_seeds,
         name=name,
         storage=storage,
         results=results,

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
 
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.records import RuleName
@@ -9,12 +12,17 @@ from zslbench.stats import (
     METRICS,
     POPULATIONS,
     Difference,
+    Interval,
     Metric,
     Population,
     Reading,
+    choice_spread,
     paired,
+    with_choice,
 )
 from zslbench.studies.groups import SUBMITTED, SeedGroup, adjust
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,9 @@ class PairedRow:
         seeds: Those that both were run with.
         differences: Each metric's, over both populations; p is adjusted (Holm) for all the
             comparisons made of that metric and population.
+        choice_spread: Standard error of the difference in H over choices, the same tuning world
+            left out of both; None where it is not known.
+        these_classes_and_choice: That difference with the 95 % interval that includes it.
     """
 
     dataset: str
@@ -33,6 +44,8 @@ class PairedRow:
     rule: RuleName
     seeds: tuple[int, ...]
     differences: dict[Metric, dict[Population, Difference]]
+    choice_spread: float | None = None
+    these_classes_and_choice: Interval | None = None
 
 
 def compare(groups: Sequence[SeedGroup], reference: str) -> list[PairedRow]:
@@ -98,18 +111,38 @@ def _common(group: SeedGroup, other: SeedGroup) -> tuple[int, ...]:
 def _comparison(group: SeedGroup, other: SeedGroup) -> PairedRow:
     seeds = _common(group, other)
     ours, theirs = _readings(group, seeds), _readings(other, seeds)
+    found = {m: {p: paired(ours, theirs, m, p) for p in POPULATIONS} for m in METRICS}
+    spread = _spread(group, other, seeds)
     return PairedRow(
         group.records[0].spec.dataset,
         group.title,
         other.title,
         group.rule,
         seeds,
-        {m: {p: paired(ours, theirs, m, p) for p in POPULATIONS} for m in METRICS},
+        found,
+        spread,
+        with_choice(found["h"]["these_classes"], spread),
     )
 
 
 def _readings(group: SeedGroup, seeds: Sequence[int]) -> list[Reading]:
-    readings = dict(zip(group.seeds, zip(group.outcomes, group.gammas, strict=True), strict=True))
+    return _of_seeds(group, list(zip(group.outcomes, group.gammas, strict=True)), seeds)
+
+
+def _spread(group: SeedGroup, other: SeedGroup, seeds: Sequence[int]) -> float | None:
+    ours, theirs = group.h_without, other.h_without
+    if not ours or ours.keys() != theirs.keys():
+        return None
+    gains = [
+        np.subtract(_of_seeds(group, ours[w], seeds), _of_seeds(other, theirs[w], seeds))
+        for w in ours
+    ]
+    return choice_spread(np.transpose(gains))
+
+
+def _of_seeds(group: SeedGroup, values: Sequence[T], seeds: Sequence[int]) -> list[T]:
+    """Return the values of some seeds; a deterministic method has that of its one for any."""
     if group.deterministic:
-        return [next(iter(readings.values()))] * len(seeds)
-    return [readings[seed] for seed in seeds]
+        return [values[0]] * len(seeds)
+    known = dict(zip(group.seeds, values, strict=True))
+    return [known[seed] for seed in seeds]

@@ -18,7 +18,16 @@ from zslbench.report.curves import MeanCurve
 from zslbench.report.records import flat
 from zslbench.report.shown import Shown
 from zslbench.report.table import Document
-from zslbench.stats import METRICS, Interval, Metric, Population, intervals, over_seeds
+from zslbench.stats import (
+    METRICS,
+    Interval,
+    Metric,
+    Population,
+    choice_spread,
+    intervals,
+    over_seeds,
+    with_choice,
+)
 from zslbench.stats.permutation import permutation_control
 from zslbench.store import Stored
 from zslbench.studies.groups import SUBMITTED, SeedGroup, group_runs
@@ -121,6 +130,8 @@ def _order(row: Row) -> tuple[Any, ...]:
 
 def _row(group: SeedGroup, ledger: Counter[tuple[str, str]]) -> Row:
     first, results, outcomes = group.records[0], group.results, group.outcomes
+    laid = intervals(outcomes, group.gammas)
+    spread = choice_spread(np.transpose([*group.h_without.values()])) if group.h_without else None
     return Row(
         dataset=first.spec.dataset,
         method=first.spec.method,
@@ -134,7 +145,7 @@ def _row(group: SeedGroup, ledger: Counter[tuple[str, str]]) -> Row:
         seeds=group.seeds,
         tuning_worlds=first.spec.tuning_worlds,
         chosen=_chosen(first, results),
-        intervals=intervals(outcomes, group.gammas),
+        intervals=laid,
         t1_best=_mean([result.t1_best for result in results]),
         control=permutation_control(group.summaries, *group.test),
         plain_h=_mean([outcome.scores(0.0).h for outcome in outcomes]),
@@ -150,6 +161,9 @@ def _row(group: SeedGroup, ledger: Counter[tuple[str, str]]) -> Row:
         },
         evidence=evidence_of(group),
         tuned=first.spec.tuned,
+        tuning_seeds=first.spec.tuning_seeds,
+        choice_spread=spread,
+        these_classes_and_choice=with_choice(laid["h"]["these_classes"], spread),
     )
 
 

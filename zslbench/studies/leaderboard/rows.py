@@ -37,6 +37,9 @@ class Row:
         marks: What a reader must know before comparing.
         evidence: What stands behind the numbers; no part of `leaderboard.json`.
         tuned: Of how many trials its config is the winner; 0: it was not tuned.
+        tuning_seeds: Fits in each tuning world.
+        choice_spread: Standard error of H over choices; None where it is not known.
+        these_classes_and_choice: H with the 95 % interval that includes it.
     """
 
     dataset: str
@@ -64,6 +67,9 @@ class Row:
     localisation: dict[str, Interval]
     evidence: Evidence = field(repr=False, compare=False)
     tuned: int = 0
+    tuning_seeds: int = 1
+    choice_spread: float | None = None
+    these_classes_and_choice: Interval | None = None
 
     @property
     def title(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from zslbench.report.numbers import NAMES, estimates, number
@@ -9,6 +10,7 @@ from zslbench.report.table import Cell, Document, Rank, Table
 from zslbench.stats import METRICS, Interval, Metric, Population
 from zslbench.stats.selection_bias import CHOSEN
 from zslbench.studies.incremental.tables import incremental_tables
+from zslbench.studies.leaderboard.paired import PairedRow
 from zslbench.studies.leaderboard.rows import Contents, Row
 from zslbench.studies.leaderboard.standings import Standing
 from zslbench.studies.leaderboard.verdicts import PaperVerdict, verdicts
@@ -19,8 +21,9 @@ NOTES = (
     "( ): over new classes as well.",
     "p: T1 against 200 permutations of the unseen classes' identities, with their 95th percentile.",
     "Epoch, gamma and open settings were chosen once, in the tuning worlds, unless the rule is "
-    "`published`; intervals are given that choice. Opened: times this method has read these "
-    "test labels.",
+    "`published`; intervals are given that choice, unless they say `and the choice`. Choice "
+    "spread: standard error of H over choices in other tuning worlds. Opened: times this method "
+    "has read these test labels.",
 )
 FAILED_NOTE = "These runs raised an error and are not in the table; `--retry` runs them again."
 EXTERNAL_NOTE = (
@@ -139,11 +142,22 @@ def facts(row: Row) -> list[str]:
         *([row.configured] if row.label else []),
         f"chosen: {chosen}",
         "; ".join(f"{name}: {value}" for name, value in inputs.items() if value),
-        f"seeds {', '.join(map(str, row.seeds))}; tuning worlds: {row.tuning_worlds}; "
+        f"seeds {', '.join(map(str, row.seeds))}; tuning worlds: {row.tuning_worlds}"
+        f"{f' of {row.tuning_seeds} seeds each' if row.tuning_seeds > 1 else ''}; "
         f"opened {row.openings}",
         f"H at gamma = 0: {row.plain_h:.1f}; T1 at its own epoch: {row.t1_best:.1f}; "
         f"oracle H (test-tuned): {row.oracle_h:.1f}",
+        *_including_choice(row),
     ]
+
+
+def _including_choice(found: Row | PairedRow) -> list[str]:
+    """Return the interval of H that includes the choice, where it is known."""
+    laid, sign = found.these_classes_and_choice, "+" if isinstance(found, PairedRow) else ""
+    if laid is None:
+        return []
+    ends = f"[{number('h', laid.low, sign)}, {number('h', laid.high, sign)}]"
+    return [f"H, these classes and the choice: {ends}; choice spread {found.choice_spread:.1f}"]
 
 
 def control(row: Row) -> str:
@@ -188,7 +202,8 @@ def _paired_table(board: Contents) -> Table:
     for c in board.comparisons:
         about = f"{c.dataset}; rule {c.rule}; seeds {', '.join(map(str, c.seeds))}"
         cells = [estimates(c.differences[m], m) for m in METRICS]
-        rows.append([_named(board, c.method, f"minus {c.reference}", about), *cells])
+        named = _named(board, c.method, f"minus {c.reference}", about)
+        rows.append([replace(named, facts=tuple(_including_choice(c))), *cells])
     return Table("paired differences", ("difference", *NAMES.values()), rows, PAIRED_NOTE)
 
 

@@ -65,6 +65,7 @@ class SweepPlan:
             "precision": spec.precision,
             "config": spec.config,
             "worlds": spec.tuning_worlds,
+            **({"tuning_seeds": spec.tuning_seeds} if spec.tuning_seeds > 1 else {}),
             "rules": list(spec.rules),
             "protocol_version": spec.protocol_version,
             "space": [parameter.described() for parameter in self.space],
@@ -112,9 +113,10 @@ class SweepPlan:
         return {self.length(params) for params in moved}
 
     def length(self, params: Mapping[str, Any]) -> int:
-        """Return the steps of a trial in one world: epochs of all candidate configs."""
+        """Return the steps of a trial in one world: epochs of all candidate configs and seeds."""
         method, config = resolve(self.base.spec, params)
-        return len(config.candidates()) * method.epochs(config)
+        fits = self.base.spec.tuning_seeds * len(config.candidates())
+        return fits * method.epochs(config)
 
 
 def planned_points(plan: SweepPlan, store: Store, engine: Engine) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ class TableRequest:
         name: Of the files it is written to.
         title: What it is.
         about: What a reader must know of it as a whole.
+        tuning_seeds: Fits in each tuning world, of methods that are not deterministic.
     """
 
     methods: Sequence[str | Entry] | None
@@ -44,6 +45,7 @@ class TableRequest:
     name: str = "leaderboard"
     title: str = TITLE
     about: str = ""
+    tuning_seeds: int = 1
 
     def jobs(self, on_progress: Callable[[int, int], None]) -> list[Job]:
         """Return the runs that it takes."""
@@ -53,6 +55,7 @@ class TableRequest:
             settings=self.settings,
             seeds=self.seeds,
             worlds=self.worlds,
+            tuning_seeds=self.tuning_seeds,
             published="published" in self.rules,
             on_skip=say if self.methods is None else None,
             on_progress=on_progress,
@@ -66,6 +69,7 @@ def request_table(
     suite: str | None = None,
     seeds: Sequence[int] | None = None,
     worlds: int | None = None,
+    tuning_seeds: int | None = None,
     rules: Sequence[str] | None = None,
     reference: str | None = None,
 ) -> TableRequest:
@@ -77,6 +81,7 @@ def request_table(
         suite: Its name, or its file.
         seeds: By default 0, 1, 2, and one for a deterministic method.
         worlds: Tuning worlds, by default 3.
+        tuning_seeds: Fits in each of them, by default 1.
         rules: The rules to show, by default `validation`.
         reference: A row's title, or a method.
 
@@ -87,13 +92,13 @@ def request_table(
     if suite is None:
         if data is None:
             raise ZslbenchError(
-                "methods, seeds, worlds, tune, retry, plan and jobs are for runs, and there are no "
-                "runs without data: name a suite, or datasets."
+                "methods, seeds, worlds, tuning_seeds, tune, retry, plan and jobs are for runs, "
+                "and there are no runs without data: name a suite, or datasets."
             )
         checked = check_rules(rules or ("validation",))
         return TableRequest(
             methods, data, seeds=seeds, worlds=worlds or 3, rules=checked,
-            reference=reference or "",
+            reference=reference or "", tuning_seeds=tuning_seeds or 1,
         )  # fmt: skip
     if methods is not None:
         raise ZslbenchError(
@@ -107,6 +112,7 @@ def request_table(
         methods=read.entries(),
         data=read.requests(data),
         worlds=worlds or read.worlds,
+        tuning_seeds=tuning_seeds or read.tuning_seeds,
         rules=check_rules(rules or read.rules),
         reference=read.reference if reference is None else reference,
         name=read.name,

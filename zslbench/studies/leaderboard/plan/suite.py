@@ -40,6 +40,7 @@ class Suite(AnySuite):
         features: As `--features`; so are `backbone` and `words`.
         pair: The image-text pair of rows that read class descriptions; by default plumage's own.
         worlds: Tuning worlds.
+        tuning_seeds: Fits in each of them, of methods that are not deterministic.
         rules: Rules to show.
         rows: The table's lines.
         grids: More lines. A value that an earlier line has already makes none.
@@ -50,6 +51,7 @@ class Suite(AnySuite):
     pair: str | None = None
     words: str | None = None
     worlds: int = Field(default=3, ge=1, le=20)
+    tuning_seeds: int = Field(default=1, ge=1, le=20)
     rules: list[RuleName] = Field(default=["validation"], min_length=1)
     rows: list[SuiteRow] = Field(default_factory=list)
     grids: list[Grid] = Field(default_factory=list)
