@@ -28,17 +28,16 @@ from zipfile import ZipFile
 import numpy as np
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT, CHILD = Path(__file__).resolve().parents[1], "ZSLBENCH_DEVICE_PART"
 TOLERANCE = 1e-2  # of the largest of a list of exact numbers: between unlike devices, float32
 WORDS, ATTRIBUTES, CLASSES = 300, 312, 150  # of CUB
 CUDA = {"backbone": "random:vit_base_patch16_224", "images": 7057, "batch": 64, "rounds": 7}
 CPU = {"backbone": "random:vit_tiny_patch16_224", "images": 16, "batch": 8, "rounds": 1}
-CHILD = "ZSLBENCH_DEVICE_PART"
 Line = dict[str, Any]  # what was checked, whether it holds, what was found; or sizes
 
 
 def conformance(_: Line) -> Iterator[Line]:
-    """Every method with a network: scores, batches, seed and state, in the device's precision."""
+    """Every trained method: scores, batches, seed and state, in the device's precision."""
     from zslbench.method.conformance import CHECKS, QUICK
 
     for name, method in _networks().items():
@@ -92,7 +91,7 @@ PARTS: dict[str, tuple[Callable[[Line], Iterator[Line]], str | None, int]] = {
 
 
 def _networks() -> dict[str, Any]:
-    """Return the project's methods that are fitted on the device, by name."""
+    """Return the project's methods that are not solved in closed form, by name."""
     from zslbench.method import ClosedFormMethod
     from zslbench.method.registry import load_method
     from zslbench.studies.regression.exact import own_methods
@@ -210,10 +209,11 @@ def report(where: str, parts: dict[str, tuple[list[Line], str]], device: str) ->
     lines = [f"# zslbench on {where}", ""]
     for name, (found, early) in parts.items():
         checks = [f"* {'' if x['ok'] else 'FAILED '}{x['what']}: {x['found']}" for x in found]
-        checks += [f"* FAILED: {early}; what would follow was not checked"] if early else []
+        checks += [f"* FAILED: {early}; what would follow was not checked"] * bool(early)
         lines += [f"## {name}", "", str(PARTS[name][0].__doc__), "", *checks, ""]
     unchecked = [
         "that methods learn, and learn nothing from shuffled attributes (`make test-slow`)",
+        "conformance of incremental methods; closed-form methods, which use no GPU",
         "several or other GPUs, pretrained weights, any accuracy on real images",
         *(f"{part}: was not asked for" for part in PARTS if part not in parts),
         *(["anything of a GPU: this ran on a processor, in small"] if device == "cpu" else []),

@@ -38,7 +38,8 @@ def explain(
     The method is fitted again, from the run's record, to its chosen epoch, and what it has learnt
     is kept, so that later calls are quick. No test labels are opened. The figures (PNG and PDF)
     go to results/explained/KEY and to the run in MLflow; parts are drawn in where they are known
-    (plumage; datasets with a parts.csv).
+    (plumage; datasets with a parts.csv). Photos with a parts.csv and a boxes.csv also give a table
+    and a figure of how often a part is found where its attribute is seen, by APN's rule.
 
     Examples:
       zslbench explain 3f2a9c
