@@ -51,7 +51,8 @@ def load_dataset(
         images: Folder of the images, where it is not the dataset's own.
         backbone: The pretrained network for methods that take images.
         weights: A local file with its weights.
-        words: Word vectors of the attribute names: a GloVe file, a table, or `random`.
+        words: Word vectors of the attribute names: a GloVe file, a table, or `random`; plumage
+            has its own. `shuffled:` before any of them makes a control.
         descriptions: What describes the classes: `names`, `attributes`, or a JSON file.
         resplit: Whether to ignore class splits of the file that leak test images.
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from zslbench.data.cache import decode_image
-from zslbench.data.parts import part_points
+from zslbench.data.parts import bird_truth, part_points
 from zslbench.errors import DataError
 
 LINES = ["image_file,part,x,y", "a/wide.png,eye,52,21", "a/wide.png,tail,5,20",
@@ -52,6 +52,41 @@ def test_a_table_that_is_none_is_refused(folder, text):
     (folder / "parts.csv").write_text(text)
     with pytest.raises(DataError, match=r"parts\.csv"):
         part_points(folder, np.array([0]), 20, 1)
+
+
+BOXES = ["image_file,x,y,width,height", "a/wide.png,50,20,60,10", "a/tall.png,0,60,40,20"]
+
+
+def test_boxes_are_decoded_as_points_are_and_not_cut(folder):
+    (folder / "boxes.csv").write_text("\n".join(BOXES))
+    truth = bird_truth(folder, np.array([1, 0]), 20, 1)
+    assert truth.boxes == pytest.approx(np.array([[0, 10, 20, 20], [10, 10, 40, 15]]))
+    assert truth.sides == pytest.approx(np.array([[20, 10], [30, 5]]))
+    assert (truth.names, truth.size) == (("eye",), 20)
+    assert truth.points == pytest.approx(np.array([[[5, 15]], [[11, 10.5]]]))
+
+
+@pytest.mark.parametrize("name", ["parts.csv", "boxes.csv"])
+def test_without_both_tables_birds_are_not_known(folder, name):
+    (folder / "boxes.csv").write_text("\n".join(BOXES))
+    (folder / name).unlink()
+    assert bird_truth(folder, np.array([0]), 20, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (BOXES[:2], "no box for a/tall.png"),
+        ([*BOXES[:2], "a/tall.png,0,60,0,20"], "the box 0, 60, 0, 20 for a/tall.png"),
+        ([*BOXES[:2], "a/tall.png,0,nan,3,20"], "the box 0, nan, 3, 20 for a/tall.png"),
+        (["image_file,x", "a/wide.png,1"], "is not a table with the columns"),
+    ],
+)
+def test_a_table_of_boxes_that_lacks_a_photo_is_refused(folder, lines, said):
+    (folder / "boxes.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"boxes\.csv") as refusal:
+        bird_truth(folder, np.array([0, 1]), 20, 1)
+    assert said in str(refusal.value)
 
 
 def test_points_of_real_birds_are_in_their_boxes(real_data):

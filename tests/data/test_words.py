@@ -250,3 +250,12 @@ def test_load_words_refuses_a_source_that_is_not_there(source, complaint, tmp_pa
 def test_load_words_needs_a_name_for_each_attribute_to_look_words_up(table, names):
     with pytest.raises(DataError, match=f"names {len(names)} of its 2 attributes"):
         load_words(str(table), names, 2)
+
+
+def test_shuffled_words_may_be_of_any_source(table):
+    names = ["Blue", "eye", "blue bill"]
+    own, dealt = (asked_words(s, names, 3) for s in (f"sum:{table}", f"shuffled:sum:{table}"))
+    assert sorted(own.vectors.tolist()) == sorted(dealt.vectors.tolist())
+    assert not (own.vectors == dealt.vectors).all(axis=1).any()
+    assert dealt.description == f"shuffled:{own.description}"
+    assert own.digest != dealt.digest

@@ -50,8 +50,9 @@ Weights = Annotated[Path | None, typer.Option(help="A local file with the backbo
 Words = Annotated[
     str | None,
     typer.Option(help="Word vectors of the attribute names: a GloVe text file, a .npy table with "
-                      "one row an attribute, or `random`. They are made unit means; sum:FILE takes "
-                      "raw sums, as the papers' code did."),
+                      "one row an attribute, or `random` (plumage has its own). They are made unit "
+                      "means; sum:FILE takes raw sums, as the papers' code did; the control "
+                      "shuffled:FILE deals them to other attributes (shuffled:plumage)."),
 ]  # fmt: skip
 Descriptions = Annotated[
     str | None,

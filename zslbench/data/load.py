@@ -43,7 +43,7 @@ class DataRequest:
         backbone: Name of the pretrained network for the images.
         pair: Name of the image-text pair for methods that read, where it is not the backbone.
         weights: A local file with its weights.
-        words: Source of attribute word vectors (a file, `sum:` and a file, or `random`).
+        words: Source of attribute word vectors (see `asked_words`).
         descriptions: Source of class descriptions: `names`, `attributes`, or a JSON file.
         resplit: Whether to make class splits anew where the file's own leak test images.
         bare: Whether classes, splits and labels are enough, without what methods see.
@@ -149,15 +149,16 @@ def is_embedded(name: str) -> bool:
 
 
 def _embedded(request: DataRequest, on_progress: OnProgress) -> Dataset:
-    """Draw `plumage`, or `plumage:clutter=80,seed=3`; its attributes' word vectors are random."""
+    """Draw `plumage`, or `plumage:clutter=80,seed=3`; it has word vectors of its own."""
     from zslbench.data.cache import default_cache_dir
     from zslbench.data.plumage import PlumageConfig, load_plumage
+    from zslbench.data.words import PLUMAGE
 
     _check_embedded(request)
     knobs = _parse_knobs(request.name.partition(":")[2])
     config = replace(PlumageConfig(), **knobs)
     dataset = load_plumage(config, default_cache_dir(), on_progress)
-    asked = replace(request, words=request.words or "random")
+    asked = replace(request, words=request.words or PLUMAGE)
     settings = ",".join(f"{knob}={value}" for knob, value in knobs.items())
     name = f"{EMBEDDED}:{settings}" if settings else EMBEDDED
     return replace(dataset, name=name, **_texts(asked, dataset.classes, "attributes", "bird"))

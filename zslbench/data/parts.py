@@ -1,18 +1,25 @@
-"""Where the parts are in photos, as points: from `parts.csv` in a dataset's folder."""
+"""Where birds and their parts are in photos: `parts.csv` and `boxes.csv` in a dataset's folder.
 
-from collections.abc import Sequence
+All places are those of the decoded image: the shorter side scaled to its size, the centre cropped.
+Papers' code scales to 8/7 of that (256 px) before it crops (224 px), so that its birds are larger
+and more of them is cut away.
+"""
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from zslbench.data.formats.xlsa17 import locate_images, read_items
 from zslbench.data.texts import find_text, read_table, refuse_twice
-from zslbench.data.types import Int
+from zslbench.data.types import BirdTruth, Float, Int
 from zslbench.errors import DataError
 
-FILE = "parts.csv"
+FILE, BOXES = "parts.csv", "boxes.csv"
+BOX = ["x", "y", "width", "height"]
 
-PartPoints = dict[str, tuple[float, float]]
+Spot = tuple[float, float]
+PartPoints = dict[str, Spot]
 
 
 def part_points(
@@ -33,11 +40,51 @@ def part_points(
     """
     if (file := find_text(folder, FILE)) is None:
         return None
-    names = read_items(folder, None, classes).files
-    chosen = [names[item] for item in items.tolist()]
-    paths = locate_images(chosen, images or folder)
+    names, moves = _photos(folder, items, size, classes, images)
     table = _read(file, names)
-    return [_decoded(table[name], path, size) for name, path in zip(chosen, paths, strict=True)]
+    return [_inside(table[name], move, size) for name, move in zip(names, moves, strict=True)]
+
+
+def bird_truth(
+    folder: Path, items: Int, size: int, classes: int, images: Path | None = None
+) -> BirdTruth | None:
+    """Return where birds and their parts are in some photos; None where a table is missing.
+
+    Args:
+        folder: The dataset's. Beside `parts.csv`, its `boxes.csv` has the columns image_file, x, y,
+            width, height, one line for each photo.
+        items: As of `part_points`, and so is what follows.
+        size: Side of the decoded images.
+        classes: How many the dataset has.
+        images: Folder of the images, where it is not the dataset's own.
+
+    Raises:
+        DataError: If a table cannot be read, or lacks a photo, or an image is not there.
+    """
+    if (file := find_text(folder, BOXES)) is None:
+        return None
+    found = part_points(folder, items, size, classes, images)
+    if found is None:
+        return None
+    photos, moves = _photos(folder, items, size, classes, images)
+    boxes = _read_boxes(file, photos)
+    names = tuple(sorted({name for points in found for name in points}))
+    hidden = np.nan, np.nan
+    points = np.array([[each.get(name, hidden) for name in names] for each in found])
+    edges = [
+        (*move((x, y)), *move((x + width, y + height)))
+        for (x, y, width, height), move in zip(boxes.tolist(), moves, strict=True)
+    ]
+    return BirdTruth(names, points.reshape(len(items), -1, 2), np.array(edges), size)
+
+
+def _photos(
+    folder: Path, items: Int, size: int, classes: int, images: Path | None
+) -> tuple[list[str], list[Callable[[Spot], Spot]]]:
+    """Return the file names of items, and what moves a point of a file into its decoded image."""
+    listed = read_items(folder, None, classes).files
+    names = [listed[item] for item in items.tolist()]
+    return names, [_move(path, size) for path in locate_images(names, images or folder)]
 
 
 def _read(path: Path, images: Sequence[str]) -> dict[str, PartPoints]:
@@ -55,8 +102,22 @@ def _read(path: Path, images: Sequence[str]) -> dict[str, PartPoints]:
     return found
 
 
-def _decoded(points: PartPoints, path: Path, size: int) -> PartPoints:
-    """Return the points where `decode_image` puts them; those that are cut away are left out."""
+def _read_boxes(path: Path, wanted: Sequence[str]) -> Float:
+    """Return `[n, 4]`: x, y, width and height of the bird in some photos."""
+    fix = "Fix it, or remove it to score no parts."
+    (names,), numbers = read_table(path, ["image_file"], BOX, fix)
+    refuse_twice(path, "box", dict(enumerate(map("of {}".format, names), start=1)), "rows")
+    rows = dict(zip(names, numbers, strict=True))
+    for name in wanted:
+        box = rows.get(name)
+        if box is None or not np.isfinite(box).all() or box[2:].min() <= 0:
+            shown = "no box" if box is None else "the box " + ", ".join(f"{v:g}" for v in box)
+            raise DataError(path, f"has {shown} for {name}", fix)
+    return np.array([rows[name] for name in wanted])
+
+
+def _move(path: Path, size: int) -> Callable[[Spot], Spot]:
+    """Return the way of a point into the image that `decode_image` makes of a file."""
     from PIL import Image
 
     with Image.open(path) as image:
@@ -64,8 +125,10 @@ def _decoded(points: PartPoints, path: Path, size: int) -> PartPoints:
     shorter = min(width, height)
     scaled = int(size * width / shorter), int(size * height / shorter)
     left, top = (round((side - size) / 2) for side in scaled)
-    moved = {
-        part: (x * scaled[0] / width - left, y * scaled[1] / height - top)
-        for part, (x, y) in points.items()
-    }
+    return lambda at: (at[0] * scaled[0] / width - left, at[1] * scaled[1] / height - top)
+
+
+def _inside(points: PartPoints, move: Callable[[Spot], Spot], size: int) -> PartPoints:
+    """Return points where they are in the decoded image, without those that are cut away."""
+    moved = {part: move(at) for part, at in points.items()}
     return {p: (x, y) for p, (x, y) in moved.items() if 0 <= x < size and 0 <= y < size}

@@ -135,6 +135,29 @@ class PartTruth:
         return np.asarray(maps != 0 if part == ANY_PART else maps == part)
 
 
+@dataclass(frozen=True)
+class BirdTruth:
+    """Where birds and their parts are in n photos, in pixels of the decoded images.
+
+    Attributes:
+        names: Of the P key points.
+        points: `[n, P, 2]` x and y of each; nan where it is hidden or outside the image.
+        boxes: `[n, 4]` left, top, right and lower edge of the whole bird, also of what lies
+            outside the image.
+        size: Side of the decoded images.
+    """
+
+    names: tuple[str, ...]
+    points: Float
+    boxes: Float
+    size: int
+
+    @property
+    def sides(self) -> Float:
+        """`[n, 2]` width and height of the birds."""
+        return self.boxes[:, 2:] - self.boxes[:, :2]
+
+
 class SealedLabels:
     """Labels that are given out only by `open`, which announces itself and is counted.
 

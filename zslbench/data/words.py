@@ -1,9 +1,9 @@
-"""Word vectors of attribute names: from a word table, ready made, or (named so) at random."""
+"""Word vectors of attribute names: from a word table, ready made, or (named so) a control."""
 
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -19,7 +19,7 @@ from zslbench.seeding import generator
 
 Pool = Literal["mean", "sum"]
 RANDOM_WIDTH = 300
-SUMMED = "sum:"
+SUMMED, SHUFFLED, PLUMAGE = "sum:", "shuffled:", "plumage"
 CHECK = "Check the path of --words."
 REPLACEMENTS = {
     "spatulate": "broad",
@@ -71,10 +71,14 @@ def asked_words(source: str, names: Sequence[str], expected: int) -> Words:
     does the same.
 
     Args:
-        source: As `load_words` takes it, with or without `sum:` before it.
+        source: As `load_words` takes it, with or without `sum:` before it. `shuffled:` before
+            either deals the rows out so that no attribute has its own: a control that keeps the
+            vectors and loses their meaning.
         names: The K attribute names.
         expected: K.
     """
+    if source.startswith(SHUFFLED):
+        return _shuffled(asked_words(source.removeprefix(SHUFFLED), names, expected))
     if not source.startswith(SUMMED):
         return load_words(source, names, expected)
     bare = source.removeprefix(SUMMED)
@@ -88,8 +92,9 @@ def load_words(
 
     Args:
         source: A word table in text form (GloVe: `word v1 v2 ...`, word2vec: the same below a line
-            `N D`), a `.npy` table `[K, E]` with a row for each attribute, or `random` or
-            `random:SEED` for standard normal vectors of 300 dimensions.
+            `N D`), a `.npy` table `[K, E]` with a row for each attribute, `plumage` for the
+            vectors that come with that dataset, or `random` or `random:SEED` for standard normal
+            vectors of 300 dimensions.
         names: The K attribute names, or none; only a word table needs them.
         expected: K.
         pool: How the words of a name make one vector; ready and random rows are not pooled. Where
@@ -107,6 +112,9 @@ def load_words(
         seed = int(source.partition(":")[2] or 0)
         kind, label = "random", f"random:{seed}"
         rows = generator(seed, "word vectors").standard_normal((expected, RANDOM_WIDTH))
+    elif source == PLUMAGE:
+        kind, label = PLUMAGE, PLUMAGE
+        rows = _of_plumage(names)
     elif path.suffix == ".npy":
         kind, label = "ready", recordable(path.name)
         rows = _read_ready(path, expected)
@@ -129,6 +137,29 @@ def load_words(
         filled = "the mean of the others" if pool == "mean" else "zeros"
         description += f", {len(empty)} of {expected} rows empty: {filled}"
     return Words(rows, content_digest(rows, kind, normalise), description, missing, empty)
+
+
+def _shuffled(words: Words) -> Words:
+    """Give every attribute the vector of the next one in a random round of all."""
+    order = generator(0, "shuffled word vectors").permutation(len(words.vectors))
+    rows = words.vectors.copy()
+    rows[order] = words.vectors[np.roll(order, 1)]
+    empty = tuple(sorted(order[np.isin(np.roll(order, 1), words.empty)].tolist()))
+    description = SHUFFLED + words.description
+    return replace(
+        words, vectors=rows, digest=content_digest(words.digest, rows), description=description,
+        empty=empty,
+    )  # fmt: skip
+
+
+def _of_plumage(names: Sequence[str]) -> Float:
+    from zslbench.data.plumage.attributes import ATTRIBUTE_NAMES
+    from zslbench.data.plumage.words import plumage_words
+
+    if tuple(names) != ATTRIBUTE_NAMES:
+        message = "is the word vectors of plumage's attributes, and these are others"
+        raise DataError(PLUMAGE, message, "Give a word table or a .npy table.")
+    return plumage_words()
 
 
 def clean_name(name: str) -> list[str]:

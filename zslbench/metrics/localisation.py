@@ -46,7 +46,18 @@ def score_view(view: View, parts: PartTruth, items: Int) -> dict[str, float]:
     """
     grid = round(view.patches.shape[1] ** 0.5)
     whole = parts.part_maps[items] > 0
-    on_object = _share(whole, grid) >= ON_OBJECT
+    found = score_patch_choice(view, _share(whole, grid) >= ON_OBJECT)
+    if view.attributes is not None:
+        found |= _attribute_hits(view.attributes, parts, items, whole, grid)
+    return found
+
+
+def score_patch_choice(view: View, on_object: Bool) -> dict[str, float]:
+    """Return how well patches are ranked and kept, given which `[b, N]` are on the object.
+
+    See `score_view` for their names.
+    """
+    grid = round(view.patches.shape[1] ** 0.5)
     nearness = np.broadcast_to(_nearness(grid), view.patches.shape)
     found = {
         "patch_auc": _auc(view.patches, on_object),
@@ -57,8 +68,6 @@ def score_view(view: View, parts: PartTruth, items: Int) -> dict[str, float]:
         found["patch_precision_random"] = 100 * float(on_object.mean())
         best = np.minimum(on_object.sum(axis=1), view.kept.sum(axis=1))
         found["patch_precision_best"] = 100 * float(best.sum() / view.kept.sum())
-    if view.attributes is not None:
-        found |= _attribute_hits(view.attributes, parts, items, whole, grid)
     return found
 
 

@@ -167,7 +167,7 @@ def test_damaged_parameters_are_told_by_their_file(call):
         ("svip", ["--items", "9999,"], "9999 is no test item"),
         ("svip", ["--items", "0"], "--items 0,"),
         ("svip", ["--items", "two"], "write how many"),
-        ("svip", ["--words", "random:7"], "the word vectors (random:0, L2): name them"),
+        ("svip", ["--words", "random:7"], "the word vectors (plumage, L2): name them"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(call, method, words, said):

@@ -16,6 +16,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.method import PublishedRule
 from zslbench.methods.eszsl import ESZSL
 from zslbench.metrics import harmonic_mean
+from zslbench.records import WordVectors
 from zslbench.report.curves import POINTS, mean_curve
 from zslbench.report.records import csv_text
 from zslbench.report.writers import markdown, terminal
@@ -92,6 +93,15 @@ def test_choosing_on_test_is_marked(stored, monkeypatch, tmp_path):
     assert "selected on test" in by_rule["published"].marks
     assert "selected on test" not in by_rule["validation"].marks
     assert by_rule["published"].value("h") == pytest.approx(by_rule["published"].oracle_h)
+
+
+@pytest.mark.parametrize("kind", ["random", "shuffled"])
+def test_words_without_meaning_are_marked(stored, kind):
+    record = stored[0].record
+    words = WordVectors(digest="0", description=f"{kind}:0, L2")
+    spec = record.spec.model_copy(update={"words": words})
+    (row,) = rows_of([replace(stored[0], record=record.model_copy(update={"spec": spec}))])
+    assert f"{kind} word vectors" in row.marks
 
 
 def test_one_tuning_world_and_pretraining_beyond_1k_are_marked(stored):

@@ -38,7 +38,8 @@ def explain(
     The method is fitted again, from the run's record, to its chosen epoch, and what it has learnt
     is kept, so that later calls are quick. No test labels are opened. The figures (PNG and PDF)
     go to results/explained/KEY and to the run in MLflow; parts are drawn in where they are known
-    (plumage; datasets with a parts.csv).
+    (plumage; datasets with a parts.csv). Photos with a parts.csv and a boxes.csv also give a table
+    and a figure of how often a part is found where its attribute is seen, by APN's rule.
 
     Examples:
       zslbench explain 3f2a9c
@@ -47,7 +48,7 @@ def explain(
 
       zslbench explain 3f2a9c --data-root ~/data --words glove.txt --items 10
     """
-    from zslbench.cli.output import print_facts
+    from zslbench.cli.output import print_document, print_facts
     from zslbench.store import Store
     from zslbench.store.find import find_run
     from zslbench.studies.explain.measure import explain as draw
@@ -73,10 +74,13 @@ def explain(
     facts = {
         "run": stored.record.key, "run_id": stored.run_id, "items": found.items,
         "agreement": found.agreement, "files": [*map(str, found.files)], "in_mlflow": attached,
+        "located": found.located and found.located.to_dict(),
     }  # fmt: skip
     text = (f"{spec.method} on {spec.dataset}, seed {spec.seed}: fitted again, it answers as the "
             f"run did on {found.agreement:.1f} % of the images")  # fmt: skip
     print_facts(facts, "\n".join([text, *map(str, found.files)]), json=json)
+    if found.located and not json:
+        print_document(found.located.document())
 
 
 def parse_items(text: str) -> int | list[int]:

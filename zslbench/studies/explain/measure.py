@@ -24,6 +24,12 @@ from zslbench.seeding import generator
 from zslbench.store import Stored, artifacts
 from zslbench.studies.explain.embedding import embedding_figure
 from zslbench.studies.explain.items import Told, pictures_of
+from zslbench.studies.explain.located import (
+    Located,
+    locate,
+    parts_figure,
+    predicted_attributes,
+)
 from zslbench.studies.explain.pictures import attribute_figure, patch_figure
 from zslbench.studies.explain.refit import refit
 from zslbench.studies.groups import title_of
@@ -40,11 +46,14 @@ class Explanation:
         files: The figures.
         items: The test items pictured, in the dataset's numbering.
         agreement: On how many of the images drawn the refit answers as the run did, in percent.
+        located: How well it looks at the birds of unseen classes, where their parts and boxes are
+            known.
     """
 
     files: list[Path]
     items: list[int]
     agreement: float
+    located: Located | None = None
 
 
 def explain(
@@ -87,13 +96,19 @@ def explain(
     steps(2, 3)
     plane = _plane(model, world, spread)
     steps(3, 3)
+    located = locate(model, job.dataset, request, tick)
     title = _title(record, agreement)
     figures = {"patches": patch_figure(pictures, title)}
     if view.attributes is not None:
         figures["attributes"] = attribute_figure(pictures, title)
     figures["tsne"] = embedding_figure(plane, told.labels[spread], told.seen, told.names, title)
+    if located is not None and located.parts:
+        figures["parts"] = parts_figure(located, title)
     files = [path for n, figure in figures.items() for path in write_figure(folder, n, figure)]
-    return Explanation(files, world.test[pictured].tolist(), agreement)
+    if located is not None:
+        files.append(folder / "located.md")
+        located.save(files[-1])
+    return Explanation(files, world.test[pictured].tolist(), agreement, located)
 
 
 def _title(record: RunRecord, agreement: float) -> str:
@@ -138,15 +153,11 @@ def _answers(model: Method, world: World, places: Int, gamma: float) -> Int:
 
 
 def _plane(model: Method, world: World, places: Int) -> Float:
-    """Return `[m, 2]`: predicted attributes by t-SNE.
-
-    What a method predicts for an attribute is the score of a class that has this attribute alone:
-    for methods that compare predicted attributes with the class's, those very attributes.
-    """
+    """Return `[m, 2]`: predicted attributes by t-SNE."""
     from sklearn.manifold import TSNE
 
-    alone = np.eye(world.attributes().shape[1])
-    predicted = model.scores(world.dataset.inputs[world.test[places]], alone)
+    images, attributes = world.dataset.inputs[world.test[places]], world.attributes().shape[1]
+    predicted = predicted_attributes(model, images, attributes)
     perplexity = min(PERPLEXITY, (len(places) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=0)
     return np.asarray(tsne.fit_transform(np.asarray(predicted, dtype=np.float32)), dtype=float)

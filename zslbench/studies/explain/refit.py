@@ -15,6 +15,7 @@ import numpy as np
 
 from zslbench.data.descriptions import ATTRIBUTES, NAMES
 from zslbench.data.load import DataRequest
+from zslbench.data.words import PLUMAGE, SHUFFLED
 from zslbench.engines.execute import Job
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.method import Method
@@ -25,6 +26,7 @@ from zslbench.store.checkpoints import Progress, Slot
 from zslbench.studies.plan import plan
 
 STATE = "state.safetensors"
+CONTROL = SHUFFLED + PLUMAGE
 
 
 def check_explainable(spec: RunSpec) -> None:
@@ -70,7 +72,7 @@ def request_of(
         spec.dataset,
         root,
         backbone=spec.backbone.name,
-        words=words or (drawn if drawn.startswith("random:") else None),
+        words=words or (drawn if drawn.startswith("random:") or drawn == CONTROL else None),
         descriptions=descriptions or (described if described in (NAMES, ATTRIBUTES) else None),
         **where,
     )

@@ -201,6 +201,7 @@ def _marks(records: Sequence[RunRecord], results: Sequence[RuleResult]) -> tuple
             spec.config.get("checkpoint")
         ),
         "random word vectors": words.startswith("random"),
+        "shuffled word vectors": words.startswith("shuffled"),
         "several commits": len({record.environment["commit"] for record in records}) > 1,
     }
     return (*(mark for mark, holds in marks.items() if holds), *_limits(records))
