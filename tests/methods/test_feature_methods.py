@@ -52,7 +52,7 @@ def train_set(inputs=lambda features: features):
 def scores_of(name, train, **settings):
     """Fit a method; return its scores of what it was fitted on, over all classes."""
     method = registry.load_method(name)
-    config = method.Config.parse(LITTLE_HELD_BACK[name] | settings, name)
+    config = method.Config.parse(LITTLE_HELD_BACK[name] | settings, name).candidates()[0]
     model = method(config, 0)
     for _ in model.fit(method.prepare(train, config)):
         pass
