@@ -118,6 +118,11 @@ class SVIPReleased(TrainedMethod):
         return 1 if config.checkpoint else int(config.epochs)
 
     @classmethod
+    def misfit(cls, config: Any, grid: int) -> str:
+        """Return why M patches cannot be kept of a grid; empty where they can."""
+        return SVIP.misfit(config, grid)
+
+    @classmethod
     def source_of(cls, config: Any) -> BackboneSource | None:
         """Return the architecture of the checkpoint, if there is one."""
         if not config.checkpoint:

@@ -28,8 +28,9 @@ MethodFiles = Annotated[
 ]
 Features = Annotated[
     str | None,
-    typer.Option(help="Feature file NAME.mat of the dataset (default: res101, or the only one)."),
-]
+    typer.Option(help="Feature file: NAME of the dataset's NAME.mat (default: res101, or the only "
+                      "one), or a path to one."),
+]  # fmt: skip
 Images = Annotated[
     Path | None, typer.Option(help="Folder of the images, where it is not the dataset's own.")
 ]
@@ -42,6 +43,26 @@ Backbone = Annotated[
     ),
 ]
 Weights = Annotated[Path | None, typer.Option(help="A local file with the backbone's weights.")]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Side in pixels of the backbone's images, where it is not the network's own; position "
+        "embeddings are resized.",
+    ),
+]
+Mean = Annotated[
+    tuple[float, float, float] | None,
+    typer.Option(help="Mean of the input of --weights, r g b in 0 to 1 (default: as the file's "
+                      "metadata say, else the architecture's)."),
+]  # fmt: skip
+Std = Annotated[
+    tuple[float, float, float] | None, typer.Option(help="Likewise, its standard deviation.")
+]
+Pretraining = Annotated[
+    str | None,
+    typer.Option("--exposure", help="Likewise, what the pretraining saw: 1k, 21k, web, unknown."),
+]
 Words = Annotated[
     str | None,
     typer.Option(help="Word vectors of the attribute names: a GloVe text file, a .npy table with "
@@ -107,14 +128,17 @@ KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 @dataclass(frozen=True)
-class ImageOptions:
-    """Where a dataset is found, and what its images and classes are read with."""
+class PhotoOptions:
+    """Where a dataset is found, and what its images are seen through."""
 
     data_root: DataRoot = DATA_ROOT
     images: Images = None
     backbone: Backbone = None
+    image_size: ImageSize = None
     weights: Weights = None
-    descriptions: Descriptions = None
+    mean: Mean = None
+    std: Std = None
+    exposure: Pretraining = None
 
     def request(self, name: str) -> "DataRequest":
         """Return the request for a dataset."""
@@ -122,6 +146,13 @@ class ImageOptions:
 
         options = asdict(self)
         return DataRequest(name, options.pop("data_root"), **options)
+
+
+@dataclass(frozen=True)
+class ImageOptions(PhotoOptions):
+    """The same, with what describes the classes."""
+
+    descriptions: Descriptions = None
 
 
 @dataclass(frozen=True)

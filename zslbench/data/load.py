@@ -34,12 +34,16 @@ class DataRequest:
 
     Attributes:
         name: The dataset's folder below `root`, in any case; or `plumage`, with knobs or without.
-        features: The feature file to hand to methods, without `.mat`.
-        image_size: Side in pixels of the decoded images to hand to methods instead.
+        features: The feature file to hand to methods: its name without `.mat`, or a path to it.
+        image_size: Side in pixels of the decoded images to hand to methods instead; with a
+            backbone, what it takes in place of its own.
         images: Folder of the images, where it is not the dataset's own.
         backbone: Name of the pretrained network for the images.
         pair: Name of the image-text pair for methods that read, where it is not the backbone.
         weights: A local file with its weights.
+        mean: Of the input that those weights were trained on, where the file does not say.
+        std: Likewise, its deviation.
+        exposure: Likewise, what the pretraining saw.
         words: Source of attribute word vectors (a file, `sum:` and a file, or `random`).
         descriptions: Source of class descriptions: `names`, `attributes`, or a JSON file.
         resplit: Whether to make class splits anew where the file's own leak test images.
@@ -54,6 +58,9 @@ class DataRequest:
     backbone: str | None = None
     pair: str | None = None
     weights: Path | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    exposure: str | None = None
     words: str | None = None
     descriptions: str | None = None
     resplit: bool = False
@@ -100,13 +107,12 @@ def load_dataset(request: DataRequest, on_progress: OnProgress = no_progress) ->
     features = request.features
     if features is None and request.image_size is None and not request.bare:
         features = _only_features(folder)
-    if features is not None and features not in (known := xlsa17.find_feature_files(folder)):
-        raise unknown("feature file", features, known, where=f" in {folder}")
-    items = xlsa17.read_items(folder, features, len(table.classes.names))
+    file = xlsa17.find_features(folder, features) if features else None
+    items = xlsa17.read_items(folder, file, len(table.classes.names))
     seen, unseen = check_items(items, table)
     xlsa17.check_sides(folder, table.classes, seen, unseen)
     class_splits = _class_splits(folder, table, items, seen, resplit=request.resplit)
-    inputs, backbone, pixels = _inputs(folder, items, request, features, on_progress)
+    inputs, backbone, pixels = _inputs(folder, items, request, on_progress)
     splits = replace(table.splits, class_splits=class_splits)
     texts = _texts(request, table.classes, "names")
     return assembled(
@@ -203,16 +209,17 @@ def _class_splits(
 
 
 def _inputs(
-    folder: Path, items: Items, request: DataRequest, features: str | None, tell: OnProgress
+    folder: Path, items: Items, request: DataRequest, tell: OnProgress
 ) -> tuple[Inputs, Backbone, str | None]:
     """Return what methods see, the backbone it comes from, and the digest of pixels if any."""
     if request.bare:
         return np.empty((len(items.labels), 0)), NO_BACKBONE, None
     if items.features is not None:
         digest = content_digest(items.features)
-        exposure = EXPOSURES.get(features or "", "unknown")
-        name = f"features:{features}"
-        return items.features, Backbone(name=name, weights_digest=digest, exposure=exposure), None
+        name = items.source.stem
+        exposure = EXPOSURES.get(name, "unknown") if items.source.parent == folder else "unknown"
+        record = Backbone(name=f"features:{name}", weights_digest=digest, exposure=exposure)
+        return items.features, record, None
     from zslbench.data.cache import decode, default_cache_dir
 
     if not items.files:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zslbench.data.load import DataRequest
-from zslbench.data.provide import DataSource, UnservedError
+from zslbench.data.provide import DataSource, UnservedError, check_grid
 from zslbench.data.types import Dataset
 from zslbench.engines.execute import Job
 from zslbench.method import Method, MethodConfig, Settings
@@ -112,6 +112,7 @@ def changed(base: Job, params: Mapping[str, Any]) -> Job:
     """Return a run with some settings of its config changed."""
     spec = base.spec
     cls, config = resolve(spec, params)
+    check_grid(spec.method, cls, config, base.dataset.source)
     same = {"seed": spec.seed, "tuning_worlds": spec.tuning_worlds, "rules": spec.rules}
     new = spec_of(spec.method, cls, config, base.dataset)
     return replace(base, spec=new.model_copy(update=same))

@@ -194,14 +194,14 @@ def check_sides(folder: Path, classes: ClassTable, seen: Int, unseen: Int) -> No
             raise DataError(path, message, "Take class lists, labels and splits from one source.")
 
 
-def read_items(folder: Path, features: str | None, classes: int) -> Items:
+def read_items(folder: Path, features: Path | None, classes: int) -> Items:
     """Read labels and file names, and features if a feature file is named.
 
     Raises:
         DataError: If no file says which item is of which class, or what it says cannot be right.
     """
     if features is not None:
-        return _items_from_mat(folder / f"{features}.mat", classes, with_features=True)
+        return _items_from_mat(features, classes, with_features=True)
     if (index := find_index(folder)) is not None:
         return _items_from_csv(index, classes)
     if feature_files := find_feature_files(folder):
@@ -223,6 +223,25 @@ def find_feature_files(folder: Path) -> list[str]:
     """Return the names of `.mat` files that may hold features, `res101` first."""
     names = [path.stem for path in folder.glob("*.mat") if path.name != SPLITS_FILE]
     return sorted(names, key=lambda name: (name != "res101", name))
+
+
+def find_features(folder: Path, name: str) -> Path:
+    """Return a feature file of a dataset: by its name without `.mat`, or by a path anywhere.
+
+    Raises:
+        DataError: If there is no file at that path.
+        ZslbenchError: If no file of the folder has that name.
+    """
+    known = find_feature_files(folder)
+    if name in known:
+        return folder / f"{name}.mat"
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    if len(path.parts) == 1:
+        raise unknown("feature file", name, known, where=f" in {folder}")
+    fix = f"Name another, or one of the dataset's own: {', '.join(known) or 'none'}."
+    raise DataError(path, "there is no such feature file", fix)
 
 
 def _items_from_mat(path: Path, classes: int, *, with_features: bool) -> Items:

@@ -7,11 +7,12 @@ from functools import cache
 from pathlib import Path
 
 from zslbench.data.load import DataRequest
-from zslbench.data.provide import DataSource, check_arithmetic, check_data
-from zslbench.data.types import Dataset
+from zslbench.data.provide import DataSource, check_arithmetic, check_data, check_grid
+from zslbench.data.types import BackboneSource
 from zslbench.engines import Call, Engine, dealt_twice
 from zslbench.engines.execute import Report, once, outcome_of, slots_of
 from zslbench.errors import ZslbenchError
+from zslbench.method.incremental import IncrementalMethod
 from zslbench.method.registry import load_incremental
 from zslbench.protocol.run import Tick
 from zslbench.protocol.run_tasks import Course, run_tasks
@@ -31,9 +32,9 @@ class IncrementalJob:
 
 
 @cache
-def served_images(request: DataRequest) -> Dataset:
-    """Return the data of a request as images with a backbone; each is loaded once."""
-    return DataSource(request).images
+def source_of(request: DataRequest) -> DataSource:
+    """Return the data of a request; each is loaded once."""
+    return DataSource(request)
 
 
 def plan_incremental(
@@ -53,12 +54,12 @@ def plan_incremental(
     """
     jobs = []
     for request in data:
-        dataset = served_images(request)
+        data_of, methods = source_of(request), [load_incremental(e.method) for e in entries]
+        for entry, cls in zip(entries, methods, strict=True):
+            _check_backbone(entry, cls, data_of.source())
+        dataset = data_of.images
         TaskSequence.of(dataset, base, increment, seed=0)  # can it be cut?
-        for entry in entries:
-            cls = load_incremental(entry.method)
-            if "descriptions" in cls.needs:
-                _check_reads(entry.method, dataset)
+        for entry, cls in zip(entries, methods, strict=True):
             shared = stated(entry.method, cls, entry.config, dataset)
             template = IncrementalSpec(**shared, base=base, increment=increment)
             for seed in entry.seeds:
@@ -67,12 +68,13 @@ def plan_incremental(
     return jobs
 
 
-def _check_reads(name: str, dataset: Dataset) -> None:
-    if dataset.source is None or dataset.source.ending != "pair":
+def _check_backbone(entry: Entry, cls: type[IncrementalMethod], source: BackboneSource) -> None:
+    if "descriptions" in cls.needs and source.ending != "pair":
         raise ZslbenchError(
-            f"{name} reads descriptions, and the backbone {dataset.backbone.name} has no text "
+            f"{entry.method} reads descriptions, and the backbone {source.record.name} has no text "
             "tower: name an image-text pair with --backbone, plumage_clip or clip:MODEL.TAG."
         )
+    check_grid(entry.method, cls, entry.config, source)
 
 
 def execute_incremental(
@@ -116,7 +118,7 @@ def do_incremental(job: IncrementalJob, store: Store, *, tick: Tick) -> Failure 
 def _follow(job: IncrementalJob, store: Store, tick: Tick) -> None:
     slot = slots_of(store, job.spec.key)("sequence")
     check_arithmetic(job.spec, load_incremental(job.spec.method).precision)
-    dataset = served_images(job.request)
+    dataset = source_of(job.request).images
     check_data(job.spec, dataset)
     course = run_tasks(job.spec, dataset, store.commit, tick, slot)
     store.commit(course.record, lambda folder: write_course(folder, course))
