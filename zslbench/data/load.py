@@ -107,8 +107,7 @@ def load_dataset(request: DataRequest, on_progress: OnProgress = no_progress) ->
     features = request.features
     if features is None and request.image_size is None and not request.bare:
         features = _only_features(folder)
-    file = xlsa17.find_features(folder, features) if features else None
-    items = xlsa17.read_items(folder, file, len(table.classes.names))
+    items = xlsa17.read_items(folder, features, len(table.classes.names))
     seen, unseen = check_items(items, table)
     xlsa17.check_sides(folder, table.classes, seen, unseen)
     class_splits = _class_splits(folder, table, items, seen, resplit=request.resplit)

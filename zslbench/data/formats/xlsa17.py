@@ -194,14 +194,14 @@ def check_sides(folder: Path, classes: ClassTable, seen: Int, unseen: Int) -> No
             raise DataError(path, message, "Take class lists, labels and splits from one source.")
 
 
-def read_items(folder: Path, features: Path | None, classes: int) -> Items:
+def read_items(folder: Path, features: str | None, classes: int) -> Items:
     """Read labels and file names, and features if a feature file is named.
 
     Raises:
         DataError: If no file says which item is of which class, or what it says cannot be right.
     """
     if features is not None:
-        return _items_from_mat(features, classes, with_features=True)
+        return _items_from_mat(find_features(folder, features), classes, with_features=True)
     if (index := find_index(folder)) is not None:
         return _items_from_csv(index, classes)
     if feature_files := find_feature_files(folder):
