@@ -26,6 +26,7 @@ from zslbench.records import Exposure
 USUAL = re.compile(r"(deit|vit)_\w+_patch\d+_\d+|efficientvim_m\d")
 WEB = ("laion", "openai", "webli", "metaclip", "datacomp", "dfn", "lvd", "pali", "yfcc", "bamboo")
 EMBEDDINGS = ("patch_embed.proj.weight", "visual.conv1.weight")  # timm's name, and CLIP's
+LIKE = 0.5  # share of parameters that a network must have in common with a file to be named
 ARRAYS = ".npz"  # weights in JAX's layout, which timm converts
 
 
@@ -88,12 +89,12 @@ def _grid(name: str, weights: Path | None, size: int) -> int:
     return isqrt(opened(torch.empty(1, 3, size, size, device="meta")).shape[1])
 
 
-def _skeleton(name: str, weights: Path | None = None) -> Any:
+def _skeleton(name: str, weights: Path | None = None, **settings: Any) -> Any:
     """Return a network whose parameters have names and shapes, and no values."""
     import torch
 
     with torch.device("meta"):
-        return _created(name, weights, None, weight_init="skip")
+        return _created(name, weights, None, weight_init="skip", **settings)
 
 
 def _created(name: str, weights: Path | None, size: int | None, **settings: Any) -> Any:
@@ -181,15 +182,18 @@ def _likeliest(state: Mapping[str, Any]) -> str:
     """Return the network whose parameters are most like a file's, by names and shapes."""
     theirs = {(name, tuple(value.shape)) for name, value in state.items()}
 
-    def likeness(name: str) -> tuple[float, int]:
-        named = _skeleton(name).state_dict().items()
+    def likeness(name: str, **settings: int) -> tuple[float, int]:
+        named = _skeleton(name, **settings).state_dict().items()
         ours = {(key, tuple(value.shape)) for key, value in named}
         return len(ours & theirs) / len(ours | theirs), -len(name)
 
     side = f"patch{_patch(state)}_"
-    ranked = {name: likeness(name) for name in _known() if side in name}
+    vits = (name for name in _known() if side in name)
+    # Whole networks take seconds: their first blocks tell which few to look at.
+    near = sorted(vits, key=lambda name: likeness(name, depth=1))[-8:]
+    ranked = {name: likeness(name) for name in near}
     best = max(ranked, key=ranked.__getitem__, default="")
-    return best if best and ranked[best][0] > 0.5 else ""
+    return best if best and ranked[best][0] > LIKE else ""
 
 
 def _exposure(tag: str) -> Exposure:
