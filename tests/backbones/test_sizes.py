@@ -197,7 +197,7 @@ def test_input_and_exposure_are_the_files_or_the_users(saved, metadata, given, m
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"mean": (123, 116, 103)}, "--mean .*three numbers between 0 and 1"),
+        ({"mean": (123, 116, 103)}, "--mean .*three numbers in 0 to 1"),
         ({"mean": (0.5,)}, "three numbers"),
         ({"std": (0, 0.5, 0.5)}, "--std"),
         ({"exposure": "22k"}, "Did you mean '21k'"),

@@ -88,7 +88,7 @@ def channels(name: str, values: Sequence[Any]) -> tuple[float, ...]:
     within = len(numbers) == 3 and all(0 <= number <= 1 for number in numbers)
     if not within or (name.endswith("std") and 0 in numbers):
         raise ZslbenchError(
-            f"{name} {values!r}: give three numbers between 0 and 1, of pixels divided by 255: "
+            f"{name} {values!r}: give three numbers in 0 to 1, for pixels divided by 255, such as "
             f"{' '.join(map(str, IMAGENET[name.endswith('std')]))}"
         )
     return numbers

@@ -182,7 +182,7 @@ def _likeliest(state: Mapping[str, Any]) -> str:
     """Return the network whose parameters are most like a file's, by names and shapes."""
     theirs = {(name, tuple(value.shape)) for name, value in state.items()}
 
-    def likeness(name: str, **settings: int) -> tuple[float, int]:
+    def likeness(name: str, **settings: Any) -> tuple[float, int]:
         named = _skeleton(name, **settings).state_dict().items()
         ours = {(key, tuple(value.shape)) for key, value in named}
         return len(ours & theirs) / len(ours | theirs), -len(name)
