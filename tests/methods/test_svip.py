@@ -342,7 +342,7 @@ def test_a_random_patch_is_learnt_and_words_are_not_asked():
 class Grid14:
     """A ViT of 14 x 14 patches, so that there is something to merge."""
 
-    mean, deviation = (0.5,) * 3, (0.5,) * 3
+    mean, deviation, grid = (0.5,) * 3, (0.5,) * 3, 14
 
     @staticmethod
     def build():

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from zslbench.data.load import DataRequest
 from zslbench.data.provide import DataSource, check_arithmetic, check_data, check_grid
-from zslbench.data.types import BackboneSource
 from zslbench.engines import Call, Engine, dealt_twice
 from zslbench.engines.execute import Report, once, outcome_of, slots_of
 from zslbench.errors import ZslbenchError
-from zslbench.method.incremental import IncrementalMethod
 from zslbench.method.registry import load_incremental
 from zslbench.protocol.run import Tick
 from zslbench.protocol.run_tasks import Course, run_tasks
@@ -54,12 +52,12 @@ def plan_incremental(
     """
     jobs = []
     for request in data:
-        data_of, methods = source_of(request), [load_incremental(e.method) for e in entries]
-        for entry, cls in zip(entries, methods, strict=True):
-            _check_backbone(entry, cls, data_of.source())
+        data_of = source_of(request)
+        check_backbone(entries, data_of)
         dataset = data_of.images
         TaskSequence.of(dataset, base, increment, seed=0)  # can it be cut?
-        for entry, cls in zip(entries, methods, strict=True):
+        for entry in entries:
+            cls = load_incremental(entry.method)
             shared = stated(entry.method, cls, entry.config, dataset)
             template = IncrementalSpec(**shared, base=base, increment=increment)
             for seed in entry.seeds:
@@ -68,13 +66,21 @@ def plan_incremental(
     return jobs
 
 
-def _check_backbone(entry: Entry, cls: type[IncrementalMethod], source: BackboneSource) -> None:
-    if "descriptions" in cls.needs and source.ending != "pair":
-        raise ZslbenchError(
-            f"{entry.method} reads descriptions, and the backbone {source.record.name} has no text "
-            "tower: name an image-text pair with --backbone, plumage_clip or clip:MODEL.TAG."
-        )
-    check_grid(entry.method, cls, entry.config, source)
+def check_backbone(entries: Sequence[Entry], data: DataSource) -> None:
+    """Refuse a backbone that a method cannot use, before any image is decoded.
+
+    Raises:
+        ZslbenchError: If it reads no text for a method that needs it, or has an unusable grid.
+    """
+    for entry in entries:
+        cls, source = load_incremental(entry.method), data.source()
+        if "descriptions" in cls.needs and source.ending != "pair":
+            raise ZslbenchError(
+                f"{entry.method} reads descriptions, and the backbone {source.record.name} has no "
+                "text tower: name an image-text pair with --backbone, plumage_clip or "
+                "clip:MODEL.TAG."
+            )
+        check_grid(entry.method, cls, entry.config, source)
 
 
 def execute_incremental(
