@@ -120,7 +120,10 @@ def _build_timm(
     hub = not untrained and weights is None
     network = _created(name, weights, size, pretrained=hub)
     if weights and weights.suffix == ARRAYS:
-        network.load_pretrained(str(weights))
+        try:
+            network.load_pretrained(str(weights))
+        except Exception as error:  # a damaged file fails in many ways
+            raise ZslbenchError(not_had(name, error, f"{RANDOM}{name}")) from error
     elif weights:
         network.load_state_dict(_fitted(name, network, weights))
     return _opened(name, network)
