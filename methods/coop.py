@@ -80,6 +80,7 @@ class CoOp(TrainedMethod):
     network: Network
     needs: ClassVar[frozenset[Need]] = frozenset({"images", "descriptions"})
     ending = "pair"
+    version = 2
     published = PublishedRule(source="SVIP, Table 1: how its epoch was chosen is not said")
     view = Method.view  # it compares whole images
 
@@ -111,6 +112,7 @@ class CoOp(TrainedMethod):
 
     def scores(self, batch: NDArray[Any], class_attributes: NDArray[Any]) -> NDArray[np.floating]:
         """Return logits `[b, C]`; the sentences `[C, S]` are read once."""
+        self.network.eval()  # before the text tower is read, too
         with torch.inference_mode():
             classes = self.network.classes(self.table(class_attributes))
         (found,) = self.piecewise(batch, lambda images: (self._compare(images, classes),))

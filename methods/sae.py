@@ -7,7 +7,7 @@
 | equation | Sylvester, dense solver | same | the same, in both eigenbases |
 | equation singular (few items or classes) | not discussed | what the solver returns | least norm |
 | lambda | by class-wise validation | doubled from a start by hand | 10^-2..10^2.5, tuning worlds |
-| direction at test | both, S to F ahead | each with its own lambda | `direction`, default S to F |
+| direction at test | both, S to F ahead | both, a lambda each | `direction`, tuning worlds |
 | rows of W at test | as solved | unit | `atoms`, default as solved |
 | distance | cosine or other, left open | cosine | cosine |
 | calibration | none | none | `published` has none; `validation` chooses it |
@@ -18,8 +18,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.method import ClosedFormMethod, Float, MethodConfig, PublishedRule, TrainSet
-from zslbench.method.settings import option, tuned
+from zslbench.method import (
+    ClosedFormMethod,
+    Float,
+    MethodConfig,
+    PublishedRule,
+    TrainSet,
+    option,
+    tuned,
+    undecided,
+)
 
 from ._features import (
     Decomposition,
@@ -43,12 +51,13 @@ class SAE(ClosedFormMethod):
         lambda_: float | None = tuned(
             "lambda", "weight of encoding against decoding", 1e-6, 1e6, GRID
         )
-        direction: Literal["s_to_f", "f_to_s"] = option(
-            "s_to_f", "W' or W", "attributes to features at the test, or the reverse"
+        direction: Literal["s_to_f", "f_to_s"] | None = undecided(
+            "W' or W", "attributes to features at the test, or the reverse", "s_to_f", "f_to_s"
         )
         features: Form = option("l2", "X", "rows L2-normalised, or as they come")
         atoms: Literal["raw", "l2"] = option("raw", "W", "rows of W as solved, or L2-normalised")
 
+    version = 2
     published = PublishedRule(gamma=0.0, source="no calibration in paper or ports")
     learnt = ("weights",)
     weights: Float

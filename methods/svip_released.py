@@ -19,6 +19,7 @@ is `svip`.
 | order of images | not said | as filed, never shuffled | `mended=order` shuffles |
 | augmentation | not said | flips (CUB); another for each dataset | flips |
 | crop | 224 px | shorter side 256, centre 224 | shorter side 224, centre 224 |
+| resize filter | not said | bilinear | bicubic |
 | decorrelation groups | - | listed for CUB, AwA2, SUN | from names `group::value`; else off |
 | arithmetic | not said | fp32 | that of all methods here: bf16 on a GPU, or as asked for |
 | word vectors | GloVe | word2vec, summed, raw | `--words sum:FILE` |
@@ -27,8 +28,9 @@ is `svip`.
 `mended` puts one defect right, as in `svip`, and leaves all others: what a defect is worth is the
 difference from `mended=none`. On a grid of 7 x 7 nothing is merged, and the two defects of merging
 vanish. Order as filed does little harm where a dataset's own list is mixed: 64 images in a row are
-of 52 classes in CUB and 30 in AwA2, but of 4 in SUN and 3 in plumage. With the wider crop here, a
-checkpoint of the authors' need not give their very figures.
+of 52 classes in CUB and 30 in AwA2, but of 4 in SUN and 3 in plumage. With the wider crop and the
+other filter here, a checkpoint of the authors' need not give their very figures. Replaying one
+involves no chance: one seed is the default.
 """  # noqa: D205
 
 from collections.abc import Mapping
@@ -121,6 +123,11 @@ class SVIPReleased(TrainedMethod):
     def misfit(cls, config: Any, grid: int) -> str:
         """Return why M patches cannot be kept of a grid; empty where they can."""
         return SVIP.misfit(config, grid)
+
+    @classmethod
+    def is_deterministic(cls, config: Any) -> bool:
+        """Return whether it replays a checkpoint, which leaves nothing to the seed."""
+        return bool(config.checkpoint)
 
     @classmethod
     def source_of(cls, config: Any) -> BackboneSource | None:

@@ -9,7 +9,8 @@ CVPR 2025 (arXiv 2503.23030); code YYDSinGitGit/VSPCN at 6dbf81a, which does not
 | weak fusion | attended value is the prompt | the same | the same; patches without positions |
 | strong fusion | prompt + mixture | .9/.1, .1/.9 or 2:1 by dataset | prompt + mixture |
 | projections | Q, K, V | one for words; some start at 0 | Q, K, V, no bias, small Xavier |
-| norms in fusion | not said | shared by Q, K, V, with gain | gains are left to Q, K, V |
+| norms in weak fusion | not said | shared by Q, K, V, with gain | gains are left to Q, K, V |
+| norms in strong fusion, adapter | not said | none | as in weak fusion; `norms=weak`: none |
 | gradient through keys | not said | none through patches | none through patches |
 | alpha_v, alpha_s | .05, .8 | by dataset: 0 to .95, .5 to .8 | the paper's, on the attention |
 | alpha_a | not said | .5 | `alpha_a` .5 |
@@ -37,7 +38,7 @@ not in L_AR and L_SKD. `class_attributes` is the form of what prototypes are mad
 """  # noqa: D205
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from numpy.typing import NDArray
@@ -76,6 +77,9 @@ class Config(TrainedConfig):
     semantic: bool = option(True, "f_sp", "whether there is a semantic prompt")
     fusion: bool = option(True, "WVPF, SVPF", "weak and strong fusion of the prompts")
     adapter: bool = option(True, "S^l", "whether words are adapted to the image")
+    norms: Literal["all", "weak"] = option(
+        "all", "LN", "where tokens are normed: all fusions and the adapter, or weak fusion"
+    )
 
     def prompts(self) -> list[str]:
         """Return the prompts there are, in their order behind the class token."""
@@ -92,11 +96,14 @@ class PromptAttention(nn.Module):
         width: D.
         places: How many keys there are, if each has a learnt bias B; weak fusion has none.
         alpha: Share of the attention.
+        norms: Whether queries and source are layer-normed first.
     """
 
-    def __init__(self, width: int, places: int = 0, alpha: float = 1.0) -> None:
+    def __init__(
+        self, width: int, places: int = 0, alpha: float = 1.0, *, norms: bool = True
+    ) -> None:
         super().__init__()
-        self.alpha = alpha
+        self.alpha, self.norms = alpha, norms
         self.query, self.key, self.value = (nn.Linear(width, width, bias=False) for _ in range(3))
         for layer in (self.query, self.key, self.value):
             nn.init.xavier_uniform_(layer.weight, gain=SMALL)
@@ -104,22 +111,21 @@ class PromptAttention(nn.Module):
 
     def forward(self, queries: Tensor, source: Tensor) -> Tensor:
         """Return `[B, Q, D]` of queries `[B or 1, Q, D]` and a source `[B or 1, n, D]`."""
-        source = normed(source)
-        out: Tensor = self.value(self.weights(normed(queries), source) @ source)
+        source = self.normed(source)
+        out: Tensor = self.value(self.weights(self.normed(queries), source) @ source)
         return out
 
+    def normed(self, tokens: Tensor) -> Tensor:
+        """Return tokens of mean 0 and variance 1 each; as they are where it has no norms."""
+        return layer_norm(tokens, tokens.shape[-1:]) if self.norms else tokens
+
     def weights(self, queries: Tensor, source: Tensor) -> Tensor:
-        """Return `[B, Q, n]`: how much of each key goes to each query, both normed."""
+        """Return `[B, Q, n]`: how much of each key goes to each query, both `normed`."""
         keyed = self.query(queries) @ self.key.weight / queries.shape[-1] ** 0.5
         weights: Tensor = (keyed @ source.transpose(-2, -1)).softmax(dim=-1)
         if self.bias is not None:
             weights = self.alpha * weights + (1 - self.alpha) * self.bias.softmax(dim=-1)
         return weights
-
-
-def normed(tokens: Tensor) -> Tensor:
-    """Return tokens of mean 0 and variance 1 each."""
-    return layer_norm(tokens, tokens.shape[-1:])
 
 
 class StrongFusion(nn.Module):
@@ -131,11 +137,12 @@ class StrongFusion(nn.Module):
     def __init__(self, width: int, places: dict[str, int], config: Config) -> None:
         super().__init__()
         alphas = {"visual": config.alpha_v, "semantic": config.alpha_s}
+        attention = partial(PromptAttention, width, norms=config.norms == "all")
         self.prompts = nn.ModuleDict(
-            {name: PromptAttention(width, places[name], alphas[name]) for name in config.prompts()}
+            {name: attention(places[name], alphas[name]) for name in config.prompts()}
         )
         adapts = config.semantic and config.adapter
-        self.adapter = PromptAttention(width) if adapts else None
+        self.adapter = attention() if adapts else None
         self.alpha_a = config.alpha_a
 
     def forward(
@@ -276,7 +283,7 @@ class VSPCN(TrainedMethod):
             return View(self.piecewise(batch, look)[0])
 
         def keep(_: nn.Module, given: tuple[Tensor, Tensor]) -> None:
-            looks.append(adapter.weights(*map(normed, given)))
+            looks.append(adapter.weights(*map(adapter.normed, given)))
 
         with adapter.register_forward_pre_hook(keep):
             patches, attributes = self.piecewise(batch, look)

@@ -8,6 +8,7 @@
 Everything here is loaded when it is first used.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from zslbench.method.incremental import IncrementalMethod
     from zslbench.method.trained import TrainedConfig, TrainedMethod
     from zslbench.metrics.gzsl import gzsl_metrics
+
+# OpenMP reads this when torch is loaded. Otherwise threads spin at barriers, and training beside a
+# busy process is ten times slower. Processes started from here inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 __all__ = [

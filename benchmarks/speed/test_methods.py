@@ -4,11 +4,14 @@ Plain is the same ViT fine-tuned with a linear head, on the same tokens, attenti
 way. Both are timed in turns, so that other work on the machine meets both.
 """
 
+import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pytest
@@ -16,11 +19,16 @@ import torch
 
 from zslbench.arithmetic import multiplies_bf16, tensor
 from zslbench.backbones.registry import find_backbone
+from zslbench.data.cache import processors
 from zslbench.method import TrainSet
 from zslbench.method.registry import load_method
 
 CLASSES, ATTRIBUTES, WORD = 20, 47, 50
 STEPS = {"svip": 2.1, "vspcn": 1.5, "zslvit": 1.0}
+ROUNDS, TURN = 5, 2
+BEFORE, AFTER = "torch", "zslbench"
+THREADED = {"vit_attr_head": "plumage_vit", "zeromamba": "plumage_vmamba"}
+THREADS = ("OMP_", "GOMP_", "MKL_", "OPENBLAS_")
 BATCHES = {"plumage_vit": 64, "random:vit_tiny_patch16_224": 16, "random:vit_base_patch16_224": 8}
 
 
@@ -122,6 +130,67 @@ def test_scoring_costs_hardly_more_than_the_bare_forward(benchmark, backbone):
     found = 1 / ratio(benchmark, scoring, bare, 15)
     print(f"\nsvip on {backbone}: scores {found:.2f} times the images/s of the bare forward")
     assert found >= 0.9
+
+
+@contextmanager
+def trainer(first, name):
+    """A process that answers with the seconds of its steps.
+
+    If it loads torch first, its threads spin at barriers, as torch's do by themselves; if zslbench
+    first, they sleep there.
+    """
+    code = f"import {first}, test_methods; test_methods.answer({name!r})"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(THREADS)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, env=environment, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+
+        def ask():
+            process.stdin.write("\n")
+            process.stdin.flush()
+            return float(process.stdout.readline())
+
+        ask()
+        yield ask
+        process.stdin.close()
+
+
+def answer(name):
+    model, batch, _ = prepared(name, THREADED[name])
+    model.network.train()
+    for _ in sys.stdin:
+        print(seconds(lambda: [model.step(*batch) for _ in range(TURN)]), flush=True)
+
+
+@contextmanager
+def neighbour():
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+@pytest.mark.skipif(processors() < 2, reason="one thread waits for nobody")
+@pytest.mark.parametrize("name", THREADED)
+def test_threads_that_wait_passively_bear_a_busy_neighbour(name):
+    """A process that wants one of the processors too makes spinning threads take turns with it."""
+    took = {}
+    with ExitStack() as stack:
+        ask = {first: stack.enter_context(trainer(first, name)) for first in (BEFORE, AFTER)}
+        for _ in range(ROUNDS):
+            for first, seconds_of in ask.items():
+                took.setdefault((first, "alone"), []).append(seconds_of())
+                with neighbour():
+                    took.setdefault((first, "beside"), []).append(seconds_of())
+    steps = {key: median(found) / TURN for key, found in took.items()}
+    for first, words in ((BEFORE, "spinning"), (AFTER, "passive")):
+        alone, beside = steps[first, "alone"], steps[first, "beside"]
+        print(f"\n{name}, {words}: {1000 * alone:.0f} ms a step alone, {1000 * beside:.0f} ms "
+              f"beside a busy process, x {beside / alone:.1f}", end="")  # fmt: skip
+    assert steps[AFTER, "beside"] <= steps[BEFORE, "beside"] / 2
+    assert steps[AFTER, "alone"] <= 1.2 * steps[BEFORE, "alone"]
 
 
 def peak_growth(name, backbone):

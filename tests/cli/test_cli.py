@@ -127,7 +127,7 @@ def test_run_json_is_one_document_on_standard_output(zslbench, tiny_root, result
 def test_progress_without_a_terminal_is_plain_lines(zslbench, tiny_root, results):
     words = ("run", "eszsl", "--dataset", "tiny", "--data-root", tiny_root, "--results", results)
     _, _, err = zslbench(*words, "--set", "reg_x=1")
-    assert "tuning world 3 of 3: 7/7" in err
+    assert "tuning world 3 of 3: 14/14" in err
     assert "\x1b" not in err
 
 

@@ -85,6 +85,17 @@ class DivergesQuietly(ESZSL):
         yield Epoch(2)
 
 
+class AnswersOtherwiseAtFirst(ESZSL):
+    """Leaves training mode only once it has scored."""
+
+    bits = 1e-9
+
+    def scores(self, batch, class_attributes):
+        honest = super().scores(batch, class_attributes) + self.bits
+        self.bits = 0
+        return honest
+
+
 CAUGHT_BY = {
     ReadsLabels: "shuffled_attributes",
     ReadsFileNames: "shuffled_attributes",
@@ -94,6 +105,7 @@ CAUGHT_BY = {
     LosesState: "state",
     NeverLearns: "learns",
     DivergesQuietly: "scores",
+    AnswersOtherwiseAtFirst: "scores",
 }
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from collections import deque
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import errands
@@ -157,14 +158,31 @@ def test_each_process_has_one_gpu_where_there_are_several(monkeypatch, visible, 
     assert [share(place, 4).get("CUDA_VISIBLE_DEVICES") for place in range(4)] == expected
 
 
+@pytest.mark.parametrize(("wanted", "found"), [(None, "PASSIVE"), ("active", "ACTIVE")])
+def test_threads_wait_passively_unless_the_user_has_said_how(monkeypatch, wanted, found):
+    """What OpenMP itself says when it is loaded, as torch loads it."""
+    library = Path(find_spec("torch").origin).parent / "lib" / "libgomp.so.1"
+    if not library.exists():
+        pytest.skip("this torch carries another OpenMP than libgomp")
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setenv("OMP_DISPLAY_ENV", "true")
+    if wanted:
+        monkeypatch.setenv("OMP_WAIT_POLICY", wanted)
+    code = f"import ctypes, zslbench; ctypes.CDLL({str(library)!r})"
+    words = [sys.executable, "-c", code]
+    told = subprocess.run(words, capture_output=True, text=True, check=True).stderr
+    assert f"OMP_WAIT_POLICY = '{found}'" in told
+
+
 def test_a_process_is_born_with_its_share(monkeypatch):
     monkeypatch.setattr(cache.os, "sched_getaffinity", lambda _: set(range(6)))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,9")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with Processes(2) as engine:
         found = [end.value[1:] for end in dealt(engine, deque([Call(errands.process, ())] * 2))]
-    assert {threads for threads, _ in found} == {"3"}
-    assert {gpu for _, gpu in found} <= {"7", "9"}
+    assert {threads for threads, *_ in found} == {"3"}
+    assert {gpu for _, gpu, _ in found} <= {"7", "9"}
+    assert {wait for *_, wait in found} == {os.environ["OMP_WAIT_POLICY"]}
     assert "OMP_NUM_THREADS" not in os.environ
 
 

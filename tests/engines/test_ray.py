@@ -87,14 +87,15 @@ def test_searches_find_there_what_one_process_finds(
     assert found(zslbench, tiny_root, tmp_path / "two", *words, *there) == alone
 
 
-def test_what_happens_in_a_task_arrives(nodes):
+def test_what_happens_in_a_task_arrives(nodes, monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     heard = []
     with OnRay(address=nodes.cluster.address, ticks=lambda *w, row=0: heard.append(w)) as engine:
         ready = deque(Call(errands.greet, (n,), f"{n}: ") for n in range(4))
         assert {end.value for end in dealt(engine, ready)} == {f"hello {n}" for n in range(4)}
         assert {stage for stage, *_ in heard} == {f"{n}: greeting" for n in range(4)}
         (end,) = dealt(engine, deque([Call(errands.process, ())]))
-        assert end.value[1] == "1"
+        assert (end.value[1], end.value[3]) == ("1", "active")
         engine.start(Call(errands.refuse, ()))
         with pytest.raises(ZslbenchError, match=r"^att_splits.mat: is broken. Fix it.$"):
             engine.wait()

@@ -15,7 +15,8 @@ def greet(name, *, tick):
 
 
 def process(*, tick):
-    return os.getpid(), os.environ.get("OMP_NUM_THREADS"), os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "OMP_WAIT_POLICY"
+    return os.getpid(), *map(os.environ.get, names)
 
 
 def refuse(*, tick):

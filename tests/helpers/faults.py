@@ -96,8 +96,7 @@ FAULTS = (
     ),
     Change(
         "targets of ESZSL against the sign", "zslbench/methods/eszsl.py",
-        "by_class = 2 * by_class - by_class.sum(axis=0)",
-        "by_class = by_class.sum(axis=0) - 2 * by_class",
+        "(feature_basis.T @ sums.T)", "(feature_basis.T @ -sums.T)",
     ),
 )  # fmt: skip
 

@@ -30,6 +30,11 @@ def config_of(**values):
     return ESZSL.Config.parse(values, "eszsl")
 
 
+def one_of(**values):
+    """Return the first config that the tuning worlds would try."""
+    return config_of(**values).candidates()[0]
+
+
 def fitted(train, config):
     model = ESZSL(config, seed=0)
     for _ in model.fit(ESZSL.prepare(train, config)):
@@ -67,7 +72,7 @@ def test_eszsl_equals_the_closed_form(shape, targets, features, regularisers):
 @pytest.mark.parametrize("features", ["l2", "raw"])
 def test_eszsl_scores_are_bilinear_in_features_and_attributes(features):
     train = train_set(SHAPES["n > d"])
-    model = fitted(train, config_of(reg_x=1.0, reg_s=1.0, features=features))
+    model = fitted(train, one_of(reg_x=1.0, reg_s=1.0, features=features))
     table = generator(0, "unseen").normal(size=(3, 4))
     rows = train.inputs[:5].astype(np.float64)
     for row, scores in zip(rows, model.scores(train.inputs[:5], table), strict=True):
@@ -75,12 +80,15 @@ def test_eszsl_scores_are_bilinear_in_features_and_attributes(features):
         np.testing.assert_allclose(scores, [x @ model.weights @ s for s in table])
 
 
-def test_eszsl_shares_its_decomposition_among_regularisers():
+def test_eszsl_shares_its_decomposition_among_regularisers_and_targets(monkeypatch):
     """`prepare` once, `solve` for every candidate: in any order, each as if alone."""
-    train = train_set(SHAPES["n > d"])
-    prepared = ESZSL.prepare(train, config_of())
-    for reg_x, reg_s in [(1.0, 10.0), (0.01, 0.1), (1.0, 10.0)]:
-        config = config_of(reg_x=reg_x, reg_s=reg_s)
+    train, solved, eigh = train_set(SHAPES["n > d"]), [], np.linalg.eigh
+    monkeypatch.setattr(np.linalg, "eigh", lambda gram: solved.append(gram) or eigh(gram))
+    prepared = ESZSL.prepare(train, one_of())
+    assert len(solved) == 2
+    points = [(1.0, 10.0, "signed"), (0.01, 0.1, "binary"), (1.0, 10.0, "signed")]
+    for reg_x, reg_s, targets in points:
+        config = config_of(reg_x=reg_x, reg_s=reg_s, targets=targets)
         model = ESZSL(config, seed=0)
         model.solve(prepared)
         np.testing.assert_array_equal(model.weights, fitted(train, config).weights)
@@ -89,20 +97,20 @@ def test_eszsl_shares_its_decomposition_among_regularisers():
 def test_eszsl_does_not_mind_rows_of_zeros():
     train = train_set(SHAPES["n > d"])
     train.inputs[3] = 0
-    model = fitted(train, config_of(reg_x=1.0, reg_s=1.0))
+    model = fitted(train, one_of(reg_x=1.0, reg_s=1.0))
     assert np.isfinite(model.weights).all()
     np.testing.assert_array_equal(model.scores(train.inputs[3:4], train.class_attributes), 0)
 
 
 def test_eszsl_yields_one_epoch():
-    train, config = train_set(SHAPES["n > d"]), config_of(reg_x=1.0, reg_s=1.0)
+    train, config = train_set(SHAPES["n > d"]), one_of(reg_x=1.0, reg_s=1.0)
     epochs = list(ESZSL(config, seed=0).fit(ESZSL.prepare(train, config)))
     assert [epoch.number for epoch in epochs] == [1]
     assert ESZSL.epochs(config) == 1
 
 
 def test_eszsl_state_round_trip():
-    train, config = train_set(SHAPES["d > n"]), config_of(reg_x=0.1, reg_s=1.0)
+    train, config = train_set(SHAPES["d > n"]), one_of(reg_x=0.1, reg_s=1.0)
     model, other = fitted(train, config), ESZSL(config, seed=1)
     other.load_state(model.state())
     found = other.scores(train.inputs, train.class_attributes)
@@ -130,6 +138,12 @@ def test_eszsl_candidates_are_the_open_grids(settings, x, s):
     assert {candidate.targets for candidate in config.candidates()} == {"binary"}
 
 
+@pytest.mark.parametrize("targets", ["signed", "binary"])
+def test_eszsl_tries_both_targets_unless_one_is_set(targets):
+    assert [c.targets for c in config_of(reg_x=1, reg_s=1).candidates()] == ["signed", "binary"]
+    assert {c.targets for c in config_of(targets=targets).candidates()} == {targets}
+
+
 @pytest.mark.parametrize("name", ["reg_x", "reg_s"])
 @pytest.mark.parametrize("value", [1e-6, "0.1", 1, 1e6])
 def test_eszsl_config_takes_what_is_in_bounds(name, value):
@@ -146,7 +160,7 @@ def test_eszsl_config_takes_what_is_in_bounds(name, value):
         ({"reg_x": float("inf")}, "reg_x=inf"),
         ({"reg_s": "wide"}, "reg_s=wide"),
         ({"features": "l1"}, "features=l1: input should be 'l2' or 'raw'"),
-        ({"targets": None}, "targets=None"),
+        ({"targets": "both"}, "targets=both: input should be 'signed' or 'binary'"),
         ({"reg_z": 1}, "no setting of eszsl 'reg_z'. Did you mean 'reg_"),
         ({"Target": 1}, "no setting of eszsl 'Target'. Did you mean 'targets'?"),
     ],

@@ -1,5 +1,7 @@
 """SAE against the Sylvester equation on one column an item, solved densely."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy.linalg import solve_sylvester
@@ -110,9 +112,13 @@ def test_sae_does_not_mind_rows_of_zeros():
         np.testing.assert_array_equal(model.scores(train.inputs[3:4], train.class_attributes), 0)
 
 
-def test_sae_candidates_are_the_grid():
-    assert [c.lambda_ for c in config_of().candidates()] == list(GRID)
-    assert [c.lambda_ for c in config_of(lambda_=3).candidates()] == [3.0]
+def test_sae_candidates_are_the_grid_in_both_directions():
+    both = ("s_to_f", "f_to_s")
+    found = [(c.lambda_, c.direction) for c in config_of().candidates()]
+    assert found == list(product(GRID, both))
+    alone = config_of(direction="f_to_s").candidates()
+    assert [(c.lambda_, c.direction) for c in alone] == [(value, "f_to_s") for value in GRID]
+    assert [c.direction for c in config_of(lambda_=3).candidates()] == list(both)
 
 
 @pytest.mark.parametrize(

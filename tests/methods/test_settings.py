@@ -35,6 +35,8 @@ def test_what_a_setting_may_be_is_listed_by_name():
     assert said["target"]["type"] == "topm, minmax, rank"
     assert said["augment"]["type"] == "True, False"
     assert describe("eszsl")["settings"]["reg_x"]["type"] == "number"
+    assert describe("eszsl")["settings"]["targets"]["type"] == "signed, binary"
+    assert describe("eszsl")["settings"]["targets"]["grid"] == ["signed", "binary"]
 
 
 @pytest.mark.parametrize("name", SEARCHED)

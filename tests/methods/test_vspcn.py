@@ -68,7 +68,7 @@ def norm(x):
     return (x - x.mean()) / np.sqrt(x.var() + 1e-5)
 
 
-def attended(attention, queries, source, alpha=1.0):
+def attended(attention, queries, source, alpha=1.0, norm=norm):
     """The equation for one image, place by place: keys and values formed one at a time."""
     by_query, by_key, by_value = (
         layer.weight.detach().numpy() for layer in (attention.query, attention.key, attention.value)
@@ -120,24 +120,25 @@ def test_bias_alone_remains_at_alpha_0_and_attention_alone_at_1():
     torch.testing.assert_close(attention(query, source), before)
 
 
-def test_strong_fusion_adds_to_prompts_what_they_attend_to_and_adapts_words_by_image():
-    config = Config(alpha_v=0.3, alpha_s=0.6, alpha_a=0.4)
+@pytest.mark.parametrize(("norms", "normed"), [("all", norm), ("weak", lambda x: x)])
+def test_strong_fusion_adds_to_prompts_what_they_attend_to_and_adapts_words_by_image(norms, normed):
+    config = Config(alpha_v=0.3, alpha_s=0.6, alpha_a=0.4, norms=norms)
     fusion = stirred(StrongFusion(8, {"visual": 5, "semantic": 7}, config))
     prompts, patches, words = drawn(2, 2, 8), drawn(2, 5, 8, seed=1), drawn(1, 7, 8, seed=2)
     found, sources = fusion(prompts, {"visual": patches, "semantic": words})
     for image in range(2):
         x, s = patches[image].numpy(), words[0].numpy()
-        s = 0.4 * attended(fusion.adapter, s, x) + 0.6 * s
+        s = 0.4 * attended(fusion.adapter, s, x, norm=normed) + 0.6 * s
         np.testing.assert_allclose(sources["semantic"][image].detach(), s, atol=1e-5)
         for place, (name, source, alpha) in enumerate((("visual", x, 0.3), ("semantic", s, 0.6))):
             prompt = prompts[image, place].numpy()
-            added = attended(fusion.prompts[name], prompt[None], source, alpha)[0]
+            added = attended(fusion.prompts[name], prompt[None], source, alpha, normed)[0]
             np.testing.assert_allclose(found[image, place].detach(), prompt + added, atol=1e-5)
 
 
-@pytest.mark.parametrize("fusion", [True, False])
-def test_prompts_enter_once_behind_the_class_token(images, fusion):
-    network = built(fusion=fusion).network
+@pytest.mark.parametrize(("fusion", "norms"), [(True, "all"), (True, "weak"), (False, "all")])
+def test_prompts_enter_once_behind_the_class_token(images, fusion, norms):
+    network = built(fusion=fusion, norms=norms).network
     backbone = network.backbone
     patches = backbone.embed(images[:2])
     plain, sources = backbone.tokens(patches), network.sources(patches)

@@ -15,7 +15,7 @@ from zslbench.errors import ZslbenchError
 RETRIES = 3
 LOOK_SECONDS = 0.5
 KNOCK_SECONDS = 10.0
-PASSED_ON = ("MLFLOW_", "PG", "ZSLBENCH_")
+PASSED_ON = ("GOMP_", "MLFLOW_", "OMP_", "PG", "ZSLBENCH_")
 
 
 class OnRay(Engine):

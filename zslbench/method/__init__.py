@@ -12,6 +12,7 @@ from zslbench.method.settings import (
     hyper,
     option,
     tuned,
+    undecided,
     weight,
 )
 from zslbench.metrics.localisation import View
@@ -35,5 +36,6 @@ __all__ = [
     "hyper",
     "option",
     "tuned",
+    "undecided",
     "weight",
 ]

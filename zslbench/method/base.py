@@ -23,7 +23,9 @@ class PublishedRule:
 
     Attributes:
         epoch: `best` on test, or the `last`.
-        gamma: `best` on test, or a number as published (0 where it did not calibrate).
+        gamma: `best` on test, or a number as published (0 where it did not calibrate). `best` is
+            the exact optimum of the curve; code that searches a grid finds a lower H: with SVIP's
+            steps of 0.01 by up to 0.25 points.
         space: Where gamma acted.
         average: Per-class means, or per-image means where the published code has them.
         source: Where that is said or seen.
@@ -93,6 +95,7 @@ class AnyMethod(ABC):
 
     Attributes:
         Config: Its config class.
+        deterministic: Whether the seed has no part in it, whatever its config.
         version: Raised by whoever changes its numbers.
         precision: The arithmetic of its fit.
         learnt: The names of the arrays that hold all it has learnt; who has more than arrays
@@ -100,6 +103,7 @@ class AnyMethod(ABC):
     """
 
     Config: ClassVar[type[Settings]]
+    deterministic: ClassVar[bool] = False
     version: ClassVar[int] = 1
     precision: ClassVar[str] = "float32"
     learnt: ClassVar[tuple[str, ...]] = ()
@@ -120,6 +124,11 @@ class AnyMethod(ABC):
     def epochs(cls, config: Any) -> int:
         """Return how many epochs a fit with this config yields: its setting `epochs`, or one."""
         return int(getattr(config, "epochs", 1))
+
+    @classmethod
+    def is_deterministic(cls, config: Any) -> bool:
+        """Return whether the seed has no part in a fit with this config."""
+        return cls.deterministic
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return all that has been learnt, as named arrays.
@@ -143,7 +152,6 @@ class Method(AnyMethod):
     Attributes:
         needs: What it must be handed beyond labels and seen class attributes.
         ending: What a backbone under it must end in, where it gets images: tokens, a map, a pair.
-        deterministic: Whether the seed has no part in it.
         published: What its paper or code did to pick epoch and gamma.
         swept: The settings that a sweep searches unless told otherwise; empty: all declared by
             `hyper`, but for `epochs` and `batch_size`.
@@ -153,7 +161,6 @@ class Method(AnyMethod):
     Config: ClassVar[type[MethodConfig]]
     needs: ClassVar[frozenset[Need]]
     ending: ClassVar[Ending] = "tokens"
-    deterministic: ClassVar[bool] = False
     published: ClassVar[PublishedRule] = PublishedRule()
     swept: ClassVar[tuple[str, ...]] = ()
     published_curves: ClassVar[Mapping[str, PublishedCurve]] = {}

@@ -185,6 +185,16 @@ def require_scores(scores: Float, items: int, classes: int, known: str = "") -> 
         raise ConformanceError(f"{items} items and {classes} classes{known} gave {scores.shape}")
 
 
+def require_same(first: Float, again: Float, known: str = "") -> None:
+    """Refuse scores of the same items that differ in any bit when they are asked for again.
+
+    A part of the network that is read before `eval()` is still in training mode the first time.
+    """
+    if not np.array_equal(first, again):
+        gap = np.abs(first - again).max()
+        raise ConformanceError(f"scores asked for twice{known} differ by {gap:.3g}")
+
+
 def require_alike(model: AnyMethod, together: Float, batch: str, **others: Float) -> None:
     """Refuse scores that differ from those of the same items, the first, all together."""
     for name, scores in others.items():
@@ -227,9 +237,10 @@ def _unseen_accuracy(model: Method, world: World) -> float:
 
 
 def check_scores(method: type[Method]) -> None:
-    """Scores are finite, `[b, C]`, one for each item and class asked for."""
-    model, world, _ = _short_fit(method)
+    """Scores are finite, `[b, C]`, one for each item and class asked for, the same each time."""
+    model, world, first = _short_fit(method)
     require_scores(_scores(model, world, world.test[:7]), 7, len(world.classes))
+    require_same(first, _scores(model, world, world.test))
 
 
 def check_batches(method: type[Method]) -> None:

@@ -75,12 +75,14 @@ def _accuracy(method: IncrementalMethod, sequence: TaskSequence, first: int, kno
 
 
 def check_scores(cls: type[IncrementalMethod]) -> None:
-    """After each task scores are finite, `[b, C]`, one for each item and class known."""
+    """After each task scores are finite, `[b, C]`, of items and classes known; the same twice."""
     sequence, items = _sequence(birds=conformance.FEW_BIRDS), np.arange(7)
     method = _made(cls, sequence, 0, EPOCHS)
     for number, known in enumerate(sequence.known[:2], start=1):
         _learn(method, sequence, number)
-        conformance.require_scores(_scores(method, sequence, items), 7, known, " known")
+        first, again = (_scores(method, sequence, items) for _ in range(2))
+        conformance.require_scores(first, 7, known, " known")
+        conformance.require_same(first, again, f", {known} classes known,")
 
 
 def check_batches(cls: type[IncrementalMethod]) -> None:

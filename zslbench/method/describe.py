@@ -54,10 +54,11 @@ def describe(name: str) -> dict[str, Any]:
 
 def _type(annotation: Any) -> str:
     """Return the names that a setting may be, or in a word what kind of value it is."""
+    if type(None) in get_args(annotation):
+        annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
     if get_origin(annotation) is Literal:
         return ", ".join(map(str, get_args(annotation)))
-    kinds = [kind for kind in (get_args(annotation) or (annotation,)) if kind is not type(None)]
-    return KINDS.get(kinds[0]) or str(kinds[0])
+    return KINDS.get(annotation) or str(annotation)
 
 
 def outline_of(name: str, module: str) -> Outline:

@@ -56,6 +56,17 @@ def option(default: Any, symbol: str, doc: str) -> Any:
     return Field(default, description=doc, json_schema_extra={"symbol": symbol})
 
 
+def undecided(symbol: str, doc: str, *choices: str) -> Any:
+    """Declare a setting of a few names that the tuning worlds choose among, unless it is set.
+
+    For what a paper leaves open and public code does in either way.
+    """
+    told = f"{doc}; none: chosen on the tuning worlds"
+    return Field(
+        None, description=told, json_schema_extra={"symbol": symbol, "grid": list(choices)}
+    )
+
+
 def bounds(info: FieldInfo) -> tuple[float, float] | None:
     """Return the smallest and the largest value that `hyper` allows; None for other settings."""
     found = {key: getattr(m, key) for m in info.metadata for key in ("ge", "le") if hasattr(m, key)}

@@ -192,7 +192,7 @@ def evaluate(
         oracle_h=chosen.curve.best()[0],
         localisation=done.localisation,
         transductive="unseen_attributes" in method.needs,
-        deterministic=method.deterministic,
+        deterministic=method.is_deterministic(config),
         **about(spec, opening, done, len(world.train) * epochs),
     )
     return Evaluation(record, done.summaries, world.test, world.classes, labels)

@@ -73,7 +73,8 @@ def plan(
                 on_skip(f"skipped {name} on {request.name}: {refusal}")
                 continue
             template = spec_of(name, cls, entry.config, dataset)
-            for seed in entry.seeds or seeds or ((0,) if cls.deterministic else DEFAULT_SEEDS):
+            by_default = (0,) if cls.is_deterministic(entry.config) else DEFAULT_SEEDS
+            for seed in entry.seeds or seeds or by_default:
                 update = {"seed": seed, "tuning_worlds": worlds, "rules": rules}
                 spec = template.model_copy(update=update)
                 jobs.append(Job(spec, dataset, request, entry.label))

@@ -76,7 +76,7 @@ class AnySuite(SuitePart):
             config = cls.Config.parse({**shared, **row.settings}, row.method)
         except ZslbenchError as error:
             raise ZslbenchError(f"{self.name}, row {label!r}: {error}") from None
-        seeds = self.seeds[:1] if getattr(cls, "deterministic", False) else self.seeds
+        seeds = self.seeds[:1] if cls.is_deterministic(config) else self.seeds
         return Entry(row.method, config, label, tuple(seeds))
 
     def requests(self, data: Sequence[DataRequest]) -> list[DataRequest]:

@@ -7,6 +7,7 @@ import pytest
 from fakes import Softmax
 
 from zslbench.method import PublishedRule, registry
+from zslbench.protocol.limits import limits_of
 from zslbench.store import Store
 
 
@@ -83,7 +84,7 @@ def test_published_rule_is_read_where_what_it_needs_was_kept(run, calibrate):
     found = json.loads(calibrate(record.key, "--json"))
     published = next(row for row in found["rules"] if row["rule"] == "published")
     assert (published["gamma"], published["H"]["value"]) == (0, published["H_gamma_zero"])
-    assert published["marks"] == []
+    assert published["marks"] == list(limits_of(record))
     assert found["missing"] == ""
 
 
@@ -142,7 +143,8 @@ def test_what_was_selected_on_test_is_marked(run, calibrate, results):
     assert "SELECTED ON TEST" in page
     found = json.loads(calibrate(record.key, "--space", "probability", "--json"))
     published = found["rules"][-1]
-    assert published["marks"] == ["selected on test", "per-image accuracy"]
+    marks = ["selected on test", "per-image accuracy", *limits_of(record)]
+    assert published["marks"] == marks
     assert published["H"]["value"] == pytest.approx(record.rules["published"].scores.h)
 
 

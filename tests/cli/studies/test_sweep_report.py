@@ -66,6 +66,21 @@ def test_every_trial_is_a_line_and_a_pruned_one_says_so(sweep, results):
     assert "1 pruned" in page
 
 
+def test_a_winner_at_the_end_of_its_range_says_what_to_try(sweep, results):
+    words = ("--space", "reg_x=10:20", "--points", "2", "--sampler", "grid", "--top", "0")
+    words = (*words, "--set", "reg_s=1", "--name", "ends", "--no-test")
+    out, found = sweep("eszsl", *words), json.loads(sweep("eszsl", *words, "--json"))
+    winner = found["winner"]
+    value = winner["trial"]["params"]["reg_x"]
+    end = {10.0: "low", 20.0: "high"}[value]
+    mark = f"reg_x {value:g} chosen, the {end} end of its range: try {end}er values"
+    assert winner["marks"] == [mark]
+    assert mark.upper() in " ".join(out.split())
+    assert mark.upper() in (results / "sweeps" / "ends.md").read_text()
+    lines = list(csv.DictReader((results / "sweeps" / "ends.csv").open()))
+    assert [line["marks"] for line in lines if line["marks"]] == [mark]
+
+
 def test_grid_over_a_range_and_choices_has_every_cell(sweep, results):
     words = ("--space", "reg_x=0.01:100:log", "--space", "features=l2|raw", "--points", "3")
     sweep("eszsl", *words, "--sampler", "grid", "--name", "cells", "--no-test", "--top", "0")

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from fakes import centroid_spec, toy_with_source, use_centroid
 
+from zslbench.protocol.limits import STILL_FALLING
 from zslbench.protocol.run_tasks import run_tasks
 from zslbench.store import StoredIncremental
 from zslbench.studies.incremental.plan import write_course
@@ -30,6 +31,17 @@ def stored(tmp_path, monkeypatch):
         return StoredIncremental(course.record, folder)
 
     return run
+
+
+def test_a_task_whose_loss_falls_at_its_end_marks_the_row(stored):
+    run = stored(toy_with_source())
+    losses = {"total": [3.0 * 0.9**epoch for epoch in range(8 * len(run.record.sizes))]}
+    falling = replace(run, record=run.record.model_copy(update={"losses": losses}))
+    for each, marked in ((run, False), (falling, True)):
+        (row,) = incremental_rows(group_incremental([each]), Counter())
+        assert (STILL_FALLING in row.marks) is marked
+        (table,) = incremental_tables([row], [])
+        assert (STILL_FALLING in table.cells[0][0].marks) is marked
 
 
 def test_data_of_one_name_stand_in_tables_of_their_own(stored):

@@ -103,6 +103,54 @@ def test_one_tuning_world_and_pretraining_beyond_1k_are_marked(stored):
     assert {"fewer than three tuning worlds", "pretrained beyond ImageNet-1k"} <= set(row.marks)
 
 
+def limited(run, epoch, **spec):
+    """The run with an epoch chosen out of four, and another spec."""
+    (first, *_), record = run.record.choice.candidates, run.record
+    tried = tuple(first.model_copy(update={"epoch": number}) for number in range(1, 5))
+    choice = record.choice.model_copy(update={"epoch": epoch, "candidates": tried})
+    record = record.model_copy(update={"choice": choice})
+    return changed(replace(run, record=record), **spec)
+
+
+SHORT = "epoch 4 of 4 chosen: raise epochs"
+
+
+@pytest.mark.parametrize(("epoch", "marked"), [(4, True), (3, False)])
+def test_a_schedule_that_is_too_short_is_marked_in_every_form_of_the_table(
+    stored, tmp_path, epoch, marked
+):
+    board = board_of([limited(stored[0], epoch)])
+    assert (SHORT in board.rows[0].marks) is marked
+    assert (SHORT.upper() in repr(board)) is marked
+    for kind in ("md", "csv", "json", "tex", "html"):
+        board.save(tmp_path / f"board.{kind}")
+        assert (SHORT in (tmp_path / f"board.{kind}").read_text().lower()) is marked, kind
+
+
+def test_a_limit_that_one_seed_has_met_is_the_rows_once(stored):
+    falling = {"total": [3.0 * 0.9**epoch for epoch in range(12)]}
+    runs = [replace(s, record=s.record.model_copy(update={"losses": falling})) for s in stored[:2]]
+    for some in (runs, [stored[0], runs[1]]):
+        (row,) = rows_of(some)
+        assert sum("still falling" in mark for mark in row.marks) == 1
+
+
+@pytest.mark.parametrize(("trials", "marked"), [(5, True), (0, False)])
+def test_a_winner_at_the_edge_of_what_was_searched_is_marked(stored, trials, marked):
+    config = {**stored[2].record.spec.config, "reg_x": 9e5}
+    record = stored[2].record
+    choice = record.choice.model_copy(update={"config": {**record.choice.config, "reg_x": 9e5}})
+    run = replace(stored[2], record=record.model_copy(update={"choice": choice}))
+    (row,) = rows_of([changed(run, config=config, tuned=trials)])
+    mark = "reg_x 900000 chosen, the high end of its range: try higher values"
+    assert (mark in row.marks) is marked
+
+
+def test_a_tuned_row_of_a_method_that_is_gone_has_no_ranges(stored):
+    (row,) = rows_of([changed(stored[2], method="gone", tuned=5)])
+    assert not any("range" in mark for mark in row.marks)
+
+
 def test_rendering_twice_gives_the_same_bytes(stored):
     board, again = board_of(stored, RULES), board_of(list(reversed(stored)), RULES)
     for render in (as_markdown, as_csv, lambda b: json.dumps(b.to_dict())):

@@ -7,7 +7,7 @@ from searches import SEARCHED
 from zslbench.errors import ZslbenchError
 from zslbench.method import hyper
 from zslbench.method.registry import load_method
-from zslbench.studies.sweep.space import Parameter, cells, default_space, parse_space
+from zslbench.studies.sweep.space import Parameter, cells, default_space, parse_space, places
 
 
 class Spaced(Softmax):
@@ -143,3 +143,21 @@ def test_cells_of_a_grid():
     assert Parameter("M", 1, 2, whole=True).points(5) == [1, 2]
     grid = cells([Parameter("f", choices=("a", "b")), MARGIN], 2)
     assert grid == [{"f": f, "margin": m} for f in "ab" for m in (0.0, 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("axis", "value", "place"),
+    [
+        (Parameter("x", 2, 4), 2, 0.0),
+        (Parameter("x", 2, 4), 3.5, 0.75),
+        (Parameter("x", 1e-4, 1, log=True), 1e-3, 0.25),
+        (Parameter("x", 1, 49, whole=True), 49, 1.0),
+        (Parameter("x", 2, 4), 4.1, None),
+        (Parameter("x", 0.1, 100, log=True), 0, None),  # switched off, not searched
+        (Parameter("x", 2, 4), None, None),
+        (Parameter("x", choices=("a", "b")), "a", None),
+    ],
+)
+def test_a_value_has_a_place_on_the_scale_of_its_axis(axis, value, place):
+    assert axis.place(value) == (place if place is None else pytest.approx(place))
+    assert places([axis], {"x": value}) == ({} if place is None else {"x": axis.place(value)})

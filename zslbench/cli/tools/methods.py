@@ -65,7 +65,8 @@ def _page(about: dict[str, Any]) -> "Document":
     columns = ("setting", "symbol", "default", "from", "to", "chosen among", "meaning")
     rows = []
     for key, info in about["settings"].items():
-        grid = ", ".join(f"{value:g}" for value in info.get("grid", [])) or info["type"]
+        values = info.get("grid", [])
+        grid = ", ".join(v if isinstance(v, str) else f"{v:g}" for v in values) or info["type"]
         limits = ("" if limit is None else str(limit) for limit in (info["low"], info["high"]))
         rows.append(
             [key, info.get("symbol", ""), str(info["default"]), *limits, grid, info["meaning"]]

@@ -3,6 +3,7 @@
 from zslbench.method.registry import load_method
 from zslbench.metrics import Int, Outcome, ScoreSummary, Space
 from zslbench.protocol import RULES, Trajectory
+from zslbench.protocol.limits import limits_of
 from zslbench.records import RuleName, RuleResult, RunRecord
 from zslbench.store import Stored, artifacts
 from zslbench.studies.calibrate.results import Calibration, RuleCurve
@@ -31,6 +32,7 @@ def calibrate(run: Stored, space: Space = "logit") -> Calibration:
             result,
             Outcome.of(summaries[result.epoch], *test, space, result.average),
             result.gamma if result.space == space or result.gamma == 0 else None,
+            limits_of(record),
         )
         for rule, result in results.items()
     ]

@@ -43,18 +43,21 @@ class RuleCurve:
     Attributes:
         result: What it read off the run.
         gamma: None where the rule chose none in this space.
+        limits: What the run has met of these; see `zslbench.protocol.limits`.
     """
 
     rule: RuleName
     result: RuleResult
     outcome: Outcome
     gamma: float | None
+    limits: tuple[str, ...] = ()
 
     @property
     def marks(self) -> list[str]:
         """What a reader must know before comparing."""
         image = ["per-image accuracy"] if self.result.average == "image" else []
-        return [*([WATERMARK] if self.result.selected_on_test else []), *image]
+        test = [WATERMARK] if self.result.selected_on_test else []
+        return [*test, *image, *self.limits]
 
     @property
     def intervals(self) -> dict[Metric, Interval]:

@@ -17,6 +17,7 @@ from zslbench.metrics.forgetting import (
     TaskPredictions,
     outcome_of,
 )
+from zslbench.protocol.limits import limits_of_tasks
 from zslbench.records import IncrementalRecord
 from zslbench.stats import (
     POPULATIONS,
@@ -221,7 +222,8 @@ def _marks(records: Sequence[IncrementalRecord]) -> tuple[str, ...]:
         "random start: little more than chance is to be expected": spec.backbone.exposure == "none",
         "several commits": len({record.environment["commit"] for record in records}) > 1,
     }
-    return tuple(mark for mark, holds in marks.items() if holds)
+    limits = dict.fromkeys(mark for record in records for mark in limits_of_tasks(record))
+    return (*(mark for mark, holds in marks.items() if holds), *limits)
 
 
 def compare_incremental(

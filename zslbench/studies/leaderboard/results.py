@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from zslbench.errors import ZslbenchError
+from zslbench.method.registry import load_method, method_modules
 from zslbench.protocol import RULES
+from zslbench.protocol.limits import limits_of
 from zslbench.records import PROTOCOL_VERSION, RuleName, RuleResult, RunRecord, Scores
 from zslbench.report.curves import MeanCurve
 from zslbench.report.records import flat
@@ -22,10 +24,12 @@ from zslbench.store import Stored
 from zslbench.studies.groups import SUBMITTED, SeedGroup, group_runs
 from zslbench.studies.leaderboard.evidence import evidence_of
 from zslbench.studies.leaderboard.paired import compare
+from zslbench.studies.leaderboard.plan.tune import tuning_space
 from zslbench.studies.leaderboard.rows import EXTERNAL, SELECTED_ON_TEST, Contents, Row
 from zslbench.studies.leaderboard.selection_bias import inflated
 from zslbench.studies.leaderboard.standings import standings
 from zslbench.studies.leaderboard.tables import document_of
+from zslbench.studies.sweep.space import places
 
 
 @dataclass(frozen=True, repr=False)
@@ -185,4 +189,13 @@ def _marks(records: Sequence[RunRecord], results: Sequence[RuleResult]) -> tuple
         "random word vectors": words.startswith("random"),
         "several commits": len({record.environment["commit"] for record in records}) > 1,
     }
-    return tuple(mark for mark, holds in marks.items() if holds)
+    return (*(mark for mark, holds in marks.items() if holds), *_limits(records))
+
+
+def _limits(records: Sequence[RunRecord]) -> tuple[str, ...]:
+    """Return the limits that any seed has met, in what was searched too where a row is tuned."""
+    first, config, lies = records[0], None, {}
+    if first.spec.tuned and first.spec.method in method_modules():
+        cls = load_method(first.spec.method)
+        config, lies = cls.Config, places(tuning_space(cls), first.spec.config)
+    return tuple(dict.fromkeys(mark for r in records for mark in limits_of(r, config, lies)))

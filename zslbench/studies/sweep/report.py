@@ -3,12 +3,15 @@
 from collections import Counter
 
 from zslbench.engines import Engine
-from zslbench.records import Failure, RunRecord
+from zslbench.method.registry import load_method
+from zslbench.protocol.limits import limits_of
+from zslbench.records import Failure, RunRecord, Trial
 from zslbench.store import Store
 from zslbench.studies.progress import say
 from zslbench.studies.sweep.measure import STATES, Swept, sweep
 from zslbench.studies.sweep.plan import SweepPlan
 from zslbench.studies.sweep.results import SweepReport, TrialRow, Winner
+from zslbench.studies.sweep.space import places
 from zslbench.studies.sweep.trials import final_test, look_again
 
 DEFAULT_TRIALS, SHOWN = 30, 5
@@ -75,7 +78,20 @@ def _winner(plan: SweepPlan, store: Store, row: TrialRow, test: bool, engine: En
         why = run.error if isinstance(run, Failure) else "it cannot be read back now"
         say(f"failed: the test of trial {row.number}: {why}")
     openings = store.ledger()[plan.base.spec.method, plan.base.dataset.test_digest]
+    marks = _marks(plan, store, row, run)
     if not isinstance(run, RunRecord):
-        return Winner(row, openings=openings)
+        return Winner(row, openings=openings, marks=marks)
     scores = run.rules["validation"].scores.model_dump()
-    return Winner(row, scores, run.key, openings)
+    return Winner(row, scores, run.key, openings, marks)
+
+
+def _marks(
+    plan: SweepPlan, store: Store, row: TrialRow, run: RunRecord | Failure | None
+) -> tuple[str, ...]:
+    """Return the limits that the winner has met: in its test, or in its trial where untested."""
+    tried = store.get("trial", plan.trial_key(row.number, row.params))
+    known = run if isinstance(run, RunRecord) else tried
+    if not isinstance(known, RunRecord | Trial):
+        return ()
+    config = load_method(plan.base.spec.method).Config
+    return limits_of(known, config, places(plan.space, row.params))

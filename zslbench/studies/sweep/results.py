@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zslbench.report.shown import Shown
-from zslbench.report.table import Document, Table
+from zslbench.report.table import Cell, Document, Table
 
 NOTES = (
     "H, sweep: mean over the tuning worlds at the chosen epoch and gamma, which the sweep "
@@ -47,12 +47,14 @@ class Winner:
 
     Attributes:
         openings: How often the method has read these test labels by now.
+        marks: The limits that it has met; see `zslbench.protocol.limits`.
     """
 
     trial: TrialRow
     test: dict[str, float] | None = None
     run_key: str | None = None
     openings: int = 0
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,8 +110,10 @@ class SweepReport(Shown):
         rows = [(str(row.number), row) for row in self.best]
         if self.defaults and self.defaults not in self.best:
             rows.append((f"{self.defaults.number} (defaults)", self.defaults))
-        cells = [
-            [label, *(_value(row.params.get(name)) for name in names), f"{row.h:.1f}",
+        marks = {self.winner.trial.number: self.winner.marks} if self.winner else {}
+        cells: list[list[Cell | str]] = [
+            [Cell(label, marks=marks.get(row.number, ())),
+             *(_value(row.params.get(name)) for name in names), f"{row.h:.1f}",
              "" if row.second_look_h is None else f"{row.second_look_h:.1f}"]
             for label, row in rows
         ]  # fmt: skip
@@ -130,6 +134,7 @@ class SweepReport(Shown):
     def records(self) -> list[dict[str, Any]]:
         """Return a flat record for each trial, pruned and failed ones too."""
         second = {row.number: row.second_look_h for row in self.best}
+        marks = {self.winner.trial.number: "; ".join(self.winner.marks)} if self.winner else {}
         names = dict.fromkeys(name for trial in self.trials for name in trial.params)
         return [
             {
@@ -138,6 +143,7 @@ class SweepReport(Shown):
                 **{name: trial.params.get(name) for name in names},
                 "H": trial.h,
                 "H_second_look": second.get(trial.number),
+                "marks": marks.get(trial.number, ""),
             }
             for trial in self.trials
         ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
-from math import prod
+from math import log, prod
 from typing import Any, get_args
 
 from zslbench.errors import ZslbenchError, unknown
@@ -56,6 +56,16 @@ class Parameter:
             values = [self.low + (self.high - self.low) * share for share in shares]
         rounded = [round(v) if self.whole else float(f"{v:.6g}") for v in values]
         return list(dict.fromkeys(map(self.clipped, rounded)))
+
+    def place(self, value: Any) -> float | None:
+        """Return where a number lies on the axis, 0 being its low end and 1 its high one.
+
+        None where it lies outside, or the axis has choices.
+        """
+        if self.choices or value is None or not self.low <= value <= self.high:
+            return None
+        low, at, high = (log(v) if self.log else v for v in (self.low, value, self.high))
+        return (at - low) / (high - low)
 
     def said(self) -> str:
         """Return its values in words."""
@@ -189,6 +199,12 @@ def check_grid(space: Sequence[Parameter], points: int) -> None:
             f"grid: {len(space)} settings make {count} cells, more than {MOST_CELLS}. "
             "Take fewer points, name fewer settings in the space, or take the random sampler."
         )
+
+
+def places(space: Sequence[Parameter], values: Mapping[str, Any]) -> dict[str, float]:
+    """Return where values lie on the axes that are ranges; see `Parameter.place`."""
+    found = {parameter.name: parameter.place(values.get(parameter.name)) for parameter in space}
+    return {name: place for name, place in found.items() if place is not None}
 
 
 def cells(space: Sequence[Parameter], points: int) -> list[dict[str, Any]]:
