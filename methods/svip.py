@@ -41,7 +41,7 @@ True cosine with sigma 5 can hardly be trained (on CUB no attribute vector reach
 below 2.6 nats), so the scale is 20 where logits are cosines.
 """  # noqa: D205
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -181,15 +181,18 @@ class SVIP(TrainedMethod):
         source="released code, vit_utils.py: best epoch and bias over test, per-image accuracy",
     )  # fmt: skip
 
+    @classmethod
+    def misfit(cls, config: Any, grid: int) -> str:
+        """Return why M patches cannot be kept of a grid; empty where they can."""
+        if grid > 7 and grid % 2:
+            return "a grid over 7 x 7 is merged 2 x 2, so it must be even"
+        patches = grid**2 if grid <= 7 else (grid // 2) ** 2
+        return f"M={config.M}, but there are {patches} patches" if patches < config.M else ""
+
     def build(self, train: TrainSet) -> nn.Module:
         """Return the network around the backbone."""
         config, words = self.config, torch.from_numpy(train.word_vectors).float()
         backbone = self.source.build()
-        patches = backbone.grid**2 if backbone.grid <= 7 else (backbone.grid // 2) ** 2
-        if backbone.grid > 7 and backbone.grid % 2:
-            raise ValueError(f"a grid of {backbone.grid} cannot be merged 2 x 2")
-        if patches < config.M:
-            raise ValueError(f"M={config.M}, but this backbone has {patches} patches")
         return Network(backbone, words, config.merge, config.embedding, config.pooling)
 
     @property

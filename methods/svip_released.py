@@ -120,6 +120,11 @@ class SVIPReleased(TrainedMethod):
         return 1 if config.checkpoint else int(config.epochs)
 
     @classmethod
+    def misfit(cls, config: Any, grid: int) -> str:
+        """Return why M patches cannot be kept of a grid; empty where they can."""
+        return SVIP.misfit(config, grid)
+
+    @classmethod
     def is_deterministic(cls, config: Any) -> bool:
         """Return whether it replays a checkpoint, which leaves nothing to the seed."""
         return bool(config.checkpoint)

@@ -33,10 +33,14 @@ def load_dataset(
     name: str,
     root: str | Path = "data",
     *,
-    features: str | None = None,
+    features: str | Path | None = None,
     images: str | Path | None = None,
     backbone: str | None = None,
+    image_size: int | None = None,
     weights: str | Path | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    exposure: str | None = None,
     words: str | None = None,
     descriptions: str | None = None,
     resplit: bool = False,
@@ -47,10 +51,16 @@ def load_dataset(
         name: A folder below `root` in the shape of xlsa17 (`zslbench data build` makes one of your
             own images), or `plumage`, the dataset that zslbench draws; `plumage:clutter=80`.
         root: The folder that holds the datasets' folders.
-        features: The feature file, `.mat` left out; by default `res101`, or the only one.
+        features: The feature file: its name, `.mat` left out (by default `res101`, or the only
+            one), or a path to it.
         images: Folder of the images, where it is not the dataset's own.
         backbone: The pretrained network for methods that take images.
+        image_size: Side of its images in pixels, where it is not the network's own.
         weights: A local file with its weights.
+        mean: Of the input that those weights were trained on, `(r, g, b)` in [0, 1], where neither
+            the file's metadata nor the architecture say it.
+        std: Likewise, its deviation.
+        exposure: Likewise, what the pretraining saw: `1k`, `21k`, `web`.
         words: Word vectors of the attribute names: a GloVe file, a table, or `random`; plumage
             has its own. `shuffled:` before any of them makes a control.
         descriptions: What describes the classes: `names`, `attributes`, or a JSON file.
@@ -67,7 +77,10 @@ def load_dataset(
         raise arg.no_dataset(name)
     folder, file = (None if path is None else expanded(path) for path in (images, weights))
     data = DataSource(DataRequest(
-        name, expanded(root), features=features, images=folder, backbone=backbone, weights=file,
+        name, expanded(root), features=None if features is None else str(features), images=folder,
+        backbone=backbone, image_size=image_size, weights=file,
+        mean=None if mean is None else tuple(arg.listed("mean", mean)),
+        std=None if std is None else tuple(arg.listed("std", std)), exposure=exposure,
         words=words, descriptions=descriptions, resplit=resplit,
     ))  # fmt: skip
     _ = data.bare  # what is wrong with it shows here

@@ -6,6 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from zslbench.backbones.registry import find_backbone
+from zslbench.data.cache import decode
+from zslbench.data.formats.xlsa17 import locate_images, read_items
+from zslbench.data.load import DataRequest, load_dataset
+from zslbench.method import TrainSet
+from zslbench.method.conformance import config_of
 from zslbench.method.registry import load_method
 
 BACKBONE = "random:vit_tiny_patch16_224"
@@ -58,6 +64,8 @@ def test_svip_runs_on_photos_with_a_random_start_and_says_what_that_means(
             "choose a backbone of that size",
         ),
         (["eszsl", "--backbone", "vit_tiny_patch16_22"], "Did you mean"),
+        (["vit_attr_head", "--image-size", "48"], "--image-size: it is of a backbone"),
+        (["vit_attr_head", "--backbone", BACKBONE, "--image-size", "50"], "Name 48 or 64"),
     ],
 )
 def test_what_images_lack_is_said_in_one_paragraph(zslbench, photos, tmp_path, words, said):
@@ -123,6 +131,22 @@ def test_features_of_a_backbone_are_a_file_that_eszsl_runs_on(zslbench, photos, 
     assert "features:random_vit_tiny" in out
 
 
+def test_features_at_another_size_go_anywhere_and_are_read_from_there(zslbench, photos, tmp_path):
+    given = ["--dataset", "birds", "--data-root", photos]
+    path = tmp_path / "elsewhere" / "f.mat"
+    seen = ["--images", tmp_path / "photos", "--backbone", BACKBONE, "--image-size", 48]
+    status, _, err = zslbench("features", *given, *seen, "--out", path)
+    assert status == 0, err
+    assert not list(photos.glob("birds/*vit*"))
+    status, out, err = zslbench(
+        "run", "eszsl", *given, "--features", path, "--results", tmp_path / "r"
+    )
+    assert status == 0, err
+    assert "features:f " in out
+    status, _, err = zslbench("run", "eszsl", *given, "--features", tmp_path / "absent.mat")
+    assert (status, "there is no such feature file" in err) == (2, True)
+
+
 def test_a_sheet_shows_birds_and_their_parts(zslbench, tmp_path):
     out = tmp_path / "sheet.png"
     status, said, err = zslbench(
@@ -179,6 +203,27 @@ def test_methods_on_images_train_on_real_photos(zslbench, real_data, tmp_path, m
     assert status == 0, err
     (row,) = json.loads(out)["rows"]
     assert row["method"] == method
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "grid"), [(98, 7), (196, 14)])
+def test_methods_on_tokens_take_a_step_on_a_real_vit_of_any_size(real_data, tmp_path, size, grid):
+    weights = real_data / "backbones" / "vit_small_patch14_saliency.safetensors"
+    source = find_backbone("vit_small_patch14_dinov2", weights, size)
+    assert source.grid == grid
+    files = read_items(real_data / "cub20", "mobilenetv2", 20).files[:4]
+    pixels = decode(locate_images(files, real_data / "cub20"), size, cache_dir=tmp_path)
+    table = load_dataset(DataRequest("cub20", real_data, bare=True)).classes.attributes
+    words = np.random.default_rng(0).normal(size=(table.shape[1], 8))
+    train = TrainSet(pixels, np.arange(4), table[:4], word_vectors=words, backbone=source)
+    for name in ("vit_attr_head", "svip", "svip_released", "vspcn", "zslvit"):
+        method = load_method(name)
+        config = config_of(method, {"epochs": 1, "batch_size": 4, "warm_epochs": 0})
+        model = method(config, 0)
+        (epoch,) = model.fit(method.prepare(train, config))
+        assert np.isfinite(list(epoch.losses.values())).all(), name
+        scores = model.scores(pixels[np.arange(2)], table)
+        assert np.isfinite(scores).all() and scores.shape == (2, 20), name
 
 
 @pytest.mark.long

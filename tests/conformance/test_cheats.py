@@ -6,6 +6,7 @@ import pytest
 from zslbench.method import Epoch
 from zslbench.method.conformance import CHECKS, REFITS, ConformanceError, toy_dataset
 from zslbench.methods.eszsl import ESZSL
+from zslbench.methods.svip import SVIP
 
 CLASSES = 16
 LABELS = np.repeat(np.arange(CLASSES), 15)
@@ -114,6 +115,29 @@ CAUGHT_BY = {
 def test_cheat_is_rejected(cheat, check):
     with pytest.raises(ConformanceError):
         CHECKS[check](cheat)
+
+
+class TakesAnyGrid(SVIP):
+    """Merges patches 2 x 2, and does not say which grids that leaves out."""
+
+    @classmethod
+    def misfit(cls, config, grid):
+        return "" if grid > 7 else "too coarse"
+
+
+class TakesNoGrid(SVIP):
+    @classmethod
+    def misfit(cls, config, grid):
+        return "too fine"
+
+
+@pytest.mark.parametrize(
+    ("cheat", "said"),
+    [(TakesAnyGrid, "takes a grid of 8 x 8, which ends in"), (TakesNoGrid, "refuses every grid")],
+)
+def test_a_method_that_misjudges_grids_is_rejected(cheat, said):
+    with pytest.raises(ConformanceError, match=said):
+        CHECKS["grids"](cheat)
 
 
 @pytest.mark.parametrize("cheat", [ReadsLabels, ReadsFileNames])

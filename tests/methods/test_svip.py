@@ -342,7 +342,7 @@ def test_a_random_patch_is_learnt_and_words_are_not_asked():
 class Grid14:
     """A ViT of 14 x 14 patches, so that there is something to merge."""
 
-    mean, deviation = (0.5,) * 3, (0.5,) * 3
+    mean, deviation, grid = (0.5,) * 3, (0.5,) * 3, 14
 
     @staticmethod
     def build():
@@ -431,5 +431,5 @@ def test_more_patches_than_there_are_cannot_be_kept():
     model = SVIP(SVIP.Config(M=48), 0)
     model.setup(replace(world.train_set(SVIP), backbone=source))
     source = find_backbone("random:vit_small_patch32_384")
-    with pytest.raises(ValueError, match="M=48, but this backbone has 36 patches"):
+    with pytest.raises(ValueError, match="M=48, but there are 36 patches"):
         model.setup(replace(world.train_set(SVIP), backbone=source))

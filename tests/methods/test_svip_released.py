@@ -31,7 +31,7 @@ def vit(width=64):
 
 
 class Grid14:
-    mean, deviation, size = (0.5,) * 3, (0.5,) * 3, 112
+    mean, deviation, size, grid = (0.5,) * 3, (0.5,) * 3, 112, 14
 
     @staticmethod
     def build():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -109,7 +110,7 @@ def test_a_class_without_test_images_is_refused_before_anything_is_learnt_or_ope
     assert not Centroid.seen
     request = DataRequest("poor", root=Path())
     with monkeypatch.context() as patch, pytest.raises(DataError, match=said):
-        patch.setattr(sequences, "served_images", lambda _: poor)
+        patch.setattr(sequences, "source_of", lambda _: SimpleNamespace(images=poor))
         sequences.plan_incremental([], [request], base=0, increment=5)
 
 
@@ -126,7 +127,7 @@ def test_a_class_without_test_images_is_refused_before_anything_is_learnt_or_ope
 def test_another_machine_refuses_what_would_be_another_run(change, said, tmp_path, monkeypatch):
     """Data, weights, texts and arithmetic are looked at where the run is."""
     data = toy_with_source()
-    monkeypatch.setattr(sequences, "served_images", lambda request: data)
+    monkeypatch.setattr(sequences, "source_of", lambda _: SimpleNamespace(images=data))
     spec = IncrementalSpec.model_validate({**centroid_spec(data).model_dump(), **change})
     request = DataRequest("toy", tmp_path)
     store = Store(tmp_path / "results")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zslbench.backbones.image_text import ImageFeatures, ImageText
-from zslbench.backbones.source import OPEN_CLIP, RANDOM, not_had, recorded
+from zslbench.backbones.source import OPEN_CLIP, RANDOM, check_tiles, not_had, recorded
 from zslbench.data.types import BackboneSource
 from zslbench.errors import ZslbenchError, unknown
 
@@ -102,16 +102,17 @@ def _is_plain(clip: Any) -> bool:
     )
 
 
-def find_clip(name: str, weights: Path | None) -> BackboneSource:
+def find_clip(name: str, weights: Path | None, image_size: int | None = None) -> BackboneSource:
     """Return one of open_clip's pairs.
 
     Args:
         name: `clip:MODEL.TAG`, `clip:MODEL` with weights, or `random:clip:MODEL`.
         weights: A local file: safetensors, or a state dict that loads without pickle.
+        image_size: Side of the images in pixels, where it is not the model's own.
 
     Raises:
         ZslbenchError: Where open_clip is not installed, has no such model or weights, or neither
-            its hub nor a file gives them.
+            its hub nor a file gives them; where patches do not tile images of that size.
     """
     if find_spec("open_clip") is None:
         raise ZslbenchError(
@@ -137,21 +138,30 @@ def find_clip(name: str, weights: Path | None) -> BackboneSource:
     if untrained and weights:
         raise ZslbenchError(f"--weights {weights}: --backbone {name} takes none.")
     told = open_clip.get_pretrained_cfg(model, tag) if tag else {}
-    record = recorded(name, weights, f"open_clip:{model}.{tag}", "web")
     mean, std = told.get("mean", OPENAI_DATASET_MEAN), told.get("std", OPENAI_DATASET_STD)
-    size = config["vision_cfg"].get("image_size", 224)
-    side = size if isinstance(size, int) else size[0]
-    build = partial(_build, name, model, None if untrained else tag, weights)
-    return BackboneSource(record, tuple(mean), tuple(std), side, build, "pair")
+    vision = config["vision_cfg"]
+    own = vision.get("image_size", 224)
+    own = own if isinstance(own, int) else own[0]
+    side = image_size or own
+    patch = vision.get("patch_size")  # of a ViT alone
+    grid = check_tiles(name, side, patch) if patch else None
+    other = None if side == own else side
+    record = recorded(name, weights, f"open_clip:{model}.{tag}", "web", other)
+    build = partial(_build, name, model, None if untrained else tag, weights, other)
+    return BackboneSource(record, tuple(mean), tuple(std), side, build, "pair", grid)
 
 
-def _build(name: str, model: str, tag: str | None, weights: Path | None) -> ClipPair:
+def _build(
+    name: str, model: str, tag: str | None, weights: Path | None, size: int | None
+) -> ClipPair:
     import open_clip
 
     try:
         source = str(weights) if weights else tag or None
         quick = bool(tag and open_clip.get_pretrained_cfg(model, tag).get("quick_gelu"))
-        clip: Any = open_clip.create_model(model, pretrained=source, force_quick_gelu=quick)
+        clip: Any = open_clip.create_model(
+            model, pretrained=source, force_quick_gelu=quick, force_image_size=size
+        )
     except Exception as error:  # hubs fail in many ways, and files too
         # A hub that is away fails the runs that need it, and a study goes on with its others.
         refused = ZslbenchError if weights else RuntimeError

@@ -30,7 +30,7 @@ def embedded_architecture(name: str = EMBEDDED) -> "OpenViT | MapBackbone":
     """Return an embedded network with fresh parameters: 7 x 7 tokens or places of 56 px images."""
     from zslbench.backbones.vmamba import MICRO, VMamba
 
-    return _plain_vit(ARCHITECTURE) if name == EMBEDDED else VMamba(**MICRO)
+    return plain_vit(ARCHITECTURE) if name == EMBEDDED else VMamba(**MICRO)
 
 
 def shaped_like(state: Mapping[str, Any], path: Path) -> BackboneSource:
@@ -52,12 +52,13 @@ def shaped_like(state: Mapping[str, Any], path: Path) -> BackboneSource:
     blocks = {int(name.split(".")[1]) for name in state if name.startswith("blocks.")}
     size = grid * patch
     shape = {"img_size": size, "patch_size": patch, "embed_dim": width, "depth": len(blocks)}
-    build = partial(_plain_vit, shape | {"num_heads": max(1, width // 64)})
+    build = partial(plain_vit, shape | {"num_heads": max(1, width // 64)})
     record = Backbone(name=f"checkpoint:{path.name}", weights_digest=file_sha256(path))
-    return BackboneSource(record, *IMAGENET, size, build)
+    return BackboneSource(record, *IMAGENET, size, build, grid=grid)
 
 
-def _plain_vit(shape: Mapping[str, Any]) -> "OpenViT":
+def plain_vit(shape: Mapping[str, Any]) -> "OpenViT":
+    """Return a ViT with fresh parameters and no head, from arguments of timm's."""
     from timm.models.vision_transformer import VisionTransformer
 
     from zslbench.backbones.vit import OpenViT

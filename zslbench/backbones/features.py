@@ -28,7 +28,7 @@ def with_features(
 ) -> Dataset:
     """Return the dataset with the backbone's features `[n, D]` in place of its images."""
     record = source.record
-    key = content_digest(FEATURES_VERSION, dataset.digest, record.name, record.weights_digest)
+    key = content_digest(FEATURES_VERSION, dataset.digest, *record.identity.values())
     path = cache / f"features-{key}.npy"
     if not path.is_file():
         features = extract(dataset, source, on_progress)
@@ -112,6 +112,7 @@ def write_mat(path: Path, features: NDArray[np.float32], folder: Path, classes: 
     from zslbench.data.formats.xlsa17 import read_items
 
     items = read_items(folder, None, classes)
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     content = {
         "features": features.T,

@@ -1,12 +1,22 @@
-"""ViTs and EfficientViMs of timm's, by name."""
+"""ViTs and EfficientViMs of timm's, by name, at any size that their patches tile."""
 
 import re
+from collections.abc import Mapping
 from functools import partial
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
 from zslbench.backbones.maps import MapBackbone, OpenEfficientViM
-from zslbench.backbones.source import RANDOM, not_had, recorded
+from zslbench.backbones.source import (
+    RANDOM,
+    check_tiles,
+    differences,
+    info_of,
+    not_had,
+    not_of,
+    recorded,
+)
 from zslbench.backbones.vit import OpenViT
 from zslbench.backbones.vmamba_weights import VMAMBAS
 from zslbench.data.types import BackboneSource, Ending
@@ -15,20 +25,23 @@ from zslbench.records import Exposure
 
 USUAL = re.compile(r"(deit|vit)_\w+_patch\d+_\d+|efficientvim_m\d")
 WEB = ("laion", "openai", "webli", "metaclip", "datacomp", "dfn", "lvd", "pali", "yfcc", "bamboo")
+EMBEDDINGS = ("patch_embed.proj.weight", "visual.conv1.weight")  # timm's name, and CLIP's
+LIKE = 0.5  # share of parameters that a network must have in common with a file to be named
+ARRAYS = ".npz"  # weights in JAX's layout, which timm converts
 
 
-def find_timm(name: str, weights: Path | None) -> BackboneSource:
+def find_timm(name: str, weights: Path | None, image_size: int | None = None) -> BackboneSource:
     """Return a ViT or an EfficientViM of timm's.
 
     Raises:
-        ZslbenchError: If timm has no such network, or no such weights of it.
+        ZslbenchError: If timm has no such network or no such weights of it, if the weights of the
+            file are another network's, or patches do not tile images of that size.
     """
     import timm
 
     bare = name.removeprefix(RANDOM)
     architecture, _, tag = bare.partition(".")
-    modules = ("vision_transformer", "deit", "efficientvim")
-    known = [name for module in modules for name in timm.list_models(module=module)]
+    known = _known()
     if architecture not in known:
         raise unknown("ViT of timm's", architecture, [*filter(USUAL.fullmatch, known), *VMAMBAS])
     try:
@@ -37,40 +50,153 @@ def find_timm(name: str, weights: Path | None) -> BackboneSource:
         tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
         raise unknown(f"weights of timm's {architecture} called", tag, tags) from None
     exposure = _exposure(tag if weights else cfg.tag)
-    record = recorded(name, weights, f"timm:{architecture}.{cfg.tag}", exposure)
-    build = partial(_build_timm, bare, weights, name.startswith(RANDOM))
-    mean, std, size = tuple(cfg.mean), tuple(cfg.std), cfg.input_size[-1]
+    size = image_size or cfg.input_size[-1]
+    other = None if size == cfg.input_size[-1] else size
+    record = recorded(name, weights, f"timm:{architecture}.{cfg.tag}", exposure, other)
+    build = partial(_build_timm, bare, weights, name.startswith(RANDOM), other)
     ending: Ending = "map" if architecture.startswith("efficientvim") else "tokens"
-    return BackboneSource(record, mean, std, size, build, ending)
+    grid = _grid(bare, weights, size)
+    return BackboneSource(record, tuple(cfg.mean), tuple(cfg.std), size, build, ending, grid)
 
 
-def _build_timm(name: str, weights: Path | None, untrained: bool) -> OpenViT | MapBackbone:
+def _known() -> list[str]:
     import timm
 
+    modules = ("vision_transformer", "deit", "efficientvim")
+    return [name for module in modules for name in timm.list_models(module=module)]
+
+
+def _grid(name: str, weights: Path | None, size: int) -> int:
+    """Return the grid of a network on images of some size, after a look at its skeleton.
+
+    Raises:
+        ZslbenchError: If it is not opened up, its patches do not tile such images, or the weights
+            of the file are another network's.
+    """
+    import timm
+    import torch
+
+    if weights:
+        architecture, told = name.partition(".")[0], info_of(weights).architecture
+        if told != architecture and timm.is_model(told):
+            raise not_of(architecture, weights, f"its metadata name {told}", told)
+    network = _skeleton(name, weights)
+    opened = _opened(name, network)
+    if weights and weights.suffix != ARRAYS:
+        _fitted(name, network, weights)
+    if isinstance(opened, OpenViT):
+        return check_tiles(name, size, network.patch_embed.patch_size[0])
+    return isqrt(opened(torch.empty(1, 3, size, size, device="meta")).shape[1])
+
+
+def _skeleton(name: str, weights: Path | None = None, **settings: Any) -> Any:
+    """Return a network whose parameters have names and shapes, and no values."""
+    import torch
+
+    with torch.device("meta"):
+        return _created(name, weights, None, weight_init="skip", **settings)
+
+
+def _created(name: str, weights: Path | None, size: int | None, **settings: Any) -> Any:
+    """Return a network of timm's without its head, as it would be made for a file of weights."""
+    import timm
+
+    cfg: Any = timm.get_pretrained_cfg(name)
+    if not cfg.fixed_input_size:  # it takes any size as it is
+        settings.pop("weight_init", None)
+    elif size:
+        settings["img_size"] = size
+    if weights and (pad_type := info_of(weights).pad_type):
+        settings["pad_type"] = pad_type
     try:
-        vit = timm.create_model(name, pretrained=not untrained and weights is None, num_classes=0)
-        if weights:
-            _load_all(vit, weights)
-    except Exception as error:  # hubs fail in many ways, and files too
+        return timm.create_model(name, num_classes=0, **settings)
+    except Exception as error:  # hubs fail in many ways
         raise ZslbenchError(not_had(name, error, f"{RANDOM}{name}")) from error
+
+
+def _build_timm(
+    name: str, weights: Path | None, untrained: bool, size: int | None
+) -> OpenViT | MapBackbone:
+    hub = not untrained and weights is None
+    network = _created(name, weights, size, pretrained=hub)
+    if weights and weights.suffix == ARRAYS:
+        try:
+            network.load_pretrained(str(weights))
+        except Exception as error:  # a damaged file fails in many ways
+            raise ZslbenchError(not_had(name, error, f"{RANDOM}{name}")) from error
+    elif weights:
+        network.load_state_dict(_fitted(name, network, weights))
+    return _opened(name, network)
+
+
+def _opened(name: str, network: Any) -> OpenViT | MapBackbone:
     if name.startswith("efficientvim"):
-        return OpenEfficientViM(vit)
+        return OpenEfficientViM(network)
     try:
-        return OpenViT(vit)
+        return OpenViT(network)
     except ValueError as error:
         raise ZslbenchError(f"--backbone {name}: {error}. Choose another ViT.") from None
 
 
-def _load_all(vit: Any, weights: Path) -> None:
-    """Load a file that has every parameter; timm itself leaves at random what a file lacks."""
-    from timm.models import load_checkpoint
+def _fitted(name: str, network: Any, weights: Path) -> dict[str, Any]:
+    """Return the parameters in a file as a network takes them: positions resized as timm does.
+
+    Raises:
+        ZslbenchError: If the file cannot be read, or lacks any, or has more than these and a head.
+    """
+    import timm
+    from timm.models import load_state_dict
     from timm.models.vision_transformer import checkpoint_filter_fn
 
-    renamed = checkpoint_filter_fn if hasattr(vit, "pos_embed") else None
-    loaded = load_checkpoint(vit, str(weights), strict=False, filter_fn=renamed)
-    if loaded is not None and loaded.missing_keys:
-        lacking = loaded.missing_keys
-        raise ValueError(f"{weights.name} lacks {len(lacking)} parameters, {lacking[0]!r} first")
+    try:
+        state = load_state_dict(str(weights))
+    except Exception as error:  # a damaged file fails in many ways
+        raise ZslbenchError(not_had(name, error, f"{RANDOM}{name}")) from error
+    found = dict(state)
+    if hasattr(network, "pos_embed"):
+        try:
+            found = checkpoint_filter_fn(state, network)
+        except Exception:  # of another layout: what differs is said below
+            found = dict(state)
+    cfg: Any = timm.get_pretrained_cfg(name)
+    heads = [cfg.classifier] if isinstance(cfg.classifier, str) else cfg.classifier
+    beside = tuple(f"{head}." for head in heads)
+    found = {key: value for key, value in found.items() if not key.startswith(beside)}
+    wrong = _other_patches(network, state) or differences(network.state_dict(), found)
+    if wrong:
+        raise not_of(name.partition(".")[0], weights, wrong, _likeliest(state))
+    return found
+
+
+def _other_patches(network: Any, state: Mapping[str, Any]) -> str:
+    """Return how the patches of a file differ, which timm would resize without a word."""
+    here = getattr(network.patch_embed, "patch_size", (0,))[0]
+    there = _patch(state)
+    return f"its patches are of {there} px, not of {here}" if there and here != there else ""
+
+
+def _patch(state: Mapping[str, Any]) -> int:
+    """Return the side of a ViT's patches in pixels; 0 where a file is not a ViT's."""
+    named = (v for name, v in state.items() if name.endswith(EMBEDDINGS) and v.ndim == 4)
+    return next((int(value.shape[-1]) for value in named), 0)
+
+
+def _likeliest(state: Mapping[str, Any]) -> str:
+    """Return the network whose parameters are most like a file's, by names and shapes."""
+    theirs = {(name, tuple(value.shape)) for name, value in state.items()}
+
+    def likeness(name: str, **settings: Any) -> tuple[float, int]:
+        named = _skeleton(name, **settings).state_dict().items()
+        ours = {(key, tuple(value.shape)) for key, value in named}
+        return len(ours & theirs) / len(ours | theirs), -len(name)
+
+    side = f"patch{_patch(state)}_"
+    vits = (name for name in _known() if side in name)
+    # Whole networks take seconds: their first blocks tell which few to look at.
+    near = sorted(vits, key=lambda name: likeness(name, depth=1))[-8:]
+    ranked = {name: likeness(name) for name in near}
+    best = max(ranked, key=ranked.__getitem__, default="")
+    return best if best and ranked[best][0] > LIKE else ""
 
 
 def _exposure(tag: str) -> Exposure:

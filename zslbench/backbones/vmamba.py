@@ -166,22 +166,13 @@ class VMamba(MapBackbone):
         head = dict(self.classifier.named_children()).get("head")
         return head if isinstance(head, nn.Linear) else super().classifier_head
 
-    def take(self, released: Mapping[str, Tensor]) -> None:
-        """Take the parameters of the public release, all of them, pointwise convolutions as linear.
-
-        Raises:
-            ValueError: If any is missing, unknown, or of another size.
-        """
-        ours = self.state_dict()
-        for told, names in (("lacks", ours.keys() - released.keys()),
-                            ("has beyond ours", released.keys() - ours.keys())):  # fmt: skip
-            if names:
-                raise ValueError(f"it {told} {len(names)} parameters, {min(names)!r} first")
-        for name, value in ours.items():
-            if released[name].squeeze().shape != value.squeeze().shape:
-                found = tuple(released[name].shape)
-                raise ValueError(f"{name} is {found} there and {tuple(value.shape)} here")
-        self.load_state_dict({n: released[n].reshape(v.shape) for n, v in ours.items()})
+    def linear(self, released: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the parameters of the public release with pointwise convolutions as linear."""
+        ours, found = self.state_dict(), dict(released)
+        for name in ours.keys() & found.keys():
+            if ours[name].squeeze().shape == found[name].squeeze().shape:
+                found[name] = found[name].reshape(ours[name].shape)
+        return found
 
 
 def _stem(width: int) -> nn.Sequential:

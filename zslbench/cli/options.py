@@ -31,8 +31,8 @@ MethodFiles = Annotated[
 Features = Annotated[
     str | None,
     typer.Option(
-        help="Feature file of the dataset: NAME of NAME.mat, or a .npy, .npz, .h5 or .safetensors "
-        "by its whole name (default: res101, or the only one)."
+        help="Feature file: NAME of the dataset's NAME.mat, a .npy, .npz, .h5 or .safetensors by "
+        "its whole name, or a path to any of them (default: res101, or the only one)."
     ),
 ]
 Images = Annotated[
@@ -47,6 +47,26 @@ Backbone = Annotated[
     ),
 ]
 Weights = Annotated[Path | None, typer.Option(help="A local file with the backbone's weights.")]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Side in pixels of the backbone's images, where it is not the network's own; position "
+        "embeddings are resized.",
+    ),
+]
+Mean = Annotated[
+    tuple[float, float, float] | None,
+    typer.Option(help="Mean of the input of --weights, r g b in 0 to 1 (default: as the file's "
+                      "metadata say, else the architecture's)."),
+]  # fmt: skip
+Std = Annotated[
+    tuple[float, float, float] | None, typer.Option(help="Likewise, its standard deviation.")
+]
+Pretraining = Annotated[
+    str | None,
+    typer.Option("--exposure", help="Likewise, what the pretraining saw: 1k, 21k, web, unknown."),
+]
 Words = Annotated[
     str | None,
     typer.Option(help="Word vectors of the attribute names: a GloVe text file, a .npy table with "
@@ -115,14 +135,17 @@ KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 @dataclass(frozen=True)
-class ImageOptions:
-    """Where a dataset is found, and what its images and classes are read with."""
+class PhotoOptions:
+    """Where a dataset is found, and what its images are seen through."""
 
     data_root: DataRoot = DATA_ROOT
     images: Images = None
     backbone: Backbone = None
+    image_size: ImageSize = None
     weights: Weights = None
-    descriptions: Descriptions = None
+    mean: Mean = None
+    std: Std = None
+    exposure: Pretraining = None
 
     def request(self, name: str) -> "DataRequest":
         """Return the request for a dataset."""
@@ -130,6 +153,13 @@ class ImageOptions:
 
         options = asdict(self)
         return DataRequest(name, options.pop("data_root"), **options)
+
+
+@dataclass(frozen=True)
+class ImageOptions(PhotoOptions):
+    """The same, with what describes the classes."""
+
+    descriptions: Descriptions = None
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,17 @@ class DataRequest:
     Attributes:
         name: The dataset's folder below `root`, in any case where no other differs in case alone;
             or `plumage`, with knobs or without.
-        features: The feature file to hand to methods, a `.mat` without its ending.
-        image_size: Side in pixels of the decoded images to hand to methods instead.
+        features: The feature file to hand to methods: its name, a `.mat` without its ending, or a
+            path to it.
+        image_size: Side in pixels of the decoded images to hand to methods instead; with a
+            backbone, what it takes in place of its own.
         images: Folder of the images, where it is not the dataset's own.
         backbone: Name of the pretrained network for the images.
         pair: Name of the image-text pair for methods that read, where it is not the backbone.
         weights: A local file with its weights.
+        mean: Of the input that those weights were trained on, where the file does not say.
+        std: Likewise, its deviation.
+        exposure: Likewise, what the pretraining saw.
         words: Source of attribute word vectors (see `asked_words`).
         descriptions: Source of class descriptions: `names`, `attributes`, or a JSON file.
         resplit: Whether to make class splits anew where the file's own leak test images.
@@ -57,6 +62,9 @@ class DataRequest:
     backbone: str | None = None
     pair: str | None = None
     weights: Path | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    exposure: str | None = None
     words: str | None = None
     descriptions: str | None = None
     resplit: bool = False
@@ -123,19 +131,15 @@ def load_dataset(request: DataRequest, on_progress: OnProgress = no_progress) ->
     features = request.features
     if features is None and request.image_size is None and not request.bare:
         features = _only_features(folder)
-    known = xlsa17.find_feature_files(folder)
-    if features is not None and features not in known:
-        raise unknown("feature file", features, known, where=f" in {folder}")
-    items = xlsa17.read_items(
-        folder, known[features] if features else None, len(table.classes.names)
-    )
+    path = None if features is None else xlsa17.find_features(folder, features)
+    items = xlsa17.read_items(folder, path, len(table.classes.names))
     seen, unseen = check_items(items, table)
     if features is not None and xlsa17.find_index(folder):
         xlsa17.check_same_items(items, xlsa17.read_items(folder, None, len(table.classes.names)))
     check_sides(folder, table.classes, seen, unseen)
     class_splits = _class_splits(folder, table, items, seen, resplit=request.resplit)
     texts = _texts(request, table.classes, "names")
-    inputs, backbone, pixels = _inputs(folder, items, request, features, on_progress)
+    inputs, backbone, pixels = _inputs(folder, items, request, on_progress)
     splits = replace(table.splits, class_splits=class_splits)
     return assembled(
         recordable(folder.name), table.classes, splits, items.labels, pixels,
@@ -251,15 +255,18 @@ def _class_splits(
 
 
 def _inputs(
-    folder: Path, items: Items, request: DataRequest, features: str | None, tell: OnProgress
+    folder: Path, items: Items, request: DataRequest, tell: OnProgress
 ) -> tuple[Inputs, Backbone, str | None]:
     """Return what methods see, the backbone it comes from, and the digest of pixels if any."""
     if request.bare:
         return np.empty((len(items.labels), 0)), NO_BACKBONE, None
     if items.features is not None:
-        exposure = EXPOSURES.get(items.source.stem, "unknown")
-        name, digest = f"features:{features}", items.features.digest
-        return items.features, Backbone(name=name, weights_digest=digest, exposure=exposure), None
+        name = items.source.name.removesuffix(".mat")
+        exposure = EXPOSURES.get(name, "unknown") if items.source.parent == folder else "unknown"
+        record = Backbone(
+            name=f"features:{name}", weights_digest=items.features.digest, exposure=exposure
+        )
+        return items.features, record, None
     from zslbench.data.cache import decode, default_cache_dir
 
     if not items.files:

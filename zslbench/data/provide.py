@@ -10,8 +10,10 @@ from zslbench.data.load import DataRequest, is_embedded, load_dataset
 from zslbench.data.types import BackboneSource, Dataset, Ending, OnProgress, no_progress
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.method import Method, MethodConfig
+from zslbench.method.base import AnyMethod
 from zslbench.method.registry import resolve
-from zslbench.records import IncrementalSpec, RunSpec
+from zslbench.method.settings import Settings
+from zslbench.records import Backbone, IncrementalSpec, RunSpec
 
 USUAL: dict[Ending, str] = {
     "tokens": "a ViT of timm's, such as deit_base_patch16_224.fb_in1k",
@@ -36,7 +38,12 @@ class DataSource:
 
     def __init__(self, request: DataRequest, on_progress: OnProgress = no_progress) -> None:
         self.request, self.on_progress = request, on_progress
-        self._kept: dict[str, Dataset] = {}
+        self._kept: dict[Backbone, Dataset] = {}
+        if request.backbone is None:
+            for option in ("image_size", "weights"):
+                if getattr(request, option) is not None:
+                    named = option.replace("_", "-")
+                    raise ZslbenchError(f"--{named}: it is of a backbone. Name it with --backbone.")
 
     def for_method(self, name: str, cls: type[Method], config: MethodConfig) -> Dataset:
         """Return the form that a method needs.
@@ -44,19 +51,24 @@ class DataSource:
         Raises:
             UnservedError: If the data have no such form.
         """
-        own = cls.source_of(config)
-        if own is not None:
-            dataset = self._images_for(own)
-        else:
-            dataset = self._images(name, cls) if "images" in cls.needs else self.features
-        if "word_vectors" in cls.needs and dataset.word_vectors is None:
+        source = None
+        if "images" in cls.needs:
+            source = cls.source_of(config) or self.source(cls.ending)
+            if source.ending != cls.ending:
+                raise UnservedError(
+                    f"{name} cannot run on {source.record.name}: name as backbone "
+                    f"{USUAL[cls.ending]}."
+                )
+            check_grid(name, cls, config, source)
+        embedded = is_embedded(self.request.name)
+        if "word_vectors" in cls.needs and self.request.words is None and not embedded:
             raise UnservedError(
                 f"{name} needs word vectors of the attribute names: name as words a GloVe file, "
                 "a table, or `random`."
             )
         if "descriptions" in cls.needs:
-            check_names_describe(name, dataset)
-        return dataset
+            check_names_describe(name, self.bare)
+        return self.features if source is None else self._images(source)
 
     def __repr__(self) -> str:
         sides = f"{len(self.bare.seen)} seen and {len(self.bare.unseen)} unseen classes"
@@ -74,10 +86,15 @@ class DataSource:
         Raises:
             UnservedError: If there is no such backbone, or it takes images of another size.
         """
-        return self._images_once(self._source())
+        return self._images(self.source())
 
-    def _source(self, ending: Ending | None = None) -> BackboneSource:
-        """Return the backbone asked for; on the embedded data, by default the one of an ending."""
+    def source(self, ending: Ending | None = None) -> BackboneSource:
+        """Return the backbone asked for; on the embedded data, by default the one of an ending.
+
+        Raises:
+            UnservedError: If none is named.
+            ZslbenchError: If there is no such backbone, or it cannot be had as it is asked for.
+        """
         from zslbench.backbones.embedded import EMBEDDED_ENDING
         from zslbench.backbones.registry import find_backbone
 
@@ -87,29 +104,23 @@ class DataSource:
             except ZslbenchError as refusal:  # a suite's other rows can do without it
                 raise UnservedError(str(refusal)) from None
 
-        name = self.request.backbone
+        asked, name = self.request, self.request.backbone
         if name is None:
-            if not is_embedded(self.request.name):
+            if not is_embedded(asked.name):
                 raise UnservedError(
-                    f"{self.request.name} needs a backbone for its images: "
+                    f"{asked.name} needs a backbone for its images: "
                     f"name as backbone {USUAL[ending or 'tokens']}."
                 )
             name = EMBEDDED_ENDING[ending or "tokens"]
-        return find_backbone(name, self.request.weights)
+        return find_backbone(
+            name, asked.weights, asked.image_size, mean=asked.mean, std=asked.std,
+            exposure=asked.exposure,
+        )  # fmt: skip
 
-    def _images(self, name: str, cls: type[Method]) -> Dataset:
-        source = self._source(cls.ending)
-        if source.ending != cls.ending:
-            raise UnservedError(
-                f"{name} cannot run on {source.record.name}: name as backbone {USUAL[cls.ending]}."
-            )
-        return self._images_once(source)
-
-    def _images_once(self, source: BackboneSource) -> Dataset:
-        name = source.record.name
-        if name not in self._kept:
-            self._kept[name] = self._images_for(source)
-        return self._kept[name]
+    def _images(self, source: BackboneSource) -> Dataset:
+        if source.record not in self._kept:
+            self._kept[source.record] = self._images_for(source)
+        return self._kept[source.record]
 
     def _images_for(self, source: BackboneSource) -> Dataset:
         request = replace(self.request, features=None, image_size=source.size)
@@ -118,7 +129,7 @@ class DataSource:
         if side != source.size:
             raise UnservedError(
                 f"{self.request.name} has images of {side} px and {source.record.name} takes "
-                f"{source.size}: choose a backbone of that size."
+                f"{source.size}: choose a backbone of that size, or name --image-size {side}."
             )
         return replace(dataset, backbone=source.record, source=source)
 
@@ -134,8 +145,8 @@ class DataSource:
         from zslbench.backbones.features import with_features
         from zslbench.data.cache import default_cache_dir
 
-        source = self._source()
-        dataset = self._images_once(source)
+        source = self.source()
+        dataset = self._images(source)
         return with_features(dataset, source, default_cache_dir(), self.on_progress)
 
 
@@ -157,6 +168,27 @@ def check_names_describe(method: str, dataset: Dataset) -> None:
                 f"{method} reads the names of {dataset.name}'s classes, and {said}: name as "
                 "descriptions a JSON file of sentences by class."
             )
+
+
+def check_grid(
+    name: str, cls: type[AnyMethod], config: Settings, source: BackboneSource | None
+) -> None:
+    """Refuse a backbone whose grid of patches a method cannot use.
+
+    Raises:
+        UnservedError: With the sizes of images that would do: the smallest, and the nearest.
+    """
+    own = source.grid if source else None
+    if source is None or own is None or not (why := cls.misfit(config, own)):
+        return
+    patch = source.size // own
+    fine = [grid for grid in range(1, 2 * own + 15) if not cls.misfit(config, grid)]
+    nearest = sorted(fine, key=lambda grid: abs(grid - own))
+    sizes = [f"{grid * patch} ({grid} x {grid})" for grid in sorted({*fine[:2], *nearest[:2]})]
+    raise UnservedError(
+        f"{name} cannot use the {own} x {own} patches of {source.record.title}: "
+        f"{why}. Name as image size {' or '.join(sizes)}."
+    )
 
 
 def served(request: DataRequest, spec: RunSpec) -> Dataset:

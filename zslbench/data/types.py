@@ -92,6 +92,7 @@ class BackboneSource:
         deviation: Likewise.
         size: Side of its images in pixels.
         build: Returns a new network with the weights in it.
+        grid: Patches along each side of an image, or places of its map, where that is known.
         ending: What the network ends in: an `OpenViT` in tokens, a class token among them; a
             `MapBackbone` in a feature map; an `ImageText` in features of images and of texts.
     """
@@ -102,6 +103,7 @@ class BackboneSource:
     size: int
     build: Callable[[], Any]
     ending: Ending = "tokens"
+    grid: int | None = None
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,14 @@ class AnyMethod(ABC):
         self.seed = seed
 
     @classmethod
+    def misfit(cls, config: Any, grid: int) -> str:
+        """Return why it cannot work on a backbone's `grid` x `grid` patches; empty: it can.
+
+        Asked before any image is decoded; whoever is refused is told the sizes that would do.
+        """
+        return ""
+
+    @classmethod
     def epochs(cls, config: Any) -> int:
         """Return how many epochs a fit with this config yields: its setting `epochs`, or one."""
         return int(getattr(config, "epochs", 1))

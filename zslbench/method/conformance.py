@@ -12,13 +12,20 @@ fit, made once for all of them: run them one after the other. The others fit man
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.data.types import ClassTable, Dataset, Ending, SealedLabels, Splits
+from zslbench.data.types import (
+    BackboneSource,
+    ClassTable,
+    Dataset,
+    Ending,
+    SealedLabels,
+    Splits,
+)
 from zslbench.method import Method
 from zslbench.method.base import AnyMethod
 from zslbench.metrics import Float, per_class_accuracy
@@ -31,6 +38,7 @@ REFITS = {"features": 20, "images": 6}
 EPOCHS, LEARNING_EPOCHS, LOOK = 2, 25, 4
 SEED = 3
 BIRDS, FEW_BIRDS = (34, 12), (12, 7)
+GRIDS, PATCH = (4, 7, 8, 9, 14), 4  # patches along each side, and their side in pixels
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 2e-2}
 
 
@@ -267,6 +275,39 @@ def check_state(method: type[Method]) -> None:
         raise ConformanceError("scores change when the state is saved and loaded")
 
 
+def check_grids(method: type[Method]) -> None:
+    """It trains and scores on each grid of patches that `misfit` does not refuse, if on any."""
+    if "images" not in method.needs or method.ending != "tokens":
+        return
+    config = config_of(method, {"epochs": 1, "batch_size": 16})
+    taken = [grid for grid in GRIDS if not method.misfit(config, grid)]
+    if not taken:
+        raise ConformanceError(f"misfit refuses every grid of {GRIDS}")
+    for grid in taken:
+        world = final_world(_on_grid(toy_images(birds=FEW_BIRDS), grid))
+        try:
+            model = _fitted(method, world, SEED, {"epochs": 1, "batch_size": 16})
+            scores = _scores(model, world, world.test[:3])
+        except Exception as error:
+            raise ConformanceError(
+                f"misfit takes a grid of {grid} x {grid}, which ends in {error!r}"
+            ) from error
+        require_scores(scores, 3, len(world.classes), f" on a grid of {grid} x {grid}")
+
+
+def _on_grid(dataset: Dataset, grid: int) -> Dataset:
+    """Return the corners of images under a small ViT of fresh parameters, on some grid."""
+    from zslbench.backbones.embedded import plain_vit
+
+    size = grid * PATCH
+    shape = {"img_size": size, "patch_size": PATCH, "embed_dim": 16, "depth": 4, "num_heads": 2}
+    source = BackboneSource(
+        dataset.backbone, (0.5,) * 3, (0.5,) * 3, size, partial(plain_vit, shape), grid=grid
+    )
+    corners = dataset.inputs[np.arange(len(dataset.inputs))][:, :size, :size]
+    return replace(dataset, inputs=corners, source=source)
+
+
 def check_learns(method: type[Method]) -> None:
     """On an easy world, unseen classes come to be recognised at twice the rate of chance."""
     world, best = toy_for(method), 0.0
@@ -298,7 +339,8 @@ CHECKS: dict[str, Callable[[type[Method]], None]] = {
     "batches": check_batches,
     "seed": check_seed,
     "state": check_state,
+    "grids": check_grids,
     "learns": check_learns,
     "shuffled_attributes": check_shuffled_attributes,
 }
-QUICK = ("scores", "batches", "seed", "state")
+QUICK = ("scores", "batches", "seed", "state", "grids")

@@ -105,6 +105,8 @@ class TrainedMethod(NetworkMethod):
         """Build the network from the seed, on the device."""
         if train.backbone is None:
             raise ValueError("a trained method needs a backbone")
+        if (grid := train.backbone.grid) and (why := self.misfit(self.config, grid)):
+            raise ValueError(why)
         self.source = train.backbone
         with torch.random.fork_rng():
             torch.manual_seed(derive_seed(self.seed, "initialisation"))

@@ -1,6 +1,6 @@
 """What every record is, and the parts that several of them name."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -24,11 +24,33 @@ class Backbone(Record):
         weights_digest: SHA-256 of the weights or of the features.
         exposure: What the pretraining saw. The Proposed Splits keep unseen classes out of
             ImageNet-1k and promise nothing about more.
+        image_size: Side of the images in pixels, where it is not the network's own.
+        mean: Of the network's input, `(r, g, b)` in [0, 1], where it is not that of the name.
+        std: Likewise, its deviation.
     """
 
     name: str
     weights_digest: str
     exposure: Exposure = "unknown"
+    image_size: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    @property
+    def adjusted(self) -> dict[str, Any]:
+        """What of the input is not the network's own, as JSON."""
+        names = {"image_size", "mean", "std"}
+        return self.model_dump(mode="json", include=names, exclude_none=True)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that may change numbers, as JSON."""
+        return {"name": self.name, "weights_digest": self.weights_digest, **self.adjusted}
+
+    @property
+    def title(self) -> str:
+        """What tables call it."""
+        return f"{self.name} at {self.image_size} px" if self.image_size else self.name
 
 
 class WordVectors(Record):

@@ -30,8 +30,7 @@ class Spec(Record):
 
     def _identity(self) -> dict[str, Any]:
         identity = self.model_dump(mode="json", exclude={"dataset", "settings"})
-        identity["backbone"].pop("exposure")
-        return identity
+        return {**identity, "backbone": self.backbone.identity}
 
     @property
     def key(self) -> str:

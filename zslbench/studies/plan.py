@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zslbench.data.load import DataRequest
-from zslbench.data.provide import DataSource, UnservedError
+from zslbench.data.provide import DataSource, UnservedError, check_grid
 from zslbench.data.types import Dataset
 from zslbench.engines.execute import Job
 from zslbench.errors import ZslbenchError
@@ -130,6 +130,7 @@ def changed(base: Job, params: Mapping[str, Any]) -> Job:
     """Return a run with some settings of its config changed."""
     spec = base.spec
     cls, config = resolve(spec, params)
+    check_grid(spec.method, cls, config, base.dataset.source)
     names = ("seed", "tuning_worlds", "tuning_seeds", "rules")
     new = spec_of(spec.method, cls, config, base.dataset)
     same = {name: getattr(spec, name) for name in names}

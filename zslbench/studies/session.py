@@ -59,11 +59,11 @@ def session(
         yield Session(store, opened, display.tick)
 
 
-def check_writable(results: Path) -> None:
-    """Refuse a results folder that nothing can be written to, before any work is done."""
-    there = next(path for path in (results, *results.resolve().parents) if path.exists())
+def check_writable(folder: Path, what: str = "results", fix: str = "Name a folder.") -> None:
+    """Refuse a folder that nothing can be written to, before any work is done."""
+    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
     if not (there.is_dir() and os.access(there, os.W_OK)):
-        raise ZslbenchError(f"results {results}: nothing can be written there. Name a folder.")
+        raise ZslbenchError(f"{what} {folder}: nothing can be written there. {fix}")
 
 
 def report(done: Report, store: Store) -> None:

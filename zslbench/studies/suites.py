@@ -16,7 +16,8 @@ from zslbench.inputs import expanded
 from zslbench.studies.groups import title_of
 from zslbench.studies.plan import Entry
 
-OPEN = ("features", "backbone", "pair", "words", "descriptions")  # of a request for data
+# What a suite says where a request for data leaves it open.
+OPEN = ("features", "backbone", "image_size", "pair", "words", "descriptions")
 FORM = "docs/suites.md shows what a suite may say."
 
 

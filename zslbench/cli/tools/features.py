@@ -1,5 +1,6 @@
 """`zslbench features`: extract features of any dataset's images with any backbone."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,18 +9,17 @@ import typer
 from zslbench.cli import options as opt
 
 
+@opt.spread
 def features(
     dataset: Annotated[str, typer.Option(help="A dataset's folder below --data-root.")],
-    backbone: Annotated[
-        str, typer.Option(help="Pretrained network, as for zslbench run --backbone.")
-    ],
+    data: opt.PhotoOptions,
     out: Annotated[
         Path | None,
-        typer.Option(help="File to write [default: BACKBONE.mat in the dataset's folder]."),
+        typer.Option(
+            help="File to write, anywhere (default: in the dataset's folder, named after "
+            "the backbone and --image-size)."
+        ),
     ] = None,
-    data_root: opt.DataRoot = opt.DATA_ROOT,
-    images: opt.Images = None,
-    weights: opt.Weights = None,
     json: opt.Json = False,
 ) -> None:
     """Write the backbone's features in the shape of res101.mat, for --features.
@@ -28,21 +28,29 @@ def features(
       zslbench features --dataset CUB --backbone deit_base_patch16_224.fb_in1k
 
       zslbench features --dataset CUB --backbone vit_tiny_patch16_224 --weights vit.safetensors
+
+      zslbench features --dataset CUB --backbone vit_small_patch14_dinov2 --image-size 196
     """
     from zslbench.backbones.features import extract, write_mat
-    from zslbench.backbones.registry import find_backbone
     from zslbench.cli.output import print_facts
-    from zslbench.data.load import DataRequest, find_dataset, load_dataset
+    from zslbench.data.load import find_dataset
+    from zslbench.data.provide import DataSource
     from zslbench.studies.progress import Display
+    from zslbench.studies.session import check_writable
 
-    folder = find_dataset(dataset, data_root)
-    source = find_backbone(backbone, weights)
-    request = DataRequest(dataset, data_root, image_size=source.size, images=images, resplit=True)
+    folder = find_dataset(dataset, data.data_root)
+    request = replace(data.request(dataset), resplit=True)
+    name = "_".join(map(str, filter(None, (data.backbone, data.image_size)))).replace(":", "_")
+    path = out or folder / f"{name}.mat"
+    check_writable(path.parent, "features in", "Name a file elsewhere with --out.")
     with Display() as display:
-        data = load_dataset(request, lambda done, n: display.tick("decoding images", done, n))
-        found = extract(data, source, lambda done, n: display.tick("extracting", done, n))
-    path = out or folder / f"{backbone.replace(':', '_')}.mat"
-    write_mat(path, found, folder, len(data.classes.names))
+        source = DataSource(request, lambda done, n: display.tick("decoding images", done, n))
+        images = source.images
+        found = extract(
+            images, source.source(), lambda done, n: display.tick("extracting", done, n)
+        )
+    write_mat(path, found, folder, len(images.classes.names))
     facts = {"file": str(path), "images": len(found), "features": found.shape[1]}
-    text = f"{path}: {len(found)} x {found.shape[1]}; use it with --features {path.stem}"
+    named = path if out else path.stem
+    text = f"{path}: {len(found)} x {found.shape[1]}; use it with --features {named}"
     print_facts(facts, text, json=json)

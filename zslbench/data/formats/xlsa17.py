@@ -34,8 +34,8 @@ from zslbench.data.formats.matlab import (
 from zslbench.data.rows import FeatureRows
 from zslbench.data.texts import find_text, nfc, read_lines, read_table, refuse_twice
 from zslbench.data.types import ClassTable, Float, Int, Splits
-from zslbench.errors import DataError
-from zslbench.inputs import on_disk
+from zslbench.errors import DataError, unknown
+from zslbench.inputs import expanded, on_disk
 
 SPLITS_FILE = "att_splits.mat"
 LOCS = ("trainval_loc", "test_seen_loc", "test_unseen_loc")
@@ -266,6 +266,27 @@ def _may_hold_features(path: Path) -> bool:
         return not names_in(path).isdisjoint(("features", "labels"))
     except DataError:  # what is wrong with it shows where it is read
         return True
+
+
+def find_features(folder: Path, name: str) -> Path:
+    """Return a feature file of a dataset: by its name, or by a path anywhere.
+
+    Raises:
+        DataError: If there is no file at that path, or it is of no format that is read.
+        ZslbenchError: If no file of the folder has that name.
+    """
+    known = find_feature_files(folder)
+    if name in known:
+        return known[name]
+    path = expanded(name)
+    if len(path.parts) == 1 and not path.is_file():
+        raise unknown("feature file", name, known, where=f" in {folder}")
+    if not path.is_file():
+        fix = f"Name another, or one of the dataset's own: {', '.join(known) or 'none'}."
+        raise DataError(path, "there is no such feature file", fix)
+    if path.suffix not in READERS:
+        raise DataError(path, "is of no format for features", f"Use {', '.join(READERS)}.")
+    return path
 
 
 def _items_from_csv(path: Path, classes: int) -> Items:

@@ -72,6 +72,9 @@ def request_of(
         spec.dataset,
         root,
         backbone=spec.backbone.name,
+        image_size=spec.backbone.image_size,
+        mean=spec.backbone.mean if where["weights"] else None,
+        std=spec.backbone.std if where["weights"] else None,
         words=words or (drawn if drawn.startswith("random:") or drawn == CONTROL else None),
         descriptions=descriptions or (described if described in (NAMES, ATTRIBUTES) else None),
         **where,
@@ -95,7 +98,7 @@ def job_of(spec: RunSpec, request: DataRequest, on_progress: Callable[[int, int]
         on_progress=on_progress,
     )
     now, words = job.spec, spec.words and spec.words.description
-    weights = f"{spec.backbone.name}, weights {spec.backbone.weights_digest[:12]}"
+    weights = f"{spec.backbone.title}, weights {spec.backbone.weights_digest[:12]}"
     said = [
         f"the data (digest {spec.data_digest[:12]}, here {now.data_digest[:12]}): name their "
         "folders with --data-root and --images",

@@ -7,8 +7,13 @@ from functools import cache
 from pathlib import Path
 
 from zslbench.data.load import DataRequest
-from zslbench.data.provide import DataSource, check_arithmetic, check_data, check_names_describe
-from zslbench.data.types import Dataset
+from zslbench.data.provide import (
+    DataSource,
+    check_arithmetic,
+    check_data,
+    check_grid,
+    check_names_describe,
+)
 from zslbench.engines import Call, Engine, dealt_twice
 from zslbench.engines.execute import Report, once, outcome_of, slots_of
 from zslbench.errors import ZslbenchError
@@ -31,9 +36,9 @@ class IncrementalJob:
 
 
 @cache
-def served_images(request: DataRequest) -> Dataset:
-    """Return the data of a request as images with a backbone; each is loaded once."""
-    return DataSource(request).images
+def source_of(request: DataRequest) -> DataSource:
+    """Return the data of a request; each is loaded once."""
+    return DataSource(request)
 
 
 def plan_incremental(
@@ -53,13 +58,12 @@ def plan_incremental(
     """
     jobs = []
     for request in data:
-        dataset = served_images(request)
+        data_of = source_of(request)
+        check_backbone(entries, data_of)
+        dataset = data_of.images
         TaskSequence.of(dataset, base, increment, seed=0)  # can it be cut?
         for entry in entries:
             cls = load_incremental(entry.method)
-            if "descriptions" in cls.needs:
-                _check_reads(entry.method, dataset)
-                check_names_describe(entry.method, dataset)
             shared = stated(entry.method, cls, entry.config, dataset)
             template = IncrementalSpec(**shared, base=base, increment=increment)
             for seed in entry.seeds:
@@ -68,12 +72,23 @@ def plan_incremental(
     return jobs
 
 
-def _check_reads(name: str, dataset: Dataset) -> None:
-    if dataset.source is None or dataset.source.ending != "pair":
-        raise ZslbenchError(
-            f"{name} reads descriptions, and the backbone {dataset.backbone.name} has no text "
-            "tower: name an image-text pair with --backbone, plumage_clip or clip:MODEL.TAG."
-        )
+def check_backbone(entries: Sequence[Entry], data: DataSource) -> None:
+    """Refuse a backbone that a method cannot use, before any image is decoded.
+
+    Raises:
+        ZslbenchError: If it reads no text for a method that needs it, or has an unusable grid.
+    """
+    for entry in entries:
+        cls, source = load_incremental(entry.method), data.source()
+        if "descriptions" in cls.needs and source.ending != "pair":
+            raise ZslbenchError(
+                f"{entry.method} reads descriptions, and the backbone {source.record.name} has no "
+                "text tower: name an image-text pair with --backbone, plumage_clip or "
+                "clip:MODEL.TAG."
+            )
+        check_grid(entry.method, cls, entry.config, source)
+        if "descriptions" in cls.needs:
+            check_names_describe(entry.method, data.bare)
 
 
 def execute_incremental(
@@ -117,7 +132,7 @@ def do_incremental(job: IncrementalJob, store: Store, *, tick: Tick) -> Failure 
 def _follow(job: IncrementalJob, store: Store, tick: Tick) -> None:
     slot = slots_of(store, job.spec.key)("sequence")
     check_arithmetic(job.spec, load_incremental(job.spec.method).precision)
-    dataset = served_images(job.request)
+    dataset = source_of(job.request).images
     check_data(job.spec, dataset)
     course = run_tasks(job.spec, dataset, store.commit, tick, slot)
     store.commit(course.record, lambda folder: write_course(folder, course))

@@ -179,7 +179,7 @@ def _row(group: IncrementalGroup, ledger: Counter[tuple[str, str]], dataset: str
         method=spec.method,
         label=group.label,
         settings=spec.settings,
-        backbone=spec.backbone.name,
+        backbone=spec.backbone.title,
         exposure=spec.backbone.exposure,
         descriptions=spec.descriptions.description if spec.descriptions else "",
         protocol=spec.protocol,

@@ -11,11 +11,12 @@ class IncrementalSuite(AnySuite):
     """A table of methods along task sequences.
 
     Attributes:
-        backbone: As `--backbone`; so are `descriptions`, `base` and `increment`.
+        backbone: As `--backbone`; so are `image_size`, `descriptions`, `base` and `increment`.
         rows: The table's lines.
     """
 
     backbone: str | None = None
+    image_size: int | None = Field(default=None, ge=1)
     descriptions: str | None = None
     base: int = 0
     increment: int

@@ -84,6 +84,7 @@ def _provenance(group: SeedGroup) -> dict[str, dict[str, Any]]:
             "name": spec.backbone.name,
             "weights digest": spec.backbone.weights_digest,
             "pretraining": spec.backbone.exposure,
+            **spec.backbone.adjusted,
             **({"words": words.description, "words digest": words.digest} if words else {}),
             **({"descriptions": told.description, "their digest": told.digest} if told else {}),
         },

@@ -11,6 +11,7 @@ from zslbench.protocol.tasks import said, task_sizes
 from zslbench.store import Store
 from zslbench.studies.incremental.plan import (
     IncrementalJob,
+    check_backbone,
     execute_incremental,
     plan_incremental,
 )
@@ -49,8 +50,9 @@ def make_incremental(
     entries, requests = table.entries(), table.requests(data)
     with session(results, **engine) as at:
         for request in requests:
-            # Read here, where it shows, what the plan finds in the cache.
-            dataset = DataSource(request, at.decoding).images
+            source = DataSource(request, at.decoding)
+            check_backbone(entries, source)
+            dataset = source.images  # read here, where it shows; the plan finds it in the cache
             sizes = task_sizes(len(dataset.seen), table.base, table.increment, request.name)
             say(f"{request.name}: {said(sizes, table.increment)}")
         planned = plan_incremental(entries, requests, table.base, table.increment)

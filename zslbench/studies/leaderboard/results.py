@@ -137,7 +137,7 @@ def _row(group: SeedGroup, ledger: Counter[tuple[str, str]]) -> Row:
         method=first.spec.method,
         label=group.label,
         settings=first.spec.settings,
-        backbone=first.spec.backbone.name,
+        backbone=first.spec.backbone.title,
         exposure=first.spec.backbone.exposure,
         words=first.spec.words.description if first.spec.words else "",
         descriptions=first.spec.descriptions.description if first.spec.descriptions else "",

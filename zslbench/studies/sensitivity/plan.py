@@ -129,7 +129,7 @@ def _report(plan: SensitivityPlan, curves: tuple[SettingCurve, ...], store: Stor
         name=plan.name,
         method=spec.method,
         dataset=spec.dataset,
-        backbone=spec.backbone.name,
+        backbone=spec.backbone.title,
         settings=spec.settings,
         final=plan.final,
         seeds=plan.seeds,

@@ -60,6 +60,7 @@ class SweepPlan:
             "version": spec.method_version,
             "data_digest": spec.data_digest,
             "backbone": spec.backbone.weights_digest,
+            **spec.backbone.adjusted,
             "words": spec.words and spec.words.digest,
             **({"descriptions": spec.descriptions.digest} if spec.descriptions else {}),
             "precision": spec.precision,

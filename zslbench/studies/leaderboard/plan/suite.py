@@ -37,7 +37,7 @@ class Suite(AnySuite):
     """A table or figure.
 
     Attributes:
-        features: As `--features`; so are `backbone` and `words`.
+        features: As `--features`; so are `backbone`, `image_size` and `words`.
         pair: The image-text pair of rows that read class descriptions; by default plumage's own.
         worlds: Tuning worlds.
         tuning_seeds: Fits in each of them, of methods that are not deterministic.
@@ -48,6 +48,7 @@ class Suite(AnySuite):
 
     features: str | None = None
     backbone: str | None = None
+    image_size: int | None = Field(default=None, ge=1)
     pair: str | None = None
     words: str | None = None
     worlds: int = Field(default=3, ge=1, le=20)
