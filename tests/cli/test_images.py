@@ -8,7 +8,7 @@ from PIL import Image
 
 from zslbench.backbones.registry import find_backbone
 from zslbench.data.cache import decode
-from zslbench.data.formats.xlsa17 import locate_images, read_items
+from zslbench.data.formats.items import locate_images, read_items
 from zslbench.data.load import DataRequest, load_dataset
 from zslbench.method import TrainSet
 from zslbench.method.conformance import config_of

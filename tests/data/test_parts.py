@@ -95,7 +95,7 @@ def test_points_of_real_birds_are_in_their_boxes(real_data):
     found = part_points(folder, items, size, 20)
     with (folder / "boxes.csv").open() as file:
         boxes = {row["image_file"]: row for row in csv.DictReader(file)}
-    from zslbench.data.formats.xlsa17 import locate_images, read_items
+    from zslbench.data.formats.items import locate_images, read_items
 
     names = read_items(folder, None, 20).files
     inside = total = 0

@@ -14,7 +14,8 @@ import pytest
 from zslbench.data.descriptions import load_descriptions
 from zslbench.data.formats.class_lists import check_sides, read_class_splits
 from zslbench.data.formats.folder import build_dataset
-from zslbench.data.formats.xlsa17 import _attribute_names, locate_images, read_items
+from zslbench.data.formats.items import locate_images, read_items
+from zslbench.data.formats.xlsa17 import _attribute_names
 from zslbench.data.parts import part_points
 from zslbench.data.texts import find_text, read_csv, read_json, read_table, read_text
 from zslbench.data.types import ClassTable

@@ -109,7 +109,7 @@ def write_mat(path: Path, features: NDArray[np.float32], folder: Path, classes: 
     """Write features in the shape of `res101.mat`, with the labels and files of the dataset."""
     from scipy.io import savemat
 
-    from zslbench.data.formats.xlsa17 import read_items
+    from zslbench.data.formats.items import read_items
 
     items = read_items(folder, None, classes)
     path.parent.mkdir(parents=True, exist_ok=True)

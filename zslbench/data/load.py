@@ -9,7 +9,17 @@ import numpy as np
 
 from zslbench.data.formats import xlsa17
 from zslbench.data.formats.class_lists import check_sides, read_class_splits
-from zslbench.data.formats.xlsa17 import SPLITS_FILE, AttSplits, Items
+from zslbench.data.formats.items import (
+    Items,
+    check_folders,
+    check_same_items,
+    find_feature_files,
+    find_features,
+    find_index,
+    locate_images,
+    read_items,
+)
+from zslbench.data.formats.xlsa17 import SPLITS_FILE, AttSplits
 from zslbench.data.types import (
     NO_BACKBONE,
     ClassSplit,
@@ -131,11 +141,11 @@ def load_dataset(request: DataRequest, on_progress: OnProgress = no_progress) ->
     features = request.features
     if features is None and request.image_size is None and not request.bare:
         features = _only_features(folder)
-    path = None if features is None else xlsa17.find_features(folder, features)
-    items = xlsa17.read_items(folder, path, len(table.classes.names))
+    path = None if features is None else find_features(folder, features)
+    items = read_items(folder, path, len(table.classes.names))
     seen, unseen = check_items(items, table)
-    if features is not None and xlsa17.find_index(folder):
-        xlsa17.check_same_items(items, xlsa17.read_items(folder, None, len(table.classes.names)))
+    if features is not None and find_index(folder):
+        check_same_items(items, read_items(folder, None, len(table.classes.names)))
     check_sides(folder, table.classes, seen, unseen)
     class_splits = _class_splits(folder, table, items, seen, resplit=request.resplit)
     texts = _texts(request, table.classes, "names")
@@ -218,12 +228,12 @@ def check_items(items: Items, table: AttSplits) -> tuple[Int, Int]:
     if len(strange):
         message = f"class {names[strange[0]]} has items in test_seen_loc but none in trainval_loc"
         raise DataError(path, message, "Take labels and splits from the same source.")
-    xlsa17.check_folders(items, names)
+    check_folders(items, names)
     return seen, unseen
 
 
 def _only_features(folder: Path) -> str:
-    found = list(xlsa17.find_feature_files(folder))
+    found = list(find_feature_files(folder))
     if "res101" in found or len(found) == 1:
         return found[0]
     if not found:
@@ -271,7 +281,7 @@ def _inputs(
 
     if not items.files:
         raise DataError(items.source, "has no `image_files`", "Add an index.csv with file names.")
-    paths = xlsa17.locate_images(items.files, request.images or folder)
+    paths = locate_images(items.files, request.images or folder)
     size = request.image_size or 224
     pixels = decode(paths, size, cache_dir=default_cache_dir(), on_progress=tell)
     return pixels, NO_BACKBONE, pixels.digest

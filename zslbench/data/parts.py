@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zslbench.data.formats.xlsa17 import locate_images, read_items
+from zslbench.data.formats.items import locate_images, read_items
 from zslbench.data.texts import find_text, read_table, refuse_twice
 from zslbench.data.types import BirdTruth, Float, Int
 from zslbench.errors import DataError

@@ -7,7 +7,15 @@ from typing import Any
 from zslbench.data.formats import xlsa17
 from zslbench.data.formats.class_lists import check_sides, read_class_splits
 from zslbench.data.formats.features import NoFeaturesError
-from zslbench.data.formats.xlsa17 import AttSplits, Items
+from zslbench.data.formats.items import (
+    Items,
+    check_same_items,
+    find_feature_files,
+    find_index,
+    locate_images,
+    read_items,
+)
+from zslbench.data.formats.xlsa17 import AttSplits
 from zslbench.data.load import check_items, find_dataset
 from zslbench.data.types import Int
 from zslbench.errors import DataError
@@ -69,9 +77,9 @@ def verify(name: str, root: Path, images: Path | None = None) -> Verified:
 
 
 def _verify_items(found: Verified, folder: Path, table: AttSplits, images: Path | None) -> None:
-    named = xlsa17.find_feature_files(folder)
+    named = find_feature_files(folder)
     found.facts["features"] = list(named)
-    index = xlsa17.find_index(folder)
+    index = find_index(folder)
     if not named and not index:
         found.notes.append("no feature file and no index.csv: nothing to run on yet")
         return
@@ -80,12 +88,12 @@ def _verify_items(found: Verified, folder: Path, table: AttSplits, images: Path 
     files: list[str] = []
     first: Items | None = None
     for source in [*named.values(), None] if index else named.values():
-        items: Items | None = found.check(lambda s=source: xlsa17.read_items(folder, s, count))
+        items: Items | None = found.check(lambda s=source: read_items(folder, s, count))
         if items is not None:
             sides = found.check(lambda i=items: check_items(i, table)) or sides
             files = items.files or files
             first = first or items
-            found.check(lambda i=items, f=first: xlsa17.check_same_items(i, f))
+            found.check(lambda i=items, f=first: check_same_items(i, f))
     if sides is not None:
         found.facts |= {"seen": len(sides[0]), "unseen": len(sides[1])}
         found.check(lambda: check_sides(folder, table.classes, *sides))
@@ -98,7 +106,7 @@ def _verify_items(found: Verified, folder: Path, table: AttSplits, images: Path 
 def _verify_images(found: Verified, files: list[str], folder: Path, images: Path | None) -> None:
     """Check that images are all there, where any are or a folder was named for them."""
     try:
-        found.facts["images"] = len(xlsa17.locate_images(files, images or folder))
+        found.facts["images"] = len(locate_images(files, images or folder))
     except DataError as error:
         found.facts["images"] = 0
         if images is None and f"{len(files)} of {len(files)}" in error.what:

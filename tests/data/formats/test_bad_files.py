@@ -13,7 +13,7 @@ from datasets import write_tiny
 from scipy.io import loadmat, savemat
 
 from zslbench.cli import main
-from zslbench.data.formats.xlsa17 import read_items
+from zslbench.data.formats.items import read_items
 from zslbench.data.load import DataRequest, load_dataset
 from zslbench.errors import DataError, ZslbenchError
 

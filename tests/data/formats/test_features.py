@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from scipy.io import loadmat, savemat
 
 from zslbench.cli import main
-from zslbench.data.formats.xlsa17 import find_feature_files, read_items
+from zslbench.data.formats.items import find_feature_files, read_items
 from zslbench.data.load import DataRequest, load_dataset
 from zslbench.data.verify import verify
 from zslbench.errors import DataError, ZslbenchError

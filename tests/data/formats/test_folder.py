@@ -8,6 +8,7 @@ from scipy.io import loadmat
 from zslbench.data.formats import xlsa17
 from zslbench.data.formats.class_lists import read_class_splits
 from zslbench.data.formats.folder import SUFFIXES, build_dataset
+from zslbench.data.formats.items import locate_images, read_items
 from zslbench.errors import DataError
 
 BIRDS = ["Auk", "Bunting", "Crow", "Dunlin", "Eider", "Finch", "Grebe", "Häher"]
@@ -142,10 +143,10 @@ def test_build_dataset_skips_hidden_files_and_counts_what_is_no_image(images, ta
 def test_build_dataset_is_read_by_the_readers(images, table, out):
     summary = build_dataset(images, table, out)
     read_table = xlsa17.read_att_splits(out)
-    items = xlsa17.read_items(out, None, len(BIRDS))
+    items = read_items(out, None, len(BIRDS))
     assert read_table.classes.names == tuple(BIRDS)
     assert read_table.classes.attribute_names == tuple(HEADER[1:])
-    assert len(xlsa17.locate_images(items.files, out)) == 52
+    assert len(locate_images(items.files, out)) == 52
     seen = np.array([BIRDS.index(name) for name in summary.seen])
     assert len(read_class_splits(out, read_table.classes, seen)) == 3
 

@@ -8,7 +8,8 @@ import pytest
 from datasets import write_tiny
 from scipy.io import loadmat, savemat
 
-from zslbench.data.formats.xlsa17 import locate_images, read_att_splits, read_items
+from zslbench.data.formats.items import locate_images, read_items
+from zslbench.data.formats.xlsa17 import read_att_splits
 from zslbench.data.load import DataRequest, find_datasets, load_dataset
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.protocol import tuning_worlds
