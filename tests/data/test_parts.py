@@ -79,7 +79,7 @@ def test_without_both_tables_birds_are_not_known(folder, name):
         (BOXES[:2], "no box for a/tall.png"),
         ([*BOXES[:2], "a/tall.png,0,60,0,20"], "the box 0, 60, 0, 20 for a/tall.png"),
         ([*BOXES[:2], "a/tall.png,0,nan,3,20"], "the box 0, nan, 3, 20 for a/tall.png"),
-        (["image_file,x", "a/wide.png,1"], "is not a table with the columns"),
+        (["image_file,x", "a/wide.png,1"], "has no column 'y' in its first line"),
     ],
 )
 def test_a_table_of_boxes_that_lacks_a_photo_is_refused(folder, lines, said):

@@ -73,8 +73,8 @@ FAULTS = (
     ),
     Change(
         "dropout left on at test", TRAINING,
-        "function(self.loaded(batch[first : first + size]))",
-        "function(nn.functional.dropout(self.loaded(batch[first : first + size]), 0.5))",
+        "function(self.loaded(inputs[first : first + size]))",
+        "function(nn.functional.dropout(self.loaded(inputs[first : first + size]), 0.5))",
     ),
     Change(
         "learning rate x 10", TRAINING,

@@ -40,8 +40,9 @@ def part_points(
     """
     if (file := find_text(folder, FILE)) is None:
         return None
-    names, moves = _photos(folder, items, size, classes, images)
-    table = _read(file, names)
+    listed = read_items(folder, None, classes).files
+    table = _read(file, listed)
+    names, moves = _photos(listed, items, size, images or folder)
     return [_inside(table[name], move, size) for name, move in zip(names, moves, strict=True)]
 
 
@@ -66,7 +67,8 @@ def bird_truth(
     found = part_points(folder, items, size, classes, images)
     if found is None:
         return None
-    photos, moves = _photos(folder, items, size, classes, images)
+    listed = read_items(folder, None, classes).files
+    photos, moves = _photos(listed, items, size, images or folder)
     boxes = _read_boxes(file, photos)
     names = tuple(sorted({name for points in found for name in points}))
     hidden = np.nan, np.nan
@@ -79,12 +81,11 @@ def bird_truth(
 
 
 def _photos(
-    folder: Path, items: Int, size: int, classes: int, images: Path | None
+    listed: Sequence[str], items: Int, size: int, root: Path
 ) -> tuple[list[str], list[Callable[[Spot], Spot]]]:
     """Return the file names of items, and what moves a point of a file into its decoded image."""
-    listed = read_items(folder, None, classes).files
     names = [listed[item] for item in items.tolist()]
-    return names, [_move(path, size) for path in locate_images(names, images or folder)]
+    return names, [_move(path, size) for path in locate_images(names, root)]
 
 
 def _read(path: Path, images: Sequence[str]) -> dict[str, PartPoints]:

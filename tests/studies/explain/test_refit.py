@@ -1,5 +1,7 @@
 """A run fitted again: the same parameters, kept small, resumed, refused where it differs."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -11,7 +13,7 @@ from zslbench.records import WordVectors
 from zslbench.studies.explain.refit import STATE, job_of, refit
 from zslbench.studies.plan import plan
 
-BIRDS = DataRequest("plumage:classes=9,unseen=3,images_per_class=5", None)
+BIRDS = DataRequest("plumage:classes=9,unseen=3,images_per_class=5", Path("data"))
 FEW = {"epochs": 3, "batch_size": 16}
 
 
