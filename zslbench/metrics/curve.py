@@ -6,7 +6,7 @@ class wins; accuracies are in percent, AUSUC is in [0, 1].
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -52,28 +52,21 @@ class Outcome:
     @cached_property
     def classes(self) -> tuple[Int, Int, Int]:
         """The `[c]` classes that have images, `[n]` each image's place among them, their sizes."""
-        counts = np.bincount(self.labels)
-        classes = np.flatnonzero(counts)
-        places = np.cumsum(counts > 0) - 1
-        return classes, places[self.labels], counts[classes]
-
-    @cached_property
-    def class_shares(self) -> Float:
-        """`[c]` each class's weight in its side's accuracy: those of its images together."""
-        shares: Float = np.bincount(self.classes[1], weights=self.weights).astype(np.float64)
-        return shares
+        return _classes(self.labels.astype(np.int64, copy=False).tobytes())
 
     @cached_property
     def weights(self) -> Float:
         """`[n]` each image's weight in its side's accuracy; they sum to 1 on either side."""
-        if self.average == "image":
-            is_seen = self.labels < self.seen
-            weights: Float = 1 / np.where(is_seen, is_seen.sum(), (~is_seen).sum())
-            return weights
-        classes, places, counts = self.classes
-        is_seen = classes < self.seen
-        weights = 1 / (counts * np.where(is_seen, is_seen.sum(), (~is_seen).sum()))
-        return weights[places]
+        return self._shares[0]
+
+    @property
+    def class_shares(self) -> Float:
+        """`[c]` each class's weight in its side's accuracy: those of its images together."""
+        return self._shares[1]
+
+    @cached_property
+    def _shares(self) -> tuple[Float, Float]:
+        return _shares(self.labels.astype(np.int64, copy=False).tobytes(), self.seen, self.average)
 
     @cached_property
     def order(self) -> Int:
@@ -107,6 +100,29 @@ class Outcome:
         """Return T1, U, S, H and AUSUC, with U, S, H at one gamma."""
         u, s = (float(value) for value in self.curve.at(gamma))
         return Scores(t1=self.t1, u=u, s=s, h=harmonic_mean(u, s), ausuc=self.curve.area)
+
+
+@lru_cache(maxsize=8)  # all runs on a dataset have the same test items
+def _classes(labels: bytes) -> tuple[Int, Int, Int]:
+    """Return classes that have images, each image's place among them, and their sizes."""
+    numbers = np.frombuffer(labels, np.int64)
+    counts = np.bincount(numbers)
+    classes = np.flatnonzero(counts)
+    places = np.cumsum(counts > 0) - 1
+    return classes, places[numbers], counts[classes]
+
+
+@lru_cache(maxsize=8)
+def _shares(labels: bytes, seen: int, average: Average) -> tuple[Float, Float]:
+    """Return the weight of each image in its side's accuracy, and that of each class."""
+    classes, places, counts = _classes(labels)
+    is_seen = classes < seen
+    if average == "image":
+        weights = 1 / np.where(is_seen, counts[is_seen].sum(), counts[~is_seen].sum())
+    else:
+        weights = 1 / (counts * np.where(is_seen, is_seen.sum(), (~is_seen).sum()))
+    of_images: Float = weights[places]
+    return of_images, np.bincount(places, weights=of_images).astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ by their number; a difference of two methods leaves the same world out of both.
 
 A choice among epochs is no smooth statistic. The jackknife overstates its variance, and yet is
 small by chance more often than a normal variable's is. With `REACH` the interval covers 97 to 99 %
-in simulations where images dominate, and 93 to 96 % on real features where the choice does
-(`tests/stats/test_choice_coverage.py`).
+in simulations where images dominate, and 93 to 96 % where the choice does: on the real features
+that it was set by, so that other data may show less (`tests/stats/test_choice_coverage.py`).
 """
 
 import numpy as np

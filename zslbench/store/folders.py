@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from pydantic_core import from_json
+
 from zslbench.errors import DataError
 from zslbench.records import (
     Choice,
@@ -113,7 +115,7 @@ class RunFolders:
         """
         path = self.path(kind, key) / RECORD_FILE
         try:
-            content = json.loads(path.read_bytes())
+            content = from_json(path.read_bytes())
             if kind == "run" and isinstance(content["choice"], str):
                 content["choice"] = self._choice(content["choice"])
             return KINDS[kind].model_validate(content)

@@ -114,10 +114,15 @@ class SeedGroup(OneEachSeed[RunRecord]):
             gamma = other.last_gamma if last else other.gamma
             epochs = [result.epoch if last else other.epoch for result in self.results]
             found[other.without] = [
-                Outcome.of(artifacts.read_summary(run.folder, epoch), *self.test).scores(gamma).h
-                for run, epoch in zip(self.runs, epochs, strict=True)
+                self._outcome(number, epoch).scores(gamma).h for number, epoch in enumerate(epochs)
             ]
         return found
+
+    def _outcome(self, number: int, epoch: int) -> Outcome:
+        """Return a run's outcome on logits at an epoch; at the rule's own it is there already."""
+        if epoch == self.results[number].epoch:
+            return self.outcomes[number]
+        return Outcome.of(artifacts.read_summary(self.runs[number].folder, epoch), *self.test)
 
     @property
     def deterministic(self) -> bool:
