@@ -211,7 +211,7 @@ def test_methods_on_tokens_take_a_step_on_a_real_vit_of_any_size(real_data, tmp_
     weights = real_data / "backbones" / "vit_small_patch14_saliency.safetensors"
     source = find_backbone("vit_small_patch14_dinov2", weights, size)
     assert source.grid == grid
-    files = read_items(real_data / "cub20", "mobilenetv2", 20).files[:4]
+    files = read_items(real_data / "cub20", real_data / "cub20" / "mobilenetv2.mat", 20).files[:4]
     pixels = decode(locate_images(files, real_data / "cub20"), size, cache_dir=tmp_path)
     table = load_dataset(DataRequest("cub20", real_data, bare=True)).classes.attributes
     words = np.random.default_rng(0).normal(size=(table.shape[1], 8))
