@@ -50,9 +50,8 @@ def limits_of_tasks(record: IncrementalRecord) -> tuple[str, ...]:
 
 
 def _late_epoch(choice: Choice) -> list[str]:
-    epochs = max((row.epoch for row in choice.candidates), default=1)
-    late = epochs > 1 and 10 * choice.epoch > 9 * epochs
-    return [f"epoch {choice.epoch} of {epochs} chosen: raise epochs"] if late else []
+    late = choice.epochs > 1 and 10 * choice.epoch > 9 * choice.epochs
+    return [f"epoch {choice.epoch} of {choice.epochs} chosen: raise epochs"] if late else []
 
 
 def _ends_of_grids(choice: Choice, names: Sequence[str]) -> list[str]:

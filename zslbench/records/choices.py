@@ -79,3 +79,8 @@ class Choice(Record):
     alternatives: tuple[Alternative, ...] = ()
     seconds: float
     created: str = Field(default_factory=now)
+
+    @property
+    def epochs(self) -> int:
+        """The length of the schedule that each candidate config was fitted over."""
+        return self.candidates[-1].epoch if self.candidates else 1

@@ -1,11 +1,12 @@
 """How a study's result is shown in notebooks and terminals, and written to files."""
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
 
 from zslbench.errors import unknown
 from zslbench.report.files import write_text
@@ -70,7 +71,7 @@ class Shown(ABC):
         written = {
             ".md": lambda: markdown(self.document(), pictures),
             ".csv": lambda: csv_text(self.records()),
-            ".json": lambda: json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n",
+            ".json": lambda: to_json(self.to_dict(), indent=2).decode() + "\n",
             ".tex": lambda: latex(self.document()),
             ".html": self.to_html,
         }

@@ -87,10 +87,9 @@ class _Units:
         means = np.stack([np.bincount(members, weights=row) for row in placed]) / counts
         distances = placed.mean(axis=0) - means.mean(axis=0)[members]
         squares: Float = np.bincount(members, weights=distances**2).astype(np.float64)
-        is_placed, is_seen = (placed != 0).any(axis=0), outcome.labels < outcome.seen
         first_unseen = int(np.searchsorted(classes, outcome.seen))
-        sides = (is_seen, slice(first_unseen)), (~is_seen, slice(first_unseen, None))
-        read = tuple(side for images, side in sides if (is_placed & images).any())
+        sides = slice(first_unseen), slice(first_unseen, None)
+        read = tuple(s for s in sides if means[:, s].any() or squares[s].any())
         return cls(outcome, means, squares, read)
 
     def of_images(self) -> Parts:
@@ -110,9 +109,10 @@ def _within(shares: Float, squares: Float, counts: Int) -> Parts:
     several = counts > 1
     if not several.any():
         return [(np.inf, 1.0)]
-    variance = np.divide(squares, counts - 1, out=np.zeros_like(squares), where=several)
-    variance[~several] = variance[several].mean()
     freedom = np.where(several, counts - 1, several.sum())
+    variance = squares / freedom
+    if not several.all():
+        variance[~several] = variance[several].mean()
     parts = shares**2 * variance / counts
     total = float(parts.sum())
     return [(total, total**2 / float((parts**2 / freedom).sum()))] if total > 0 else []

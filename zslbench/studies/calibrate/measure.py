@@ -47,7 +47,7 @@ def _add_published(
 ) -> str:
     """Read the published rule too, if what it reads was kept; else return why it is missing."""
     published = load_method(record.spec.method).published
-    epochs = max(row.epoch for row in record.choice.candidates)
+    epochs = record.choice.epochs
     if published.epoch == "best" and len(summaries) < epochs:
         return (
             f"The rule `published` reads all {epochs} epochs and {len(summaries)} were kept: run "

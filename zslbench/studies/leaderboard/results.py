@@ -175,7 +175,7 @@ def _chosen(record: RunRecord, results: Sequence[RuleResult]) -> dict[str, Any]:
     chosen = {k: v for k, v in record.choice.config.items() if record.spec.config[k] is None}
     if record.spec.tuned:
         chosen = {**record.spec.settings, **chosen}
-    if max((row.epoch for row in record.choice.candidates), default=1) > 1:
+    if record.choice.epochs > 1:
         chosen["epoch"] = _mean([result.epoch for result in results])
     return {**chosen, "gamma": _mean([result.gamma for result in results])}
 
@@ -213,4 +213,5 @@ def _limits(records: Sequence[RunRecord]) -> tuple[str, ...]:
     if first.spec.tuned and first.spec.method in method_modules():
         cls = load_method(first.spec.method)
         config, lies = cls.Config, places(tuning_space(cls), first.spec.config)
-    return tuple(dict.fromkeys(mark for r in records for mark in limits_of(r, config, lies)))
+    apart = [record for record in records if record is first or record.losses]  # of one choice
+    return tuple(dict.fromkeys(mark for r in apart for mark in limits_of(r, config, lies)))
