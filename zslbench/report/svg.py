@@ -3,6 +3,7 @@
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,27 +46,30 @@ class Frame:
 
     def figure(self, label: str, parts: Sequence[str], attributes: str = "") -> str:
         """Return the figure with its axes; `label` says in words what it shows."""
-        body = "".join([*self._grid(), *parts])
+        body = "".join([_grid(self), *parts])
         return (
             f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}"'
             f"{attributes}>{body}</svg>"
         )
 
-    def _grid(self) -> list[str]:
-        bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
-        parts = []
-        for value in self.y.ticks:
-            _, y = (round(float(v), 1) for v in self.points(self.x.low, value))
-            parts.append(f'<path class="grid" d="M{LEFT} {y:g}H{right}"/>')
-            parts.append(text(LEFT - 7, y + 3.5, f"{value:g}", "tick end"))
-        for value in self.x.ticks:
-            x, _ = (round(float(v), 1) for v in self.points(value, self.y.low))
-            parts.append(f'<path class="grid" d="M{x:g} {bottom}v4"/>')
-            parts.append(text(x, bottom + 16, f"{value:g}", "tick mid"))
-        parts.append(f'<path class="axis" d="M{LEFT} {bottom}H{right}"/>')
-        parts.append(text((LEFT + right) / 2, HEIGHT - 6, self.x.label, "label mid"))
-        parts.append(text(4, TOP - 10, self.y.label, "label"))
-        return parts
+
+@lru_cache(maxsize=64)  # most figures of a page have the same axes
+def _grid(frame: Frame) -> str:
+    """Return both axes with their ticks and labels."""
+    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+    parts = []
+    for value in frame.y.ticks:
+        _, y = (round(float(v), 1) for v in frame.points(frame.x.low, value))
+        parts.append(f'<path class="grid" d="M{LEFT} {y:g}H{right}"/>')
+        parts.append(text(LEFT - 7, y + 3.5, f"{value:g}", "tick end"))
+    for value in frame.x.ticks:
+        x, _ = (round(float(v), 1) for v in frame.points(value, frame.y.low))
+        parts.append(f'<path class="grid" d="M{x:g} {bottom}v4"/>')
+        parts.append(text(x, bottom + 16, f"{value:g}", "tick mid"))
+    parts.append(f'<path class="axis" d="M{LEFT} {bottom}H{right}"/>')
+    parts.append(text((LEFT + right) / 2, HEIGHT - 6, frame.x.label, "label mid"))
+    parts.append(text(4, TOP - 10, frame.y.label, "label"))
+    return "".join(parts)
 
 
 def draw(plot: Plot, *, key: bool = True) -> str:

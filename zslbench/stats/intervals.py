@@ -10,13 +10,13 @@ seeds first, which is resampling with the same draw for all seeds; the variance 
 values comes beside it. `tests/stats/test_coverage.py` simulates what these intervals cover.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from zslbench.metrics import Float, Int, Outcome
+from zslbench.metrics import Bool, Float, Int, Outcome
 
 Metric = Literal["t1", "u", "s", "h", "ausuc"]
 Population = Literal["these_classes", "new_classes"]
@@ -24,7 +24,8 @@ METRICS: tuple[Metric, ...] = ("t1", "u", "s", "h", "ausuc")
 POPULATIONS: tuple[Population, ...] = ("these_classes", "new_classes")
 LEVEL = 0.95
 
-Parts = list[tuple[float, float]]  # of a variance, each with its degrees of freedom
+# Of variances `[M]`, one of each metric, each with its degrees of freedom.
+Parts = list[tuple[Float, Float | float]]
 Reading = tuple[Outcome, float]  # a run's outcome with the gamma it is read at
 
 
@@ -65,66 +66,73 @@ def placements(outcome: Outcome, gamma: float, metric: Metric) -> Float:
 
 @dataclass(frozen=True)
 class _Units:
-    """A metric's placements gathered by class, from which either population is resampled.
+    """Placements of M metrics gathered by class, from which either population is resampled.
 
     Attributes:
         outcome: One that has the images' classes.
-        means: `[seeds, c]` mean placement of a class's images.
-        squares: `[c]` their squared distances from it, averaged over seeds first, summed.
-        sides: Where in `c` the seen classes are, and where the unseen ones: of either side only if
-            any of its images is placed anywhere but at 0.
+        means: `[M, seeds, c]` mean placement of a class's images.
+        squares: `[M, c]` their squared distances from it, averaged over seeds first, summed.
     """
 
     outcome: Outcome
     means: Float
     squares: Float
-    sides: tuple[slice, ...]
 
     @classmethod
     def of(cls, placed: Float, outcome: Outcome) -> "_Units":
-        """Gather placements `[seeds, n]`."""
-        classes, members, counts = outcome.classes
-        means = np.stack([np.bincount(members, weights=row) for row in placed]) / counts
-        distances = placed.mean(axis=0) - means.mean(axis=0)[members]
-        squares: Float = np.bincount(members, weights=distances**2).astype(np.float64)
-        first_unseen = int(np.searchsorted(classes, outcome.seen))
-        sides = slice(first_unseen), slice(first_unseen, None)
-        read = tuple(s for s in sides if means[:, s].any() or squares[s].any())
-        return cls(outcome, means, squares, read)
+        """Gather placements `[M, seeds, n]`."""
+        _, members, counts = outcome.classes
+        sums = [[np.bincount(members, weights=row) for row in metric] for metric in placed]
+        means = np.array(sums) / counts
+        distances = placed.mean(axis=1) - means.mean(axis=1)[:, members]
+        squares = [np.bincount(members, weights=row) for row in distances**2]
+        return cls(outcome, means, np.array(squares, dtype=np.float64))
 
     def of_images(self) -> Parts:
-        """Return parts of the variance over images, each with its degrees of freedom."""
+        """Return parts of the variances over images, each with its degrees of freedom."""
         shares, counts = self.outcome.class_shares, self.outcome.classes[2]
-        sides = [(shares[s], self.squares[s], counts[s]) for s in self.sides]
-        return [part for side in sides for part in _within(*side)]
+        return [
+            _within(shares[side], self.squares[:, side], counts[side], read)
+            for side, read in self._sides()
+        ]
 
     def of_classes(self, means: Float) -> Parts:
-        """Return parts of the variance over classes of their means `[k, c]`, summed over `k`."""
+        """Return parts of the variances over classes of their means `[M, k, c]`, summed over k."""
         shares = self.outcome.class_shares
-        return [_between(shares[s], means[:, s]) for s in self.sides]
+        return [_between(shares[side], means[:, :, side], read) for side, read in self._sides()]
+
+    def _sides(self) -> Iterator[tuple[slice, Bool]]:
+        """Yield where in `c` either side is, and `[M]` whether any of its images is placed there.
+
+        A metric that reads a side not at all has all its images there at 0.
+        """
+        first_unseen = int(np.searchsorted(self.outcome.classes[0], self.outcome.seen))
+        for side in (slice(first_unseen), slice(first_unseen, None)):
+            placed = np.any(self.means[..., side], axis=(1, 2))
+            yield side, np.logical_or(placed, np.any(self.squares[:, side], axis=1))
 
 
-def _within(shares: Float, squares: Float, counts: Int) -> Parts:
-    """Return the variance of a side's mean over images; a class of one has that of its peers."""
+def _within(shares: Float, squares: Float, counts: Int, read: Bool) -> tuple[Float, Float | float]:
+    """Return the variances of a side's means over images; a class of one has that of its peers."""
     several = counts > 1
     if not several.any():
-        return [(np.inf, 1.0)]
+        return np.where(read, np.inf, 0.0), 1.0
     freedom = np.where(several, counts - 1, several.sum())
     variance = squares / freedom
     if not several.all():
-        variance[~several] = variance[several].mean()
+        variance[:, ~several] = variance[:, several].mean(axis=1, keepdims=True)
     parts = shares**2 * variance / counts
-    total = float(parts.sum())
-    return [(total, total**2 / float((parts**2 / freedom).sum()))] if total > 0 else []
+    total = parts.sum(axis=1)
+    return total, _freedom(total, (parts**2 / freedom).sum(axis=1))
 
 
-def _between(shares: Float, means: Float) -> tuple[float, float]:
-    """Return the variance of a side's mean over classes; one class says nothing of others."""
+def _between(shares: Float, means: Float, read: Bool) -> tuple[Float, Float | float]:
+    """Return the variances of a side's means over classes; one class says nothing of others."""
     n = len(shares)
     if n == 1:
-        return np.inf, 1.0
-    distances = means - (shares * means).sum(axis=1, keepdims=True)
-    return float(n / (n - 1) * (shares**2 * distances**2).sum()), n - 1.0
+        return np.where(read, np.inf, 0.0), 1.0
+    distances = means - (shares * means).sum(axis=2, keepdims=True)
+    return n / (n - 1) * (shares**2 * distances**2).sum(axis=(1, 2)), n - 1.0
 
 
 def intervals(
@@ -148,13 +156,14 @@ def intervals(
         its images, so images are not resampled a second time).
     """
     readings = list(zip(outcomes, gammas, strict=True))
-    scores = [outcome.scores(gamma) for outcome, gamma in readings]
-    found: dict[Metric, dict[Population, Interval]] = {}
-    for metric in METRICS:
-        values = np.array([getattr(s, metric) for s in scores])
-        units = _Units.of(_placed(readings, metric), outcomes[0])
-        found[metric] = {p: _interval(values, units, metric, p) for p in POPULATIONS}
-    return found
+    values = np.array([_values(readings, metric) for metric in METRICS])
+    placed = [[placements(*reading, metric) for reading in readings] for metric in METRICS]
+    units = _Units.of(np.array(placed), outcomes[0])
+    halves = {p: _together(_sources(values, units, p), LEVEL) for p in POPULATIONS}
+    return {
+        metric: {p: _interval(row, halves[p][place], outcomes[0], metric, p) for p in POPULATIONS}
+        for place, (metric, row) in enumerate(zip(METRICS, values, strict=True))
+    }
 
 
 def share_interval(
@@ -168,15 +177,19 @@ def share_interval(
         outcome: The images' labels; none of them seen, whatever was answered.
         population: As in `intervals`.
     """
-    return _interval(np.asarray(values), _Units.of(placed, outcome), "t1", population)
+    row = np.asarray(values)
+    sources = _sources(row[None], _Units.of(placed[None], outcome), population)
+    return _interval(row, _together(sources, LEVEL)[0], outcome, "t1", population)
 
 
-def _interval(values: Float, units: _Units, metric: Metric, population: Population) -> Interval:
-    half = _together(_sources(values, units, population), LEVEL)
+def _interval(
+    values: Float, half: float, outcome: Outcome, metric: Metric, population: Population
+) -> Interval:
     mean, top = float(np.mean(values)), 1.0 if metric == "ausuc" else 100.0
-    if half == 0 and (np.isclose(mean, 0.0) or np.isclose(mean, top)):
+    # Placements that are all alike may be apart by rounding.
+    if half <= 1e-9 * top and (np.isclose(mean, 0.0) or np.isclose(mean, top)):
         mean = round(mean / top) * top
-        half = top * _unseen_events(units.outcome, metric, population)
+        half = top * _unseen_events(outcome, metric, population)
     low, high = _on_logit_scale(mean / top, half / top)
     return Interval(mean, min(top * low, mean), max(top * high, mean))
 
@@ -186,7 +199,8 @@ def over_seeds(values: Sequence[float]) -> Interval:
     mean = float(np.mean(values))
     if len(values) == 1:
         return Interval(mean, mean, mean)
-    half = _half_width([(float(np.var(values, ddof=1)) / len(values), len(values) - 1.0)])
+    variance = np.var(values, ddof=1, keepdims=True) / len(values)
+    half = float(_half_width([(variance, len(values) - 1.0)], LEVEL)[0])
     return Interval(mean, mean - half, mean + half)
 
 
@@ -226,8 +240,8 @@ def difference(
         outcome: The images' labels.
         population: As in `intervals`.
     """
-    parts = _sources(values, _Units.of(placed, outcome), population)
-    mean, half = float(np.mean(values)), _together(parts, LEVEL)
+    parts = _sources(values[None], _Units.of(placed[None], outcome), population)
+    mean, half = float(np.mean(values)), float(_together(parts, LEVEL)[0])
     mean = 0.0 if np.isclose(mean, 0.0) else mean  # sums in another order differ in their last bits
     return Difference(mean, mean - half, mean + half, _p_value(abs(mean), parts))
 
@@ -242,42 +256,63 @@ def _placed(readings: Sequence[Reading], metric: Metric) -> Float:
 
 
 def _sources(values: Float, units: _Units, population: Population) -> list[Parts]:
-    """Return the variance of a mean over seeds by its sources: images (or classes), and seeds.
+    """Return variances of means over seeds `[M, seeds]` by source: images (or classes), and seeds.
 
     Seeds that differ from class to class move both the classes' means and the seeds' values. New
     classes count that once, off the seeds (analysis of variance of two crossed factors), unless
     there are but two, which can hardly tell the one from the other. These classes count seed by
     image twice: once covers less than 93 % where three seeds differ much.
     """
-    n, mean = len(values), units.means.mean(axis=0, keepdims=True)
+    n, mean = values.shape[1], units.means.mean(axis=1, keepdims=True)
     drawn = units.of_images() if population == "these_classes" else units.of_classes(mean)
     if n == 1:
         return [drawn]
-    of_seeds = float(np.var(values, ddof=1)) / n
+    of_seeds = np.var(values, axis=1, ddof=1) / n
     if population == "new_classes" and n > 2:
         twice = sum(part for part, _ in units.of_classes(units.means - mean)) / (n * (n - 1))
         held = sum(part for part, _ in drawn)
-        of_seeds = max(0.0, of_seeds - min(twice, held))
+        of_seeds = np.maximum(0.0, of_seeds - np.minimum(twice, held))
     return [drawn, [(of_seeds, n - 1.0)]]
 
 
-def _together(parts: Sequence[Parts], level: float) -> float:
-    """Return the half-width at a level: those of independent sources in quadrature."""
-    return float(np.hypot.reduce([_half_width(part, level) for part in parts]))
+def _together(sources: Sequence[Parts], level: float) -> Float:
+    """Return half-widths `[M]` at a level: those of independent sources in quadrature."""
+    together: Float = np.hypot.reduce([_half_width(parts, level) for parts in sources])
+    return together
+
+
+def _half_width(parts: Parts, level: float) -> Float:
+    """Return half-widths `[M]` of t intervals, degrees of freedom by Welch and Satterthwaite."""
+    from scipy.special import stdtrit
+
+    variance = np.sum([part for part, _ in parts], axis=0)
+    known = (variance > 0) & np.isfinite(variance)
+    finite = np.where(known, variance, 0.0)
+    below = np.sum([np.where(known, part, 0.0) ** 2 / df for part, df in parts], axis=0)
+    half = stdtrit(_freedom(finite, below), (1 + level) / 2) * np.sqrt(finite)
+    return np.where(known, half, variance)
+
+
+def _freedom(variance: Float, below: Float) -> Float:
+    """Return `variance ** 2 / below`; of no variance, which needs none, 1."""
+    return np.divide(variance**2, below, out=np.ones_like(below), where=below > 0)
 
 
 def _p_value(distance: float, parts: Sequence[Parts]) -> float:
     """Return the level, two-sided, whose interval just reaches 0."""
     from scipy.optimize import brentq
 
-    if _together(parts, LEVEL) == 0:
+    def half(level: float) -> float:
+        return float(_together(parts, level)[0])
+
+    if half(LEVEL) == 0:
         return float(distance == 0)
     least = 1e-12
-    if _together(parts, 1 - least) <= distance:
+    if half(1 - least) <= distance:
         return least
-    if distance == 0 or not np.isfinite(_together(parts, LEVEL)):
+    if distance == 0 or not np.isfinite(half(LEVEL)):
         return 1.0
-    return float(brentq(lambda p: _together(parts, 1 - p) - distance, least, 1.0))
+    return float(brentq(lambda p: half(1 - p) - distance, least, 1.0))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -308,14 +343,3 @@ def _on_logit_scale(mean: float, half: float) -> tuple[float, float]:
 
     centre, reach = logit(mean), half / (mean * (1 - mean))
     return float(expit(centre - reach)), float(expit(centre + reach))
-
-
-def _half_width(parts: Parts, level: float = LEVEL) -> float:
-    """Return the half-width of a t interval, degrees of freedom by Welch and Satterthwaite."""
-    variance = sum(part for part, _ in parts)
-    if not 0 < variance < np.inf:
-        return float(variance)
-    freedom = variance**2 / sum(part**2 / df for part, df in parts)
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, (1 + level) / 2) * np.sqrt(variance))
