@@ -54,7 +54,7 @@ FAULTS = (
     ),
     Change(
         "per-image accuracy", "zslbench/metrics/curve.py",
-        'if self.average == "image":', 'if self.average in ("image", "class"):',
+        'if average == "image":', 'if average in ("image", "class"):',
     ),
     Change(
         "loss detached", SVIP,
