@@ -1,6 +1,7 @@
 """The command line as a user meets it. Most tests call `main` in this process."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -110,10 +111,27 @@ def test_run_prints_the_line_and_running_it_again_reuses_it(zslbench, tiny_root,
     status, out, err = zslbench(*words)
     assert status == 0
     assert "1 run, 0 reused, 0 failed" in err
-    assert all(name in out for name in ("T1", "AUSUC", "p = ", "opened 1"))
+    lines = out.splitlines()
+    assert [cell.strip() for cell in lines[2].strip("┃").split("┃")] == [
+        "method", "T1", "U", "S", "H", "AUSUC", "backbone", "marks",
+    ]  # fmt: skip
+    (row,) = (line for line in lines if "│ eszsl" in line)
+    assert re.search(r"\d ± \d+\.\d │ +0\.\d{3} │ features:res101", row)
     status, again, err = zslbench(*words)
     assert "0 run, 1 reused, 0 failed" in err
     assert again == out
+    _, details, _ = zslbench(*words, "--details")
+    assert all(name in details for name in ("T1", "AUSUC", "p = ", "opened 1"))
+
+
+def test_marks_of_a_row_are_letters_with_a_legend(zslbench, tiny_root, results):
+    where = ("--dataset", "tiny", "--data-root", tiny_root, "--results", results)
+    _, out, _ = zslbench("leaderboard", "--methods", "eszsl", "--worlds", "1", *where)
+    (row,) = (line for line in out.splitlines() if "│ eszsl" in line)
+    letters = row.strip("│ ").split("│")[-1].split()
+    legend = dict(re.findall(r"^\[(\w+)\] (.+)$", out, re.M))
+    assert sorted(legend) == sorted(letters)
+    assert "FEWER THAN THREE TUNING WORLDS" in legend.values()
 
 
 def test_tuning_seeds_fit_a_method_with_chance_several_times_and_no_other(
@@ -128,7 +146,7 @@ def test_tuning_seeds_fit_a_method_with_chance_several_times_and_no_other(
     assert found["2"]["eszsl"] == {**found["1"]["eszsl"], "openings": 1}
     assert [found[seeds]["ale"]["tuning_seeds"] for seeds in ("1", "2")] == [1, 2]
     assert [found[seeds]["ale"]["openings"] for seeds in ("1", "2")] == [1, 2]
-    status, out, _ = zslbench(*words[:-1], "--tuning-seeds", "2")
+    status, out, _ = zslbench(*words[:-1], "--tuning-seeds", "2", "--details")
     assert status == 0
     assert "tuning worlds: 2 of 2 seeds each; opened 2" in " ".join(out.replace("│", " ").split())
     assert zslbench(*words, "--tuning-seeds", "0")[0] == 2

@@ -24,6 +24,13 @@ Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON document on standard output and nothing else."),
 ]
+Details = Annotated[
+    bool,
+    typer.Option(
+        "--details",
+        help="Print all intervals, what was chosen, controls and readings of the test labels.",
+    ),
+]
 MethodFiles = Annotated[
     list[Path] | None,
     typer.Option(help="A Python file with a method, which is named after the file; repeatable."),

@@ -65,6 +65,7 @@ def leaderboard(
     retry: opt.Retry = False,
     results: opt.Results = opt.RESULTS,
     figures: Figures = None,
+    details: opt.Details = False,
     json: opt.Json = False,
 ) -> None:
     """Run what is missing, print the leaderboard, write results/leaderboard.{md,csv,json,html,tex}.
@@ -137,5 +138,5 @@ def leaderboard(
     board = zsl.leaderboard(**asked, tune=tune, retry=retry, results=results, **vars(engine))
     write_leaderboard(board, results)
     draw_leaderboard(board, figures)
-    print_leaderboard(board, json=json, differences=differences)
+    print_leaderboard(board, json=json, details=details, differences=differences)
     raise typer.Exit(1 if board.failed else 0)
