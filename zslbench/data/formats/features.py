@@ -38,7 +38,7 @@ from zslbench.errors import DataError, reading
 
 Arrays = dict[str, NDArray[Any]]
 ABOUT = ("labels", "image_files")
-PLAIN = "Write it again, as plain numbers and texts (no objects, no bfloat16), or download it again."
+PLAIN = "Write it again, with plain numbers (no objects, no bfloat16), or download it again."
 FIX = "Write `features` as [n, d], a row an item in the order of the splits (in MATLAB as [d, n])."
 
 
