@@ -145,8 +145,8 @@ def test_a_folder_called_plumage_is_named_and_hides_nothing(zslbench, tmp_path):
     ],
 )
 def test_what_means_nothing_is_refused_before_the_run(zslbench, tiny_root, tmp_path, words, said):
-    words = ["run", "eszsl", "--data-root", tiny_root, "--results", tmp_path / "r", *words]
-    status, out, err = zslbench(*words)
+    where = [] if "--results" in words else ["--results", tmp_path / "r"]
+    status, out, err = zslbench("run", "eszsl", "--data-root", tiny_root, *where, *words)
     assert (status, out) == (2, "")
     assert said in err
     assert "Traceback" not in err

@@ -168,7 +168,10 @@ def find_text(folder: Path, name: str) -> Path | None:
     return found[0] if found else None
 
 
-def refuse_twice(path: Path, kind: str, names: Mapping[int, str], places: str = "lines") -> None:
+def refuse_twice(
+    path: Path, kind: str, names: Mapping[int, str], places: str = "lines",
+    fix: str = "Remove one of the two.",
+) -> None:  # fmt: skip
     """Refuse a name that a file gives twice.
 
     Args:
@@ -176,6 +179,7 @@ def refuse_twice(path: Path, kind: str, names: Mapping[int, str], places: str = 
         kind: What is named.
         names: The name at each place.
         places: What the places are.
+        fix: What to do.
 
     Raises:
         DataError: With both places.
@@ -184,4 +188,4 @@ def refuse_twice(path: Path, kind: str, names: Mapping[int, str], places: str = 
     for place, name in names.items():
         if first.setdefault(name, place) != place:
             message = f"{kind} {name!r} stands there twice, in {places} {first[name]} and {place}"
-            raise DataError(path, message, "Remove one of the two.")
+            raise DataError(path, message, fix)

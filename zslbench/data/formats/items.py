@@ -212,7 +212,8 @@ def locate_images(files: Sequence[str], root: Path) -> list[Path]:
             f"{len(missing)} of {len(files)} image files are not below this folder: {some}",
             "Put the images there, or name their folder with --images.",
         )
-    refuse_twice(root, "image file", dict(enumerate(map(str, found), start=1)), "items")
+    fix = "Give each item an image of its own; items that share photos, as aPY's do, need features."
+    refuse_twice(root, "image file", dict(enumerate(map(str, found), start=1)), "items", fix)
     return found
 
 
