@@ -99,7 +99,7 @@ def read_lines(path: Path) -> dict[int, str]:
     return {number: line.strip() for number, line in lines if line.strip()}
 
 
-def read_json(path: Path, fix: str, missing: str) -> Any:
+def read_json(path: Path, fix: str, missing: str = "Check its path.") -> Any:
     """Return what a JSON file holds; a key that stands twice in an object is refused."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
