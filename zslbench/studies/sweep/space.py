@@ -10,7 +10,7 @@ from zslbench.errors import ZslbenchError, refuse_repeated, unknown
 from zslbench.inputs import finite
 from zslbench.method import Method, MethodConfig, bounds
 
-LENGTHS = ("epochs", "batch_size")
+LENGTHS = ("epochs", "frozen_epochs", "batch_size")
 SMALLEST_SHARE = 1e-3
 MOST_CELLS = 10_000
 
