@@ -65,11 +65,11 @@ NOTES = (
 class Budget:
     """What every method gets: trials of a short schedule, the best of which get longer ones."""
 
+    short: int
+    longer: tuple[int, ...]
+    worlds: int
     trials: int = 8
-    short: int = 12
-    longer: tuple[int, ...] = (24, 36)
     kept: int = 2
-    worlds: int = 3
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,11 @@ def ranked(trials: Sequence[Trial]) -> list[Trial]:
     """Return the complete trials, the best first."""
     complete = [trial for trial in trials if trial.state == "complete"]
     return sorted(complete, key=lambda trial: -(trial.value or 0.0))
+
+
+def h_of(trial: Trial) -> float | None:
+    """Return the H of a complete trial; what a pruned one had was of fewer worlds."""
+    return trial.value if trial.state == "complete" else None
 
 
 def space_of(method: str) -> tuple[Parameter, ...]:
@@ -158,7 +163,7 @@ class Defaults(Shown):
             {"method": each.method, "trial": number, "state": trial.state,
              **{name: trial.spec.config[name] for name in ("epochs", *_names(each))},
              "chosen_epoch": trial.choice and trial.choice.epoch, "epochs_run": trial.steps,
-             "H": trial.value, "seconds": round(trial.seconds, 1), "error": trial.error}
+             "H": h_of(trial), "seconds": round(trial.seconds, 1), "error": trial.error}
             for each in self.methods
             for number, trial in enumerate(each.trials)
         ]  # fmt: skip
@@ -187,9 +192,8 @@ def _found(found: Searched) -> list[Cell | str]:
         settings = ", ".join(f"{name} {value}" for name, value in named)
     minutes = sum(trial.seconds for trial in found.trials) / 60
     counts = (str(len(states)), *(str(states.count(s)) for s in ("pruned", "failed")))
-    defaults = found.trials[0].value if states[0] == "complete" else None
-    return [Cell(found.method, marks=marks), settings, _h(defaults),
-            _h(best and best.value), *counts, f"{minutes:.1f}"]  # fmt: skip
+    return [Cell(found.method, marks=marks), settings, _h(h_of(found.trials[0])),
+            _h(found.so_far()[-1]), *counts, f"{minutes:.1f}"]  # fmt: skip
 
 
 def _tried(found: Searched) -> Table:
@@ -198,7 +202,7 @@ def _tried(found: Searched) -> Table:
                "best so far", "minutes")  # fmt: skip
     rows = [
         [str(number), trial.state, *_settings(found, trial),
-         str(trial.choice.epoch) if trial.choice else "-", str(trial.steps), _h(trial.value),
+         str(trial.choice.epoch) if trial.choice else "-", str(trial.steps), _h(h_of(trial)),
          _h(best), f"{trial.seconds / 60:.1f}"]
         for number, (trial, best) in enumerate(zip(found.trials, found.so_far(), strict=True))
     ]  # fmt: skip
@@ -252,16 +256,24 @@ def main(
     dataset: opt.Dataset = "plumage:seed=1",
     methods: Annotated[str | None, typer.Option(help="Comma-separated (default: all).")] = None,
     results: opt.Results = opt.RESULTS,
-    page: Annotated[Path, typer.Option(help="What to write.")] = opt.RESULTS
-    / "studies/defaults.md",
+    epochs: Annotated[int, typer.Option(min=1, help="Schedule of round 1.")] = 12,
+    longer: Annotated[list[int], typer.Option(min=1, help="A schedule of round 2; repeatable.")] = [
+        24,
+        36,
+    ],  # noqa: B006 - typer reads it, nobody writes to it
+    worlds: opt.Worlds = 3,
+    page: Annotated[Path, typer.Option(help="What to write.")] = PAGE,
 ) -> None:
     """Search every trained method's defaults in tuning worlds, and write what was found."""
-    request, budget, found = data.request(dataset), Budget(), []
+    budget = Budget(epochs, tuple(sorted(set(longer))), worlds)
+    request, found = data.request(dataset), []
     with session(results, **vars(engine)) as at:
         for method in opt.parse_list(methods) if methods else trained_methods():
             try:
                 found.append(searched(method, request, budget, at.store, at.engine))
             except UnservedError as refusal:
+                if methods:
+                    raise
                 say(f"skipped {method}: {refusal}")
     command = shlex.join(["python", "benchmarks/defaults.py", *sys.argv[1:]])
     write(Defaults(command, request.name, budget, found), page)
@@ -274,4 +286,5 @@ if __name__ == "__main__":
     try:
         app()
     except ZslbenchError as error:
-        sys.exit(f"defaults: {error}")
+        say(f"defaults: {error}")
+        sys.exit(2)

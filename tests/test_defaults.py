@@ -23,7 +23,7 @@ def defaults():
 
 def pages(defaults, results, out):
     """Search with a small budget; return the bytes of what is written, and what was found."""
-    budget = defaults.Budget(trials=3, short=1, longer=(2,), kept=1, worlds=1)
+    budget = defaults.Budget(short=1, longer=(2,), worlds=1, trials=3, kept=1)
     with session(results) as at:
         found = defaults.searched("vit_attr_head", BIRDS, budget, at.store, at.engine)
         assert at.store.ledger().total() == 0

@@ -122,9 +122,14 @@ class TrainedMethod(NetworkMethod):
         """Return what `losses` and `logits` get of the classes, on the device."""
         return tensor(class_attributes)
 
+    @property
+    def backbone(self) -> nn.Module:
+        """The pretrained part of the network."""
+        return self.network.backbone  # type: ignore[return-value]
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return parameters with their learning rates: the backbone's, and all others."""
-        backbone = {id(p) for p in self.network.backbone.parameters()}  # type: ignore[union-attr]
+        backbone = {id(p) for p in self.backbone.parameters()}
         named = [p for p in self.network.parameters() if p.requires_grad]
         groups = (
             ([p for p in named if id(p) not in backbone], self.config.lr),
@@ -154,10 +159,9 @@ class TrainedMethod(NetworkMethod):
 
     def begin(self) -> None:
         """Freeze what is never trained, and make the optimiser of all else."""
-        backbone: nn.Module = self.network.backbone  # type: ignore[assignment]
         if self.config.backbone_lr == 0:
-            backbone.requires_grad_(False)
-        self.tunable = [p for p in backbone.parameters() if p.requires_grad]
+            self.backbone.requires_grad_(False)
+        self.tunable = [p for p in self.backbone.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
             self.parameter_groups(), weight_decay=self.config.weight_decay
         )
@@ -192,7 +196,7 @@ class TrainedMethod(NetworkMethod):
         for parameter in self.tunable:
             parameter.requires_grad_(tuned)
         if not (tuned and self.tunable):
-            self.network.backbone.eval()  # type: ignore[operator]
+            self.backbone.eval()
 
     def step(self, images: Tensor, labels: Tensor, table: Tensor) -> dict[str, Tensor]:
         """Take one step down the sum of the losses; return them with that sum, `total`."""
