@@ -1,5 +1,7 @@
 """The base of generators: its schedule, what its classifier learns from, where a fit goes on."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,9 @@ from zslbench.methods.f_clswgan import FCLSWGAN
 from zslbench.methods.free import FREE
 from zslbench.methods.tf_vaegan import TFVAEGAN
 from zslbench.seeding import generator
+from zslbench.store import Store
 from zslbench.store.checkpoints import Progress, Slot
+from zslbench.studies.leaderboard.plan.tune import tuning_space
 
 SEEN, UNSEEN, K, D = 5, 2, 6, 8
 SMALL = {
@@ -169,3 +173,33 @@ def test_presets_hold_settings_and_other_settings_win(name):
         assert whole.hidden == 4096 and whole.syn_num == whole.classifier_batch
         assert whole == config.parse(values, name)
         assert config.parse({"syn_num": "7", "preset": preset}, name).syn_num == 7
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [("tf_vaegan", "no preset of tf_vaegan 'CUBS'. Did you mean 'CUB'"), ("eszsl", "'preset'")],
+)
+def test_a_preset_that_there_is_not_is_refused(zslbench, tiny_root, method, said):
+    words = ("run", method, "--dataset", "tiny", "--data-root", tiny_root)
+    status, _, err = zslbench(*words, "--set", "preset=CUBS")
+    assert status == 2 and said in " ".join(err.split())
+
+
+def test_a_preset_is_listed_and_records_hold_its_settings(zslbench, tiny_root, tmp_path):
+    presets = json.loads(zslbench("methods", "free", "--json")[1])["free"]["presets"]
+    assert presets["SUN"]["margin"] == 120 and set(presets) == {"AWA1", "AWA2", "CUB", "FLO", "SUN"}
+    few = {"epochs": 1, "steps": 1, "hidden": 4, "syn_num": 2}
+    status, _, err = zslbench(
+        "run", "free", "--dataset", "tiny", "--data-root", tiny_root, "--results", tmp_path,
+        "--worlds", 1, "--seeds", 0, "--set", "preset=SUN",
+        *(word for name, value in few.items() for word in ("--set", f"{name}={value}")),
+    )  # fmt: skip
+    assert status == 0, err
+    (run,) = Store(tmp_path).runs()
+    assert run.record.spec.config.items() >= {"margin": 120.0, "recons": 0.1, **few}.items()
+    assert "preset" not in run.record.spec.config
+
+
+@pytest.mark.parametrize("cls", METHODS.values(), ids=METHODS)
+def test_the_number_of_synthetic_features_is_searched(cls):
+    assert "syn_num" in {parameter.name for parameter in tuning_space(cls)}
