@@ -40,10 +40,6 @@ def model_of(cls, scale=15, **settings):
     return model
 
 
-def adam_of(parts, lr, beta=0.5):
-    return torch.optim.Adam([p for part in parts for p in part.parameters()], lr, (beta, 0.999))
-
-
 def steps(model, plain_step, count=2):
     """Take steps of ours, then as many of the plain one, on the same noise."""
     given = list(batches(3 * count))

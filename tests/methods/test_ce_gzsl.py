@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from generators import SEEN, B, D, H, K, adam_of, assert_alike, batches, model_of, moved, steps
-from plain import alike, both, layers, plain_critic_step
+from generators import SEEN, B, D, H, K, assert_alike, batches, model_of, moved, steps
+from plain import adam_of, alike, both, layers, plain_critic_step
 from torch import nn
 from torch.nn import functional as F
 
@@ -108,9 +108,9 @@ def test_steps_equal_the_plain_loop():
         "compare": alike(layers(E + K, C, 1), network.compare),
     }
     optimisers = {
-        "generator": adam_of([net["generator"]], 1e-3),
-        "critic": adam_of([net["critic"]], 1e-3),
-        "judges": adam_of([net[name] for name in ("embed", "project", "compare")], 1e-3),
+        "generator": adam_of(1e-3, net["generator"]),
+        "critic": adam_of(1e-3, net["critic"]),
+        "judges": adam_of(1e-3, *(net[name] for name in ("embed", "project", "compare"))),
     }
     table = network.table[:SEEN]
     before = network.project.weight.detach().clone()

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from generators import SEEN, D, H, K, adam_of, assert_alike, batches, model_of, moved, steps
-from plain import alike, layers, plain_clswgan_step, plain_tf_vaegan_step
-from torch import nn
+from generators import SEEN, D, K, assert_alike, batches, model_of, moved, steps
+from plain import plain_clswgan, plain_clswgan_step, plain_tf_vaegan, plain_tf_vaegan_step
 
 from zslbench.methods.f_clswgan import FCLSWGAN
 from zslbench.methods.free import FREE, drawn, nearest_others, samc
@@ -15,39 +14,12 @@ from zslbench.methods.tf_vaegan import TFVAEGAN
 def test_steps_of_f_clswgan_equal_the_plain_loop():
     model = model_of(FCLSWGAN, penalty=3.0, beta=0.7)
     network = model.network
-    net = {
-        "generator": alike(layers(2 * K, H, D, last=nn.ReLU()), network.generator),
-        "critic": alike(layers(D + K, H, 1), network.critic),
-        "judge": alike(layers(D, SEEN), network.preclassifier),
-    }
-    optimisers = {name: adam_of([net[name]], 1e-3) for name in ("generator", "critic")}
+    net, optimisers = plain_clswgan(network, 1e-3)
     before = network.generator.features.weight.detach().clone()
     steps(model, lambda _, given: plain_clswgan_step(net, optimisers, given, 3.0, 0.7))
     assert_alike([(net["generator"], network.generator), (net["critic"], network.critic)])
     assert_alike([(net["judge"], network.preclassifier)])
     assert not torch.equal(before, network.generator.features.weight)
-
-
-def plain_tf_vaegan(network):
-    net = {
-        "encoder": alike(
-            nn.Sequential(*layers(D + K, H, 2 * K)), network.encoder.hidden
-        ),
-        "mean": alike(nn.Linear(2 * K, K), network.encoder.mean),
-        "log_variance": alike(nn.Linear(2 * K, K), network.encoder.log_variance),
-        "generator": alike(layers(2 * K, H, D, last=nn.Sigmoid()), network.generator),
-        "critic": alike(layers(D + K, H, 1), network.critic),
-        "decoder": alike(layers(D, H, K), network.decoder),
-        "feedback": alike(layers(H, H, H, last=nn.LeakyReLU(0.2)), network.feedback),
-    }  # fmt: skip
-    optimisers = {
-        "encoder": adam_of([net["encoder"], net["mean"], net["log_variance"]], 1e-3, 0.9),
-        "generator": adam_of([net["generator"]], 1e-3),
-        "critic": adam_of([net["critic"]], 1e-3),
-        "decoder": adam_of([net["decoder"]], 2e-3),
-        "feedback": adam_of([net["feedback"]], 3e-3),
-    }
-    return net, optimisers
 
 
 @pytest.mark.parametrize("feedback", [True, False])
@@ -56,7 +28,7 @@ def test_steps_of_tf_vaegan_equal_the_plain_loop(feedback):
     rates = {"decoder_lr": 2e-3, "feedback_lr": 3e-3}
     model = model_of(TFVAEGAN, **rates, feedback=feedback, recons=0.4, gamma=3.0)
     network, weights = model.network, [10.0]
-    net, optimisers = plain_tf_vaegan(network)
+    net, optimisers = plain_tf_vaegan(network, 1e-3, 2e-3, 3e-3)
 
     def plain(number, given):
         fed = feedback and number % 2 == 1
