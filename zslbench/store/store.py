@@ -6,10 +6,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from zslbench.errors import ZslbenchError
 from zslbench.records import (
@@ -20,6 +23,7 @@ from zslbench.records import (
     Record,
     RunRecord,
 )
+from zslbench.store.artifacts import TEST, read_photos, shared
 from zslbench.store.folders import RunFolders
 from zslbench.store.garbage import uncollected
 from zslbench.store.index import Index
@@ -61,7 +65,7 @@ class Store:
 
     Args:
         results: The results folder. One of an earlier version is taken over.
-        uri: MLflow's tracking URI; by default `MLFLOW_TRACKING_URI`, else a SQLite file in
+        uri: MLflow's tracking URI; by default `MLFLOW_TRACKING_URI`. Empty: a SQLite file in
             `results`.
     """
 
@@ -70,15 +74,15 @@ class Store:
         self.folders = RunFolders(self.results / "runs")
         self.index = Index(self.results / "index.jsonl", self.folders)
         self._ledger = Journal(self.results / "ledger.jsonl")
-        uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or None
-        self.mirror = Mirror(self.results, uri, self.folders, self.lock)
+        uri = os.environ.get("MLFLOW_TRACKING_URI") if uri is None else uri
+        self.mirror = Mirror(self.results, uri or None, self.folders, self.lock)
         if is_of_before(self.results):
             with self.lock("takeover"):
                 take_over(self.results, self.folders, self._ledger)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """To another process it travels as its place; each process opens it once."""
-        return _opened, (self.results, self.mirror.server)
+        return _opened, (self.results, self.mirror.server or "")
 
     @property
     def uri(self) -> str:
@@ -275,11 +279,28 @@ class Store:
         entries = [entry for entry in self.index.entries("failure") if entry.of in keys]
         return {entry.of: self.read(Failure, entry.key) for entry in entries}
 
+    def openings(self) -> dict[str, dict[str, Any]]:
+        """Return the ledger's entries by their keys; a server's lack the time."""
+        return {line["key"]: line for line in [*self.mirror.openings(), *self._ledger.lines()]}
+
     def ledger(self) -> Counter[tuple[str, str]]:
-        """Return how often test labels were opened, by (method, test digest)."""
-        lines = [*self._ledger.lines(), *self.mirror.openings()]
-        opened = {line["key"]: (line["method"], line["test_digest"]) for line in lines}
-        return Counter(opened.values())
+        """Return how often test labels were opened, by (method, test digest).
+
+        To open a test set is to open every other that has one of its photos, as far as runs of both
+        are here: their folders hold what tells photos apart.
+        """
+        opened = self.openings().values()
+        counts = Counter((line["method"], line["test_digest"]) for line in opened)
+        photos: dict[str, NDArray[np.uint64]] = {}
+        for line in opened:
+            folder = self.folders.path("run", line["run_key"])
+            if line["test_digest"] not in photos and (folder / TEST).exists():
+                photos[line["test_digest"]] = read_photos(folder)
+        found = counts.copy()
+        for one, other in permutations(photos, 2):
+            if shared(photos[one], photos[other]):
+                found.update({(m, one): n for (m, test), n in counts.items() if test == other})
+        return found
 
 
 def _age(folder: Path) -> int:
@@ -290,5 +311,5 @@ def _age(folder: Path) -> int:
 
 
 @cache
-def _opened(results: Path, uri: str | None) -> Store:
+def _opened(results: Path, uri: str) -> Store:
     return Store(results, uri)

@@ -117,6 +117,33 @@ def test_differences_alone_write_the_same_files_and_write_them_again(zslbench, b
     assert files(results, "my_table") == first
 
 
+def test_study_is_shown_byte_for_byte_and_goes_on_elsewhere(zslbench, birds, tmp_path):
+    suite, _, results = birds
+    study = tmp_path / "study"
+    words = ("leaderboard", suite, "--study", study, "--results")
+    assert zslbench(*words, results)[0] == 0
+    archive, tables = study / "my_table.tar.xz", files(study, "my_table")
+    first = archive.read_bytes()
+    assert zslbench("leaderboard", archive, "--results", tmp_path / "shown")[0] == 0
+    assert files(tmp_path / "shown", "my_table") == tables
+    assert [path.name for path in (tmp_path / "shown").iterdir() if path.is_dir()] == []
+    status, _, err = zslbench(*words, tmp_path / "elsewhere")
+    assert (status, "0 run, 5 reused" in err) == (0, True)
+    assert archive.read_bytes() == first
+    assert files(study, "my_table") == tables
+
+
+def test_an_archive_is_shown_and_nothing_else(zslbench, birds, tmp_path):
+    suite, _, results = birds
+    zslbench("leaderboard", suite, "--study", tmp_path, "--results", results)
+    archive = tmp_path / "my_table.tar.xz"
+    status, _, err = zslbench("leaderboard", archive, "--seeds", 4, "--results", tmp_path)
+    assert (status, "as it was packed: leave everything else out" in err) == (2, True)
+    archive.write_bytes(b"")
+    status, _, err = zslbench("leaderboard", archive, "--results", tmp_path)
+    assert (status, "is no archive of a study" in err) == (2, True)
+
+
 def test_tables_call_rows_as_the_suite_does(zslbench, birds):
     suite, _, results = birds
     zslbench("leaderboard", suite, "--results", results)
@@ -191,7 +218,8 @@ def test_table_whose_reference_failed_has_no_differences(broken, tmp_path):
     assert json.loads((tmp_path / "results/broken.json").read_text())["comparisons"] == []
 
 
-def test_suite_with_seeds_has_win_rates(broken, tmp_path):
+def test_suite_on_enough_datasets_has_win_rates(broken, tmp_path, monkeypatch):
+    monkeypatch.setattr("zslbench.studies.leaderboard.standings.FEWEST", 1)
     broken("leaderboard")
     board = json.loads((tmp_path / "results/broken.json").read_text())
     assert {s["method"] for s in board["standings"]} == {"whole", "w/o 50 % & #1_a"}

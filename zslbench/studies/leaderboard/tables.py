@@ -42,8 +42,9 @@ INFLATION_NOTE = (
 STANDING_NOTE = (
     "By H; what was selected on test takes no part. Win rate: percent of dataset x seed pairs on "
     "which a method beats another, ties half; first the mean over opponents, then each. Mean rank: "
-    "over datasets, 1 the best, among the methods that were run on all of them. A "
-    "critical-difference diagram would take at least 10 datasets."
+    "over datasets, 1 the best, among the methods that were run on all of them. Of datasets that "
+    "share test photos the largest takes part. A critical-difference diagram would take at least "
+    "10 datasets."
 )
 LOCALISATION = {
     "patch_auc": "patches ranked (AUC)",
