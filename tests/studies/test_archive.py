@@ -2,6 +2,7 @@
 
 import io
 import lzma
+import re
 import shutil
 import tarfile
 
@@ -74,9 +75,20 @@ def test_what_no_archive_of_ours_holds_is_refused(tmp_path, monkeypatch, content
         unpack(path)
 
 
-def test_a_record_that_names_a_path_of_this_machine_is_not_published(tmp_path):
-    store = store_of(tmp_path, checkpoint="/home/somebody/svip.pth")
-    with pytest.raises(ZslbenchError, match=r'names "/home/somebody/svip.pth", a path of this'):
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("/home/somebody/svip.pth", "/home/somebody/svip.pth"), ("~/svip.pth", "~/svip.pth"),
+        ("OSError: '/tmp/x' is gone", "/tmp/x' is gone"), (r"C:\svip.pth", r"C:\\svip.pth"),
+        ("weights/svip.pth", None), ("https://example.org/a/b", None), ("U / S, and/or H", None),
+    ],
+)  # fmt: skip
+def test_a_record_that_names_a_path_of_this_machine_is_not_published(tmp_path, text, path):
+    store = store_of(tmp_path, checkpoint=text)
+    if path is None:
+        assert len(members_of(store, store.folders.names())) == 1
+        return
+    with pytest.raises(ZslbenchError, match=re.escape(f"names {path}, a path of this machine")):
         members_of(store, store.folders.names())
 
 

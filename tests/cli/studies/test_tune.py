@@ -79,6 +79,16 @@ def test_same_command_does_nothing_again(board, results):
     assert Store(results).ledger().total() == 2
 
 
+def test_trials_of_a_study_are_not_tried_again_elsewhere(board, tmp_path, monkeypatch):
+    study = ("--tune", TRIALS, "--study", tmp_path / "study")
+    board(*study)
+    packed = (tmp_path / "study/leaderboard-tuned.tar.xz").read_bytes()
+    monkeypatch.delattr("zslbench.studies.sweep.trials.select")
+    _, _, err = board(*study, "--results", tmp_path / "elsewhere")
+    assert "0 run, 2 reused, 0 failed" in err
+    assert (tmp_path / "study/leaderboard-tuned.tar.xz").read_bytes() == packed
+
+
 def test_defaults_stay_in_a_table_of_their_own(board, zslbench, results):
     board("--tune", TRIALS)
     status, out, _ = board()
