@@ -23,7 +23,7 @@ NOTES = (
     "Epoch, gamma and open settings were chosen once, in the tuning worlds, unless the rule is "
     "`published`; intervals are given that choice, unless they say `and the choice`. Choice "
     "spread: standard error of H over choices in other tuning worlds. Opened: times this method "
-    "has read these test labels.",
+    "has read labels of these test photos.",
 )
 FAILED_NOTE = "These runs raised an error and are not in the table; `--retry` runs them again."
 EXTERNAL_NOTE = (
