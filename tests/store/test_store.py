@@ -272,6 +272,8 @@ def test_to_open_a_test_set_is_to_open_those_that_share_its_photos(store, record
         ("softmax", record.test_digest): 1, ("softmax", "first"): 2, ("softmax", "second"): 2,
         ("softmax", "third"): 1, ("other", "first"): 1, ("other", "second"): 1,
     }  # fmt: skip
+    assert store.sharing({"first", "third"}) == {"second": "second"}
+    assert store.sharing({"first", "second"}) == {}
 
 
 def test_a_new_database_is_filled_from_the_folders(store, uploaded, tmp_path):

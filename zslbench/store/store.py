@@ -10,9 +10,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from filelock import FileLock
-from numpy.typing import NDArray
 
 from zslbench.errors import ZslbenchError
 from zslbench.records import (
@@ -291,16 +289,30 @@ class Store:
         """
         opened = self.openings().values()
         counts = Counter((line["method"], line["test_digest"]) for line in opened)
-        photos: dict[str, NDArray[np.uint64]] = {}
-        for line in opened:
-            folder = self.folders.path("run", line["run_key"])
-            if line["test_digest"] not in photos and (folder / TEST).exists():
-                photos[line["test_digest"]] = read_photos(folder)
         found = counts.copy()
-        for one, other in permutations(photos, 2):
-            if shared(photos[one], photos[other]):
-                found.update({(m, one): n for (m, test), n in counts.items() if test == other})
+        for one, other in self._sharing():
+            found.update({(m, one): n for (m, test), n in counts.items() if test == other})
         return found
+
+    def sharing(self, tests: Collection[str]) -> dict[str, str]:
+        """Return a run of each other test set that shares a photo with one of some."""
+        runs = self._tested()
+        return {two: runs[two] for one, two in self._sharing() if one in tests and two not in tests}
+
+    def _tested(self) -> dict[str, str]:
+        """Return a run that is here of each test set that was opened: the set's digest -> key."""
+        found: dict[str, str] = {}
+        for line in self.openings().values():
+            kept = self.folders.path("run", line["run_key"]) / TEST
+            if line["test_digest"] not in found and kept.exists():
+                found[line["test_digest"]] = line["run_key"]
+        return found
+
+    def _sharing(self) -> list[tuple[str, str]]:
+        """Return the digests of every two test sets that share a photo, in both orders."""
+        found = self._tested().items()
+        photos = {test: read_photos(self.folders.path("run", key)) for test, key in found}
+        return [pair for pair in permutations(photos, 2) if shared(*(photos[t] for t in pair))]
 
 
 def _age(folder: Path) -> int:

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from zslbench.errors import DataError, ZslbenchError, reading
 from zslbench.records import Opening
+from zslbench.report.files import write_bytes
 from zslbench.store.artifacts import SUMMARIES, TEST
 from zslbench.store.folders import RECORD_FILE
 from zslbench.store.store import Store
@@ -54,10 +55,7 @@ def pack(path: Path, members: Mapping[str, bytes]) -> None:
             info = tarfile.TarInfo(name)  # of no owner and no time
             info.size = len(members[name])
             tar.addfile(info, BytesIO(members[name]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}")
-    draft.write_bytes(content.getvalue())
-    draft.replace(path)
+    write_bytes(path, content.getvalue())
 
 
 def unpack(path: Path) -> dict[str, bytes]:
@@ -109,5 +107,7 @@ def restore(path: Path, store: Store) -> None:
                 shutil.copytree(other.folders.folder / name, draft, dirs_exist_ok=True)
 
             store.commit(record, copy)
-        for key in other.openings().keys() - store.openings().keys():
-            store.commit(Opening.model_validate(other.openings()[key]))
+        known = store.openings().keys()
+        for key, line in other.openings().items():
+            if key not in known:
+                store.commit(Opening.model_validate(line))

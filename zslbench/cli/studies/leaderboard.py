@@ -123,8 +123,10 @@ def leaderboard(
     from zslbench.studies.leaderboard.plan.request import request_table
     from zslbench.studies.leaderboard.plan.suite import read_suite
 
-    if plan and tune:
-        raise zsl.ZslbenchError("plan cannot tell what tune will find: leave one of the two out.")
+    if plan and (tune or study):
+        raise zsl.ZslbenchError(
+            "plan cannot tell what tune will find or a study has: leave one of the two out."
+        )
     if method_file and (suite is not None or dataset is None):
         raise zsl.ZslbenchError("--method-file goes with --dataset and without a suite.")
     files = [register_file(path) for path in method_file or []]

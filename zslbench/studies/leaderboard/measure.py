@@ -73,7 +73,8 @@ def make(
     board = _board(asked, at.store, others)
     labels = {run.key: run.label for run in asked.runs}
     failures = [Failed.of(each, labels.get(each.spec.key, "")) for each in done.failures]
-    hidden = board.missing - len({failure.spec.key for failure in done.failures})
+    failed = {failure.spec.key for failure in done.failures}
+    hidden = len(labels.keys() - failed) - (board.planned - board.missing)
     if hidden > 0:
         why = at.store.error or "they were removed meanwhile"
         say(f"{hidden} finished runs cannot be read back now and are not shown: {why}")

@@ -66,14 +66,17 @@ class PlannedTable(BaseModel):
 
     def archive(self, store: Store, folder: Path) -> None:
         """Pack its finished runs, their choices and trials, and the ledger's entries."""
-        runs = [run.record for run in store.runs([run.key for run in self.runs])]
+        keys = [run.key for run in self.runs]
+        tests = {run.record.test_digest for run in store.runs(keys)}
+        others = store.sharing(tests)  # without them nobody knows that they read the same photos
+        runs = [run.record for run in store.runs({*keys, *others.values()})]
         choices = dict.fromkeys(f"choice-{run.choice.key}" for run in runs)
         tuned = {(run.spec.method, run.spec.dataset) for run in runs if run.spec.tuned}
         entries = [*store.index.entries("sweep"), *store.index.entries("trial")]
         tried = [entry.name for entry in entries if (entry.method, entry.dataset) in tuned]
         members = members_of(store, [*choices, *(f"run-{run.key}" for run in runs), *tried])
-        tests = {run.test_digest for run in runs}
-        lines = [line for line in store.openings().values() if line["test_digest"] in tests]
+        read = {*tests, *others}
+        lines = [line for line in store.openings().values() if line["test_digest"] in read]
         lines.sort(key=lambda line: (line.get("created", ""), line["key"]))
         members[LEDGER] = "".join(f"{canonical_json(line)}\n" for line in lines).encode()
         members[TABLE] = self.model_dump_json(indent=1).encode()
