@@ -133,6 +133,21 @@ def test_study_is_shown_byte_for_byte_and_goes_on_elsewhere(zslbench, birds, tmp
     assert files(study, "my_table") == tables
 
 
+def test_study_that_is_stopped_is_packed_as_far_as_it_is_done(
+    zslbench, birds, tmp_path, monkeypatch
+):
+    suite, _, results = birds
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("zslbench.studies.leaderboard.measure.execute", stop)
+    words = ("--worlds", 2, "--study", tmp_path, "--results", results)
+    assert zslbench("leaderboard", suite, *words)[0] == 130
+    zslbench("leaderboard", tmp_path / "my_table.tar.xz", "--results", tmp_path)
+    assert "(PARTIAL: 5 of 5 runs are missing)" in (tmp_path / "my_table.md").read_text()
+
+
 def test_an_archive_is_shown_and_nothing_else(zslbench, birds, tmp_path):
     suite, _, results = birds
     zslbench("leaderboard", suite, "--study", tmp_path, "--results", results)

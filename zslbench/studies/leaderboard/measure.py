@@ -61,14 +61,16 @@ def make(
             planned, untuned = tuned(planned, tune, at.store, at.engine)
         known = {} if retry else status_of(planned, at.store).failed
         wanted = [job for job in planned if job.spec.key not in known]
-        done = execute(wanted, at.store, engine=at.engine)
+        asked = PlannedTable.of(table, planned, tuned=tune > 0)
+        try:
+            done = execute(wanted, at.store, engine=at.engine)
+        finally:  # who stops a long study goes on from what is finished
+            if study:
+                asked.archive(at.store, study)
     done.failures[:0] = [*known.values(), *untuned]
     report(done, at.store)
     if known:
         say(f"{len(known)} failed before and were left alone: --retry runs them again")
-    asked = PlannedTable.of(table, planned, tuned=tune > 0)
-    if study:
-        asked.archive(at.store, study)
     others = _submitted(at.store, planned) if table.methods is None else []
     board = _board(asked, at.store, others)
     labels = {run.key: run.label for run in asked.runs}
