@@ -8,7 +8,8 @@ ICCV 2025 (arXiv 2503.10252).
 | P2A in pass 1 | Alg. 1: of input patches; Eq. 10: of final ones | final | final |
 | word vectors | GloVe; e "initialised from" them | word2vec, summed, raw; two layers learn | unit |
 | | | | means of any table, two layers learn; `--words sum:FILE` is the code's |
-| optimiser | SGD (Alg. 1) | Adam made anew each epoch, heads first | AdamW, warm-up, cosine |
+| optimiser | SGD (Alg. 1) | Adam made anew each epoch | AdamW, warm-up, cosine |
+| heads first | not said | yes | `frozen_epochs`: 0 |
 | calibration | not mentioned | best on test | chosen in the tuning worlds |
 | 2 x 2 pooling of scores | 2 x 2 blocks | four in raster order | 2 x 2 blocks |
 | selection in training | Eq. 8 classifier, Alg. 1 attention | attention | `selection`: attention |

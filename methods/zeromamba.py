@@ -117,6 +117,7 @@ class ZeroMamba(TrainedMethod):
         )
         sef: bool = option(True, "SeF", "whether two layers refine the local attributes")
 
+    version = 2  # a frozen backbone keeps its batch statistics
     network: Network
     needs = frozenset({"images", "word_vectors"})
     ending = "map"

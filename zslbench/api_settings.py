@@ -108,7 +108,7 @@ def sweep(
         space: What is searched, such as `M=10:48`, `lambda1=0.01:10:log` or `pooling=max|mean`; by
             default what the method declares.
         settings: Of what is not searched.
-        sampler: `tpe`, `random` or `grid`.
+        sampler: `tpe`, `random`, `sobol` (fills the space evenly) or `grid`.
         pruner: `none`, `median` or `hyperband`.
         points: Values of each range in a grid.
         seed: Of the sampler.

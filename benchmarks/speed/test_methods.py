@@ -189,7 +189,8 @@ def test_threads_that_wait_passively_bear_a_busy_neighbour(name):
         alone, beside = steps[first, "alone"], steps[first, "beside"]
         print(f"\n{name}, {words}: {1000 * alone:.0f} ms a step alone, {1000 * beside:.0f} ms "
               f"beside a busy process, x {beside / alone:.1f}", end="")  # fmt: skip
-    assert steps[AFTER, "beside"] <= steps[BEFORE, "beside"] / 2
+    assert steps[AFTER, "beside"] <= 2 * steps[AFTER, "alone"]  # it takes one of two processors
+    assert steps[AFTER, "beside"] <= steps[BEFORE, "beside"]
     assert steps[AFTER, "alone"] <= 1.2 * steps[BEFORE, "alone"]
 
 

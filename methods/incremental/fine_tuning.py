@@ -13,3 +13,5 @@ from ._classifier import IncrementalClassifier
 
 class FineTuning(IncrementalClassifier):
     """Continues training the network on the images of the task at hand."""
+
+    version = 2  # a frozen backbone keeps its batch statistics

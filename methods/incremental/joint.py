@@ -12,5 +12,6 @@ from ._classifier import IncrementalClassifier
 class Joint(IncrementalClassifier):
     """Trains the pretrained network on all that is known; marked, for it keeps every image."""
 
+    version = 2  # a frozen backbone keeps its batch statistics
     needs = frozenset({"images", "old_images"})
     anew = True

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import pytest
 import timm
@@ -156,6 +157,18 @@ def test_weights_of_another_network_are_refused_with_the_likeliest(saved, asked,
         return
     with pytest.raises(ZslbenchError, match=f"{said}.*most likely vit_tiny_patch16_224"):
         find_backbone(asked, saved())
+
+
+def test_arrays_of_another_network_are_refused(tmp_path, state):
+    heads = ("head.weight", "head.bias", "pos_embed")
+    own = sum(value.numel() for name, value in state.items() if name not in heads)
+    beside = {"Transformer/posembed_input/pos_embedding": np.zeros(7), "head/kernel": np.zeros(9)}
+    path = tmp_path / "vit.npz"
+    np.savez(path, **beside, **{"embedding/kernel": np.zeros(own, np.int8)})
+    assert find_backbone(TINY, path).grid == 14
+    np.savez(path, **beside, **{"embedding/kernel": np.zeros(own + 192, np.int8)})
+    with pytest.raises(ZslbenchError, match=f"not the weights of {TINY}: it holds {own + 192} num"):
+        find_backbone(TINY, path)
 
 
 def test_a_file_that_names_another_architecture_is_refused(saved):

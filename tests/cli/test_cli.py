@@ -1,6 +1,7 @@
 """The command line as a user meets it. Most tests call `main` in this process."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -26,6 +27,14 @@ COMMANDS = list(commands())
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture
+def tracked(zslbench, tiny_root, results):
+    """The results folder, with a leaderboard of one row in it."""
+    words = ("--dataset", "tiny", "--data-root", tiny_root, "--results", results)
+    assert zslbench("leaderboard", "--methods", "eszsl", *words)[0] == 0
+    return results
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words) or "zslbench")
@@ -110,10 +119,27 @@ def test_run_prints_the_line_and_running_it_again_reuses_it(zslbench, tiny_root,
     status, out, err = zslbench(*words)
     assert status == 0
     assert "1 run, 0 reused, 0 failed" in err
-    assert all(name in out for name in ("T1", "AUSUC", "p = ", "opened 1"))
+    lines = out.splitlines()
+    assert [cell.strip() for cell in lines[2].strip("┃").split("┃")] == [
+        "method", "T1", "U", "S", "H", "AUSUC", "backbone",
+    ]  # fmt: skip
+    (row,) = (line for line in lines if "│ eszsl" in line)
+    assert re.search(r"\d ± \d+\.\d │ +0\.\d{3} │ features:res101", row)
     status, again, err = zslbench(*words)
     assert "0 run, 1 reused, 0 failed" in err
     assert again == out
+    _, details, _ = zslbench(*words, "--details")
+    assert all(name in details for name in ("T1", "AUSUC", "p = ", "opened 1"))
+
+
+def test_marks_of_a_row_are_letters_with_a_legend(zslbench, tiny_root, tmp_path):
+    where = ("--dataset", "tiny", "--data-root", tiny_root, "--results", tmp_path)
+    _, out, _ = zslbench("leaderboard", "--methods", "eszsl", "--worlds", "1", *where)
+    (row,) = (line for line in out.splitlines() if "│ eszsl" in line)
+    letters = row.strip("│ ").split("│")[-1].split()
+    legend = dict(re.findall(r"^\[(\w+)\] (.+)$", out, re.M))
+    assert sorted(legend) == sorted(letters)
+    assert "FEWER THAN THREE TUNING WORLDS" in legend.values()
 
 
 def test_tuning_seeds_fit_a_method_with_chance_several_times_and_no_other(
@@ -128,7 +154,7 @@ def test_tuning_seeds_fit_a_method_with_chance_several_times_and_no_other(
     assert found["2"]["eszsl"] == {**found["1"]["eszsl"], "openings": 1}
     assert [found[seeds]["ale"]["tuning_seeds"] for seeds in ("1", "2")] == [1, 2]
     assert [found[seeds]["ale"]["openings"] for seeds in ("1", "2")] == [1, 2]
-    status, out, _ = zslbench(*words[:-1], "--tuning-seeds", "2")
+    status, out, _ = zslbench(*words[:-1], "--tuning-seeds", "2", "--details")
     assert status == 0
     assert "tuning worlds: 2 of 2 seeds each; opened 2" in " ".join(out.replace("│", " ").split())
     assert zslbench(*words, "--tuning-seeds", "0")[0] == 2
@@ -171,32 +197,32 @@ def test_leaderboard_of_a_dataset_has_every_method_that_reads_features(
     assert {row["method"] for row in json.loads(out)["rows"]} == fit
 
 
-def test_leaderboard_without_a_dataset_shows_everything_tracked(zslbench, results):
-    status, out, _ = zslbench("leaderboard", "--results", results, "--json")
+def test_leaderboard_without_a_dataset_shows_everything_tracked(zslbench, tracked):
+    status, out, _ = zslbench("leaderboard", "--results", tracked, "--json")
     assert status == 0
     assert {row["dataset"] for row in json.loads(out)["rows"]} == {"tiny"}
 
 
-def test_leaderboard_tells_of_a_rule_that_runs_lack(zslbench, results):
+def test_leaderboard_tells_of_a_rule_that_runs_lack(zslbench, tracked):
     rules = ("--rules", "validation,published")
-    status, _, err = zslbench("leaderboard", "--results", results, *rules)
+    status, _, err = zslbench("leaderboard", "--results", tracked, *rules)
     assert status == 0
     assert "were not read by the rule published" in err
     assert "were not read by the rule validation" not in err
 
 
-def test_leaderboard_is_rendered_from_the_store_to_the_same_bytes(zslbench, results):
-    zslbench("leaderboard", "--results", results)
-    before = {path.name: path.read_bytes() for path in results.glob("leaderboard.*")}
+def test_leaderboard_is_rendered_from_the_store_to_the_same_bytes(zslbench, tracked):
+    zslbench("leaderboard", "--results", tracked)
+    before = {path.name: path.read_bytes() for path in tracked.glob("leaderboard.*")}
     for name in before:
-        (results / name).unlink()
-    zslbench("leaderboard", "--results", results)
-    assert before == {path.name: path.read_bytes() for path in results.glob("leaderboard.*")}
+        (tracked / name).unlink()
+    zslbench("leaderboard", "--results", tracked)
+    assert before == {path.name: path.read_bytes() for path in tracked.glob("leaderboard.*")}
     assert len(before) == 5
 
 
-def test_leaderboard_draws_figures_for_papers_where_asked(zslbench, results, tmp_path):
-    status, _, err = zslbench("leaderboard", "--results", results, "--figures", tmp_path / "new")
+def test_leaderboard_draws_figures_for_papers_where_asked(zslbench, tracked, tmp_path):
+    status, _, err = zslbench("leaderboard", "--results", tracked, "--figures", tmp_path / "new")
     assert status == 0
     assert f"8 figures for papers are in {tmp_path / 'new'}" in err
     assert len(list((tmp_path / "new").iterdir())) == 8

@@ -65,6 +65,8 @@ def test_svip_runs_on_photos_with_a_random_start_and_says_what_that_means(
         ),
         (["eszsl", "--backbone", "vit_tiny_patch16_22"], "Did you mean"),
         (["vit_attr_head", "--image-size", "48"], "--image-size: it is of a backbone"),
+        (["eszsl", "--std", "1", "1", "1"], "--std: it is of a backbone"),
+        (["eszsl", "--exposure", "web"], "--exposure: it is of a backbone"),
         (["vit_attr_head", "--backbone", BACKBONE, "--image-size", "50"], "Name 48 or 64"),
     ],
 )
@@ -143,6 +145,8 @@ def test_features_at_another_size_go_anywhere_and_are_read_from_there(zslbench, 
     )
     assert status == 0, err
     assert "features:f " in out
+    status, _, err = zslbench("features", *given, *seen, "--out", tmp_path / "f.npy")
+    assert (status, "features are written as .mat" in err) == (2, True)
     status, _, err = zslbench("run", "eszsl", *given, "--features", tmp_path / "absent.mat")
     assert (status, "there is no such feature file" in err) == (2, True)
 

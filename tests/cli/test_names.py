@@ -32,6 +32,11 @@ def test_a_dataset_is_found_by_its_very_name_and_else_in_any_case(zslbench, twin
     assert (status, json.loads(out)["classes"]) == (0, classes)
 
 
+def test_what_only_a_folder_has_is_not_asked_of_the_birds(zslbench, twins):
+    status, _, err = zslbench("data", "verify", KNOBS, "--data-root", twins)
+    assert (status, f"{KNOBS!r} means the birds" in err, "no folder" in err) == (2, True, True)
+
+
 @pytest.mark.parametrize(("name", "which"), [("Cub", "CUB' and 'cub"), ("MÖWEN", "' and 'M")])
 def test_a_name_that_may_mean_two_datasets_is_refused(zslbench, twins, name, which):
     status, _, err = zslbench("run", "eszsl", "--dataset", name, "--data-root", twins)
@@ -140,8 +145,8 @@ def test_a_folder_called_plumage_is_named_and_hides_nothing(zslbench, tmp_path):
     ],
 )
 def test_what_means_nothing_is_refused_before_the_run(zslbench, tiny_root, tmp_path, words, said):
-    words = ["run", "eszsl", "--data-root", tiny_root, "--results", tmp_path / "r", *words]
-    status, out, err = zslbench(*words)
+    where = [] if "--results" in words else ["--results", tmp_path / "r"]
+    status, out, err = zslbench("run", "eszsl", "--data-root", tiny_root, *where, *words)
     assert (status, out) == (2, "")
     assert said in err
     assert "Traceback" not in err

@@ -23,6 +23,10 @@ REPEATED = {
     "grid": (("sensitivity", "svip", *PLUMAGE, "--grid", "M=1,2,1"), "1"),
     "incremental method": (("incremental", "--methods", "joint,joint"), "joint"),
     "item": (("explain", "abc", "--items", "3,4,3"), "3"),
+    "option": (("run", "eszsl", *PLUMAGE, "--worlds", "1", "--worlds", "3"), "--worlds"),
+    "option of the data": (("leaderboard", *PLUMAGE, "--words", "a", "--words", "b"), "--words"),
+    "option of two names": (("run", "eszsl", "--rule", "last", "--rules", "last"), "--rules"),
+    "option of three numbers": (("sweep", "svip", *2 * ("--std", "1", "1", "1")), "--std"),
 }
 
 

@@ -9,10 +9,12 @@ import torch
 from overfitting import KNOWN, fitted_to_know
 
 from zslbench.method import TrainSet
-from zslbench.method.conformance import toy_for
+from zslbench.method.conformance import FEW_BIRDS, toy_for
 from zslbench.method.trained import class_logits
 from zslbench.methods.svip import SVIP
 from zslbench.methods.vit_attr_head import ViTAttributeHead
+from zslbench.methods.zeromamba import ZeroMamba
+from zslbench.methods.zslvit import ZSLViT
 from zslbench.nn.images import augment, normalise
 from zslbench.seeding import generator
 from zslbench.store.checkpoints import Progress, Slot
@@ -39,12 +41,12 @@ def fitted(world, epochs=1, number=64, method=ViTAttributeHead, **settings):
 @pytest.fixture(scope="module")
 def undisturbed(world):
     """A config, its train set, the model fitted in one go, and the losses of its epochs."""
-    config, train = SVIP.Config(epochs=3, batch_size=16), few(world, 40)
+    config, train = SVIP.Config(epochs=4, frozen_epochs=2, batch_size=16), few(world, 40)
     model = SVIP(config, 5)
     return config, train, model, [epoch.losses for epoch in model.fit(train)]
 
 
-@pytest.mark.parametrize("killed_after", [1, 2])
+@pytest.mark.parametrize("killed_after", [1, 2, 3])
 def test_fit_resumed_from_a_checkpoint_gives_the_same_bits(undisturbed, tmp_path, killed_after):
     config, train, whole, losses = undisturbed
     first, slot = SVIP(config, 5), Slot(tmp_path / "slot")
@@ -87,6 +89,32 @@ def moved(world, method, **settings):
 def test_a_frozen_backbone_does_not_move_and_all_else_does(world, method):
     changed, names = moved(world, method, backbone_lr=0.0)
     assert changed == {n for n in names if not n.startswith("backbone.") and n != "words"}
+
+
+@pytest.mark.parametrize("method", [ViTAttributeHead, SVIP, ZSLViT, ZeroMamba])
+def test_the_backbone_rests_in_frozen_epochs_and_is_trained_after_them(method):
+    train = few(toy_for(method, birds=FEW_BIRDS), 32)
+    model = method(method.Config(epochs=3, frozen_epochs=2, batch_size=16), 0)
+    model.setup(train)
+    start = {name: value.clone() for name, value in model.network.state_dict().items()}
+    for epoch in model.fit(train):
+        state = model.network.state_dict()
+        moved = {name for name in start if not torch.equal(start[name], state[name])}
+        frozen = epoch.number <= 2
+        assert any(name.startswith("backbone.") for name in moved) != frozen
+        assert any(not name.startswith("backbone.") for name in moved)
+        assert all((p.grad is None) == frozen for p in model.tunable)
+    assert model.tunable
+
+
+def test_a_schedule_that_is_frozen_throughout_equals_a_frozen_backbone(world):
+    throughout, never = (
+        fitted(world, 2, 32, **settings)[0].state()
+        for settings in ({"frozen_epochs": 2}, {"backbone_lr": 0.0})
+    )
+    assert throughout.keys() == never.keys()
+    for name, value in never.items():
+        np.testing.assert_array_equal(throughout[name], value, err_msg=name)
 
 
 @pytest.mark.parametrize("method", [ViTAttributeHead, SVIP])

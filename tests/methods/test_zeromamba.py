@@ -1,14 +1,18 @@
 """ZeroMamba: what words find, what is fused, what is minimised."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from overfitting import KNOWN, learnt_by_heart
+from torch import nn
 
 from zslbench.arithmetic import tensor
+from zslbench.backbones.maps import MapBackbone
 from zslbench.backbones.vmamba import VMamba
 from zslbench.errors import ZslbenchError
-from zslbench.method.conformance import toy_for, toy_images
+from zslbench.method.conformance import FEW_BIRDS, toy_for, toy_images
 from zslbench.methods.zeromamba import LocalProjection, Network, ZeroMamba
 
 LABELS = torch.tensor([0, 1, 2, 3])
@@ -128,6 +132,35 @@ def test_view_is_where_words_attend(zeromamba):
     np.testing.assert_allclose(view.patches, view.attributes.mean(axis=-1))
     alone = ZeroMamba(ZeroMamba.Config(parts="global"), 0)
     assert alone.view(batch) is None
+
+
+class Normed(MapBackbone):
+    """A map of 8 channels whose batch norm keeps statistics, as EfficientViM's do."""
+
+    width = 8
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.BatchNorm2d(8))
+
+    def forward(self, images):
+        return self.layers(images).flatten(2).mT
+
+    def pool(self, found):
+        return found.mean(dim=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "frozen"), [({"backbone_lr": 0}, 2), ({"frozen_epochs": 1}, 1), ({}, 0)]
+)
+def test_a_frozen_backbone_keeps_its_batch_statistics(settings, frozen):
+    train = toy_for(ZeroMamba, birds=FEW_BIRDS).train_set(ZeroMamba)
+    train = replace(train, backbone=replace(train.backbone, build=Normed))
+    model = ZeroMamba(ZeroMamba.Config(epochs=2, batch_size=16, **settings), 0)
+    for epoch in model.fit(train):
+        norm = model.network.backbone.layers[1]
+        assert bool(norm.running_mean.any()) == (epoch.number > frozen)
+        assert bool(norm.num_batches_tracked) == (epoch.number > frozen)
 
 
 def test_efficientvim_works_in_its_place():

@@ -7,6 +7,8 @@ from math import isqrt
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from zslbench.backbones.maps import MapBackbone, OpenEfficientViM
 from zslbench.backbones.source import (
     RANDOM,
@@ -20,7 +22,7 @@ from zslbench.backbones.source import (
 from zslbench.backbones.vit import OpenViT
 from zslbench.backbones.vmamba_weights import VMAMBAS
 from zslbench.data.types import BackboneSource, Ending
-from zslbench.errors import ZslbenchError, unknown
+from zslbench.errors import ZslbenchError, reading, unknown
 from zslbench.records import Exposure
 
 USUAL = re.compile(r"(deit|vit)_\w+_patch\d+_\d+|efficientvim_m\d")
@@ -28,6 +30,8 @@ WEB = ("laion", "openai", "webli", "metaclip", "datacomp", "dfn", "lvd", "pali",
 EMBEDDINGS = ("patch_embed.proj.weight", "visual.conv1.weight")  # timm's name, and CLIP's
 LIKE = 0.5  # share of parameters that a network must have in common with a file to be named
 ARRAYS = ".npz"  # weights in JAX's layout, which timm converts
+BESIDE = ("posembed", "pre_logits/", "head/")  # arrays there that are resized, or left out
+TENSORS = "Save tensors alone: torch.save(model.state_dict(), FILE), or safetensors."
 
 
 def find_timm(name: str, weights: Path | None, image_size: int | None = None) -> BackboneSource:
@@ -82,8 +86,8 @@ def _grid(name: str, weights: Path | None, size: int) -> int:
             raise not_of(architecture, weights, f"its metadata name {told}", told)
     network = _skeleton(name, weights)
     opened = _opened(name, network)
-    if weights and weights.suffix != ARRAYS:
-        _fitted(name, network, weights)
+    if weights:
+        (_check_arrays if weights.suffix == ARRAYS else _fitted)(name, network, weights)
     if isinstance(opened, OpenViT):
         return check_tiles(name, size, network.patch_embed.patch_size[0])
     return isqrt(opened(torch.empty(1, 3, size, size, device="meta")).shape[1])
@@ -120,10 +124,8 @@ def _build_timm(
     hub = not untrained and weights is None
     network = _created(name, weights, size, pretrained=hub)
     if weights and weights.suffix == ARRAYS:
-        try:
+        with reading(weights, "cannot be read as weights", TENSORS, Exception):
             network.load_pretrained(str(weights))
-        except Exception as error:  # a damaged file fails in many ways
-            raise ZslbenchError(not_had(name, error, f"{RANDOM}{name}")) from error
     elif weights:
         network.load_state_dict(_fitted(name, network, weights))
     return _opened(name, network)
@@ -148,10 +150,8 @@ def _fitted(name: str, network: Any, weights: Path) -> dict[str, Any]:
     from timm.models import load_state_dict
     from timm.models.vision_transformer import checkpoint_filter_fn
 
-    try:
+    with reading(weights, "cannot be read as weights", TENSORS, Exception):
         state = load_state_dict(str(weights))
-    except Exception as error:  # a damaged file fails in many ways
-        raise ZslbenchError(not_had(name, error, f"{RANDOM}{name}")) from error
     found = dict(state)
     if hasattr(network, "pos_embed"):
         try:
@@ -166,6 +166,23 @@ def _fitted(name: str, network: Any, weights: Path) -> dict[str, Any]:
     if wrong:
         raise not_of(name.partition(".")[0], weights, wrong, _likeliest(state))
     return found
+
+
+def _check_arrays(name: str, network: Any, weights: Path) -> None:
+    """Refuse arrays in JAX's layout that are of another size: timm passes over what it lacks.
+
+    Raises:
+        ZslbenchError: If the file cannot be read, or its arrays are another network's.
+    """
+    with (
+        reading(weights, "cannot be read as weights", TENSORS, Exception),
+        np.load(weights, allow_pickle=False) as arrays,
+    ):
+        theirs = sum(arrays[key].size for key in arrays if not any(map(key.count, BESIDE)))
+    ours = sum(p.numel() for key, p in network.named_parameters() if key != "pos_embed")
+    if theirs != ours:
+        wrong = f"it holds {theirs} numbers beside positions and head, and that has {ours}"
+        raise not_of(name.partition(".")[0], weights, wrong, "")
 
 
 def _other_patches(network: Any, state: Mapping[str, Any]) -> str:

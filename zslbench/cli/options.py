@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
 
 from zslbench.errors import ZslbenchError, refuse_repeated
 from zslbench.inputs import expanded, finite, whole
@@ -23,6 +23,13 @@ Results = Annotated[Path, typer.Option(envvar="ZSLBENCH_RESULTS", help="Folder o
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON document on standard output and nothing else."),
+]
+Details = Annotated[
+    bool,
+    typer.Option(
+        "--details",
+        help="Print all intervals, what was chosen, controls and readings of the test labels.",
+    ),
 ]
 MethodFiles = Annotated[
     list[Path] | None,
@@ -188,6 +195,14 @@ class Command(TyperCommand):
         for parameter in self.params:
             read = partial(_read, parameter, parameter.process_value)
             parameter.process_value = read  # type: ignore[method-assign]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse a command line that gives no option of one value twice: the last would win."""
+        given = self.make_parser(ctx).parse_args([*args])[2]
+        options = (one for one in given if isinstance(one, TyperOption))
+        single = [one.opts[0] for one in options if not (one.multiple or one.is_flag)]
+        refuse_repeated("The command line", single)
+        return super().parse_args(ctx, args)
 
 
 def _read(parameter: Any, process: Callable[..., Any], context: Any, text: Any) -> Any:

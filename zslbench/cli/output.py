@@ -11,22 +11,24 @@ if TYPE_CHECKING:
     from zslbench.studies.leaderboard.results import Leaderboard
 
 
-def print_leaderboard(board: "Leaderboard", *, json: bool, differences: bool = False) -> None:
+def print_leaderboard(
+    board: "Leaderboard", *, json: bool, details: bool = False, differences: bool = False
+) -> None:
     """Print a leaderboard, or its paired differences alone; nothing where it has no rows."""
     from zslbench.studies.leaderboard.tables import differences as alone
 
     if differences and not json:
         print_document(alone(board))
     elif json or board.rows or board.incremental:
-        print_result(board, json=json)
+        print_result(board, json=json, details=details)
 
 
-def print_result(result: "Shown", *, json: bool) -> None:
+def print_result(result: "Shown", *, json: bool, details: bool = False) -> None:
     """Print a result as tables, or as the one JSON document."""
     if json:
         print_json(result.to_dict())
     else:
-        print_document(result.document())
+        print_document(result.document() if details else result.brief())
 
 
 def print_facts(facts: dict[str, Any], text: str, *, json: bool) -> None:

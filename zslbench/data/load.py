@@ -107,6 +107,8 @@ def find_dataset(name: str, root: Path) -> Path:
     if len(alike) > 1:
         which = " and ".join(map(repr, alike))
         raise ZslbenchError(f"{name!r} may mean {which} below {root}: write one of these names.")
+    if not alike and is_embedded(name):
+        raise ZslbenchError(f"{fault_of_name(name)} They have no folder: name another dataset.")
     if not alike:
         raise unknown("dataset", name, datasets, where=f" below {root}")
     return datasets[alike[0]]

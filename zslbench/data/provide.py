@@ -40,7 +40,7 @@ class DataSource:
         self.request, self.on_progress = request, on_progress
         self._kept: dict[Backbone, Dataset] = {}
         if request.backbone is None:
-            for option in ("image_size", "weights"):
+            for option in ("image_size", "weights", "mean", "std", "exposure"):
                 if getattr(request, option) is not None:
                     named = option.replace("_", "-")
                     raise ZslbenchError(f"--{named}: it is of a backbone. Name it with --backbone.")

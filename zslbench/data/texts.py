@@ -61,7 +61,7 @@ def unpacked(path: Path) -> Iterator[BinaryIO]:
         yield content
 
 
-def read_text(path: Path, missing: str = "") -> str:
+def read_text(path: Path, missing: str = "Check its path.") -> str:
     """Return what a text file holds.
 
     Args:
@@ -99,7 +99,7 @@ def read_lines(path: Path) -> dict[int, str]:
     return {number: line.strip() for number, line in lines if line.strip()}
 
 
-def read_json(path: Path, fix: str, missing: str = "") -> Any:
+def read_json(path: Path, fix: str, missing: str = "Check its path.") -> Any:
     """Return what a JSON file holds; a key that stands twice in an object is refused."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -168,7 +168,10 @@ def find_text(folder: Path, name: str) -> Path | None:
     return found[0] if found else None
 
 
-def refuse_twice(path: Path, kind: str, names: Mapping[int, str], places: str = "lines") -> None:
+def refuse_twice(
+    path: Path, kind: str, names: Mapping[int, str], places: str = "lines",
+    fix: str = "Remove one of the two.",
+) -> None:  # fmt: skip
     """Refuse a name that a file gives twice.
 
     Args:
@@ -176,6 +179,7 @@ def refuse_twice(path: Path, kind: str, names: Mapping[int, str], places: str = 
         kind: What is named.
         names: The name at each place.
         places: What the places are.
+        fix: What to do.
 
     Raises:
         DataError: With both places.
@@ -184,4 +188,4 @@ def refuse_twice(path: Path, kind: str, names: Mapping[int, str], places: str = 
     for place, name in names.items():
         if first.setdefault(name, place) != place:
             message = f"{kind} {name!r} stands there twice, in {places} {first[name]} and {place}"
-            raise DataError(path, message, "Remove one of the two.")
+            raise DataError(path, message, fix)

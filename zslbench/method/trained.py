@@ -36,6 +36,9 @@ class LoopSettings(Settings):
     backbone_lr: float = hyper(
         1e-4, "eta_b", "learning rate of the backbone; 0 freezes it", 0.0, 1.0, log=True
     )
+    frozen_epochs: int = hyper(
+        0, "frozen", "first epochs, in which the backbone is not trained", 0, 1000
+    )
     weight_decay: float = hyper(1e-4, "wd", "decoupled weight decay (AdamW)", 0.0, 1.0, log=True)
     warmup: float = hyper(
         0.1, "warm-up", "share of steps with a rising rate, then cosine", 0.0, 0.9
@@ -74,6 +77,7 @@ class TrainedMethod(NetworkMethod):
 
     Attributes:
         keeps: Whether it selects patches, so that `look` returns those kept behind the patches.
+        tunable: The backbone's parameters that are trained once the frozen epochs are over.
     """
 
     keeps: ClassVar[bool] = False
@@ -81,6 +85,7 @@ class TrainedMethod(NetworkMethod):
     precision: ClassVar[str] = PRECISION
     source: BackboneSource
     optimiser: torch.optim.Optimizer
+    tunable: list[nn.Parameter]
 
     @abstractmethod
     def build(self, train: TrainSet) -> nn.Module:
@@ -117,9 +122,14 @@ class TrainedMethod(NetworkMethod):
         """Return what `losses` and `logits` get of the classes, on the device."""
         return tensor(class_attributes)
 
+    @property
+    def backbone(self) -> nn.Module:
+        """The pretrained part of the network."""
+        return self.network.backbone  # type: ignore[return-value]
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return parameters with their learning rates: the backbone's, and all others."""
-        backbone = {id(p) for p in self.network.backbone.parameters()}  # type: ignore[union-attr]
+        backbone = {id(p) for p in self.backbone.parameters()}
         named = [p for p in self.network.parameters() if p.requires_grad]
         groups = (
             ([p for p in named if id(p) not in backbone], self.config.lr),
@@ -148,9 +158,10 @@ class TrainedMethod(NetworkMethod):
             yield Epoch(self.epoch, losses)
 
     def begin(self) -> None:
-        """Freeze what is not trained, and make the optimiser."""
+        """Freeze what is never trained, and make the optimiser of all else."""
         if self.config.backbone_lr == 0:
-            self.network.backbone.requires_grad_(False)
+            self.backbone.requires_grad_(False)
+        self.tunable = [p for p in self.backbone.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
             self.parameter_groups(), weight_decay=self.config.weight_decay
         )
@@ -164,7 +175,7 @@ class TrainedMethod(NetworkMethod):
         steps = len(order) // size
         table = self.table(train.class_attributes)
         totals: dict[str, Tensor] = {}
-        self.network.train()
+        self._train_mode(epoch)
         for step in range(steps):
             items = order[step * size : (step + 1) * size]
             self._set_rate((epoch - 1) * steps + step, steps * self.config.epochs)
@@ -173,6 +184,19 @@ class TrainedMethod(NetworkMethod):
             for name, value in self.step(images, labels, table).items():
                 totals[name] = totals.get(name, torch.zeros_like(value)) + value
         return {name: float(total) / steps for name, total in totals.items()}
+
+    def _train_mode(self, epoch: int) -> None:
+        """Put the network in training mode, a frozen backbone in evaluation mode without gradients.
+
+        One schedule covers all epochs: after the frozen ones, the backbone's rate is what warm-up
+        and cosine make of it by then, and AdamW's averages of its gradients start.
+        """
+        tuned = epoch > self.config.frozen_epochs
+        self.network.train()
+        for parameter in self.tunable:
+            parameter.requires_grad_(tuned)
+        if not (tuned and self.tunable):
+            self.backbone.eval()
 
     def step(self, images: Tensor, labels: Tensor, table: Tensor) -> dict[str, Tensor]:
         """Take one step down the sum of the losses; return them with that sum, `total`."""

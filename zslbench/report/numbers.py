@@ -12,6 +12,11 @@ def number(metric: Metric, value: float, sign: str = "") -> str:
     return f"{value:{sign}.3f}" if metric == "ausuc" else f"{value:{sign}.1f}"
 
 
+def p_value(p: float) -> str:
+    """Return `= 0.012`, or `< 0.001`: a p value is never 0."""
+    return "< 0.001" if p < 0.0005 else f"= {p:.3f}"
+
+
 def estimate(found: Interval | Difference, metric: Metric = "h", sign: str = "") -> str:
     """Return a mean and its interval, as two lines."""
     mean, low, high = (number(metric, v, sign) for v in (found.mean, found.low, found.high))
@@ -30,5 +35,5 @@ def estimates(
     lines = [estimate(these, metric, sign)]
     lines.append(f"({number(metric, new.low, sign)}, {number(metric, new.high, sign)})")
     if isinstance(these, Difference) and isinstance(new, Difference):
-        lines.append(f"p = {these.p:.3f} ({new.p:.3f})")
+        lines.append(f"p {p_value(these.p)} ({p_value(new.p).removeprefix('= ')})")
     return "\n".join(lines)

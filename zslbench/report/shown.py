@@ -24,6 +24,10 @@ class Shown(ABC):
     def document(self) -> Document:
         """Return its tables and notes."""
 
+    def brief(self) -> Document:
+        """Return what a terminal shows where no details are asked for."""
+        return self.document()
+
     @abstractmethod
     def records(self) -> list[dict[str, Any]]:
         """Return its numbers as flat rows of plain values."""

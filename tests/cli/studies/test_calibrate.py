@@ -34,9 +34,9 @@ def results(tmp_path_factory):
 def run(zslbench, tiny_root, results):
     """Return a function that runs a method on the tiny data and returns its record."""
 
-    def finished(method, *words):
+    def finished(method, *words, worlds=2):
         where = ("--data-root", tiny_root, "--results", results)
-        shared = ("run", method, "--dataset", "tiny", "--seeds", "0", "--worlds", "2", *where)
+        shared = ("run", method, "--dataset", "tiny", "--seeds", 0, "--worlds", worlds, *where)
         status, _, err = zslbench(*shared, *words)
         assert status == 0, err
         published = ("published",) if "--rules" in words else ()
@@ -130,7 +130,7 @@ def test_table_figure_and_exact_curve_are_written_the_same_again(run, calibrate,
 
 
 def test_rule_that_needs_epochs_not_kept_is_named_missing(run, calibrate):
-    record = run("svip_like", "--worlds", "1")  # a choice without alternatives keeps few epochs
+    record = run("svip_like", worlds=1)  # a choice without alternatives keeps few epochs
     found = json.loads(calibrate(record.key, "--json"))
     assert [row["rule"] for row in found["rules"]] == ["validation", "last"]
     assert "--rules validation,published" in found["missing"]

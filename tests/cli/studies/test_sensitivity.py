@@ -14,7 +14,7 @@ import pytest
 from zslbench.store import Store
 
 GRID = ("--grid", "lambda_=0.1,1,10")
-STUDY = ("--dataset", "tiny", "--worlds", "2", "--seeds", "0,1")
+STUDY = ("--dataset", "tiny", "--worlds", "2")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,8 @@ def study(zslbench, tiny_root, results):
 
     def call(method, *words):
         where = ("--data-root", tiny_root, "--results", results)
-        return zslbench("sensitivity", method, *STUDY, *words, *where)
+        seeds = () if "--seeds" in words else ("--seeds", "0,1")
+        return zslbench("sensitivity", method, *STUDY, *seeds, *words, *where)
 
     return call
 

@@ -130,11 +130,11 @@ def test_the_table_of_a_dataset_shows_what_was_submitted_unless_it_names_its_met
 
 def test_submitting_again_opens_nothing_and_other_scores_are_another_row(submit, fill, store):
     one, other = fill("one"), fill("other", seed=1)
-    _, first, _ = submit(one, "--name", "Mine")
-    _, again, _ = submit(one, "--name", "Mine")
+    _, first, _ = submit(one, "--name", "Mine", "--details")
+    _, again, _ = submit(one, "--name", "Mine", "--details")
     assert again == first
     assert "opened 1" in first
-    _, second, _ = submit(other, "--name", "Mine")
+    _, second, _ = submit(other, "--name", "Mine", "--details")
     assert "opened 2" in second
     assert store.ledger().total() == 2
     assert len({run.record.spec.choice_key for run in store.runs()}) == 2

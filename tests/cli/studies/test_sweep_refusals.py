@@ -24,7 +24,11 @@ REFUSED = {
     "unknown setting": (("--space", "margni=1:2"), "'margni'", "Did you mean 'margin'"),
     "setting twice": (("--set", "lr=1", "--space", "lr=1:2"), "lr", "leave out one of the two"),
     "unknown sampler": (("--sampler", "rnadom"), "no sampler", "Did you mean 'random'"),
-    "sampler of another package": (("--sampler", "cmaes"), "no sampler", "grid, random, tpe"),
+    "sampler of another package": (
+        ("--sampler", "cmaes"),
+        "no sampler",
+        "grid, random, sobol, tpe",
+    ),
     "unknown pruner": (("--pruner", "meidan"), "no pruner", "Did you mean 'median'"),
     "pruner without equal epochs": (
         ("--pruner", "median", "--space", "epochs=5|10"),

@@ -134,6 +134,23 @@ def test_without_labels_those_of_the_dataset_are_taken(folder, content, name):
     assert verify("tiny", folder.parent).problems == []
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda files: files[::-1], "item 1 has image file .* here and .* in index.csv"),
+        (lambda files: files[:5], "`features` has 144 items for 5 image files"),
+    ],
+    ids=["in another order", "too few"],
+)
+def test_image_files_without_labels_are_those_of_the_dataset(folder, content, change, said):
+    del content["labels"]
+    write(folder / "vit.npz", content)
+    assert load(folder).backbone.name == "features:vit.npz"
+    write(folder / "vit.npz", content | {"image_files": change(content["image_files"])})
+    with pytest.raises(DataError, match=said):
+        load(folder)
+
+
 def test_labels_of_another_feature_file_do_where_there_is_no_index(folder, content):
     (folder / "index.csv").unlink()
     write(folder / "res101.mat", content)

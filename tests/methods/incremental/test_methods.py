@@ -216,7 +216,8 @@ def test_a_sequence_builds_its_pair_once(birds):
 def test_a_pair_that_training_was_cut_off_around_is_as_pretrained(birds):
     method, sequence = learnt_spa(birds, tasks=1)
     next(method.learn(sequence.task(2, method.needs)))
-    assert method.model.pair.training
+    assert method.model.network.training
+    assert not method.model.pair.training
     assert not method.frozen.network.training
     fresh = Frozen(birds.source).network.state_dict()
     for name, tensor in method.frozen.network.state_dict().items():

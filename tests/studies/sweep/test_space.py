@@ -7,7 +7,14 @@ from searches import SEARCHED
 from zslbench.errors import ZslbenchError
 from zslbench.method import hyper
 from zslbench.method.registry import load_method
-from zslbench.studies.sweep.space import Parameter, cells, default_space, parse_space, places
+from zslbench.studies.sweep.space import (
+    Parameter,
+    cells,
+    default_space,
+    even_points,
+    parse_space,
+    places,
+)
 
 
 class Spaced(Softmax):
@@ -143,6 +150,13 @@ def test_cells_of_a_grid():
     assert Parameter("M", 1, 2, whole=True).points(5) == [1, 2]
     grid = cells([Parameter("f", choices=("a", "b")), MARGIN], 2)
     assert grid == [{"f": f, "margin": m} for f in "ab" for m in (0.0, 2.0)]
+
+
+def test_a_sobol_sequence_has_a_point_in_every_cell_from_its_start():
+    space = [Parameter("lr", 1e-4, 1e-2, log=True), Parameter("f", choices=("a", "b"))]
+    points = even_points(space, 0)[:8]
+    assert points == even_points(space, 0)[:8] != even_points(space, 1)[:8]
+    assert len({(int(4 * space[0].place(point["lr"])), point["f"]) for point in points}) == 8
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def leaderboard(
     study: Study = None,
     results: opt.Results = opt.RESULTS,
     figures: Figures = None,
+    details: opt.Details = False,
     json: opt.Json = False,
 ) -> None:
     """Run what is missing, print the leaderboard, write results/leaderboard.{md,csv,json,html,tex}.
@@ -156,5 +157,5 @@ def leaderboard(
     )
     write_leaderboard(board, study or results)
     draw_leaderboard(board, figures)
-    print_leaderboard(board, json=json, differences=differences)
+    print_leaderboard(board, json=json, details=details, differences=differences)
     raise typer.Exit(1 if board.failed else 0)

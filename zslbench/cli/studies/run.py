@@ -30,6 +30,7 @@ def run(
     tuning_seeds: opt.TuningSeeds = 1,
     rules: opt.Rules = "validation",
     results: opt.Results = opt.RESULTS,
+    details: opt.Details = False,
     json: opt.Json = False,
 ) -> None:
     """Choose in the tuning worlds, fit once, open the test labels once, print the line.
@@ -73,5 +74,5 @@ def run(
         results=results,
         **vars(engine),
     )
-    print_leaderboard(board, json=json)
+    print_leaderboard(board, json=json, details=details)
     raise typer.Exit(1 if board.failed else 0)

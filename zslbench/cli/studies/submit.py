@@ -19,6 +19,7 @@ def submit(
     ] = None,
     data_root: opt.DataRoot = opt.DATA_ROOT,
     results: opt.Results = opt.RESULTS,
+    details: opt.Details = False,
     json: opt.Json = False,
 ) -> None:
     """Score a matrix that you bring: a score for each test item and each class.
@@ -61,4 +62,6 @@ def submit(
     store = Store(results)
     keys = score(found, name or "", data, store)
     store.sync(again=True)
-    print_leaderboard(build_leaderboard(store.runs(keys), store.ledger(), ()), json=json)
+    print_leaderboard(
+        build_leaderboard(store.runs(keys), store.ledger(), ()), json=json, details=details
+    )

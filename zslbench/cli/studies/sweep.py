@@ -25,7 +25,9 @@ def sweep(
         ),
     ] = [],  # noqa: B006 - typer reads it, nobody writes to it
     set_: opt.Settings = [],  # noqa: B006 - typer reads it, nobody writes to it
-    sampler: Annotated[str, typer.Option(help="Sampler: tpe, random or grid.")] = "tpe",
+    sampler: Annotated[
+        str, typer.Option(help="Sampler: tpe, random, sobol (fills the space evenly) or grid.")
+    ] = "tpe",
     pruner: Annotated[
         str, typer.Option(help="Stop trials that fall behind: none, median or hyperband.")
     ] = "none",

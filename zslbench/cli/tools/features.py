@@ -16,7 +16,7 @@ def features(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File to write, anywhere (default: in the dataset's folder, named after "
+            help="The .mat file to write, anywhere (default: in the dataset's folder, named after "
             "the backbone and --image-size)."
         ),
     ] = None,
@@ -35,6 +35,7 @@ def features(
     from zslbench.cli.output import print_facts
     from zslbench.data.load import find_dataset
     from zslbench.data.provide import DataSource
+    from zslbench.errors import ZslbenchError
     from zslbench.studies.progress import Display
     from zslbench.studies.session import check_writable
 
@@ -42,6 +43,8 @@ def features(
     request = replace(data.request(dataset), resplit=True)
     name = "_".join(map(str, filter(None, (data.backbone, data.image_size)))).replace(":", "_")
     path = out or folder / f"{name}.mat"
+    if path.suffix != ".mat":
+        raise ZslbenchError(f"--out {path}: features are written as .mat. Name a file NAME.mat.")
     check_writable(path.parent, "features in", "Name a file elsewhere with --out.")
     with Display() as display:
         source = DataSource(request, lambda done, n: display.tick("decoding images", done, n))

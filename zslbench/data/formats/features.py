@@ -38,6 +38,7 @@ from zslbench.errors import DataError, reading
 
 Arrays = dict[str, NDArray[Any]]
 ABOUT = ("labels", "image_files")
+PLAIN = "Write it again, with plain numbers (no objects, no bfloat16), or download it again."
 FIX = "Write `features` as [n, d], a row an item in the order of the splits (in MATLAB as [d, n])."
 
 
@@ -58,10 +59,12 @@ def read_features(path: Path, classes: int) -> tuple[FeatureRows, Int | None, li
     labels, files = _about(found, path, classes)
     if "features" not in found:
         raise NoFeaturesError(path, "has no array `features`", FIX)
-    check_real(found["features"], "features", path)
+    check_real(found["features"], "features", path, FIX)
     stored = np.ascontiguousarray(found["features"])
-    if labels is not None and len(stored) != len(labels):
-        raise DataError(path, f"`features` has {len(stored)} items for {len(labels)} labels", FIX)
+    for name, said in (("labels", labels), ("image files", files or None)):
+        if said is not None and len(said) != len(stored):
+            message = f"`features` has {len(stored)} items for {len(said)} {name}"
+            raise DataError(path, message, FIX)
     _check_finite(stored, path)
     return FeatureRows(stored), labels, files
 
@@ -85,7 +88,7 @@ def _arrays(path: Path, wanted: tuple[str, ...]) -> Arrays:
         found = read_variables(path, tuple(name for name in wanted if name != ABOUT[1]), ABOUT)
         return {name: array.T if name == "features" else array for name, array in found.items()}
     # These readers raise whatever a broken file leads them to.
-    with reading(path, f"is not a readable {path.suffix} file", AGAIN, Exception, missing=MISSING):
+    with reading(path, f"is not a readable {path.suffix} file", PLAIN, Exception, missing=MISSING):
         return READERS[path.suffix](path, wanted)
 
 

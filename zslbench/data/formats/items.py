@@ -1,7 +1,7 @@
 """Items of a dataset: which class and image file each is of, and the feature files beside them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from os.path import isfile
 from pathlib import Path
@@ -85,11 +85,13 @@ def _split(file: str) -> tuple[str, str]:
 def read_items(folder: Path, features: Path | None, classes: int) -> Items:
     """Read labels and file names, and features if a feature file is named.
 
-    A feature file without labels, such as a `.npy`, takes those of the dataset.
+    A feature file without labels, such as a `.npy`, takes those of the dataset, whose image files
+    its own must be, if it names any.
 
     Raises:
         NoFeaturesError: If the file named holds something else.
-        DataError: If no file says which item is of which class, or what it says cannot be right.
+        DataError: If no file says which item is of which class, or what it says cannot be right,
+            or two files say differently.
     """
     if features is not None:
         rows, labels, files = read_features(features, classes)
@@ -101,7 +103,9 @@ def read_items(folder: Path, features: Path | None, classes: int) -> Items:
                 f"has {len(rows)} rows for the {len(items.labels)} items of {items.source.name}"
             )
             raise NoFeaturesError(features, message, FIX)
-        return replace(items, source=features, features=rows)
+        found = Items(items.labels, files or items.files, features, rows)
+        check_same_items(found, items)
+        return found
     if (index := find_index(folder)) is not None:
         return _items_from_csv(index, classes)
     for path in find_feature_files(folder).values():
@@ -208,7 +212,8 @@ def locate_images(files: Sequence[str], root: Path) -> list[Path]:
             f"{len(missing)} of {len(files)} image files are not below this folder: {some}",
             "Put the images there, or name their folder with --images.",
         )
-    refuse_twice(root, "image file", dict(enumerate(map(str, found), start=1)), "items")
+    fix = "Give each item an image of its own; items that share photos, as aPY's do, need features."
+    refuse_twice(root, "image file", dict(enumerate(map(str, found), start=1)), "items", fix)
     return found
 
 

@@ -227,7 +227,7 @@ class _Matrix:
         return text
 
 
-def check_real(value: NDArray[Any], name: str, path: Path) -> None:
+def check_real(value: NDArray[Any], name: str, path: Path, fix: str = STORE) -> None:
     """Check that an array is a matrix of real numbers of up to 64 bits.
 
     Raises:
@@ -237,7 +237,7 @@ def check_real(value: NDArray[Any], name: str, path: Path) -> None:
     if value.ndim != 2 or not real or value.size == 0:
         kind = {"O": "a cell array", "U": "text"}.get(value.dtype.kind, str(value.dtype))
         message = f"`{name}` is {kind} of shape {value.shape}, not a matrix of real numbers"
-        raise DataError(path, message, STORE)
+        raise DataError(path, message, fix)
 
 
 def real_matrix(value: NDArray[Any], name: str, path: Path) -> NDArray[np.floating]:

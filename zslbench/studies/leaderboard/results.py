@@ -37,7 +37,7 @@ from zslbench.studies.leaderboard.plan.tune import tuning_space
 from zslbench.studies.leaderboard.rows import EXTERNAL, SELECTED_ON_TEST, Contents, Row
 from zslbench.studies.leaderboard.selection_bias import inflated
 from zslbench.studies.leaderboard.standings import standings
-from zslbench.studies.leaderboard.tables import document_of
+from zslbench.studies.leaderboard.tables import brief, document_of
 from zslbench.studies.sweep.space import places
 
 
@@ -48,6 +48,10 @@ class Leaderboard(Contents, Shown):
     def document(self) -> Document:
         """Return a table for each dataset, and one for each other question that was asked."""
         return document_of(self)
+
+    def brief(self) -> Document:
+        """Return the same for a terminal, with one line for each row."""
+        return brief(self)
 
     def records(self) -> list[dict[str, Any]]:
         """Return a flat record for each row; those of task sequences where there are no others."""

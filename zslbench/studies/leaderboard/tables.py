@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from zslbench.report.numbers import NAMES, estimates, number
+from zslbench.report.numbers import NAMES, estimates, number, p_value
 from zslbench.report.table import Cell, Document, Rank, Table
 from zslbench.stats import METRICS, Interval, Metric, Population
 from zslbench.stats.selection_bias import CHOSEN
@@ -24,6 +24,10 @@ NOTES = (
     "`published`; intervals are given that choice, unless they say `and the choice`. Choice "
     "spread: standard error of H over choices in other tuning worlds. Opened: times this method "
     "has read labels of these test photos.",
+)
+BRIEF_NOTE = (
+    "Means over seeds, in percent; AUSUC in [0, 1]. ±: half of the 95 % interval over images and "
+    "seeds, these classes fixed. `--details` prints all intervals, what was chosen, and how."
 )
 FAILED_NOTE = "These runs raised an error and are not in the table; `--retry` runs them again."
 EXTERNAL_NOTE = (
@@ -69,15 +73,47 @@ Podium = dict[tuple[int, Metric], Rank]
 
 def document_of(board: Contents) -> Document:
     """Return a table for each dataset, and one for each other question that was asked."""
-    main, others = _main_tables(board.rows), other_tables(board)
+    return _document(board, _main_tables(board.rows), NOTES)
+
+
+def brief(board: Contents) -> Document:
+    """Return the same for a terminal: a line for each row, its marks as letters with a legend."""
+    marks = list(dict.fromkeys(mark for row in board.rows for mark in row.marks))
+    columns = ("method", *NAMES.values(), "backbone", *(["marks"] if marks else []))
+    tables = [
+        Table(name, columns, [_line(row, marks) for row in rows], words=("backbone", "marks"))
+        for name, rows in groupby(board.rows, key=lambda row: row.table)
+    ]
+    legend = [f"[{_letter(n)}] {mark.upper()}" for n, mark in enumerate(marks)]
+    return _document(board, tables, [*legend, BRIEF_NOTE])
+
+
+def _document(board: Contents, main: list[Table], notes: Sequence[str]) -> Document:
+    others = other_tables(board)
     external = [EXTERNAL_NOTE] if any(row.external for row in board.rows) else []
     return Document(
         title=board.heading if board.is_titled else "",
         about=board.about,
         parts=main or others,
         asides=others if main else [],
-        notes=[*NOTES, *external] if board.rows else [],
+        notes=[*notes, *external] if board.rows else [],
     )
+
+
+def _line(row: Row, marks: Sequence[str]) -> list[str]:
+    title = row.title.replace("\n", " ")
+    t1, u, s, h, ausuc = (number(metric, row.value(metric)) for metric in METRICS)
+    laid = row.intervals["h"]["these_classes"]
+    half = f" ± {(laid.high - laid.low) / 2:.1f}" if laid.low < laid.high else ""
+    rule = "" if row.rule == "validation" else f", rule {row.rule}"
+    letters = [" ".join(_letter(marks.index(mark)) for mark in row.marks)] if marks else []
+    return [title + rule, t1, u, s, h + half, ausuc, row.backbone, *letters]
+
+
+def _letter(place: int) -> str:
+    """Return a, b, ..., z, aa, ab, ..."""
+    first, last = divmod(place, 26)
+    return (_letter(first - 1) if first else "") + chr(ord("a") + last)
 
 
 def differences(board: Contents) -> Document:
@@ -163,7 +199,7 @@ def _including_choice(found: Row | PairedRow) -> list[str]:
 
 def control(row: Row) -> str:
     """Return the permutation control of T1, as two lines."""
-    return f"p = {row.control.p:.3f}\n(control {row.control.percentile_95:.1f})"
+    return f"p {p_value(row.control.p)}\n(control {row.control.percentile_95:.1f})"
 
 
 def other_tables(board: Contents) -> list[Table]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zslbench.report.numbers import NAMES
+from zslbench.report.numbers import NAMES, p_value
 from zslbench.report.records import flat
 from zslbench.report.shown import Shown
 from zslbench.report.table import Document, Table
@@ -75,7 +75,7 @@ class CommitComparison(Shown):
             test = c.test
             rows.append([
                 f"{c.method} on {c.dataset}", NAMES[c.metric], f"{c.before:.1f}", f"{c.now:.1f}",
-                f"{-test.drop:+.2f}", f"{test.margin:.1f}", f"{test.p_drop:.3f}",
+                f"{-test.drop:+.2f}", f"{test.margin:.1f}", p_value(test.p_drop).removeprefix("= "),
                 f"{test.p_margin:.3f}", test.verdict,
             ])  # fmt: skip
         verdict = f"{self.verdict} at {len(self.seeds)} seeds"

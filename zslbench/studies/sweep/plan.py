@@ -13,9 +13,9 @@ from zslbench.method.registry import resolve
 from zslbench.records import Sweep, digest
 from zslbench.store import Store
 from zslbench.studies.plan import changed
-from zslbench.studies.sweep.space import Parameter, cells, check_grid
+from zslbench.studies.sweep.space import Parameter, cells, check_grid, even_points
 
-SamplerName = Literal["tpe", "random", "grid"]
+SamplerName = Literal["tpe", "random", "sobol", "grid"]
 PrunerName = Literal["none", "median", "hyperband"]
 
 
@@ -123,6 +123,8 @@ class SweepPlan:
 def planned_points(plan: SweepPlan, store: Store, engine: Engine) -> list[dict[str, Any]]:
     """Return the points that are tried before any is drawn: the defaults, then a grid's cells.
 
+    A Sobol sequence is planned likewise; past its end, points are drawn at random.
+
     A default that is open is what the tuning worlds choose for it, a choice made (and kept) as for
     any run. A default outside the space is replaced by the value of the space nearest to it.
     """
@@ -131,5 +133,7 @@ def planned_points(plan: SweepPlan, store: Store, engine: Engine) -> list[dict[s
         values = chosen(plan.base, store, engine).config
     held = [p for p in plan.space if values[p.name] is not None]
     defaults = {p.name: p.clipped(values[p.name]) for p in held}
-    grid = cells(plan.space, plan.points) if plan.sampler == "grid" else []
-    return [defaults, *(cell for cell in grid if cell != defaults)]
+    planned = cells(plan.space, plan.points) if plan.sampler == "grid" else []
+    if plan.sampler == "sobol":
+        planned = even_points(plan.space, plan.seed)
+    return [defaults, *(point for point in planned if point != defaults)]

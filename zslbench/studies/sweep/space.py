@@ -9,10 +9,12 @@ from typing import Any, get_args
 from zslbench.errors import ZslbenchError, refuse_repeated, unknown
 from zslbench.inputs import finite
 from zslbench.method import Method, MethodConfig, bounds
+from zslbench.seeding import generator
 
-LENGTHS = ("epochs", "batch_size")
+LENGTHS = ("epochs", "frozen_epochs", "batch_size")
 SMALLEST_SHARE = 1e-3
 MOST_CELLS = 10_000
+EVEN_POINTS = 64
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,17 @@ class Parameter:
         if self.choices:
             return list(self.choices)
         shares = [i / (count - 1) for i in range(count)] if count > 1 else [0.5]
+        return list(dict.fromkeys(map(self.at, shares)))
+
+    def at(self, share: float) -> Any:
+        """Return the value at a share of the way from its low end to its high one."""
+        if self.choices:
+            return self.choices[min(int(share * len(self.choices)), len(self.choices) - 1)]
         if self.log:
-            values = [self.low * (self.high / self.low) ** share for share in shares]
+            value = self.low * (self.high / self.low) ** share
         else:
-            values = [self.low + (self.high - self.low) * share for share in shares]
-        rounded = [round(v) if self.whole else float(f"{v:.6g}") for v in values]
-        return list(dict.fromkeys(map(self.clipped, rounded)))
+            value = self.low + (self.high - self.low) * share
+        return self.clipped(round(value) if self.whole else float(f"{value:.6g}"))
 
     def place(self, value: Any) -> float | None:
         """Return where a number lies on the axis, 0 being its low end and 1 its high one.
@@ -210,3 +217,11 @@ def cells(space: Sequence[Parameter], points: int) -> list[dict[str, Any]]:
     names = [parameter.name for parameter in space]
     axes = product(*(parameter.points(points) for parameter in space))
     return [dict(zip(names, cell, strict=True)) for cell in axes]
+
+
+def even_points(space: Sequence[Parameter], seed: int) -> list[dict[str, Any]]:
+    """Return points that fill a space evenly, whichever number of the first is taken (Sobol)."""
+    from scipy.stats.qmc import Sobol
+
+    rows = Sobol(len(space), seed=generator(seed, "sobol")).random(EVEN_POINTS)
+    return [{p.name: p.at(float(v)) for p, v in zip(space, row, strict=True)} for row in rows]
