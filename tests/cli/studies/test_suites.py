@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from fakes import Softmax, use_softmax
 
+from zslbench.engines.execute import make_choice
+from zslbench.protocol.run import no_tick
 from zslbench.store import Store
+from zslbench.studies.archive import unpack
 
 SUFFIXES = ("md", "csv", "json", "html", "tex")
 DOCUMENT = Path(__file__).parents[3] / "docs/suites.md"
@@ -138,14 +141,16 @@ def test_study_that_is_stopped_is_packed_as_far_as_it_is_done(
 ):
     suite, _, results = birds
 
-    def stop(*_, **__):
+    def stopped(jobs, store, **_):
+        make_choice(jobs[0], store, tick=no_tick)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("zslbench.studies.leaderboard.measure.execute", stop)
+    monkeypatch.setattr("zslbench.studies.leaderboard.measure.execute", stopped)
     words = ("--worlds", 2, "--study", tmp_path, "--results", results)
     assert zslbench("leaderboard", suite, *words)[0] == 130
     zslbench("leaderboard", tmp_path / "my_table.tar.xz", "--results", tmp_path)
     assert "(PARTIAL: 5 of 5 runs are missing)" in (tmp_path / "my_table.md").read_text()
+    assert sum(name.startswith("runs/choice") for name in unpack(tmp_path / "my_table.tar.xz")) == 1
 
 
 def test_an_archive_is_shown_and_nothing_else(zslbench, birds, tmp_path):
@@ -233,8 +238,7 @@ def test_table_whose_reference_failed_has_no_differences(broken, tmp_path):
     assert json.loads((tmp_path / "results/broken.json").read_text())["comparisons"] == []
 
 
-def test_suite_on_enough_datasets_has_win_rates(broken, tmp_path, monkeypatch):
-    monkeypatch.setattr("zslbench.studies.leaderboard.standings.FEWEST", 1)
+def test_suite_with_seeds_has_win_rates(broken, tmp_path):
     broken("leaderboard")
     board = json.loads((tmp_path / "results/broken.json").read_text())
     assert {s["method"] for s in board["standings"]} == {"whole", "w/o 50 % & #1_a"}

@@ -22,7 +22,6 @@ from zslbench.report.records import csv_text
 from zslbench.report.writers import markdown, terminal
 from zslbench.stats import Interval
 from zslbench.store.artifacts import read_class_names, read_summary, read_test
-from zslbench.studies.leaderboard import standings
 from zslbench.studies.leaderboard.results import Leaderboard, build_leaderboard
 from zslbench.studies.leaderboard.tables import other_tables
 
@@ -277,11 +276,10 @@ def test_method_with_several_rows_is_no_reference(stored):
                           reference="eszsl", labels=labels)  # fmt: skip
 
 
-def test_same_labels_under_other_pictures_are_other_data(stored, monkeypatch):
+def test_same_labels_under_other_pictures_are_other_data(stored):
     """Test labels of two drawings may be the same: rows are paired within a dataset."""
     elsewhere = [changed(run, dataset="elsewhere", data_digest="other") for run in stored]
     title = raw_title(stored)
-    monkeypatch.setattr(standings, "FEWEST", 2)
     board = build_leaderboard([*stored, *elsewhere], Counter(), reference=title)
     assert sorted(c.dataset for c in board.comparisons) == ["elsewhere", "toy"]
     assert {standing.datasets for standing in board.standings} == {2}
@@ -320,8 +318,7 @@ def test_markdown_prints_the_best_bold_and_the_second_underlined(stored):
     assert second[4].startswith("<u>")
 
 
-def test_other_tables_tell_who_trains_on_unseen_attributes(stored, monkeypatch):
-    monkeypatch.setattr(standings, "FEWEST", 1)
+def test_other_tables_tell_who_trains_on_unseen_attributes(stored):
     update = {"transductive": True, "deterministic": False}
     runs = [replace(run, record=run.record.model_copy(update=update)) for run in stored]
     title = raw_title(stored)

@@ -68,11 +68,12 @@ def test_mean_rank_is_by_mean_h_over_datasets():
     assert standing["y"].mean_rank == pytest.approx((2 + 1) / 2)
 
 
-@pytest.mark.parametrize(("datasets", "ranked"), [(FEWEST - 1, False), (FEWEST, True)])
-def test_nobody_is_ranked_on_fewer_than_five_datasets(monkeypatch, datasets, ranked):
+@pytest.mark.parametrize(("datasets", "ranks"), [(FEWEST - 1, [None, None]), (FEWEST, [1, 2])])
+def test_there_is_no_mean_rank_on_fewer_than_five_datasets(monkeypatch, datasets, ranks):
     monkeypatch.undo()
     here = [group(m, [n, n], dataset=str(d)) for d in range(datasets) for n, m in enumerate("xy")]
-    assert [s.method for s in standings(here)] == (["y", "x"] if ranked else [])
+    assert [(s.method, s.win_rate) for s in standings(here)] == [("y", 100), ("x", 0)]
+    assert [s.mean_rank for s in standings(here)] == ranks
 
 
 def test_datasets_that_share_a_photo_count_once_and_the_largest_counts():
@@ -102,12 +103,13 @@ def test_method_missing_on_a_dataset_has_no_rank_and_takes_none():
     "groups",
     [
         [group("x", [10])],
+        [group("x", [10]), group("y", [20])],
         [group("x", [10, 20]), group("y", [20, 30], cheat=True)],
         [group("x", [10, 20], rule="submitted"), group("y", [20, 30], rule="submitted")],
         [group("x", [10, 20]), group("y", [20, 30]), group("y", [40, 50])],
         [],
     ],
-    ids=["alone", "chosen on test", "submitted", "two rows of one method", "nothing"],
+    ids=["alone", "one pair", "chosen on test", "submitted", "two rows of one method", "nothing"],
 )
 def test_none_where_nothing_can_be_compared(groups):
     assert standings(groups) == []

@@ -71,7 +71,7 @@ def make(
     report(done, at.store)
     if known:
         say(f"{len(known)} failed before and were left alone: --retry runs them again")
-    others = _submitted(at.store, planned) if table.methods is None else []
+    others = _submitted(at.store, planned) if table.methods is None and not study else []
     board = _board(asked, at.store, others)
     labels = {run.key: run.label for run in asked.runs}
     failures = [Failed.of(each, labels.get(each.spec.key, "")) for each in done.failures]

@@ -13,7 +13,7 @@ from zslbench.studies.groups import SUBMITTED, SeedGroup
 TestSet = tuple[str, str]  # as `Group.data`
 
 NAMED = 30
-FEWEST = 5  # independent datasets; on fewer a rank says more of them than of the methods
+FEWEST = 5  # datasets with a mean rank: on fewer it says more of them than of the methods
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Standing:
     Attributes:
         datasets: How many it was run on.
         mean_rank: Over datasets, by mean H, among the methods that were run on all of them; None
-            where it was not run on all.
+            on fewer than `FEWEST` datasets, or where it was not run on all.
         win_rate: Mean of `wins`.
         wins: By opponent, the percentage of dataset x seed pairs on which its H is the higher;
             empty where more than `NAMED` methods compete.
@@ -38,7 +38,7 @@ class Standing:
 
 
 def standings(groups: Sequence[SeedGroup]) -> list[Standing]:
-    """Return the standings by each rule, the best first; none on fewer than `FEWEST` datasets.
+    """Return the standings by each rule, the best first; none where one pair is all there is.
 
     Of datasets that share test photos only the largest takes part. Tuned methods have standings of
     their own. What was selected on test or submitted has no part in any, nor has a method that
@@ -53,10 +53,11 @@ def standings(groups: Sequence[SeedGroup]) -> list[Standing]:
 
 
 def _by_rule(rule: RuleName, groups: Sequence[SeedGroup]) -> list[Standing]:
-    tests = _independent(groups)
-    rows = _competitors([group for group in groups if group.data in tests])
+    known = _competitors(groups)
+    tests = _independent([group for members in known.values() for group in members.values()])
+    rows = {n: {test: m[test] for test in tests if test in m} for n, m in known.items()}
     blocks = [(test, seed) for test in tests for seed in _seeds(test, rows)]
-    if len(rows) < 2 or len(tests) < FEWEST:
+    if len(rows) < 2 or len(blocks) < 2:
         return []
     names = list(rows)
     rates = 100 * win_rates(_table([[_h(rows[n], *block) for block in blocks] for n in names]))
@@ -65,7 +66,7 @@ def _by_rule(rule: RuleName, groups: Sequence[SeedGroup]) -> list[Standing]:
     for name, ours, rank in zip(names, rates, ranks, strict=True):
         met = ~np.isnan(ours)
         if met.any():
-            ranked = None if np.isnan(rank) else float(rank)
+            ranked = None if len(tests) < FEWEST or np.isnan(rank) else float(rank)
             wins = {names[n]: float(ours[n]) for n in np.flatnonzero(met) if len(names) <= NAMED}
             mean = float(ours[met].mean())
             found.append(Standing(name, rule, len(rows[name]), ranked, mean, wins))

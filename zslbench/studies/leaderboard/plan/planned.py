@@ -18,9 +18,10 @@ TABLE, LEDGER = "table.json", "ledger.jsonl"
 
 
 class PlannedRun(BaseModel):
-    """A run that a table asks for, and what its row is called."""
+    """A run that a table asks for, its choice, and what its row is called."""
 
     key: str
+    choice: str
     dataset: str
     label: str
 
@@ -47,7 +48,12 @@ class PlannedTable(BaseModel):
             rules=table.rules,
             reference=table.reference,
             runs=tuple(
-                PlannedRun(key=job.spec.key, dataset=job.spec.dataset, label=job.label)
+                PlannedRun(
+                    key=job.spec.key,
+                    choice=job.spec.choice_key,
+                    dataset=job.spec.dataset,
+                    label=job.label,
+                )
                 for job in jobs
             ),
         )
@@ -65,12 +71,13 @@ class PlannedTable(BaseModel):
             raise DataError(path, f"has no {TABLE} of this version", FIX) from None
 
     def archive(self, store: Store, folder: Path) -> None:
-        """Pack its finished runs, their choices and trials, and the ledger's entries."""
+        """Pack its finished runs and choices, their trials, and the ledger's entries."""
         keys = [run.key for run in self.runs]
         tests = {run.record.test_digest for run in store.runs(keys)}
         others = store.sharing(tests)  # without them nobody knows that they read the same photos
         runs = [run.record for run in store.runs({*keys, *others.values()})]
-        choices = dict.fromkeys(f"choice-{run.choice.key}" for run in runs)
+        chosen = {run.choice for run in self.runs} | {run.choice.key for run in runs}
+        choices = [f"choice-{key}" for key in chosen if not store.missing("choice", [key])]
         tuned = {(run.spec.method, run.spec.dataset) for run in runs if run.spec.tuned}
         entries = [*store.index.entries("sweep"), *store.index.entries("trial")]
         tried = [entry.name for entry in entries if (entry.method, entry.dataset) in tuned]
