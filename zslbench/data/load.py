@@ -155,7 +155,7 @@ def load_dataset(request: DataRequest, on_progress: OnProgress = no_progress) ->
     splits = replace(table.splits, class_splits=class_splits)
     return assembled(
         recordable(folder.name), table.classes, splits, items.labels, pixels,
-        inputs=inputs, backbone=backbone, **texts,
+        inputs=inputs, backbone=backbone, files=items.files, **texts,
     )  # fmt: skip
 
 
