@@ -42,6 +42,7 @@ def load_dataset(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     exposure: str | None = None,
+    fine_tuned: bool = False,
     words: str | None = None,
     descriptions: str | None = None,
     resplit: bool = False,
@@ -62,6 +63,8 @@ def load_dataset(
             the file's metadata nor the architecture say it.
         std: Likewise, its deviation.
         exposure: Likewise, what the pretraining saw: `1k`, `21k`, `web`.
+        fine_tuned: Whether labels of all seen classes trained the network behind `features`, or
+            else the backbone, where the file does not say so: nothing can be tuned with it.
         words: Word vectors of the attribute names: a GloVe file, a table, or `random`; plumage
             has its own. `shuffled:` before any of them makes a control.
         descriptions: What describes the classes: `names`, `attributes`, or a JSON file.
@@ -82,7 +85,7 @@ def load_dataset(
         backbone=backbone, image_size=image_size, weights=file,
         mean=None if mean is None else tuple(arg.listed("mean", mean)),
         std=None if std is None else tuple(arg.listed("std", std)), exposure=exposure,
-        words=words, descriptions=descriptions, resplit=resplit,
+        fine_tuned=fine_tuned, words=words, descriptions=descriptions, resplit=resplit,
     ))  # fmt: skip
     _ = data.bare  # what is wrong with it shows here
     return data

@@ -58,6 +58,8 @@ class DataRequest:
         mean: Of the input that those weights were trained on, where the file does not say.
         std: Likewise, its deviation.
         exposure: Likewise, what the pretraining saw.
+        fine_tuned: Whether the network or the one that features are of was trained on labels of all
+            seen classes, where no file says so.
         words: Source of attribute word vectors (see `asked_words`).
         descriptions: Source of class descriptions: `names`, `attributes`, or a JSON file.
         resplit: Whether to make class splits anew where the file's own leak test images.
@@ -75,6 +77,7 @@ class DataRequest:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     exposure: str | None = None
+    fine_tuned: bool = False
     words: str | None = None
     descriptions: str | None = None
     resplit: bool = False
@@ -276,8 +279,9 @@ def _inputs(
         name = items.source.name.removesuffix(".mat")
         exposure = EXPOSURES.get(name, "unknown") if items.source.parent == folder else "unknown"
         record = Backbone(
-            name=f"features:{name}", weights_digest=items.features.digest, exposure=exposure
-        )
+            name=f"features:{name}", weights_digest=items.features.digest, exposure=exposure,
+            fine_tuned=request.fine_tuned or items.features.fine_tuned,
+        )  # fmt: skip
         return items.features, record, None
     from zslbench.data.cache import decode, default_cache_dir
 
