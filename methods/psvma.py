@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from zslbench.arithmetic import tensor
+from zslbench.arithmetic import device
 from zslbench.backbones.vit import OpenViT, run_block
 from zslbench.method import PublishedRule, TrainSet, View, hyper, option, weight
 from zslbench.method.trained import TrainedConfig, TrainedMethod
@@ -71,7 +71,8 @@ class GroupCompaction(nn.Module):
 
     def forward(self, prototypes: Tensor) -> Tensor:
         """Return `[B, K, D]` of prototypes `[B, K, D]`."""
-        return prototypes + prototypes * self.gates(prototypes.amax(dim=-1))[..., None]
+        gates: Tensor = self.gates(prototypes.amax(dim=-1))
+        return prototypes + prototypes * gates[..., None]
 
 
 class PatchMixing(nn.Module):
@@ -184,7 +185,7 @@ class PSVMA(TrainedMethod):
         """Return the network around the backbone, and keep the unseen classes' attributes."""
         words, groups = torch.from_numpy(train.word_vectors).float(), train.attribute_groups
         hidden = FAMILY if groups is None else len(words) // len(np.unique(groups))
-        self.unseen = tensor(train.unseen_attributes)
+        self.unseen = torch.from_numpy(train.unseen_attributes).float().to(device())
         return Network(self.source.build(), words, hidden)
 
     def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
