@@ -18,7 +18,7 @@ from zslbench.records import Backbone, IncrementalSpec, RunSpec
 USUAL: dict[Ending, str] = {
     "tokens": "a ViT of timm's, such as deit_base_patch16_224.fb_in1k",
     "pair": "an image-text pair, such as clip:ViT-B-16.laion400m_e32",
-    "map": "a network that ends in a map, such as vmamba_small_448.in1k or efficientvim_m1",
+    "map": "a network that ends in a map, such as resnet101.tv_in1k or vmamba_small_448.in1k",
 }
 
 
