@@ -16,7 +16,7 @@ Learning", CVPR 2023 (arXiv 2303.15322); code ManLiuCoder/PSVMA at abd282a.
 | cross-entropy | - | over seen classes, cosine, 25 | `scale` 25 |
 | attributes regressed | - | maxima of relu(q k') / sqrt(D), MSE, .5 | `regression` .5 |
 | L_deb | squares: mean, variance | relu of gaps: mean, deviation | `gaps`: released |
-| its weight | - | CUB .001, AwA2 .1, SUN .02 | `debiasing` .001 |
+| its weight | - | CUB .001, AwA2 .1, SUN .02 | `debiasing` .001, presets |
 | backbone | ViT-B/16 | all of it trained, rate 1e-3 | trained, `backbone_lr` 1e-4 |
 | optimiser | - | SGD in steps, before each epoch | that of all methods here |
 | batches | - | 300 episodes: 16 classes, 2 or 3 images of each | every image once an epoch |
@@ -26,21 +26,20 @@ Learning", CVPR 2023 (arXiv 2303.15322); code ManLiuCoder/PSVMA at abd282a.
 scores of seen and unseen classes on training images, so it trains on unseen class attributes.
 """  # noqa: D205
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from zslbench.arithmetic import device
 from zslbench.backbones.vit import OpenViT, run_block
-from zslbench.method import PublishedRule, TrainSet, View, hyper, option, weight
+from zslbench.method import PublishedRule, TrainSet, hyper, option, weight
 from zslbench.method.trained import TrainedConfig, TrainedMethod
+from zslbench.nn.attributes import Gaps, unseen_bias
 
 DEVIATION, HIDDEN, FAMILY, EXPANSION = 0.01, 512, 10, 4
-Gaps = Literal["released", "paper"]
 
 
 class Attention(nn.Module):
@@ -173,53 +172,43 @@ class PSVMA(TrainedMethod):
             "released", "L_deb", "relu of gaps of mean and deviation; paper: squares, of variances"
         )
 
+        presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+            "CUB": {"debiasing": 0.001}, "AWA2": {"debiasing": 0.1}, "SUN": {"debiasing": 0.02},
+        }  # fmt: skip
+
     needs = frozenset({"images", "word_vectors", "unseen_attributes"})
     network: Network
-    unseen: Tensor
     published = PublishedRule(
         epoch="best", gamma="best", source="released code, trainer.py: best epochs on test; "
         "config: gamma by hand per dataset (1.5, 3.5, 1.5), on logits",
     )  # fmt: skip
 
     def build(self, train: TrainSet) -> nn.Module:
-        """Return the network around the backbone, and keep the unseen classes' attributes."""
+        """Return the network around the backbone."""
         words, groups = torch.from_numpy(train.word_vectors).float(), train.attribute_groups
         hidden = FAMILY if groups is None else len(words) // len(np.unique(groups))
-        self.unseen = torch.from_numpy(train.unseen_attributes).float().to(device())
         return Network(self.source.build(), words, hidden)
 
     def losses(self, images: Tensor, labels: Tensor, class_attributes: Tensor) -> dict[str, Tensor]:
         """Return L_cls over seen classes, and the weighted regression and L_deb."""
-        config, (predicted, maps) = self.config, self.network(images)
-        logits = self.compare(predicted, class_attributes)
-        truth = class_attributes[labels]
+        config, seen, truth = self.config, len(class_attributes), class_attributes[labels]
+        predicted, maps = self.network(images)
+        logits = self.compare(predicted, torch.cat([class_attributes, self.unseen]))
         regressed = torch.stack([mse_loss(m.amax(dim=-1).float(), truth) for m in maps])
-        unseen = self.compare(predicted, self.unseen)
         return {
-            "classes": cross_entropy(logits, labels),
+            "classes": cross_entropy(logits[:, :seen], labels),
             "regression": config.regression * regressed.sum(),
-            "debiasing": config.debiasing * debiasing(logits, unseen, config.gaps),
+            "debiasing": config.debiasing * unseen_bias(logits, seen, config.gaps),
         }
 
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
         """Return scaled cosines of predicted and class attributes."""
         return self.compare(self.network(images)[0], class_attributes)
 
-    def view(self, batch: NDArray[Any]) -> View:
-        """Return where prototypes look in their last pass: each attribute's, and their mean."""
-        (maps,) = self.piecewise(batch, lambda images: (self.network(images)[1][-1].mT,))
-        return View(maps.mean(axis=-1), attributes=maps)
-
-
-def debiasing(seen: Tensor, unseen: Tensor, how: Gaps) -> Tensor:
-    """L_deb: how far an image's scores `[B, Cs]` and `[B, Cu]` lie apart, averaged over the batch.
-
-    `released` counts only what seen classes have more, of mean and deviation.
-    """
-    gap = seen.mean(dim=1) - unseen.mean(dim=1)
-    if how == "released":
-        return (gap.relu() + (seen.std(dim=1) - unseen.std(dim=1)).relu()).mean()
-    return (gap.square() + (seen.var(dim=1) - unseen.var(dim=1)).square()).mean()
+    def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where prototypes look in their last pass: the mean, and each attribute's."""
+        maps = self.network(images)[1][-1].mT
+        return maps.mean(dim=-1), maps
 
 
 def _mlp(width: int, hidden: int) -> nn.Sequential:
