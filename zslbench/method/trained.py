@@ -71,6 +71,16 @@ class NetworkMethod(Method):
         """Take parameters back into a network that `setup` has built."""
         self.network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
 
+    def ended(self, number: int, losses: Mapping[str, float]) -> Epoch:
+        """Return an epoch as `fit` yields it.
+
+        Raises:
+            FloatingPointError: If a loss is not finite.
+        """
+        if not all(map(math.isfinite, losses.values())):
+            raise FloatingPointError(f"{type(self).__name__}: losses of epoch {number}: {losses}")
+        return Epoch(number, losses)
+
 
 class TrainedMethod(NetworkMethod):
     """A method with a network, trained on images by AdamW with warm-up and a cosine schedule.
@@ -149,13 +159,8 @@ class TrainedMethod(NetworkMethod):
         if after is not None:
             self._resume(after)
         while self.epoch < self.epochs(self.config):
-            losses = self.train_epoch(prepared, self.epoch + 1)
-            if not all(map(math.isfinite, losses.values())):
-                raise FloatingPointError(
-                    f"{type(self).__name__}: losses of epoch {self.epoch + 1}: {losses}"
-                )
             self.epoch += 1
-            yield Epoch(self.epoch, losses)
+            yield self.ended(self.epoch, self.train_epoch(prepared, self.epoch))
 
     def begin(self) -> None:
         """Freeze what is never trained, and make the optimiser of all else."""

@@ -108,4 +108,9 @@ def _page(about: dict[str, Any]) -> "Document":
             [key, info.get("symbol", ""), str(info["default"]), *limits, grid, info["meaning"]]
         )
     table = Table("", columns, rows, words=columns)
-    return Document(about=about["about"], parts=[f"Needs: {', '.join(about['needs'])}.", table])
+    presets = [
+        f"--set preset={name}: " + ", ".join(f"{k}={v}" for k, v in values.items()) + "."
+        for name, values in about["presets"].items()
+    ]
+    needs = f"Needs: {', '.join(about['needs'])}."
+    return Document(about=about["about"], parts=[needs, table, *presets])
