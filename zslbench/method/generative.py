@@ -155,7 +155,7 @@ class GenerativeMethod(NetworkMethod):
             self.network.classifier.load_state_dict(first_weights)
             with torch.random.fork_rng():
                 losses = self.train_epoch(prepared, self.epoch)
-                losses["classifier"] = self._classify(*self.examples(prepared))
+                losses["classifier"] = self.classify(prepared)
             yield self.ended(self.epoch, {k: float(v.detach()) for k, v in losses.items()})
 
     def train_epoch(self, train: TrainSet, epoch: int) -> dict[str, Tensor]:
@@ -211,8 +211,9 @@ class GenerativeMethod(NetworkMethod):
         """Return how many synthetic features the classifier gets of each unseen class."""
         return int(self.config.syn_num)
 
-    def _classify(self, rows: Tensor, labels: Tensor) -> Tensor:
-        config = self.config
+    def classify(self, train: TrainSet) -> Tensor:
+        """Train the classifier of all classes; return its last loss."""
+        config, (rows, labels) = self.config, self.examples(train)
         return self.train_classifier(
             self.network.classifier, rows, labels, "classifier",
             epochs=config.classifier_epochs, size=config.classifier_batch, lr=config.classifier_lr,
