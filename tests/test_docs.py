@@ -25,6 +25,7 @@ DOCUMENTS = (
     "docs/regression.md",
     "docs/cluster.md",
     "docs/task_sequences.md",
+    "docs/datasets.md",
 )
 
 

@@ -51,7 +51,7 @@ def methods(
         if json:
             print_json({name: found})
         else:
-            print_document(_page(found))
+            print_document(page(found))
     elif json:
         print_json({name: describe(name) for names in kinds.values() for name in sorted(names)})
     else:
@@ -95,7 +95,8 @@ def _list(kind: str, modules: dict[str, str]) -> "Table":
     return Table("", (kind, *words), rows, words=words)
 
 
-def _page(about: dict[str, Any]) -> "Document":
+def page(about: dict[str, Any]) -> "Document":
+    """Return what `describe` says of a method as a document."""
     from zslbench.report.table import Document, Table
 
     columns = ("setting", "symbol", "default", "from", "to", "chosen among", "meaning")
