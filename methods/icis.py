@@ -20,7 +20,8 @@ A cosine leaves the length of a decoded weight open, so that seen and unseen cla
 different size: gamma has more to mend here than elsewhere.
 """  # noqa: D205
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -120,15 +121,20 @@ class ICIS(GenerativeMethod):
             "a to w": distance(decode_weights(told[seen]), weights),
         }
 
+    @classmethod
+    def passes(cls, config: Any) -> int:
+        """Return one: a classifier that is put together has no epochs."""
+        return 1
+
     @torch.no_grad()
-    def classify(self, train: TrainSet) -> Tensor:
+    def classify(self, train: TrainSet) -> Iterator[Tensor]:
         """Put the classifier together; return how far injected weights of seen classes are off."""
         network, known = self.network, self.network.base_weights
         injected = self.synthesise(network.table.float())
         weights = torch.cat([known, injected[len(known) :]])
         network.classifier.weight.copy_(weights[:, :-1])
         network.classifier.bias.copy_(weights[:, -1])
-        return distance(injected[: len(known)], known)
+        return iter([distance(injected[: len(known)], known)])
 
     def synthesise(self, attributes: Tensor) -> Tensor:
         """Return weights `[C, d + 1]` of classes `[C, K]`."""
