@@ -93,10 +93,12 @@ class ICIS(GenerativeMethod):
         config = self.config
         with torch.no_grad():
             rows, labels = self.seen_examples(train)
-        self.train_classifier(
+        training = self.train_classifier(
             self.network.base, rows, labels, "base",
             epochs=config.classifier_epochs, size=config.classifier_batch, lr=config.classifier_lr,
         )  # fmt: skip
+        for _ in training:
+            pass
 
     def step(self, draw: Callable[[], Batch], number: int) -> dict[str, Tensor]:
         """Take a step of the autoencoders on some classes."""
