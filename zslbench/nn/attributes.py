@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, relu
 
 Over = Literal["all", "seen"]
+Gaps = Literal["released", "paper"]
 
 
 class WordQueries(nn.Module):
@@ -67,11 +68,16 @@ def self_calibration(logits: Tensor, seen: int, margin: float = 1.0) -> Tensor:
         seen: How many classes are seen.
         margin: See above.
     """
-    shift = torch.full_like(logits[0], margin)
-    shift[:seen] = -margin
-    log_mass = (logits + shift).log_softmax(dim=1)[:, seen:].flatten()
+    log_mass = shifted(logits, seen, margin).log_softmax(dim=1)[:, seen:].flatten()
     batch = torch.tensor(float(len(logits)), device=logits.device)
     return batch.log() - log_mass.logsumexp(dim=0)
+
+
+def shifted(logits: Tensor, seen: int, margin: float = 1.0) -> Tensor:
+    """Return logits `[B, C]` with the margin taken from seen classes and added to unseen ones."""
+    shift = torch.full_like(logits[0], margin)
+    shift[:seen] = -margin
+    return logits + shift
 
 
 def calibrated_losses(
@@ -94,17 +100,21 @@ def calibrated_losses(
     }
 
 
-def unseen_bias(logits: Tensor, seen: int) -> Tensor:
-    """Return by how much seen classes' logits exceed unseen ones' in mean and deviation.
+def unseen_bias(logits: Tensor, seen: int, how: Gaps = "released") -> Tensor:
+    """Return how far seen and unseen classes' logits lie apart: PSVMA's debiasing loss.
 
-    Over images, the mean of relu(mean s - mean u) + relu(std s - std u): PSVMA's debiasing loss.
+    Over images, the mean of relu(mean s - mean u) + relu(std s - std u) in the released code; of
+    (mean s - mean u)^2 + (var s - var u)^2 in the paper.
 
     Args:
-        logits: `[B, C]`.
+        logits: `[B, C]`, of two seen and two unseen classes at least.
         seen: How many classes are seen.
+        how: See above.
     """
     known, unseen = logits[:, :seen], logits[:, seen:]
     means = known.mean(dim=1) - unseen.mean(dim=1)
+    if how == "paper":
+        return (means.square() + (known.var(dim=1) - unseen.var(dim=1)).square()).mean()
     deviations = known.std(dim=1) - unseen.std(dim=1)
     return (relu(means) + relu(deviations)).mean()
 

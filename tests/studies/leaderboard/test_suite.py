@@ -160,8 +160,8 @@ def test_first_table_s_methods_run_on_its_backbone():
 
     rows = {row.method for row in read_suite("svip_table1").rows}
     assert rows == {
-        "ale", "cada_vae", "clip_zero_shot", "coop", "dap", "devise", "eszsl", "sae", "sje", "svip",
-        "svip_released", "vit_attr_head", "vspcn", "zslvit",
+        "ale", "cada_vae", "clip_zero_shot", "coop", "dap", "devise", "eszsl", "psvma", "sae",
+        "sje", "svip", "svip_released", "vit_attr_head", "vspcn", "zslvit",
     }  # fmt: skip
     assert "map" not in {load_method(name).ending for name in rows}
 
