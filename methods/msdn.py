@@ -23,8 +23,7 @@ CVPR 2022 (arXiv 2203.03137); code shiming-chen/MSDN at ec3598b.
 attributes are in every loss but, with `cross_entropy=seen`, the cross-entropy.
 """  # noqa: D205
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -82,7 +81,7 @@ class MSDN(TrainedMethod):
         distillation: float = weight(0.001, "lambda_distill", "weight of the distillation")
         consistency: Consistency = option("js", "JSD", "divergence within the distillation")
         mixing: float = hyper(0.9, "alpha_1", "share of text to image at the test", 0.0, 1.0)
-        presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        presets: ClassVar = {
             "CUB": {"calibration": 0.1, "distillation": 0.001, "mixing": 0.9, "epochs": 30},
             "AWA2": {"calibration": 0.12, "distillation": 1e-7, "mixing": 1.0, "epochs": 50},
             "SUN": {"calibration": 1e-4, "distillation": 0.01, "mixing": 0.7, "epochs": 70},

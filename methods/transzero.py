@@ -5,7 +5,7 @@ AAAI 2022 (arXiv 2112.01683); code shiming-chen/TransZero at 7c10cdb.
 |---|---|---|---|
 | backbone | ResNet-101, frozen | at 448 px: 14 x 14 places | any with a map; `backbone_lr` 0 |
 | places | - | unit vectors, then linear to d | the same |
-| words V | GloVe | word2vec, rows unit, trained; AwA2: unit in each pass | `unit` |
+| words V | GloVe | word2vec, rows unit, trained; AwA2: unit in each pass | `unit_words` |
 | encoder | attention minus relative geometry | the same, one head, one layer | the same |
 | geometry | of boxes | of cells: log of distances over 1 + 1/grid, 1e-3 or more | the same |
 | after attention | a norm | two norms, each with the input added again | the same |
@@ -25,7 +25,6 @@ AAAI 2022 (arXiv 2112.01683); code shiming-chen/TransZero at 7c10cdb.
 unseen classes (`cross_entropy=seen`, `calibration=0`) it trains on seen class attributes alone.
 """  # noqa: D205
 
-from collections.abc import Mapping
 from functools import cache
 from math import isqrt
 from typing import Any, ClassVar
@@ -130,7 +129,7 @@ class Network(nn.Module):
 
     def __init__(self, backbone: MapBackbone, words: Tensor, config: Any) -> None:
         super().__init__()
-        self.backbone, self.unit = backbone, config.unit
+        self.backbone, self.unit = backbone, config.unit_words
         width, parts = config.width, (config.hidden, config.dropout)
         self.words = nn.Parameter(normalize(words, dim=1))
         self.score = nn.Parameter(torch.randn(words.shape[1], width))
@@ -161,16 +160,16 @@ class TransZero(TrainedMethod):
         hidden: int = hyper(512, "d_ff", "hidden units of its feed-forwards", 8, 8192, log=True)
         dropout: float = hyper(0.4, "p", "dropout in it", 0.0, 0.9)
         talk: bool = option(True, "SAtt", "whether attributes attend to each other")
-        unit: bool = option(False, "V", "whether words are normalised again in each pass")
+        unit_words: bool = option(False, "V", "normalise trained words again in every pass")
         cross_entropy: Over = option(
             "all", "L_ACE", "classes of the cross-entropy; all: unseen ones too"
         )
         calibration: float = weight(0.3, "lambda_SC", "weight of the self-calibration")
         regression: float = weight(0.005, "lambda_AR", "weight of predicted attributes' error")
-        presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        presets: ClassVar = {
             "CUB": {"epochs": 200},
             "AWA2": {
-                "dropout": 0.5, "unit": True, "calibration": 2.0, "regression": 0.0005,
+                "dropout": 0.5, "unit_words": True, "calibration": 2.0, "regression": 0.0005,
                 "epochs": 200,
             },
             "SUN": {

@@ -82,10 +82,10 @@ def decoded(layer, queries, places, talk):
     return np.array([normed(layer.norms[1], x + fed(layer.feed, x)) for x in found]), attention
 
 
-def predicted(network, found, talk=True, unit=False):
+def predicted(network, found, talk=True, unit_words=False):
     """Attributes of one map."""
     words, score = network.words.detach().numpy(), network.score.detach().numpy()
-    if unit:
+    if unit_words:
         words = words / np.linalg.norm(words, axis=1, keepdims=True)
     places = [linear(network.places, f / np.linalg.norm(f)) for f in found]
     queries = [linear(network.queries, v) for v in words]
@@ -119,7 +119,7 @@ def test_decoder_equals_a_loop_over_attributes_and_places(talk):
             np.testing.assert_allclose(got[image].detach(), wanted, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("settings", [{}, {"unit": True}, {"talk": False}])
+@pytest.mark.parametrize("settings", [{}, {"unit_words": True}, {"talk": False}])
 def test_attributes_are_read_from_what_their_queries_find(settings):
     network = transzero(**settings).network
     found, _ = network(MAPS)
@@ -190,7 +190,7 @@ def test_each_dataset_has_the_released_settings(name, shape):
     config = TransZero.Config.parse({"preset": name}, "transzero")
     assert (config.width, config.hidden, config.dropout) == shape
     assert config.talk == (name != "SUN")
-    assert config.unit == (name == "AWA2")
+    assert config.unit_words == (name == "AWA2")
 
 
 @pytest.mark.slow
