@@ -30,7 +30,8 @@ BEFORE, AFTER = "torch", "zslbench"
 THREADED = {"vit_attr_head": "plumage_vit", "zeromamba": "plumage_vmamba"}
 THREADS = ("OMP_", "GOMP_", "MKL_", "OPENBLAS_")
 BATCHES = {"plumage_vit": 64, "random:vit_tiny_patch16_224": 16, "random:vit_base_patch16_224": 8}
-ON_A_MAP, MAP = ("apn", "dazle", "gem_zsl"), "random:resnet101"
+MAP = "random:resnet101"
+ON_A_MAP = ("apn", "dazle", "gem_zsl", "msdn", "transzero")
 
 
 def prepared(name, backbone, attributes=ATTRIBUTES, **settings):
