@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy, leaky_relu
 from zslbench.nn.gaussians import Gaussian, kl_to_standard
 
 SLOPE = 0.2  # of every leaky ReLU
-HIGH, LOW, FACTOR = 1.05, 1.001, 1.1  # of the adaptive weight
+HIGH, LOW, FACTOR, LEAST = 1.05, 1.001, 1.1, 1e-12  # of the adaptive weight
 Judge = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -112,10 +112,11 @@ def critic_loss(
 def adapted(weight: Tensor, penalty: Tensor) -> Tensor:
     """Return the weight for the next step, as the code of TF-VAEGAN and FREE has it.
 
-    A penalty above 1.05 raises it by a tenth; one below 1.001, as most are, lowers it as much.
+    A penalty above 1.05 raises it by a tenth; one below 1.001, as most are, lowers it as much. Here
+    it ends at 1e-12, which no gradient shows; below 1e-38 processors compute slowly.
     """
     changed = torch.where(penalty < LOW, weight / FACTOR, weight)
-    return torch.where(penalty > HIGH, weight * FACTOR, changed)
+    return torch.where(penalty > HIGH, weight * FACTOR, changed).clamp_min(LEAST)
 
 
 def vae_loss(found: Tensor, features: Tensor, code: Gaussian) -> Tensor:
