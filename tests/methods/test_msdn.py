@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from loops import Shown, calibrated, entropy_of, noise, stirred
 from overfitting import KNOWN, learnt_by_heart
+from plain import Shown, calibrated, entropy_of, noise, stirred
 from scipy.special import softmax
 
 from zslbench.methods.msdn import MSDN, Network, mutual

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from loops import Shown, calibrated, entropy_of, linear, noise, normed, relu, stirred
 from overfitting import KNOWN, learnt_by_heart
+from plain import Shown, calibrated, entropy_of, linear, noise, normed, relu, stirred
 from scipy.special import softmax
 
 from zslbench.methods.transzero import Decoder, Encoder, Network, TransZero, pair_geometry
