@@ -3,18 +3,18 @@ Attribute-Based Attention", CVPR 2020; code hbdat/cvpr20_DAZLE at e5a0460.
 
 | point | paper | released code | here |
 |---|---|---|---|
-| backbone | ResNet-101, 7 x 7 | frozen: maps extracted before | any that ends in a map; frozen |
+| backbone | - | ResNet-101, 7 x 7, extracted before | any that ends in a map; frozen |
 | words | - | word2vec, unit rows at the start, trained | the same |
 | words, in every pass | - | as they are; AwA2 unit again | `unit_words` |
 | W1, W2, W3 | - | N(0, 1), 0, 0 | the same |
-| attention over attributes | yes | CUB, AwA2; none on SUN | `gate` |
-| cross-entropy | over seen classes | over all | `cross_entropy`: all |
-| +1 for unseen, -1 for seen | at the test | calibration, test | calibration; the test has gamma |
-| weight of self-calibration | .1 | .1 | `calibration` |
+| attention over attributes | - | CUB, AwA2; none on SUN | `gate` |
+| cross-entropy | - | over all classes | `cross_entropy`: all |
+| +1 for unseen, -1 for seen | - | calibration, test | calibration; the test has gamma |
+| weight of self-calibration | - | .1 | `calibration` |
 | class attributes below 0 (AwA) | - | 0 | as given |
 | batches of 50 | - | shuffled; SUN by classes in turn | shuffled, of 64 |
 | optimiser | - | RMSprop 1e-4, momentum .9 (AwA2 0) | that of all methods here |
-| augmentation | none | none | that of all methods here |
+| augmentation | - | none | that of all methods here |
 | epochs CUB, AwA2, SUN | - | 20, 20, 100 | 12 |
 | epoch, gamma | - | best on test | tuning worlds |
 

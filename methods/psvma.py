@@ -26,8 +26,7 @@ Learning", CVPR 2023 (arXiv 2303.15322); code ManLiuCoder/PSVMA at abd282a.
 scores of seen and unseen classes on training images, so it trains on unseen class attributes.
 """  # noqa: D205
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -172,7 +171,7 @@ class PSVMA(TrainedMethod):
             "released", "L_deb", "relu of gaps of mean and deviation; paper: squares, of variances"
         )
 
-        presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        presets: ClassVar = {
             "CUB": {"debiasing": 0.001}, "AWA2": {"debiasing": 0.1}, "SUN": {"debiasing": 0.02},
         }  # fmt: skip
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from overfitting import KNOWN, learnt_by_heart
+from plain import linear, noise, normed, relu, stirred
 from scipy.special import erf, softmax
 
 from zslbench.arithmetic import tensor
@@ -15,19 +16,6 @@ from zslbench.nn.attributes import unseen_bias
 
 LABELS = torch.tensor([0, 1, 2, 3])
 GAPS = ["released", "paper"]
-
-
-def noise(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def stirred(module):
-    """The module with noise on all parameters, so that none is near its neutral start."""
-    chance = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=chance))
-    return module.eval()
 
 
 @pytest.fixture(scope="module")
@@ -51,21 +39,8 @@ def table(train):
 # ---------------------------------------------------------------- layers, in loops
 
 
-def linear(layer, x):
-    return layer.weight.detach().numpy() @ x + layer.bias.detach().numpy()
-
-
-def normed(layer, x):
-    scaled = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
-    return scaled * layer.weight.detach().numpy() + layer.bias.detach().numpy()
-
-
 def gelu(x):
     return x * (1 + erf(x / np.sqrt(2))) / 2
-
-
-def relu(x):
-    return np.maximum(x, 0)
 
 
 def attended(layer, queries, source):

@@ -53,7 +53,8 @@ class DataRequest:
             backbone, what it takes in place of its own.
         images: Folder of the images, where it is not the dataset's own.
         backbone: Name of the pretrained network for the images.
-        pair: Name of the image-text pair for methods that read, where it is not the backbone.
+        map: Name of the network for methods that need a feature map, where it is not the backbone.
+        pair: Likewise, of the image-text pair for methods that read.
         weights: A local file with its weights.
         mean: Of the input that those weights were trained on, where the file does not say.
         std: Likewise, its deviation.
@@ -72,6 +73,7 @@ class DataRequest:
     image_size: int | None = None
     images: Path | None = None
     backbone: str | None = None
+    map: str | None = None
     pair: str | None = None
     weights: Path | None = None
     mean: tuple[float, ...] | None = None

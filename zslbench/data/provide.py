@@ -100,13 +100,12 @@ class DataSource:
         from zslbench.backbones.embedded import EMBEDDED_ENDING
         from zslbench.backbones.registry import find_backbone
 
-        if ending == "pair" and self.request.pair is not None:
+        asked, name = self.request, self.request.backbone
+        if other := {"map": asked.map, "pair": asked.pair}.get(ending or "tokens"):
             try:
-                return find_backbone(self.request.pair)
+                return find_backbone(other)
             except ZslbenchError as refusal:  # a suite's other rows can do without it
                 raise UnservedError(str(refusal)) from None
-
-        asked, name = self.request, self.request.backbone
         if name is None:
             if not is_embedded(asked.name):
                 raise UnservedError(
