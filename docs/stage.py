@@ -25,8 +25,8 @@ MOVED = {
     "results/studies/": "studies/",
 }
 GUIDES = (
-    "datasets", "methods", "features", "suites", "explain_and_submit", "sensitivity",
-    "task_sequences", "regression", "cluster",
+    "tasks", "datasets", "methods", "protocol", "features", "suites", "explain_and_submit",
+    "sensitivity", "task_sequences", "regression", "cluster",
 )  # fmt: skip
 CONTENTS = """
 ```{toctree}

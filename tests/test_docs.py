@@ -26,6 +26,8 @@ DOCUMENTS = (
     "docs/cluster.md",
     "docs/task_sequences.md",
     "docs/datasets.md",
+    "docs/protocol.md",
+    "docs/tasks.md",
 )
 
 

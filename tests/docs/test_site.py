@@ -10,7 +10,7 @@ import pytest
 import zslbench
 from zslbench.method.registry import incremental_modules, method_modules
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 METHODS = sorted(
     name
     for name, module in {**method_modules(), **incremental_modules()}.items()
