@@ -102,7 +102,7 @@ class TFVAEGAN(VAEGAN):
 
     def build(self, train: TrainSet) -> Network:
         """Return the network."""
-        self.passes = -(-len(train.labels) // self.config.batch_size)
+        self.steps_once_through = -(-len(train.labels) // self.config.batch_size)
         return Network(self.config, train)
 
     def make_optimisers(self) -> dict[str, torch.optim.Optimizer]:
@@ -116,7 +116,7 @@ class TFVAEGAN(VAEGAN):
 
     def fed(self, number: int) -> bool:
         """Return whether a step has feedback: those of every other pass through the data."""
-        return bool(self.config.feedback and number // self.passes % 2)
+        return bool(self.config.feedback and number // self.steps_once_through % 2)
 
     def trained(self, number: int) -> tuple[str, ...]:
         """Return the optimisers of a generator step."""

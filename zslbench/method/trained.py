@@ -88,6 +88,8 @@ class TrainedMethod(NetworkMethod):
     Attributes:
         keeps: Whether it selects patches, so that `look` returns those kept behind the patches.
         tunable: The backbone's parameters that are trained once the frozen epochs are over.
+        unseen: What `table` makes of the unseen classes' attributes, `[Cu, K]`, only if the method
+            declares that it trains on them.
     """
 
     keeps: ClassVar[bool] = False
@@ -96,6 +98,7 @@ class TrainedMethod(NetworkMethod):
     source: BackboneSource
     optimiser: torch.optim.Optimizer
     tunable: list[nn.Parameter]
+    unseen: Tensor
 
     @abstractmethod
     def build(self, train: TrainSet) -> nn.Module:
@@ -127,6 +130,8 @@ class TrainedMethod(NetworkMethod):
             torch.manual_seed(derive_seed(self.seed, "initialisation"))
             self.network = self.build(train)
         self.network.to(device())
+        if train.unseen_attributes is not None:
+            self.unseen = self.table(train.unseen_attributes)
 
     def table(self, class_attributes: NDArray[Any]) -> Tensor:
         """Return what `losses` and `logits` get of the classes, on the device."""
