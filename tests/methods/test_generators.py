@@ -1,66 +1,15 @@
 """Steps of f-CLSWGAN, TF-VAEGAN and FREE against plain loops, on the same weights and noise."""
 
-from itertools import cycle
-
 import numpy as np
 import pytest
 import torch
+from generators import SEEN, D, K, assert_alike, batches, model_of, moved, steps
 from plain import plain_clswgan, plain_clswgan_step, plain_tf_vaegan, plain_tf_vaegan_step
 
-from zslbench.method import TrainSet
-from zslbench.method.generative import Batch
 from zslbench.method.registry import load_method
 from zslbench.methods.f_clswgan import FCLSWGAN
 from zslbench.methods.free import FREE, drawn, nearest_others, samc
 from zslbench.methods.tf_vaegan import TFVAEGAN
-
-SEEN, UNSEEN, K, D, H, B = 5, 2, 6, 8, 16, 7
-SMALL = {"hidden": H, "batch_size": B, "lr": 1e-3, "critic_steps": 3}
-
-
-def batches(number):
-    rng = np.random.default_rng(4)
-    for _ in range(number):
-        labels = torch.from_numpy(rng.integers(0, SEEN, B))
-        table = np.random.default_rng(5).random((SEEN, K))
-        yield Batch(
-            torch.from_numpy(rng.uniform(0.1, 0.9, (B, D))), torch.from_numpy(table)[labels], labels
-        )
-
-
-def model_of(cls, **settings):
-    """A method set up in float64, with weights large enough for every term to matter."""
-    rng = np.random.default_rng(5)
-    train = TrainSet(
-        np.zeros((B, D)), np.zeros(B, dtype=np.int64), rng.random((SEEN, K)),
-        unseen_attributes=rng.random((UNSEEN, K)),
-    )  # fmt: skip
-    model = cls(cls.Config.model_validate(SMALL | settings), 0)
-    model.setup(train)
-    with torch.no_grad():
-        for parameter in model.network.parameters():
-            parameter.mul_(15).add_(0.01)
-    model.network.double()
-    model.optimisers = model.make_optimisers()
-    return model
-
-
-def steps(model, plain_step, count=2):
-    """Take steps of ours, then as many of the plain one, on the same noise."""
-    given = list(batches(3 * count))
-    draw = cycle(given).__next__
-    torch.manual_seed(1)
-    for number in range(count):
-        model.step(draw, number)
-    torch.manual_seed(1)
-    for number in range(count):
-        plain_step(number, given[3 * number : 3 * number + 3])
-
-
-def assert_alike(pairs):
-    for plain, ours in pairs:
-        for mine, its in zip(plain.parameters(), ours.parameters(), strict=True):
-            torch.testing.assert_close(mine, its, rtol=1e-9, atol=1e-11)
 
 
 def test_steps_of_f_clswgan_equal_the_plain_loop():
@@ -97,15 +46,6 @@ def test_steps_of_tf_vaegan_equal_the_plain_loop(feedback):
     assert_alike([(net["feedback"], network.feedback)])
     assert torch.equal(before, network.feedback[0].weight) == (not feedback)
     assert float(network.penalty) == pytest.approx(weights[-1]) and weights[-1] != 10
-
-
-def moved(cls, **settings):
-    """What a step of a method changes: the parts, by name."""
-    model = model_of(cls, **settings)
-    before = {name: value.clone() for name, value in model.network.state_dict().items()}
-    model.step(cycle(batches(3)).__next__, 0)
-    after = model.network.state_dict()
-    return {name.split(".")[0] for name in after if not torch.equal(after[name], before[name])}
 
 
 BOTH = {"encoder", "generator", "critic"}
