@@ -15,7 +15,7 @@
 | compactness | - | of attention, mean over places too, .2 | the same |
 | local part at the test | - | none | none |
 | gaze loss | - | in a file, not used | none |
-| sampling | - | 300 episodes of 4 classes, 2 images | every image once an epoch |
+| sampling | - | 300 episodes of 4 classes, 2 images | `sampling`: batches; `batch_size` 8 |
 | optimiser | - | SGD 1e-3, halved after 10 epochs | that of all methods here |
 | augmentation | - | crops, flips | that of all methods here |
 | epochs CUB, AwA2, SUN | - | 15, 12, 20 | 12 |
@@ -35,8 +35,9 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from zslbench.backbones.maps import MapBackbone
 from zslbench.method import PublishedRule, TrainSet, weight
-from zslbench.method.trained import TrainedConfig, TrainedMethod
 from zslbench.nn.attributes import group_lasso, spread
+
+from ._episodes import EpisodicConfig, EpisodicMethod
 
 
 class Network(nn.Module):
@@ -69,10 +70,10 @@ class Network(nn.Module):
         return (self.queries() @ found.mT).softmax(dim=-1)
 
 
-class GEMZSL(TrainedMethod):
+class GEMZSL(EpisodicMethod):
     """Global attributes score; words that look for attributes in its map train the backbone."""
 
-    class Config(TrainedConfig):
+    class Config(EpisodicConfig):
         """Config of GEM-ZSL."""
 
         presets: ClassVar = {"SUN": {"scale": 25.0, "regression": 0.5}}
