@@ -15,6 +15,9 @@ autodoc_member_order = "bysource"
 # Figures of a study are drawn for papers too: as PDF, which no page shows.
 exclude_patterns = ["**/*.pdf"]
 
+highlight_language = "text"
+default_role = "code"  # docstrings have names in single backticks
+
 html_theme = "furo"
 html_title = f"zslbench {release}"
 html_show_sphinx = False

@@ -101,8 +101,9 @@ def method_page(about: dict) -> str:
 
 def methods_page(about: dict) -> str:
     """Return the page of all methods."""
-    kinds = {"method": "Methods", "incremental": "Class-incremental methods"}
-    parts = ["# Methods", "What a method departs from its paper in stands on its page."]
+    kinds = {"method": "Zero-shot methods", "incremental": "Class-incremental methods"}
+    lead = "A method's page lists where it departs from its paper and the released code."
+    parts = ["# Methods", lead]
     for kind, title in kinds.items():
         of_kind = {name: found for name, found in about.items() if found["kind"] == kind}
         rows = [f"| [{name}](methods/{name}.md) | {papers(' '.join(first.split()))} | {needs} |"
