@@ -63,7 +63,7 @@ ARROWS = {
 }  # fmt: skip
 OPEN = {"errors", "inputs", "seeding", "startup"}
 # Rooms that are built on torch: who imports them has a network to run.
-NETWORKS = ("arithmetic", "backbones", "nn", "method/trained")
+NETWORKS = ("arithmetic", "backbones", "nn", "method/generative", "method/trained")
 
 
 def sources(place="."):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         tuned,
         weight,
     )
+    from zslbench.method.generative import GenerativeConfig, GenerativeMethod
     from zslbench.method.incremental import IncrementalMethod
     from zslbench.method.trained import TrainedConfig, TrainedMethod
     from zslbench.metrics.gzsl import gzsl_metrics
@@ -38,13 +39,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 __all__ = [
-    "ClosedFormMethod", "Epoch", "IncrementalMethod", "Method", "MethodConfig", "PublishedRule",
-    "TrainSet", "TrainedConfig", "TrainedMethod", "ZslbenchError", "compare", "gzsl_metrics",
-    "hyper", "incremental", "leaderboard", "load_dataset", "option", "run", "sensitivity", "sweep",
-    "tuned", "weight",
+    "ClosedFormMethod", "Epoch", "GenerativeConfig", "GenerativeMethod", "IncrementalMethod",
+    "Method", "MethodConfig", "PublishedRule", "TrainSet", "TrainedConfig", "TrainedMethod",
+    "ZslbenchError", "compare", "gzsl_metrics", "hyper", "incremental", "leaderboard",
+    "load_dataset", "option", "run", "sensitivity", "sweep", "tuned", "weight",
 ]  # fmt: skip
 _HOMES = {
     "zslbench.errors": ("ZslbenchError",),
+    "zslbench.method.generative": ("GenerativeConfig", "GenerativeMethod"),
     "zslbench.method.incremental": ("IncrementalMethod",),
     "zslbench.method.trained": ("TrainedConfig", "TrainedMethod"),
     "zslbench.metrics.gzsl": ("gzsl_metrics",),

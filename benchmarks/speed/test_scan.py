@@ -7,7 +7,7 @@ import time
 
 import pytest
 import torch
-from scans import plain_selective_scan
+from plain import plain_selective_scan
 
 from zslbench.nn.scan import selective_scan
 

@@ -235,7 +235,7 @@ def test_a_method_on_the_other_kind_of_backbone_is_refused(method, backbone, sai
 
 def test_images_without_a_backbone_ask_for_one_of_the_methods_kind():
     cls = load_method("zeromamba")
-    with pytest.raises(UnservedError, match="a network that ends in a map, such as vmamba"):
+    with pytest.raises(UnservedError, match="a network that ends in a map, such as resnet101"):
         DataSource(DataRequest("CUB", Path())).for_method("zeromamba", cls, cls.Config())
 
 

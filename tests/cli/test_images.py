@@ -133,6 +133,26 @@ def test_features_of_a_backbone_are_a_file_that_eszsl_runs_on(zslbench, photos, 
     assert "features:random_vit_tiny" in out
 
 
+@pytest.mark.parametrize("states", ["when extracted", "when used"])
+def test_nothing_is_tuned_with_a_network_that_knows_the_validation_classes(
+    zslbench, photos, tmp_path, states
+):
+    """Neither on its features, whose file says so, nor on images; and nothing is written."""
+    given, path = ["--dataset", "birds", "--data-root", photos], tmp_path / "f.mat"
+    network = ["--images", tmp_path / "photos", "--backbone", BACKBONE]
+    flag = ["--fine-tuned"]
+    made = flag if states == "when extracted" else []
+    status, _, err = zslbench("features", *given, *network, *made, "--out", path)
+    assert status == 0, err
+    used = [] if made else flag
+    for words in (["eszsl", "--features", path, *used], ["vit_attr_head", *network, *flag]):
+        status, out, err = zslbench("run", *words, *given, "--results", tmp_path / "r")
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert f"{words[0]} cannot be tuned on birds with" in err
+        assert "a method on images that fine-tunes its backbone in each validation split" in err
+        assert not (tmp_path / "r").exists()
+
+
 def test_features_at_another_size_go_anywhere_and_are_read_from_there(zslbench, photos, tmp_path):
     given = ["--dataset", "birds", "--data-root", photos]
     path = tmp_path / "elsewhere" / "f.mat"
@@ -195,8 +215,11 @@ def test_methods_on_birds_are_compared_with_a_reference_and_shown_where_they_loo
     assert "reference" in err
 
 
+TOKENS = ["psvma", "svip", "svip_released", "vit_attr_head", "vspcn", "zslvit"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["svip", "svip_released", "vit_attr_head", "vspcn", "zslvit"])
+@pytest.mark.parametrize("method", TOKENS)
 def test_methods_on_images_train_on_real_photos(zslbench, real_data, tmp_path, method):
     """On the small embedded network, which keeps this to seconds."""
     words = ["--words", "random"] if "word_vectors" in load_method(method).needs else []
@@ -219,8 +242,11 @@ def test_methods_on_tokens_take_a_step_on_a_real_vit_of_any_size(real_data, tmp_
     pixels = decode(locate_images(files, real_data / "cub20"), size, cache_dir=tmp_path)
     table = load_dataset(DataRequest("cub20", real_data, bare=True)).classes.attributes
     words = np.random.default_rng(0).normal(size=(table.shape[1], 8))
-    train = TrainSet(pixels, np.arange(4), table[:4], word_vectors=words, backbone=source)
-    for name in ("vit_attr_head", "svip", "svip_released", "vspcn", "zslvit"):
+    train = TrainSet(
+        pixels, np.arange(4), table[:4], word_vectors=words, unseen_attributes=table[4:7],
+        backbone=source,
+    )  # fmt: skip
+    for name in TOKENS:
         method = load_method(name)
         config = config_of(method, {"epochs": 1, "batch_size": 4, "warm_epochs": 0})
         model = method(config, 0)

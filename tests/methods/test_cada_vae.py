@@ -232,7 +232,7 @@ def test_latents_are_of_seen_features_and_of_unseen_attributes():
     for vae in (model.network.images, model.network.attributes):
         torch.nn.init.zeros_(vae.log_variance.weight)
         torch.nn.init.constant_(vae.log_variance.bias, -60.0)
-    latents, labels = model.latents(train)
+    latents, labels = model.examples(train)
     assert np.bincount(labels).tolist() == [7] * SEEN + [11] * UNSEEN
     with torch.no_grad():
         of_features = model.network.images.encode(scaled)[0].numpy()
@@ -253,7 +253,7 @@ def test_features_of_a_class_are_repeated_only_where_they_are_too_few(samples, u
     torch.nn.init.constant_(model.network.images.log_variance.bias, -60.0)
     torch.nn.init.zeros_(model.network.images.log_variance.weight)
     model.network.fit_scale(train.inputs)
-    latents, labels = model.latents(train)
+    latents, labels = model.examples(train)
     for c in range(SEEN):
         rows = latents[labels == c].numpy().round(5)
         assert len(rows) == samples and len(np.unique(rows, axis=0)) == used

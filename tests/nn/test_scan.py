@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scans import plain_selective_scan
+from plain import plain_selective_scan
 from torch.nn.functional import softplus
 
 from zslbench.nn import scan

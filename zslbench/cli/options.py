@@ -48,9 +48,10 @@ Images = Annotated[
 Backbone = Annotated[
     str | None,
     typer.Option(
-        help="Pretrained network for images: any ViT or EfficientViM of timm's, vmamba_small_224 "
-        "and its like with --weights, an image-text pair (plumage_clip, clip:MODEL.TAG of "
-        "open_clip's), or random:NAME for an untrained one. Plumage brings its own."
+        help="Pretrained network for images: any ViT, CNN or EfficientViM of timm's, "
+        "vmamba_small_224 and its like with --weights, an image-text pair (plumage_clip, "
+        "clip:MODEL.TAG of open_clip's), or random:NAME for an untrained one. Plumage brings its "
+        "own."
     ),
 ]
 Weights = Annotated[Path | None, typer.Option(help="A local file with the backbone's weights.")]
@@ -73,6 +74,14 @@ Std = Annotated[
 Pretraining = Annotated[
     str | None,
     typer.Option("--exposure", help="Likewise, what the pretraining saw: 1k, 21k, web, unknown."),
+]
+FineTuned = Annotated[
+    bool,
+    typer.Option(
+        "--fine-tuned",
+        help="State that labels of all seen classes trained the network behind --features, or else "
+        "the backbone, where the file does not say so: nothing can be tuned with it.",
+    ),
 ]
 Words = Annotated[
     str | None,
@@ -153,6 +162,7 @@ class PhotoOptions:
     mean: Mean = None
     std: Std = None
     exposure: Pretraining = None
+    fine_tuned: FineTuned = False
 
     def request(self, name: str) -> "DataRequest":
         """Return the request for a dataset."""

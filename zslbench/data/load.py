@@ -54,11 +54,14 @@ class DataRequest:
             backbone, what it takes in place of its own.
         images: Folder of the images, where it is not the dataset's own.
         backbone: Name of the pretrained network for the images.
-        pair: Name of the image-text pair for methods that read, where it is not the backbone.
+        map: Name of the network for methods that need a feature map, where it is not the backbone.
+        pair: Likewise, of the image-text pair for methods that read.
         weights: A local file with its weights.
         mean: Of the input that those weights were trained on, where the file does not say.
         std: Likewise, its deviation.
         exposure: Likewise, what the pretraining saw.
+        fine_tuned: Whether the network or the one that features are of was trained on labels of all
+            seen classes, where no file says so.
         words: Source of attribute word vectors (see `asked_words`).
         descriptions: Source of class descriptions: `names`, `attributes`, or a JSON file.
         resplit: Whether to make class splits anew where the file's own leak test images.
@@ -71,11 +74,13 @@ class DataRequest:
     image_size: int | None = None
     images: Path | None = None
     backbone: str | None = None
+    map: str | None = None
     pair: str | None = None
     weights: Path | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     exposure: str | None = None
+    fine_tuned: bool = False
     words: str | None = None
     descriptions: str | None = None
     resplit: bool = False
@@ -159,7 +164,7 @@ def load_dataset(request: DataRequest, on_progress: OnProgress = no_progress) ->
     splits = replace(table.splits, class_splits=class_splits)
     return assembled(
         recordable(folder.name), table.classes, splits, items.labels, pixels,
-        inputs=inputs, backbone=backbone, **texts,
+        inputs=inputs, backbone=backbone, files=items.files, **texts,
     )  # fmt: skip
 
 
@@ -280,8 +285,9 @@ def _inputs(
         name = items.source.name.removesuffix(".mat")
         exposure = EXPOSURES.get(name, "unknown") if items.source.parent == folder else "unknown"
         record = Backbone(
-            name=f"features:{name}", weights_digest=items.features.digest, exposure=exposure
-        )
+            name=f"features:{name}", weights_digest=items.features.digest, exposure=exposure,
+            fine_tuned=request.fine_tuned or items.features.fine_tuned,
+        )  # fmt: skip
         return items.features, record, None
     from zslbench.data.cache import decode, default_cache_dir
 

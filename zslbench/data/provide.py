@@ -18,7 +18,7 @@ from zslbench.records import Backbone, IncrementalSpec, RunSpec
 USUAL: dict[Ending, str] = {
     "tokens": "a ViT of timm's, such as deit_base_patch16_224.fb_in1k",
     "pair": "an image-text pair, such as clip:ViT-B-16.laion400m_e32",
-    "map": "a network that ends in a map, such as vmamba_small_448.in1k or efficientvim_m1",
+    "map": "a network that ends in a map, such as resnet101.tv_in1k or vmamba_small_448.in1k",
 }
 
 
@@ -68,7 +68,9 @@ class DataSource:
             )
         if "descriptions" in cls.needs:
             check_names_describe(name, self.bare)
-        return self.features if source is None else self._images(source)
+        dataset = self.features if source is None else self._images(source)
+        check_tunable(name, dataset)
+        return dataset
 
     def __repr__(self) -> str:
         sides = f"{len(self.bare.seen)} seen and {len(self.bare.unseen)} unseen classes"
@@ -98,13 +100,12 @@ class DataSource:
         from zslbench.backbones.embedded import EMBEDDED_ENDING
         from zslbench.backbones.registry import find_backbone
 
-        if ending == "pair" and self.request.pair is not None:
+        asked, name = self.request, self.request.backbone
+        if other := {"map": asked.map, "pair": asked.pair}.get(ending or "tokens"):
             try:
-                return find_backbone(self.request.pair)
+                return find_backbone(other)
             except ZslbenchError as refusal:  # a suite's other rows can do without it
                 raise UnservedError(str(refusal)) from None
-
-        asked, name = self.request, self.request.backbone
         if name is None:
             if not is_embedded(asked.name):
                 raise UnservedError(
@@ -112,10 +113,12 @@ class DataSource:
                     f"Choose as backbone (--backbone) {USUAL[ending or 'tokens']}."
                 )
             name = EMBEDDED_ENDING[ending or "tokens"]
-        return find_backbone(
+        found = find_backbone(
             name, asked.weights, asked.image_size, mean=asked.mean, std=asked.std,
             exposure=asked.exposure,
         )  # fmt: skip
+        told = {"fine_tuned": True} if asked.fine_tuned and not asked.features else {}
+        return replace(found, record=found.record.model_copy(update=told))
 
     def _images(self, source: BackboneSource) -> Dataset:
         if source.record not in self._kept:
@@ -148,6 +151,22 @@ class DataSource:
         source = self.source()
         dataset = self._images(source)
         return with_features(dataset, source, default_cache_dir(), self.on_progress)
+
+
+def check_tunable(method: str, dataset: Dataset) -> None:
+    """Refuse a network that was trained on the validation classes of the tuning worlds.
+
+    Raises:
+        UnservedError: With what to take instead.
+    """
+    if dataset.backbone.fine_tuned:
+        raise UnservedError(
+            f"{method} cannot be tuned on {dataset.name} with {dataset.backbone.name}: labels of "
+            "all seen classes trained that network, and so it knows the classes that validation "
+            "takes for unseen. Take features of a network that was not so fine-tuned (zslbench "
+            "features --backbone NAME), or a method on images that fine-tunes its backbone in each "
+            "validation split, such as vit_attr_head."
+        )
 
 
 def check_names_describe(method: str, dataset: Dataset) -> None:

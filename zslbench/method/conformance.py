@@ -37,6 +37,7 @@ SEEN, UNSEEN, PER_CLASS, ATTRIBUTES, FEATURES = 12, 4, 15, 10, 24
 REFITS = {"features": 20, "images": 6}
 EPOCHS, LEARNING_EPOCHS, LOOK = 2, 25, 4
 SEED = 3
+FEW_STEPS = {"steps": 20, "hidden": 64}  # of a generator, an epoch
 BIRDS, FEW_BIRDS = (34, 12), (12, 7)
 GRIDS, PATCH = (4, 7, 8, 9, 14), 4  # patches along each side, and their side in pixels
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 2e-2}
@@ -142,9 +143,11 @@ def config_of(method: type[AnyMethod], settings: dict[str, Any]) -> Any:
     return method.Config.model_validate(known)
 
 
-def _on_birds(method: type[Method], epochs: int) -> dict[str, Any]:
-    """Return settings for the toy's small backbone: a rate for a large one would hardly move it."""
-    return {"epochs": epochs, "batch_size": 32, "lr": 1e-3} if "images" in method.needs else {}
+def _on_toys(method: type[Method], epochs: int) -> dict[str, Any]:
+    """Return settings for a small backbone, or for few features."""
+    if "images" in method.needs:
+        return {"epochs": epochs, "batch_size": 32, "lr": 1e-3}
+    return {"epochs": epochs, **FEW_STEPS} if "steps" in method.Config.model_fields else {}
 
 
 def _epochs(
@@ -165,7 +168,8 @@ def _fitted(method: type[Method], world: World, seed: int, settings: dict[str, A
 
 def _shortly_fitted(method: type[Method], world: World) -> Method:
     """Return a model after as many steps as it takes to differ from one not fitted."""
-    return _fitted(method, world, SEED, {"epochs": EPOCHS, "batch_size": 16, "lr": 1e-3})
+    quick = {"batch_size": 16, "lr": 1e-3, **FEW_STEPS}
+    return _fitted(method, world, SEED, {"epochs": EPOCHS, **quick})
 
 
 def _scores(model: Method, world: World, items: NDArray[np.int64]) -> Float:
@@ -311,7 +315,7 @@ def _on_grid(dataset: Dataset, grid: int) -> Dataset:
 def check_learns(method: type[Method]) -> None:
     """On an easy world, unseen classes come to be recognised at twice the rate of chance."""
     world, best = toy_for(method), 0.0
-    epochs = _epochs(method, world, 0, _on_birds(method, LEARNING_EPOCHS))
+    epochs = _epochs(method, world, 0, _on_toys(method, LEARNING_EPOCHS))
     for number, model in enumerate(epochs):
         if number % LOOK == 0:
             best = max(best, _unseen_accuracy(model, world))
@@ -329,7 +333,7 @@ def check_shuffled_attributes(method: type[Method]) -> None:
     found = []
     for refit in range(REFITS["images" if "images" in method.needs else "features"]):
         world = toy_for(method, refit, shuffled=refit)
-        model = _fitted(method, world, refit, _on_birds(method, EPOCHS))
+        model = _fitted(method, world, refit, _on_toys(method, EPOCHS))
         found.append(_unseen_accuracy(model, world))
     require_chance(found, 100 / UNSEEN, "T1", "the attributes")
 

@@ -45,6 +45,7 @@ def describe(name: str) -> dict[str, Any]:
         "needs": sorted(cls.needs),
         "version": cls.version,
         "settings": settings,
+        "presets": {key: dict(values) for key, values in cls.Config.presets.items()},
     }
     if not issubclass(cls, Method):
         return about

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -47,6 +47,8 @@ def hyper(
 
 
 weight = partial(hyper, low=0.0, high=100.0, log=True)
+count = partial(hyper, low=1, high=16384, log=True)
+rate = partial(hyper, low=1e-6, high=1.0, log=True)
 
 
 def tuned(symbol: str, doc: str, low: float, high: float, grid: Sequence[float]) -> Any:
@@ -88,9 +90,14 @@ ClassForm = AttributeForm | Literal["sentences"]
 
 
 class Settings(BaseModel):
-    """Base of every config: typed, bounded, immutable, unknown names refused."""
+    """Base of every config: typed, bounded, immutable, unknown names refused.
+
+    Attributes:
+        presets: Settings that a paper gives together, by the name of its dataset.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @field_validator("*", mode="wrap")
     @classmethod
@@ -105,11 +112,17 @@ class Settings(BaseModel):
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], method: str) -> Self:
-        """Build the config from `key=value` settings.
+        """Build the config from `key=value` settings; `preset` stands for those it names.
 
         Raises:
             ZslbenchError: On an unknown key (with the nearest one) or a value out of bounds.
         """
+        if cls.presets and "preset" in values:
+            name = str(values["preset"])
+            if name not in cls.presets:
+                raise unknown(f"preset of {method}", name, cls.presets)
+            own = {key: value for key, value in values.items() if key != "preset"}
+            values = {**cls.presets[name], **own}
         for key in values:
             if key not in cls.model_fields:
                 raise unknown(f"setting of {method}", key, cls.model_fields)

@@ -71,6 +71,16 @@ class NetworkMethod(Method):
         """Take parameters back into a network that `setup` has built."""
         self.network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
 
+    def ended(self, number: int, losses: Mapping[str, float]) -> Epoch:
+        """Return an epoch as `fit` yields it.
+
+        Raises:
+            FloatingPointError: If a loss is not finite.
+        """
+        if not all(map(math.isfinite, losses.values())):
+            raise FloatingPointError(f"{type(self).__name__}: losses of epoch {number}: {losses}")
+        return Epoch(number, losses)
+
 
 class TrainedMethod(NetworkMethod):
     """A method with a network, trained on images by AdamW with warm-up and a cosine schedule.
@@ -78,6 +88,8 @@ class TrainedMethod(NetworkMethod):
     Attributes:
         keeps: Whether it selects patches, so that `look` returns those kept behind the patches.
         tunable: The backbone's parameters that are trained once the frozen epochs are over.
+        unseen: What `table` makes of the unseen classes' attributes, `[Cu, K]`, only if the method
+            declares that it trains on them.
     """
 
     keeps: ClassVar[bool] = False
@@ -86,6 +98,7 @@ class TrainedMethod(NetworkMethod):
     source: BackboneSource
     optimiser: torch.optim.Optimizer
     tunable: list[nn.Parameter]
+    unseen: Tensor
 
     @abstractmethod
     def build(self, train: TrainSet) -> nn.Module:
@@ -117,6 +130,8 @@ class TrainedMethod(NetworkMethod):
             torch.manual_seed(derive_seed(self.seed, "initialisation"))
             self.network = self.build(train)
         self.network.to(device())
+        if train.unseen_attributes is not None:
+            self.unseen = self.table(train.unseen_attributes)
 
     def table(self, class_attributes: NDArray[Any]) -> Tensor:
         """Return what `losses` and `logits` get of the classes, on the device."""
@@ -149,13 +164,8 @@ class TrainedMethod(NetworkMethod):
         if after is not None:
             self._resume(after)
         while self.epoch < self.epochs(self.config):
-            losses = self.train_epoch(prepared, self.epoch + 1)
-            if not all(map(math.isfinite, losses.values())):
-                raise FloatingPointError(
-                    f"{type(self).__name__}: losses of epoch {self.epoch + 1}: {losses}"
-                )
             self.epoch += 1
-            yield Epoch(self.epoch, losses)
+            yield self.ended(self.epoch, self.train_epoch(prepared, self.epoch))
 
     def begin(self) -> None:
         """Freeze what is never trained, and make the optimiser of all else."""

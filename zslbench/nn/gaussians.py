@@ -19,7 +19,7 @@ def sample(code: Gaussian, how: Sampling) -> Tensor:
     """
     mean, log_variance = code
     if how == "released":
-        return mean + log_variance.exp() * torch.randn(len(mean), 1)
+        return mean + log_variance.exp() * torch.randn(len(mean), 1, device=mean.device)
     return mean + (log_variance / 2).exp() * torch.randn_like(mean)
 
 

@@ -195,7 +195,7 @@ def _steps(cls: type[Method], world: World) -> NumberLists:
     A method that yields once, at the end of its fit, tells the losses of its last step alone: there
     what the first five steps descended from is added.
     """
-    config = _config(cls, epochs=STEPS, batch_size=len(world.train), classifier_epochs=1)
+    config = _config(cls, epochs=STEPS, steps=1, batch_size=len(world.train), classifier_epochs=1)
     model = cls(config, 0)
     with _descended() as totals:
         losses = _losses(_fit(cls, model, world))

@@ -1,0 +1,180 @@
+"""Computations as they are written down, to compare ours with: scans, generators, layers."""
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def plain_selective_scan(x, step, log_rate, entry, leave):
+    """Mamba's Eq. 2 and 3, place by place."""
+    state, outputs = torch.zeros_like(x[:, 0]), []
+    rate = -log_rate.exp()[:, None]
+    for t in range(x.shape[1]):
+        delta = F.softplus(step[:, t])
+        state = torch.exp(delta * rate) * state + delta * entry[:, t] * x[:, t]
+        outputs.append(leave[:, t] * state)
+    return torch.stack(outputs, dim=1)
+
+
+def layers(*sizes, last=None):
+    """Linear layers with leaky ReLUs between them, and something after the last."""
+    found = []
+    for entry, leave in pairwise(sizes):
+        found += [nn.Linear(entry, leave), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*found[:-1], *([last] if last else []))
+
+
+def alike(plain, ours):
+    """Give a plain network the parameters of ours, in order; return it."""
+    with torch.no_grad():
+        for mine, its in zip(plain.parameters(), ours.parameters(), strict=True):
+            mine.data = its.detach().clone()
+    return plain
+
+
+def both(one, other):
+    return torch.cat([one, other], dim=1)
+
+
+def plain_critic_step(critic, optimiser, real, fake, attributes, gamma, penalty):
+    """WGAN-GP (Gulrajani et al., Algorithm 1), the gradients of its terms added up."""
+    critic.zero_grad()
+    (-gamma * critic(both(real, attributes)).mean()).backward()
+    (gamma * critic(both(fake, attributes)).mean()).backward()
+    share = torch.rand(len(real), 1)
+    mixed = (share * real + (1 - share) * fake).requires_grad_()
+    values = critic(both(mixed, attributes))
+    slopes = torch.autograd.grad(values, mixed, torch.ones_like(values), create_graph=True)[0]
+    raw = ((slopes.norm(2, dim=1) - 1) ** 2).mean()
+    (gamma * penalty * raw).backward()
+    optimiser.step()
+    return float(raw.detach())
+
+
+def plain_clswgan_step(net, optimisers, batches, penalty=10.0, beta=0.01):
+    """One step of f-CLSWGAN's generator, after the critic's, one for each batch."""
+    net["critic"].requires_grad_(True)
+    for real, attributes, _ in batches:
+        with torch.no_grad():
+            fake = net["generator"](both(torch.randn_like(attributes), attributes))
+        plain_critic_step(net["critic"], optimisers["critic"], real, fake, attributes, 1.0, penalty)
+    net["critic"].requires_grad_(False)
+    net["generator"].zero_grad()
+    _, attributes, labels = batches[-1]
+    fake = net["generator"](both(torch.randn_like(attributes), attributes))
+    loss = -net["critic"](both(fake, attributes)).mean()
+    loss = loss + beta * F.nll_loss(F.log_softmax(net["judge"](fake), dim=1), labels)
+    loss.backward()
+    optimisers["generator"].step()
+
+
+def plain_l1(found, truth):
+    apart = (found - truth).abs()
+    return (apart**2 / (apart**2).sum(1, keepdim=True).sqrt() * apart).sum() / len(found)
+
+
+def plain_code(net, real, attributes):
+    hidden = F.leaky_relu(net["encoder"](both(real, attributes)), 0.2)
+    return net["mean"](hidden), net["log_variance"](hidden)
+
+
+def plain_vae_loss(found, real, mean, log_variance):
+    likely = real * found.log() + (1 - real) * (1 - found).log()
+    return (-likely.sum() - (1 + log_variance - mean**2 - log_variance.exp()).sum() / 2) / len(real)
+
+
+def plain_tf_vaegan_step(
+    net, optimisers, batches, penalty, *, fed, a1=1.0, gamma=10.0, recons=0.01
+):
+    """One step of TF-VAEGAN's generator, after the critic's and the decoder's; the raw penalty."""
+    first, second, raw = net["generator"][:2], net["generator"][2:], 0.0
+
+    def generate(noise, attributes):
+        if not fed:
+            return net["generator"](both(noise, attributes))
+        with torch.no_grad():
+            hidden = net["decoder"][:2](net["generator"](both(noise, attributes)))
+        return second(first(both(noise, attributes)) + net["feedback"](hidden))
+
+    def decode(features):
+        return F.normalize(net["decoder"](features), dim=1)
+
+    def noise(mean, log_variance):
+        return torch.randn_like(mean) * torch.exp(0.5 * log_variance) + mean
+
+    net["critic"].requires_grad_(True)
+    for real, attributes, _ in batches:
+        net["decoder"].zero_grad()
+        (recons * plain_l1(decode(real), attributes)).backward()
+        optimisers["decoder"].step()
+        with torch.no_grad():
+            fake = generate(noise(*plain_code(net, real, attributes)), attributes)
+        critic = net["critic"], optimisers["critic"]
+        raw += plain_critic_step(*critic, real, fake, attributes, gamma, penalty) / len(batches)
+    net["critic"].requires_grad_(False)
+    for part in net.values():
+        part.zero_grad()
+    mean, log_variance = plain_code(net, real, attributes)
+    found = generate(noise(mean, log_variance), attributes)
+    loss = plain_vae_loss(found, real, mean, log_variance)
+    loss = loss - gamma * net["critic"](both(found, attributes)).mean()
+    loss = loss + recons * plain_l1(decode(found), attributes)
+    loss.backward()
+    for name in ("encoder", "generator", "decoder", *(["feedback"] if fed else [])):
+        optimisers[name].step()
+    return raw
+
+
+def noise(*shape, seed=0):
+    """Standard normal numbers of a shape."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def stirred(module):
+    """The module with noise on all parameters, so that none is near its neutral start."""
+    chance = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=chance))
+    return module.eval()
+
+
+def linear(layer, x):
+    """A linear layer of one vector."""
+    return layer.weight.detach().numpy() @ x + layer.bias.detach().numpy()
+
+
+def normed(layer, x):
+    """A layer norm of one vector."""
+    scaled = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
+    return scaled * layer.weight.detach().numpy() + layer.bias.detach().numpy()
+
+
+def relu(x):
+    """What of x is positive."""
+    return np.maximum(x, 0)
+
+
+class Shown(torch.nn.Identity):
+    """A backbone that takes maps `[B, N, D]` for images, and shows them as they are."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.width = width
+
+
+def entropy_of(logits, label):
+    """The cross-entropy of one image's logits, in nats."""
+    return np.log(np.exp(logits).sum()) - logits[label]
+
+
+def calibrated(logits, seen, margin=1.0):
+    """Minus the log of the mean mass of unseen classes, after +-1, image by image."""
+    masses = []
+    for row in logits:
+        moved = np.exp(row + margin * np.where(np.arange(len(row)) < seen, -1, 1))
+        masses.append(moved[seen:].sum() / moved.sum())
+    return -np.log(np.mean(masses))
