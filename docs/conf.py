@@ -16,6 +16,7 @@ autodoc_member_order = "bysource"
 exclude_patterns = ["**/*.pdf"]
 
 highlight_language = "text"
+smartquotes = False  # `--set` is no dash
 default_role = "code"  # docstrings have names in single backticks
 
 html_theme = "furo"

@@ -48,6 +48,7 @@ quickstart
 :glob:
 
 studies/*
+studies/*/*
 ```
 
 ```{toctree}
@@ -94,9 +95,8 @@ def relinked(text: str, page: Path) -> str:
 
 def method_page(about: dict) -> str:
     """Return the page of a method: its file's own words, what it needs, its settings."""
-    needs, table = page(about).parts
-    return "\n\n".join([f"# {about['name']}", papers(about["about"]), needs, "## Settings",
-                        markdown(Document(parts=[table]))])  # fmt: skip
+    settings = markdown(Document(parts=page(about).parts))
+    return f"# {about['name']}\n\n{papers(about['about'])}\n\n{settings}"
 
 
 def methods_page(about: dict) -> str:
