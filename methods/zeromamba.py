@@ -33,30 +33,9 @@ from torch.nn.functional import cross_entropy, l1_loss, normalize
 from zslbench.backbones.maps import MapBackbone
 from zslbench.method import PublishedRule, TrainSet, View, hyper, option, weight
 from zslbench.method.trained import Comparison, TrainedConfig, TrainedMethod
+from zslbench.nn.attributes import WordQueries
 
 HIDDEN = 512
-
-
-class LocalProjection(nn.Module):
-    """SLP: each attribute's words attend to the places of the map, and score what they find.
-
-    Args:
-        words: `[K, E]` word vectors, where training starts from.
-        width: D.
-    """
-
-    def __init__(self, words: Tensor, width: int) -> None:
-        super().__init__()
-        self.words = nn.Parameter(normalize(words, dim=1))
-        self.attend = nn.Parameter(torch.randn(words.shape[1], width))
-        self.score = nn.Parameter(torch.randn(words.shape[1], width))
-
-    def forward(self, found: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scores `[B, K]` and attention `[B, K, N]` of a map `[B, N, D]`."""
-        words, places = normalize(self.words, dim=1), normalize(found, dim=-1)
-        attention = (words @ self.attend @ places.mT).softmax(dim=-1)
-        scores = ((attention @ places) * (words @ self.score)).sum(dim=-1)
-        return scores, attention
 
 
 class Network(nn.Module):
@@ -73,7 +52,7 @@ class Network(nn.Module):
         self.backbone, self.config = backbone, config
         attributes = len(words)
         if config.parts != "global":
-            self.slp = LocalProjection(words, backbone.width)
+            self.slp = WordQueries(words, backbone.width, uniform=False, unit=True)
             if config.sef:
                 self.sef = nn.Sequential(
                     nn.Linear(attributes, HIDDEN, bias=False), nn.ReLU(),
@@ -91,7 +70,7 @@ class Network(nn.Module):
         if self.config.parts != "local":
             parts.append(self.grl(self._whole(found)))
         if self.config.parts != "global":
-            scores, _ = self.slp(found)
+            scores, *_ = self.slp(found)
             parts.append(normalize(self.sef(scores) if self.config.sef else scores, dim=-1))
         return torch.stack(parts).sum(dim=0)
 
@@ -150,7 +129,7 @@ class ZeroMamba(TrainedMethod):
             return None
 
         def attention(images: Tensor) -> tuple[Tensor]:
-            _, found = self.network.slp(self.network.backbone(images))
+            _, found, _ = self.network.slp(self.network.backbone(images))
             return (found.mT,)
 
         (maps,) = self.piecewise(batch, attention)

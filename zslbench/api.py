@@ -13,9 +13,10 @@ from zslbench.data.provide import DataSource
 from zslbench.errors import ZslbenchError
 from zslbench.inputs import expanded
 from zslbench.studies import arguments as arg
+from zslbench.studies.archive import SUFFIX
 from zslbench.studies.incremental.suite import IncrementalSuite, read_incremental_suite
 from zslbench.studies.leaderboard.incremental import make_incremental
-from zslbench.studies.leaderboard.measure import make, tracked
+from zslbench.studies.leaderboard.measure import make, show, tracked
 from zslbench.studies.leaderboard.plan.request import TableRequest, check_rules, request_table
 from zslbench.studies.leaderboard.results import Leaderboard, Result
 from zslbench.studies.regression.compare import regress
@@ -143,6 +144,7 @@ def leaderboard(
     rules: Sequence[str] | None = None,
     tune: int = 0,
     retry: bool = False,
+    study: str | Path | None = None,
     results: str | Path = "results",
     **engine: Unpack[EngineChoice],
 ) -> Leaderboard:
@@ -151,7 +153,8 @@ def leaderboard(
     Args:
         methods: Their names, classes or files; None: all that the data can serve.
         data: Datasets, or their names.
-        suite: A published table, by its name or file, in place of methods.
+        suite: A published table, by its name or file, in place of methods; or the archive of a
+            study's table, which is shown as it was packed.
         reference: The row or method to take paired differences from.
         seeds: How many, or which; by default 3, and one for a deterministic method.
         worlds: Validation splits to choose in; by default 3.
@@ -159,6 +162,7 @@ def leaderboard(
         rules: How epoch and gamma are picked; by default `validation`.
         tune: Search every method's settings with so many trials; 0: the defaults.
         retry: Whether to run again what failed before.
+        study: A folder of archives: what they have is not run, and the table's own is written.
         results: Folder of the results.
         engine: Where the runs are done.
 
@@ -173,7 +177,13 @@ def leaderboard(
     named = None if methods is None else arg.method_names(methods)
     shown = None if rules is None else arg.listed("rules", rules)
     chosen = arg.seed_list(seeds)
-    asked = (named, chosen, worlds, tuning_seeds, tune or None, retry or None, *engine.values())
+    asked = (
+        named, chosen, worlds, tuning_seeds, tune or None, retry or None, study, *engine.values(),
+    )  # fmt: skip
+    if suite is not None and str(suite).endswith(SUFFIX):
+        if any(each not in (None, "local") for each in (*asked, data, rules, reference)):
+            raise ZslbenchError(f"{suite} is shown as it was packed: leave everything else out.")
+        return show(expanded(suite))
     if data is None and suite is None and all(each in (None, "local") for each in asked):
         return tracked(expanded(results), shown or ("validation",), reference)
     table = request_table(
@@ -181,7 +191,8 @@ def leaderboard(
         suite=None if suite is None else str(suite), reference=reference, seeds=chosen,
         worlds=worlds, tuning_seeds=tuning_seeds, rules=shown,
     )  # fmt: skip
-    return make(table, expanded(results), retry=retry, tune=tune, **engine)
+    place = None if study is None else expanded(study)
+    return make(table, expanded(results), retry=retry, tune=tune, study=place, **engine)
 
 
 @arg.checked

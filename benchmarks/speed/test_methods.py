@@ -32,17 +32,20 @@ BEFORE, AFTER = "torch", "zslbench"
 THREADED = {"vit_attr_head": "plumage_vit", "zeromamba": "plumage_vmamba"}
 THREADS = ("OMP_", "GOMP_", "MKL_", "OPENBLAS_")
 BATCHES = {"plumage_vit": 64, "random:vit_tiny_patch16_224": 16, "random:vit_base_patch16_224": 8}
+MAP = "random:resnet101"
+ON_A_MAP = ("apn", "dazle", "gem_zsl", "msdn", "transzero")
 
 
-def prepared(name, backbone, **settings):
+def prepared(name, backbone, attributes=ATTRIBUTES, **settings):
     """A method set up on random images, with its optimiser, and a batch as `fit` makes them."""
-    source, count = find_backbone(backbone), BATCHES.get(backbone, 64)
+    source, count = find_backbone(backbone), BATCHES.get(backbone, 8 if backbone == MAP else 64)
     rng = np.random.default_rng(0)
     train = TrainSet(
         inputs=rng.integers(0, 256, (count, source.size, source.size, 3), dtype=np.uint8),
         labels=rng.integers(0, CLASSES, count),
-        class_attributes=rng.random((CLASSES, ATTRIBUTES)),
-        word_vectors=rng.normal(size=(ATTRIBUTES, WORD)),
+        class_attributes=rng.random((CLASSES, attributes)),
+        word_vectors=rng.normal(size=(attributes, WORD)),
+        unseen_attributes=rng.random((CLASSES, attributes)),
         backbone=source,
     )
     method = load_method(name)
@@ -125,6 +128,21 @@ def test_a_generator_step_costs_hardly_more_than_a_plain_loop(benchmark, name, s
     found = ratio(benchmark, *generator_steps(name, *shape), 15)
     print(f"\n{name} on {shape[0]} features: a step takes {found:.2f} of the plain loop's")
     assert found <= 1.15
+
+
+@pytest.mark.parametrize("name", ON_A_MAP)
+def test_a_step_on_a_frozen_map_takes_at_most_one_and_a_half_forward_passes(benchmark, name):
+    """Of ResNet-101 at 224 px, with as many attributes as CUB has."""
+    model, batch, _ = prepared(name, MAP, attributes=312, backbone_lr=0)
+    model.network.train(), model.backbone.eval()
+
+    def bare():
+        with torch.inference_mode():
+            model.backbone(batch[0])
+
+    found = ratio(benchmark, lambda: model.step(*batch), bare, 5)
+    print(f"\n{name} on {MAP}: a step takes {found:.2f} bare forward passes")
+    assert found <= 1.5
 
 
 def test_merging_at_the_input_is_three_times_faster(benchmark):

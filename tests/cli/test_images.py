@@ -57,7 +57,7 @@ def test_svip_runs_on_photos_with_a_random_start_and_says_what_that_means(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["svip"], "name as backbone"),
+        (["svip"], "Choose as backbone"),
         (["svip", "--backbone", BACKBONE], "name as words"),
         (
             ["svip", "--dataset", "plumage", "--backbone", BACKBONE],
@@ -215,8 +215,11 @@ def test_methods_on_birds_are_compared_with_a_reference_and_shown_where_they_loo
     assert "reference" in err
 
 
+TOKENS = ["psvma", "svip", "svip_released", "vit_attr_head", "vspcn", "zslvit"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["svip", "svip_released", "vit_attr_head", "vspcn", "zslvit"])
+@pytest.mark.parametrize("method", TOKENS)
 def test_methods_on_images_train_on_real_photos(zslbench, real_data, tmp_path, method):
     """On the small embedded network, which keeps this to seconds."""
     words = ["--words", "random"] if "word_vectors" in load_method(method).needs else []
@@ -239,8 +242,11 @@ def test_methods_on_tokens_take_a_step_on_a_real_vit_of_any_size(real_data, tmp_
     pixels = decode(locate_images(files, real_data / "cub20"), size, cache_dir=tmp_path)
     table = load_dataset(DataRequest("cub20", real_data, bare=True)).classes.attributes
     words = np.random.default_rng(0).normal(size=(table.shape[1], 8))
-    train = TrainSet(pixels, np.arange(4), table[:4], word_vectors=words, backbone=source)
-    for name in ("vit_attr_head", "svip", "svip_released", "vspcn", "zslvit"):
+    train = TrainSet(
+        pixels, np.arange(4), table[:4], word_vectors=words, unseen_attributes=table[4:7],
+        backbone=source,
+    )  # fmt: skip
+    for name in TOKENS:
         method = load_method(name)
         config = config_of(method, {"epochs": 1, "batch_size": 4, "warm_epochs": 0})
         model = method(config, 0)

@@ -3,9 +3,22 @@
 import numpy as np
 import pytest
 import torch
-from generators import SEEN, D, K, assert_alike, batches, model_of, moved, steps
-from plain import plain_clswgan, plain_clswgan_step, plain_tf_vaegan, plain_tf_vaegan_step
+from plain import (
+    SEEN,
+    D,
+    K,
+    assert_alike,
+    batches,
+    model_of,
+    moved,
+    plain_clswgan,
+    plain_clswgan_step,
+    plain_tf_vaegan,
+    plain_tf_vaegan_step,
+    steps,
+)
 
+from zslbench.method.registry import load_method
 from zslbench.methods.f_clswgan import FCLSWGAN
 from zslbench.methods.free import FREE, drawn, nearest_others, samc
 from zslbench.methods.tf_vaegan import TFVAEGAN
@@ -141,3 +154,65 @@ def test_nearest_others_pass_over_the_own_class():
     centres = torch.tensor([[0.0], [1.0], [5.0]])
     means, labels = torch.tensor([[0.1], [0.1], [4.0]]), torch.tensor([0, 2, 2])
     assert nearest_others(means, centres, labels).tolist() == [1, 0, 1]
+
+
+ALL = {"hidden": 4096, "penalty": 10, "classifier_epochs": 25}
+SCRIPTS = {  # batches of an epoch, times passes, epochs; what else the released scripts say
+    ("f_clswgan", "CUB"): (111, 1, 56, {"lr": 1e-4, "syn_num": 300, "beta": 0.01}),
+    ("f_clswgan", "AWA2"): (368, 1, 30, {"lr": 1e-5, "syn_num": 1800, "beta": 0.01}),
+    ("f_clswgan", "SUN"): (162, 1, 40, {"lr": 2e-4, "syn_num": 400, "beta": 0.01}),
+    ("f_clswgan", "FLO"): (88, 1, 80, {"lr": 1e-4, "syn_num": 1200, "beta": 0.1}),
+    ("tf_vaegan", "CUB"): (111, 2, 300, {
+        "lr": 1e-4, "syn_num": 300, "feedback_lr": 1e-5, "a1": 1, "a2": 1, "recons": 0.01,
+        "gamma": 10, "freeze_decoder": False, "classifier_lr": 1e-3, "encoded_noise": True,
+    }),
+    ("tf_vaegan", "AWA2"): (368, 2, 120, {
+        "lr": 1e-5, "syn_num": 1800, "feedback_lr": 1e-4, "a1": 0.01, "a2": 0.01, "recons": 0.1,
+        "gamma": 10, "freeze_decoder": True, "classifier_lr": 1e-3, "encoded_noise": True,
+    }),
+    ("tf_vaegan", "SUN"): (162, 2, 400, {
+        "lr": 1e-3, "syn_num": 400, "feedback_lr": 1e-4, "a1": 0.1, "a2": 0.01, "recons": 0.01,
+        "gamma": 1, "freeze_decoder": False, "classifier_lr": 5e-4, "encoded_noise": True,
+    }),
+    ("tf_vaegan", "FLO"): (88, 2, 500, {
+        "lr": 1e-4, "syn_num": 1200, "feedback_lr": 1e-5, "a1": 0.5, "a2": 0.5, "recons": 0.01,
+        "gamma": 10, "freeze_decoder": False, "classifier_lr": 1e-3, "encoded_noise": False,
+    }),
+    ("free", "CUB"): (111, 2, 500, {
+        "lr": 1e-4, "syn_num": 700, "margin": 200, "balance": 0.8, "recons": 0.001, "gamma": 10,
+        "nearest": False, "freeze_decoder": False, "critic_steps": 1, "classifier_lr": 1e-3,
+    }),
+    ("free", "AWA1"): (310, 2, 300, {
+        "lr": 1e-5, "syn_num": 4600, "margin": 50, "balance": 0.1, "recons": 0.001, "gamma": 10,
+        "nearest": True, "freeze_decoder": True, "critic_steps": 1, "classifier_lr": 1e-3,
+    }),
+    ("free", "AWA2"): (368, 2, 400, {
+        "lr": 1e-5, "syn_num": 4600, "margin": 50, "balance": 0.5, "recons": 0.001, "gamma": 10,
+        "nearest": True, "freeze_decoder": True, "critic_steps": 1, "classifier_lr": 1e-3,
+    }),
+    ("free", "SUN"): (21, 2, 600, {
+        "lr": 2e-4, "syn_num": 300, "margin": 120, "balance": 0.8, "recons": 0.1, "gamma": 1,
+        "nearest": False, "freeze_decoder": False, "critic_steps": 1, "classifier_lr": 5e-4,
+    }),
+    ("free", "FLO"): (22, 2, 500, {
+        "lr": 1e-4, "syn_num": 2400, "margin": 200, "balance": 0.8, "recons": 0.001, "gamma": 10,
+        "nearest": False, "freeze_decoder": False, "critic_steps": 5, "classifier_lr": 1e-3,
+    }),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "preset"), SCRIPTS)
+def test_presets_are_what_the_released_scripts_say(name, preset):
+    batches_an_epoch, passes, epochs, expected = SCRIPTS[name, preset]
+    config = load_method(name).Config.parse({"preset": preset}, name)
+    assert config.epochs * config.steps == batches_an_epoch * passes * epochs
+    assert {key: getattr(config, key) for key in ALL | expected} == ALL | expected
+    assert config.classifier_batch == config.syn_num
+    assert config.batch_size == {("free", "SUN"): 512, ("free", "FLO"): 256}.get((name, preset), 64)
+    assert getattr(config, "decoder_lr", 1e-4) == 1e-4
+
+
+def test_every_preset_has_its_script():
+    presets = {(name, key) for name in ("f_clswgan", "tf_vaegan", "free")
+               for key in load_method(name).Config.presets}  # fmt: skip
+    assert presets == SCRIPTS.keys()

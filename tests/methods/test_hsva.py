@@ -3,8 +3,20 @@
 import numpy as np
 import pytest
 import torch
-from generators import SEEN, UNSEEN, B, D, H, K, assert_alike, batches, model_of, moved
-from plain import alike, layers
+from plain import (
+    SEEN,
+    UNSEEN,
+    B,
+    D,
+    H,
+    K,
+    alike,
+    assert_alike,
+    batches,
+    layers,
+    model_of,
+    moved,
+)
 from scipy.stats import chisquare
 from torch import nn
 from torch.nn import functional as F

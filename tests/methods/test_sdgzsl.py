@@ -3,8 +3,20 @@
 import numpy as np
 import pytest
 import torch
-from generators import SEEN, B, D, H, K, assert_alike, batches, model_of, moved
-from plain import alike, both, layers
+from plain import (
+    SEEN,
+    B,
+    D,
+    H,
+    K,
+    alike,
+    assert_alike,
+    batches,
+    both,
+    layers,
+    model_of,
+    moved,
+)
 from scipy.special import expit, log_softmax, logit
 from torch import nn
 from torch.nn import functional as F

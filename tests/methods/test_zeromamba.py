@@ -13,7 +13,7 @@ from zslbench.backbones.maps import MapBackbone
 from zslbench.backbones.vmamba import VMamba
 from zslbench.errors import ZslbenchError
 from zslbench.method.conformance import FEW_BIRDS, toy_for, toy_images
-from zslbench.methods.zeromamba import LocalProjection, Network, ZeroMamba
+from zslbench.methods.zeromamba import Network, ZeroMamba
 
 LABELS = torch.tensor([0, 1, 2, 3])
 WORDS = 3 * torch.randn(10, 6, generator=torch.Generator().manual_seed(5))
@@ -34,33 +34,6 @@ def zeromamba():
     model = ZeroMamba(ZeroMamba.Config(semantic=3.0), 0)
     model.setup(train)
     return model, noise(4, 3, 56, 56), tensor(train.class_attributes)
-
-
-def unit(vector):
-    return vector / np.linalg.norm(vector)
-
-
-def test_local_projection_equals_loops_over_attributes_and_places():
-    slp, found = LocalProjection(WORDS, 24), noise(2, 9, 24)
-    with torch.no_grad():
-        scores, attention = slp(found)
-    first, second = slp.attend.detach().double().numpy(), slp.score.detach().double().numpy()
-    for image in range(2):
-        places = [unit(f) for f in found[image].double().numpy()]
-        for k, word in enumerate(WORDS.double().numpy()):
-            v = unit(word)
-            weights = np.exp([v @ first @ f for f in places])
-            weights /= weights.sum()
-            pooled = sum(w * f for w, f in zip(weights, places, strict=True))
-            np.testing.assert_allclose(attention[image, k].numpy(), weights, rtol=1e-4)
-            score = v @ second @ pooled
-            np.testing.assert_allclose(float(scores[image, k]), score, rtol=1e-3, atol=1e-4)
-
-
-def test_words_start_as_unit_rows_and_are_trained():
-    slp = LocalProjection(WORDS, 24)
-    torch.testing.assert_close(slp.words.norm(dim=1), torch.ones(10))
-    assert slp.words.requires_grad
 
 
 @pytest.mark.parametrize("grl", ["features", "logits"])

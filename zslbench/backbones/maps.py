@@ -23,7 +23,7 @@ class MapBackbone(nn.Module, ABC):
 
     @abstractmethod
     def pool(self, found: Tensor) -> Tensor:
-        """Return the mean of the normed map, `[B, D]`."""
+        """Return the mean of the map, normed where the network has a norm there, `[B, D]`."""
 
     def feature(self, images: Tensor) -> Tensor:
         """Return what stands for the whole image, `[B, D]`."""
@@ -74,3 +74,27 @@ class OpenEfficientViM(MapBackbone):
             found, norm.normalized_shape, norm.weight, norm.bias, norm.eps
         )
         return normed.mean(dim=1)
+
+
+class OpenCNN(MapBackbone):
+    """A convolutional network of timm's: the map that its classifier would pool.
+
+    The classifier, and what may stand between pooling and it, are left out.
+
+    Args:
+        network: timm's, such as a ResNet (He et al., CVPR 2016) or a MobileNetV2.
+    """
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+        self.width: int = network.num_features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the last map `[B, N, D]` of images."""
+        found: Tensor = self.network.forward_features(images)
+        return found.flatten(2).mT
+
+    def pool(self, found: Tensor) -> Tensor:
+        """Return the mean of the map, `[B, D]`."""
+        return found.mean(dim=1)

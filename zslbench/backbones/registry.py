@@ -27,9 +27,9 @@ def find_backbone(
     """Return a backbone by name.
 
     Args:
-        name: `plumage_vit`, `plumage_vmamba`, a ViT or an EfficientViM of timm's, a VMamba such as
-            `vmamba_small_224`, an image-text pair (`plumage_clip`, or `clip:MODEL.TAG` of
-            open_clip's), or `random:NAME` for an untrained one.
+        name: `plumage_vit`, `plumage_vmamba`, a ViT, a convolutional network or an EfficientViM of
+            timm's, a VMamba such as `vmamba_small_224`, an image-text pair (`plumage_clip`, or
+            `clip:MODEL.TAG` of open_clip's), or `random:NAME` for an untrained one.
         weights: A local file of weights: safetensors, or a state dict that loads without pickle.
         image_size: Side of the images in pixels, where it is not the network's own.
         mean: Of the input that the weights of the file were trained on, `(r, g, b)` in [0, 1]; by
@@ -69,7 +69,7 @@ def _find(name: str, weights: Path | None, image_size: int | None) -> BackboneSo
         raise unknown("image-text pair", bare, [PAIR])
     if weights and (name in EMBEDDED_ENDING.values() or name.startswith(RANDOM)):
         pair = f"a pair of open_clip's with it, such as {OPEN_CLIP}ViT-B-16.laion400m_e32"
-        takes = pair if bare == PAIR else "a ViT of timm's with it"
+        takes = pair if bare == PAIR else "a network of timm's with it"
         raise ZslbenchError(f"--weights {weights}: --backbone {name} takes none. Name {takes}.")
     for ending, embedded in EMBEDDED_ENDING.items():
         if name == embedded or bare == embedded == PAIR:

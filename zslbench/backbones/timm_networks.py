@@ -1,4 +1,4 @@
-"""ViTs and EfficientViMs of timm's, by name, at any size that their patches tile."""
+"""Networks of timm's by name, at any size that their patches tile: ViTs, and what ends in a map."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from zslbench.backbones.maps import MapBackbone, OpenEfficientViM
+from zslbench.backbones.maps import MapBackbone, OpenCNN, OpenEfficientViM
 from zslbench.backbones.source import (
     RANDOM,
     check_tiles,
@@ -25,29 +25,34 @@ from zslbench.data.types import BackboneSource, Ending
 from zslbench.errors import ZslbenchError, reading, unknown
 from zslbench.records import Exposure
 
-USUAL = re.compile(r"(deit|vit)_\w+_patch\d+_\d+|efficientvim_m\d")
+USUAL = re.compile(
+    r"(deit|vit)_\w+_patch\d+_\d+|efficientvim_m\d|resnet\d+|mobilenetv2_\d+|efficientnet_b\d"
+)
+VITS = ("vision_transformer", "deit")  # timm's modules of plain ViTs
 WEB = ("laion", "openai", "webli", "metaclip", "datacomp", "dfn", "lvd", "pali", "yfcc", "bamboo")
 EMBEDDINGS = ("patch_embed.proj.weight", "visual.conv1.weight")  # timm's name, and CLIP's
 LIKE = 0.5  # share of parameters that a network must have in common with a file to be named
+COUNTER = ".num_batches_tracked"
 ARRAYS = ".npz"  # weights in JAX's layout, which timm converts
 BESIDE = ("posembed", "pre_logits/", "head/")  # arrays there that are resized, or left out
 TENSORS = "Save tensors alone: torch.save(model.state_dict(), FILE), or safetensors."
 
 
 def find_timm(name: str, weights: Path | None, image_size: int | None = None) -> BackboneSource:
-    """Return a ViT or an EfficientViM of timm's.
+    """Return a ViT of timm's, or a network that ends in a map.
 
     Raises:
-        ZslbenchError: If timm has no such network or no such weights of it, if the weights of the
-            file are another network's, or patches do not tile images of that size.
+        ZslbenchError: If timm has no such network or no such weights of it, if it is of another
+            kind, if the weights of the file are another network's, or patches do not tile images
+            of that size.
     """
     import timm
 
     bare = name.removeprefix(RANDOM)
     architecture, _, tag = bare.partition(".")
-    known = _known()
-    if architecture not in known:
-        raise unknown("ViT of timm's", architecture, [*filter(USUAL.fullmatch, known), *VMAMBAS])
+    if not timm.is_model(architecture):
+        usual = filter(USUAL.fullmatch, timm.list_models())
+        raise unknown("network of timm's", architecture, [*usual, *VMAMBAS])
     try:
         cfg: Any = timm.get_pretrained_cfg(bare)
     except RuntimeError:
@@ -58,27 +63,18 @@ def find_timm(name: str, weights: Path | None, image_size: int | None = None) ->
     other = None if size == cfg.input_size[-1] else size
     record = recorded(name, weights, f"timm:{architecture}.{cfg.tag}", exposure, other)
     build = partial(_build_timm, bare, weights, name.startswith(RANDOM), other)
-    ending: Ending = "map" if architecture.startswith("efficientvim") else "tokens"
-    grid = _grid(bare, weights, size)
+    ending, grid = _ending(bare, weights, size)
     return BackboneSource(record, tuple(cfg.mean), tuple(cfg.std), size, build, ending, grid)
 
 
-def _known() -> list[str]:
-    import timm
-
-    modules = ("vision_transformer", "deit", "efficientvim")
-    return [name for module in modules for name in timm.list_models(module=module)]
-
-
-def _grid(name: str, weights: Path | None, size: int) -> int:
-    """Return the grid of a network on images of some size, after a look at its skeleton.
+def _ending(name: str, weights: Path | None, size: int) -> tuple[Ending, int]:
+    """Return a network's ending and grid on images of some size, after a look at its skeleton.
 
     Raises:
         ZslbenchError: If it is not opened up, its patches do not tile such images, or the weights
             of the file are another network's.
     """
     import timm
-    import torch
 
     if weights:
         architecture, told = name.partition(".")[0], info_of(weights).architecture
@@ -89,8 +85,44 @@ def _grid(name: str, weights: Path | None, size: int) -> int:
     if weights:
         (_check_arrays if weights.suffix == ARRAYS else _fitted)(name, network, weights)
     if isinstance(opened, OpenViT):
-        return check_tiles(name, size, network.patch_embed.patch_size[0])
-    return isqrt(opened(torch.empty(1, 3, size, size, device="meta")).shape[1])
+        return "tokens", check_tiles(name, size, network.patch_embed.patch_size[0])
+    return "map", _map_side(name, network, opened, size)
+
+
+def _map_side(name: str, network: Any, opened: MapBackbone, size: int) -> int:
+    """Return the places along each side of a map.
+
+    Raises:
+        ZslbenchError: If the network ends in none, or places do not tile such images.
+    """
+    import torch
+
+    try:
+        place = network.feature_info[-1]["reduction"]
+        _, places, width = opened(torch.empty(1, 3, size, size, device="meta")).shape
+    except Exception:  # of another kind: it fails in many ways
+        place, places, width = 1, 0, 0
+    if isqrt(places) ** 2 != places or width != opened.width:
+        raise ZslbenchError(
+            f"--backbone {name}: it is no plain ViT and ends in no square map. Choose a ViT or a "
+            "convolutional network, such as resnet101."
+        )
+    side = isqrt(places)
+    if size != network.default_cfg["input_size"][-1]:  # its own is taken as it is
+        side = check_tiles(name, size, place)
+    if side != isqrt(places):
+        raise ZslbenchError(
+            f"--backbone {name}: at {size} px its map has {isqrt(places)} x {isqrt(places)} places "
+            f"and not one for {place} px. Leave out --image-size."
+        )
+    return side
+
+
+def _is_vit(name: str) -> bool:
+    import timm
+
+    module = timm.model_entrypoint(name.partition(".")[0]).__module__
+    return module.rpartition(".")[2] in VITS
 
 
 def _skeleton(name: str, weights: Path | None = None, **settings: Any) -> Any:
@@ -105,10 +137,10 @@ def _created(name: str, weights: Path | None, size: int | None, **settings: Any)
     """Return a network of timm's without its head, as it would be made for a file of weights."""
     import timm
 
-    cfg: Any = timm.get_pretrained_cfg(name)
-    if not cfg.fixed_input_size:  # it takes any size as it is
+    if not _is_vit(name):
         settings.pop("weight_init", None)
-    elif size:
+    cfg: Any = timm.get_pretrained_cfg(name)
+    if size and cfg.fixed_input_size:  # others take any size as it is
         settings["img_size"] = size
     if weights and (pad_type := info_of(weights).pad_type):
         settings["pad_type"] = pad_type
@@ -132,8 +164,8 @@ def _build_timm(
 
 
 def _opened(name: str, network: Any) -> OpenViT | MapBackbone:
-    if name.startswith("efficientvim"):
-        return OpenEfficientViM(network)
+    if not _is_vit(name):
+        return OpenEfficientViM(network) if name.startswith("efficientvim") else OpenCNN(network)
     try:
         return OpenViT(network)
     except ValueError as error:
@@ -162,6 +194,9 @@ def _fitted(name: str, network: Any, weights: Path) -> dict[str, Any]:
     heads = [cfg.classifier] if isinstance(cfg.classifier, str) else cfg.classifier
     beside = tuple(f"{head}." for head in heads)
     found = {key: value for key, value in found.items() if not key.startswith(beside)}
+    # Files older than PyTorch 0.4.1, torchvision's ResNets among them, have no such counters.
+    counters = {k: v for k, v in network.state_dict().items() if k.endswith(COUNTER)}
+    found = counters | found
     wrong = _other_patches(network, state) or differences(network.state_dict(), found)
     if wrong:
         raise not_of(name.partition(".")[0], weights, wrong, _likeliest(state))
@@ -187,7 +222,7 @@ def _check_arrays(name: str, network: Any, weights: Path) -> None:
 
 def _other_patches(network: Any, state: Mapping[str, Any]) -> str:
     """Return how the patches of a file differ, which timm would resize without a word."""
-    here = getattr(network.patch_embed, "patch_size", (0,))[0]
+    here = getattr(getattr(network, "patch_embed", None), "patch_size", (0,))[0]
     there = _patch(state)
     return f"its patches are of {there} px, not of {here}" if there and here != there else ""
 
@@ -199,7 +234,9 @@ def _patch(state: Mapping[str, Any]) -> int:
 
 
 def _likeliest(state: Mapping[str, Any]) -> str:
-    """Return the network whose parameters are most like a file's, by names and shapes."""
+    """Return the ViT whose parameters are most like a file's, by names and shapes."""
+    import timm
+
     theirs = {(name, tuple(value.shape)) for name, value in state.items()}
 
     def likeness(name: str, **settings: Any) -> tuple[float, int]:
@@ -208,7 +245,7 @@ def _likeliest(state: Mapping[str, Any]) -> str:
         return len(ours & theirs) / len(ours | theirs), -len(name)
 
     side = f"patch{_patch(state)}_"
-    vits = (name for name in _known() if side in name)
+    vits = (n for module in VITS for n in timm.list_models(module=module) if side in n)
     # Whole networks take seconds: their first blocks tell which few to look at.
     near = sorted(vits, key=lambda name: likeness(name, depth=1))[-8:]
     ranked = {name: likeness(name) for name in near}

@@ -48,9 +48,10 @@ Images = Annotated[
 Backbone = Annotated[
     str | None,
     typer.Option(
-        help="Pretrained network for images: any ViT or EfficientViM of timm's, vmamba_small_224 "
-        "and its like with --weights, an image-text pair (plumage_clip, clip:MODEL.TAG of "
-        "open_clip's), or random:NAME for an untrained one. Plumage brings its own."
+        help="Pretrained network for images: any ViT, CNN or EfficientViM of timm's, "
+        "vmamba_small_224 and its like with --weights, an image-text pair (plumage_clip, "
+        "clip:MODEL.TAG of open_clip's), or random:NAME for an untrained one. Plumage brings its "
+        "own."
     ),
 ]
 Weights = Annotated[Path | None, typer.Option(help="A local file with the backbone's weights.")]

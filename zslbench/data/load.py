@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from zslbench.data.fetch.sources import HELD
 from zslbench.data.formats import xlsa17
 from zslbench.data.formats.class_lists import check_sides, read_class_splits
 from zslbench.data.formats.items import (
@@ -53,7 +54,8 @@ class DataRequest:
             backbone, what it takes in place of its own.
         images: Folder of the images, where it is not the dataset's own.
         backbone: Name of the pretrained network for the images.
-        pair: Name of the image-text pair for methods that read, where it is not the backbone.
+        map: Name of the network for methods that need a feature map, where it is not the backbone.
+        pair: Likewise, of the image-text pair for methods that read.
         weights: A local file with its weights.
         mean: Of the input that those weights were trained on, where the file does not say.
         std: Likewise, its deviation.
@@ -72,6 +74,7 @@ class DataRequest:
     image_size: int | None = None
     images: Path | None = None
     backbone: str | None = None
+    map: str | None = None
     pair: str | None = None
     weights: Path | None = None
     mean: tuple[float, ...] | None = None
@@ -92,8 +95,8 @@ def find_datasets(root: Path) -> dict[str, Path]:
     """
     if not root.is_dir():
         raise ZslbenchError(
-            f"{root}: there is no such folder. "
-            "Name the folder that holds CUB/, AWA2/, SUN/ or your own dataset."
+            f"{root}: there is no such folder. Name the folder that holds CUB/, AWA2/, SUN/ or "
+            "your own dataset, or get one with zslbench data fetch."
         )
     folders = [path.parent for path in sorted(root.glob(f"[!.]*/{SPLITS_FILE}"))]
     return {recordable(folder.name): folder for folder in folders}
@@ -113,7 +116,10 @@ def find_dataset(name: str, root: Path) -> Path:
     if not alike and is_embedded(name):
         raise ZslbenchError(f"{fault_of_name(name)} They have no folder: name another dataset.")
     if not alike:
-        raise unknown("dataset", name, datasets, where=f" below {root}")
+        get = (
+            " Its splits and features: zslbench data fetch xlsa17." if name.upper() in HELD else ""
+        )
+        raise ZslbenchError(f"{unknown('dataset', name, datasets, where=f' below {root}')}{get}")
     return datasets[alike[0]]
 
 
@@ -158,7 +164,7 @@ def load_dataset(request: DataRequest, on_progress: OnProgress = no_progress) ->
     splits = replace(table.splits, class_splits=class_splits)
     return assembled(
         recordable(folder.name), table.classes, splits, items.labels, pixels,
-        inputs=inputs, backbone=backbone, **texts,
+        inputs=inputs, backbone=backbone, files=items.files, **texts,
     )  # fmt: skip
 
 
@@ -242,7 +248,7 @@ def _only_features(folder: Path) -> str:
     if "res101" in found or len(found) == 1:
         return found[0]
     if not found:
-        fix = "Put a file of the shape of res101.mat there, or name a backbone."
+        fix = "Put a file of the shape of res101.mat there, or choose a backbone (--backbone)."
         raise DataError(folder, "has no feature file", fix)
     listing = ", ".join(found)
     raise DataError(folder, f"has several feature files ({listing})", "Name one as the features.")

@@ -18,7 +18,7 @@ from zslbench.records import Backbone, IncrementalSpec, RunSpec
 USUAL: dict[Ending, str] = {
     "tokens": "a ViT of timm's, such as deit_base_patch16_224.fb_in1k",
     "pair": "an image-text pair, such as clip:ViT-B-16.laion400m_e32",
-    "map": "a network that ends in a map, such as vmamba_small_448.in1k or efficientvim_m1",
+    "map": "a network that ends in a map, such as resnet101.tv_in1k or vmamba_small_448.in1k",
 }
 
 
@@ -56,8 +56,8 @@ class DataSource:
             source = cls.source_of(config) or self.source(cls.ending)
             if source.ending != cls.ending:
                 raise UnservedError(
-                    f"{name} cannot run on {source.record.name}: name as backbone "
-                    f"{USUAL[cls.ending]}."
+                    f"{name} cannot run on {source.record.name}. Choose as backbone "
+                    f"(--backbone) {USUAL[cls.ending]}."
                 )
             check_grid(name, cls, config, source)
         embedded = is_embedded(self.request.name)
@@ -100,18 +100,17 @@ class DataSource:
         from zslbench.backbones.embedded import EMBEDDED_ENDING
         from zslbench.backbones.registry import find_backbone
 
-        if ending == "pair" and self.request.pair is not None:
+        asked, name = self.request, self.request.backbone
+        if other := {"map": asked.map, "pair": asked.pair}.get(ending or "tokens"):
             try:
-                return find_backbone(self.request.pair)
+                return find_backbone(other)
             except ZslbenchError as refusal:  # a suite's other rows can do without it
                 raise UnservedError(str(refusal)) from None
-
-        asked, name = self.request, self.request.backbone
         if name is None:
             if not is_embedded(asked.name):
                 raise UnservedError(
-                    f"{asked.name} needs a backbone for its images: "
-                    f"name as backbone {USUAL[ending or 'tokens']}."
+                    f"{asked.name} needs a backbone for its images. "
+                    f"Choose as backbone (--backbone) {USUAL[ending or 'tokens']}."
                 )
             name = EMBEDDED_ENDING[ending or "tokens"]
         found = find_backbone(

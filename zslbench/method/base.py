@@ -63,7 +63,7 @@ class TrainSet:
         class_attributes: `[Cs, K]` of the seen classes, in the form that the config asks for; their
             sentences `[Cs, S]` where it asks for these.
         word_vectors: `[K, E]`, if the method needs them.
-        attribute_groups: `[K]` which family each attribute is of, where their names say so.
+        attribute_groups: `[K]` which group each attribute is of, where that is known.
         unseen_attributes: `[Cu, K]`, only if the method declares that it trains on them.
         backbone: Builds the pretrained network, where the inputs are images.
     """

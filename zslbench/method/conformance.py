@@ -143,11 +143,7 @@ def config_of(method: type[AnyMethod], settings: dict[str, Any]) -> Any:
 
 
 def _on_toys(method: type[Method], epochs: int) -> dict[str, Any]:
-    """Return settings for small data.
-
-    The rate for a large backbone would hardly move the toy's, and a generator's schedule, counted
-    in steps, is as long for little data as for much.
-    """
+    """Return settings for a small backbone, or for few features."""
     if "images" in method.needs:
         return {"epochs": epochs, "batch_size": 32, "lr": 1e-3}
     few = {"steps": 50, "hidden": 64, "lr": 2e-3, "seen_samples": 50, "syn_num": 50}
@@ -172,8 +168,8 @@ def _fitted(method: type[Method], world: World, seed: int, settings: dict[str, A
 
 def _shortly_fitted(method: type[Method], world: World) -> Method:
     """Return a model after as many steps as it takes to differ from one not fitted."""
-    settings = {"epochs": EPOCHS, "batch_size": 16, "lr": 1e-3, "steps": 20, "hidden": 64}
-    return _fitted(method, world, SEED, settings)
+    quick = {"batch_size": 16, "lr": 1e-3, "steps": 20, "hidden": 64}
+    return _fitted(method, world, SEED, {"epochs": EPOCHS, **quick})
 
 
 def _scores(model: Method, world: World, items: NDArray[np.int64]) -> Float:

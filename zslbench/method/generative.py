@@ -13,6 +13,7 @@ resampled from (seed, purpose, epoch), so that a fit resumed after a classifier 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,17 +163,15 @@ class GenerativeMethod(NetworkMethod):
         else:
             self._resume(after)
         passes = self.passes(self.config)
-        every = self.config.classifier_epochs // passes
         while self.epoch < self.epochs(self.config):
             self.network.classifier.load_state_dict(first_weights)
             with torch.random.fork_rng():
                 losses = self.train_epoch(prepared, self.epoch // passes + 1)
-                rows, labels = self.examples(prepared)
-            for number, loss in enumerate(self._classify(rows, labels), start=1):
-                if number % every == 0:
-                    self.epoch += 1
-                    told = {**losses, "classifier": loss}
-                    yield self.ended(self.epoch, {k: float(v.detach()) for k, v in told.items()})
+                classified = self.classify(prepared)
+            for loss in classified:
+                self.epoch += 1
+                told = {**losses, "classifier": loss}
+                yield self.ended(self.epoch, {k: float(v.detach()) for k, v in told.items()})
 
     def train_epoch(self, train: TrainSet, epoch: int) -> dict[str, Tensor]:
         """Take the steps of a generator's epoch; return the mean of each loss."""
@@ -227,12 +226,15 @@ class GenerativeMethod(NetworkMethod):
         """Return how many synthetic features the classifier gets of each unseen class."""
         return int(self.config.syn_num)
 
-    def _classify(self, rows: Tensor, labels: Tensor) -> Iterator[Tensor]:
-        config = self.config
-        return self.train_classifier(
+    def classify(self, train: TrainSet) -> Iterator[Tensor]:
+        """Begin with the classifier of all classes; return what trains it, a loss each pass."""
+        config, (rows, labels) = self.config, self.examples(train)
+        every = config.classifier_epochs // self.passes(config)
+        losses = self.train_classifier(
             self.network.classifier, rows, labels, "classifier",
             epochs=config.classifier_epochs, size=config.classifier_batch, lr=config.classifier_lr,
         )  # fmt: skip
+        return islice(losses, every - 1, None, every)
 
     def train_classifier(
         self, layer: nn.Module, rows: Tensor, labels: Tensor, purpose: str,

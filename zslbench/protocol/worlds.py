@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.data.attribute_groups import attribute_groups
 from zslbench.data.types import ClassSplit, Dataset, Int, SealedLabels, Subset
 from zslbench.errors import DataError
 from zslbench.method import ClassForm, Method, TrainSet
@@ -68,7 +69,7 @@ class World:
             labels=self.train_labels,
             class_attributes=rows[: self.seen],
             word_vectors=words,
-            attribute_groups=data.classes.attribute_groups,
+            attribute_groups=attribute_groups(data.name, data.classes),
             unseen_attributes=unseen,
             backbone=data.source,
         )

@@ -24,7 +24,7 @@ NOTES = (
     "Epoch, gamma and open settings were chosen once, in the tuning worlds, unless the rule is "
     "`published`; intervals are given that choice, unless they say `and the choice`. Choice "
     "spread: standard error of H over choices in other tuning worlds. Opened: times this method "
-    "has read these test labels.",
+    "has read labels of these test photos.",
 )
 BRIEF_NOTE = (
     "Means over seeds, in percent; AUSUC in [0, 1]. ±: half of the 95 % interval over images and "
@@ -47,8 +47,9 @@ INFLATION_NOTE = (
 STANDING_NOTE = (
     "By H; what was selected on test takes no part. Win rate: percent of dataset x seed pairs on "
     "which a method beats another, ties half; first the mean over opponents, then each. Mean rank: "
-    "over datasets, 1 the best, among the methods that were run on all of them. A "
-    "critical-difference diagram would take at least 10 datasets."
+    "over datasets, 1 the best, among the methods that were run on all of them. Of datasets that "
+    "share test photos the largest takes part. A critical-difference diagram would take at least "
+    "10 datasets."
 )
 LOCALISATION = {
     "patch_auc": "patches ranked (AUC)",

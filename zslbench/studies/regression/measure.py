@@ -50,7 +50,9 @@ def subjects_of(name: str, root: Path) -> list[Subject]:
         ZslbenchError: If there is no such suite, or it is not as it should be.
     """
     suite = read_suite(name)
-    seen_by = suite.model_dump(include={"features", "backbone", "image_size", "pair", "words"})
+    seen_by = suite.model_dump(
+        include={"features", "backbone", "image_size", "map", "pair", "words"}
+    )
     return [
         Subject(row.method, DataRequest(dataset, root, **seen_by), row.config.changed())
         for dataset in suite.datasets

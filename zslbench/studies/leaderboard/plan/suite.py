@@ -38,7 +38,9 @@ class Suite(AnySuite):
 
     Attributes:
         features: As `--features`; so are `backbone`, `image_size` and `words`.
-        pair: The image-text pair of rows that read class descriptions; by default plumage's own.
+        map: The backbone of rows that need a feature map, where it is not `backbone`; by default
+            plumage's own.
+        pair: Likewise, the image-text pair of rows that read class descriptions.
         worlds: Tuning worlds.
         tuning_seeds: Fits in each of them, of methods that are not deterministic.
         rules: Rules to show.
@@ -49,6 +51,7 @@ class Suite(AnySuite):
     features: str | None = None
     backbone: str | None = None
     image_size: int | None = Field(default=None, ge=1)
+    map: str | None = None
     pair: str | None = None
     words: str | None = None
     worlds: int = Field(default=3, ge=1, le=20)

@@ -1,0 +1,162 @@
+"""Attributes that look for their places in a feature map, and the losses of those who do so.
+
+B images, N places of a square map in raster order, D channels, K attributes, C classes, the seen
+ones first. Sources: DAZLE (Huynh and Elhamifar, CVPR 2020; code hbdat/cvpr20_DAZLE at e5a0460), APN
+(Xu et al., NeurIPS 2020; wenjiaXu/APN-ZSL at e5976f7), GEM-ZSL (Liu et al., CVPR 2021; code at
+8486b08), PSVMA (Liu et al., CVPR 2023; ManLiuCoder/PSVMA at abd282a).
+"""
+
+from math import isqrt
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize, relu
+
+Over = Literal["all", "seen"]
+Gaps = Literal["released", "paper"]
+
+
+class WordQueries(nn.Module):
+    """The words of each attribute query the places of a map, and score what they find there.
+
+    With unit places f_r and words v_k, which start as unit rows and are trained:
+
+        a_kr = softmax_r(v_k W2 f_r),  local_k = sum_r a_kr f_r,  score_k = v_k W1 local_k
+
+    So DAZLE, MSDN from text to image, and ZeroMamba's SLP.
+
+    Args:
+        words: `[K, E]` word vectors, where training starts from.
+        width: D.
+        uniform: Whether attention starts as uniform, with W2 = 0; else, as W1, from N(0, 1).
+        unit: Whether words are normalised again in every pass.
+    """
+
+    def __init__(self, words: Tensor, width: int, *, uniform: bool, unit: bool) -> None:
+        super().__init__()
+        self.unit = unit
+        self.words = nn.Parameter(normalize(words, dim=1))
+        start = torch.zeros if uniform else torch.randn
+        self.attend = nn.Parameter(start(words.shape[1], width))
+        self.score = nn.Parameter(torch.randn(words.shape[1], width))
+
+    def rows(self) -> Tensor:
+        """Return the words `[K, E]` as they are used."""
+        return normalize(self.words, dim=1) if self.unit else self.words
+
+    def forward(self, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return scores `[B, K]`, attention `[B, K, N]` and local features `[B, K, D]` of a map.
+
+        Args:
+            found: `[B, N, D]`.
+        """
+        words, places = self.rows(), normalize(found, dim=-1)
+        attention = (words @ self.attend @ places.mT).softmax(dim=-1)
+        local = attention @ places
+        return (local * (words @ self.score)).sum(dim=-1), attention, local
+
+
+def self_calibration(logits: Tensor, seen: int, margin: float = 1.0) -> Tensor:
+    """Return minus the log of the mean mass that images of seen classes give to unseen ones.
+
+    L_cal = -log (1/B) sum_b sum_{u unseen} softmax(s_b + m)_u with m = -margin for seen classes and
+    +margin for unseen ones: DAZLE, whose released code has the +-1 inside the scores.
+
+    Args:
+        logits: `[B, C]`.
+        seen: How many classes are seen.
+        margin: See above.
+    """
+    log_mass = shifted(logits, seen, margin).log_softmax(dim=1)[:, seen:].flatten()
+    batch = torch.tensor(float(len(logits)), device=logits.device)
+    return batch.log() - log_mass.logsumexp(dim=0)
+
+
+def shifted(logits: Tensor, seen: int, margin: float = 1.0) -> Tensor:
+    """Return logits `[B, C]` with the margin taken from seen classes and added to unseen ones."""
+    shift = torch.full_like(logits[0], margin)
+    shift[:seen] = -margin
+    return logits + shift
+
+
+def calibrated_losses(
+    logits: Tensor, labels: Tensor, seen: int, over: Over, weight: float
+) -> dict[str, Tensor]:
+    """Return the cross-entropy `classes`, and `calibration`, the weighted `self_calibration`.
+
+    Args:
+        logits: `[B, C]`, of unseen classes too.
+        labels: `[B]` in 0..seen-1.
+        seen: How many classes are seen.
+        over: The classes of the softmax in the cross-entropy: the code of DAZLE, MSDN and TransZero
+            has unseen ones in it.
+        weight: Of the calibration.
+    """
+    known = logits if over == "all" else logits[:, :seen]
+    return {
+        "classes": cross_entropy(known, labels),
+        "calibration": weight * self_calibration(logits, seen),
+    }
+
+
+def unseen_bias(logits: Tensor, seen: int, how: Gaps = "released") -> Tensor:
+    """Return how far seen and unseen classes' logits lie apart: PSVMA's debiasing loss.
+
+    Over images, the mean of relu(mean s - mean u) + relu(std s - std u) in the released code; of
+    (mean s - mean u)^2 + (var s - var u)^2 in the paper.
+
+    Args:
+        logits: `[B, C]`, of two seen and two unseen classes at least.
+        seen: How many classes are seen.
+        how: See above.
+    """
+    known, unseen = logits[:, :seen], logits[:, seen:]
+    means = known.mean(dim=1) - unseen.mean(dim=1)
+    if how == "paper":
+        return (means.square() + (known.var(dim=1) - unseen.var(dim=1)).square()).mean()
+    deviations = known.std(dim=1) - unseen.std(dim=1)
+    return (relu(means) + relu(deviations)).mean()
+
+
+def group_lasso(rows: Tensor, groups: Tensor) -> Tensor:
+    """Return the decorrelation of GEM-ZSL: attributes of a group may share channels, others not.
+
+    1 / (G D) sum_g sum_d ||rows_{k in g, d}||_2, as in the papers of APN (there a sum) and GEM-ZSL.
+
+    Args:
+        rows: `[K, D]` a vector of each attribute.
+        groups: `[K]` the group of each, in 0..G-1.
+    """
+    norms = [rows[groups == group].norm(dim=0).mean() for group in range(int(groups.max()) + 1)]
+    return torch.stack(norms).mean()
+
+
+def block_norms(rows: Tensor, groups: Tensor) -> Tensor:
+    """Return the decorrelation of APN's released code, which couples no channels.
+
+    sum_g ||rows_{k in g}||_F, one norm of all numbers of a group.
+
+    Args:
+        rows: `[K, D]` a vector of each attribute.
+        groups: `[K]` the group of each, in 0..G-1.
+    """
+    return torch.stack(
+        [rows[groups == group].norm() for group in range(int(groups.max()) + 1)]
+    ).sum()
+
+
+def spread(maps: Tensor) -> Tensor:
+    """Return `[B, K]`: how far the mass of each map lies from its peak (compactness).
+
+    sum_r m_kr ((row_r - row_*)^2 + (column_r - column_*)^2) with r* = argmax_r m_kr. APN takes the
+    sum over images and attributes, of the sigmoid of its maps; GEM-ZSL the mean over images,
+    attributes and places, of attention.
+
+    Args:
+        maps: `[B, K, N]`.
+    """
+    steps = torch.arange(isqrt(maps.shape[-1]), device=maps.device, dtype=maps.dtype)
+    places = torch.cartesian_prod(steps, steps)
+    distances = (places[:, None] - places).square().sum(dim=-1)
+    return (maps * distances[maps.argmax(dim=-1)]).sum(dim=-1)
