@@ -15,6 +15,10 @@ autodoc_member_order = "bysource"
 # Figures of a study are drawn for papers too: as PDF, which no page shows.
 exclude_patterns = ["**/*.pdf"]
 
+highlight_language = "text"
+smartquotes = False  # `--set` is no dash
+default_role = "code"  # docstrings have names in single backticks
+
 html_theme = "furo"
 html_title = f"zslbench {release}"
 html_show_sphinx = False

@@ -48,6 +48,7 @@ quickstart
 :glob:
 
 studies/*
+studies/*/*
 ```
 
 ```{toctree}
@@ -94,15 +95,15 @@ def relinked(text: str, page: Path) -> str:
 
 def method_page(about: dict) -> str:
     """Return the page of a method: its file's own words, what it needs, its settings."""
-    needs, table = page(about).parts
-    return "\n\n".join([f"# {about['name']}", papers(about["about"]), needs, "## Settings",
-                        markdown(Document(parts=[table]))])  # fmt: skip
+    settings = markdown(Document(parts=page(about).parts))
+    return f"# {about['name']}\n\n{papers(about['about'])}\n\n{settings}"
 
 
 def methods_page(about: dict) -> str:
     """Return the page of all methods."""
-    kinds = {"method": "Methods", "incremental": "Class-incremental methods"}
-    parts = ["# Methods", "What a method departs from its paper in stands on its page."]
+    kinds = {"method": "Zero-shot methods", "incremental": "Class-incremental methods"}
+    lead = "A method's page lists where it departs from its paper and the released code."
+    parts = ["# Methods", lead]
     for kind, title in kinds.items():
         of_kind = {name: found for name, found in about.items() if found["kind"] == kind}
         rows = [f"| [{name}](methods/{name}.md) | {papers(' '.join(first.split()))} | {needs} |"

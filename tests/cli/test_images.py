@@ -57,7 +57,7 @@ def test_svip_runs_on_photos_with_a_random_start_and_says_what_that_means(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["svip"], "name as backbone"),
+        (["svip"], "Choose as backbone"),
         (["svip", "--backbone", BACKBONE], "name as words"),
         (
             ["svip", "--dataset", "plumage", "--backbone", BACKBONE],

@@ -41,6 +41,16 @@ def test_every_page_is_in_the_order_of_the_site(docs):
     assert pages | {"methods"} == {*docs["stage"].GUIDES, "api"}
 
 
+def test_every_method_has_a_page_with_its_settings(docs, tmp_path):
+    docs["stage"].stage(tmp_path / "source")
+    pages = {path.stem: path.read_text() for path in (tmp_path / "source/methods").glob("*.md")}
+    assert set(METHODS) <= set(pages)
+    assert all("\nNeeds: " in page and "| setting | symbol |" in page for page in pages.values())
+    assert all(
+        f"](methods/{name}.md)" in (tmp_path / "source/methods.md").read_text() for name in pages
+    )
+
+
 @pytest.mark.parametrize(
     ("page", "link", "moved"),
     [

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from zslbench.data.fetch.sources import HELD
 from zslbench.data.formats import xlsa17
 from zslbench.data.formats.class_lists import check_sides, read_class_splits
 from zslbench.data.formats.items import (
@@ -94,8 +95,8 @@ def find_datasets(root: Path) -> dict[str, Path]:
     """
     if not root.is_dir():
         raise ZslbenchError(
-            f"{root}: there is no such folder. "
-            "Name the folder that holds CUB/, AWA2/, SUN/ or your own dataset."
+            f"{root}: there is no such folder. Name the folder that holds CUB/, AWA2/, SUN/ or "
+            "your own dataset, or get one with zslbench data fetch."
         )
     folders = [path.parent for path in sorted(root.glob(f"[!.]*/{SPLITS_FILE}"))]
     return {recordable(folder.name): folder for folder in folders}
@@ -115,7 +116,10 @@ def find_dataset(name: str, root: Path) -> Path:
     if not alike and is_embedded(name):
         raise ZslbenchError(f"{fault_of_name(name)} They have no folder: name another dataset.")
     if not alike:
-        raise unknown("dataset", name, datasets, where=f" below {root}")
+        get = (
+            " Its splits and features: zslbench data fetch xlsa17." if name.upper() in HELD else ""
+        )
+        raise ZslbenchError(f"{unknown('dataset', name, datasets, where=f' below {root}')}{get}")
     return datasets[alike[0]]
 
 
@@ -244,7 +248,7 @@ def _only_features(folder: Path) -> str:
     if "res101" in found or len(found) == 1:
         return found[0]
     if not found:
-        fix = "Put a file of the shape of res101.mat there, or name a backbone."
+        fix = "Put a file of the shape of res101.mat there, or choose a backbone (--backbone)."
         raise DataError(folder, "has no feature file", fix)
     listing = ", ".join(found)
     raise DataError(folder, f"has several feature files ({listing})", "Name one as the features.")

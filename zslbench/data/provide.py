@@ -56,8 +56,8 @@ class DataSource:
             source = cls.source_of(config) or self.source(cls.ending)
             if source.ending != cls.ending:
                 raise UnservedError(
-                    f"{name} cannot run on {source.record.name}: name as backbone "
-                    f"{USUAL[cls.ending]}."
+                    f"{name} cannot run on {source.record.name}. Choose as backbone "
+                    f"(--backbone) {USUAL[cls.ending]}."
                 )
             check_grid(name, cls, config, source)
         embedded = is_embedded(self.request.name)
@@ -109,8 +109,8 @@ class DataSource:
         if name is None:
             if not is_embedded(asked.name):
                 raise UnservedError(
-                    f"{asked.name} needs a backbone for its images: "
-                    f"name as backbone {USUAL[ending or 'tokens']}."
+                    f"{asked.name} needs a backbone for its images. "
+                    f"Choose as backbone (--backbone) {USUAL[ending or 'tokens']}."
                 )
             name = EMBEDDED_ENDING[ending or "tokens"]
         found = find_backbone(

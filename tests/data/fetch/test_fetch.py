@@ -181,3 +181,11 @@ def test_a_dataset_that_nobody_publishes_is_refused(fetch):
     status, _, err = fetch("CUBS")
     assert status == 2
     assert "Did you mean 'CUB'?" in err
+
+
+def test_who_lacks_a_published_dataset_is_told_how_to_get_it(zslbench, data):
+    words = ("run", "eszsl", "--dataset", "cub", "--data-root", data)
+    assert "get one with zslbench data fetch" in zslbench(*words)[2]
+    data.mkdir()
+    assert "zslbench data fetch xlsa17" in zslbench(*words)[2]
+    assert "fetch" not in zslbench(*words[:3], "crows", *words[4:])[2]

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -180,6 +181,8 @@ def build(
     text = (
         f"{made.folder}: {len(made.seen)} seen and {len(made.unseen)} unseen classes, "
         f"{made.attributes} attributes; {made.trainval} images to learn from, {made.test_seen} + "
-        f"{made.test_unseen} to test on; {made.ignored} files that are no images were passed over"
+        f"{made.test_unseen} to test on; {made.ignored} files that are no images were passed over\n"
+        f"next: zslbench run eszsl --dataset {quote(name)} --data-root {quote(str(data_root))} "
+        "--backbone deit_base_patch16_224.fb_in1k"
     )
     print_facts({**asdict(made), "folder": str(made.folder)}, text, json=json)
