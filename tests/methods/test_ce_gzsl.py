@@ -3,23 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from plain import (
-    SEEN,
-    B,
-    D,
-    H,
-    K,
-    adam_of,
-    alike,
-    assert_alike,
-    batches,
-    both,
-    layers,
-    model_of,
-    moved,
-    plain_critic_step,
-    steps,
-)
+from generators import SEEN, B, D, H, K, assert_alike, batches, model_of, moved, steps
+from plain import adam_of, alike, both, layers, plain_critic_step
 from torch import nn
 from torch.nn import functional as F
 

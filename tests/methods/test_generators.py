@@ -3,20 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from plain import (
-    SEEN,
-    D,
-    K,
-    assert_alike,
-    batches,
-    model_of,
-    moved,
-    plain_clswgan,
-    plain_clswgan_step,
-    plain_tf_vaegan,
-    plain_tf_vaegan_step,
-    steps,
-)
+from generators import SEEN, D, K, assert_alike, batches, model_of, moved, steps
+from plain import plain_clswgan, plain_clswgan_step, plain_tf_vaegan, plain_tf_vaegan_step
 
 from zslbench.method.registry import load_method
 from zslbench.methods.f_clswgan import FCLSWGAN

@@ -3,20 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from plain import (
-    SEEN,
-    UNSEEN,
-    B,
-    D,
-    H,
-    K,
-    alike,
-    assert_alike,
-    batches,
-    layers,
-    model_of,
-    moved,
-)
+from generators import SEEN, UNSEEN, B, D, H, K, assert_alike, batches, model_of, moved
+from plain import alike, layers
 from scipy.stats import chisquare
 from torch import nn
 from torch.nn import functional as F

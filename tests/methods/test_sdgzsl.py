@@ -3,20 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from plain import (
-    SEEN,
-    B,
-    D,
-    H,
-    K,
-    alike,
-    assert_alike,
-    batches,
-    both,
-    layers,
-    model_of,
-    moved,
-)
+from generators import SEEN, B, D, H, K, assert_alike, batches, model_of, moved
+from plain import alike, both, layers
 from scipy.special import expit, log_softmax, logit
 from torch import nn
 from torch.nn import functional as F
