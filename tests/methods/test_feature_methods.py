@@ -82,8 +82,9 @@ def test_64_items_can_be_learnt_by_heart(name):
 
 @pytest.mark.parametrize("name", LITTLE_HELD_BACK)
 def test_training_features_are_read_in_pieces_where_they_are_many(name, monkeypatch):
-    trained = "epochs" in registry.load_method(name).Config.model_fields
-    settings = {"batch_size": 8, "epochs": 2} if trained else {}
+    few = {"batch_size": 8, "epochs": 2, "steps": 10, "classifier_epochs": 10}
+    known = registry.load_method(name).Config.model_fields
+    settings = {setting: few[setting] for setting in few if setting in known}
     expected = scores_of(name, train_set(), **settings)
     monkeypatch.setattr(_features, "WHOLE", 128 * 9)
     monkeypatch.setattr(rows, "NUMBERS", 128 * 9)
