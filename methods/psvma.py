@@ -19,7 +19,7 @@ Learning", CVPR 2023 (arXiv 2303.15322); code ManLiuCoder/PSVMA at abd282a.
 | its weight | - | CUB .001, AwA2 .1, SUN .02 | `debiasing` .001, presets |
 | backbone | ViT-B/16 | all of it trained, rate 1e-3 | trained, `backbone_lr` 1e-4 |
 | optimiser | - | SGD in steps, before each epoch | that of all methods here |
-| batches | - | 300 episodes: 16 classes, 2 or 3 images of each | every image once an epoch |
+| batches | - | 300 episodes of 16 classes; 2 images, AwA2 and SUN 3 | `sampling`: batches; 2 |
 | epoch, gamma | - | best on test, by hand per dataset | tuning worlds |
 
 "-" is where the paper's text was not at hand; its L_deb is given from memory. L_deb compares the
@@ -35,8 +35,9 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from zslbench.backbones.vit import OpenViT, run_block
 from zslbench.method import PublishedRule, TrainSet, hyper, option, weight
-from zslbench.method.trained import TrainedConfig, TrainedMethod
 from zslbench.nn.attributes import Gaps, unseen_bias
+
+from ._episodes import EpisodicConfig, EpisodicMethod
 
 DEVIATION, HIDDEN, FAMILY, EXPANSION = 0.01, 512, 10, 4
 
@@ -158,10 +159,10 @@ class Network(nn.Module):
         return self.head(patches.mean(dim=1)), early + late
 
 
-class PSVMA(TrainedMethod):
+class PSVMA(EpisodicMethod):
     """Attribute prototypes and patches of a ViT adapt to each other, twice."""
 
-    class Config(TrainedConfig):
+    class Config(EpisodicConfig):
         """Config of PSVMA."""
 
         scale: float = hyper(25.0, "sigma", "scale of the logits", 0.1, 1000.0, log=True)

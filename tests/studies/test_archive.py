@@ -5,9 +5,11 @@ import lzma
 import re
 import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 
+from zslbench import leaderboard
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.records import Opening, Sweep
 from zslbench.store import Store
@@ -116,3 +118,11 @@ def test_a_record_under_the_name_of_another_is_refused(tmp_path):
     pack(path, members_of(store, store.folders.names()))
     with pytest.raises(DataError, match="has another record under the name sweep-b"):
         restore(path, Store(tmp_path / "there", uri=""))
+
+
+@pytest.mark.parametrize("name", ["real_features", "real_features_inflation"])
+def test_published_page_is_what_its_archive_holds(tmp_path, name):
+    """Where tables are worded anew: `zslbench leaderboard ARCHIVE --results ITS_FOLDER`."""
+    folder = Path(__file__).parents[2] / "results/studies/real_features"
+    leaderboard(suite=folder / f"{name}.tar.xz").save(tmp_path / "page.md")
+    assert (tmp_path / "page.md").read_bytes() == (folder / f"{name}.md").read_bytes()

@@ -177,23 +177,27 @@ class TrainedMethod(NetworkMethod):
         )
 
     def train_epoch(self, train: TrainSet, epoch: int) -> dict[str, float]:
-        """Go once through the training images; return the mean of each loss."""
+        """Take the steps of an epoch; return the mean of each loss."""
         torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
         chance = generator(self.seed, "augmentation", epoch) if self.config.augment else None
-        order = generator(self.seed, "order", epoch).permutation(len(train.labels))
-        size = min(self.config.batch_size, len(order))
-        steps = len(order) // size
+        batches = self.batches(train.labels, epoch)
+        steps = len(batches)
         table = self.table(train.class_attributes)
         totals: dict[str, Tensor] = {}
         self._train_mode(epoch)
-        for step in range(steps):
-            items = order[step * size : (step + 1) * size]
+        for step, items in enumerate(batches):
             self._set_rate((epoch - 1) * steps + step, steps * self.config.epochs)
             images = self.loaded(train.inputs[items], chance)
             labels = torch.from_numpy(train.labels[items]).to(images.device)
             for name, value in self.step(images, labels, table).items():
                 totals[name] = totals.get(name, torch.zeros_like(value)) + value
         return {name: float(total) / steps for name, total in totals.items()}
+
+    def batches(self, labels: NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
+        """Return the items `[steps, B]` of an epoch's steps: all images in a new order, once."""
+        order = generator(self.seed, "order", epoch).permutation(len(labels))
+        size = min(self.config.batch_size, len(order))
+        return order[: len(order) // size * size].reshape(-1, size)
 
     def _train_mode(self, epoch: int) -> None:
         """Put the network in training mode, a frozen backbone in evaluation mode without gradients.
