@@ -27,6 +27,12 @@ LITTLE_HELD_BACK: dict[str, dict[str, object]] = {
     "f_clswgan": GENERATOR,
     "tf_vaegan": GENERATOR,
     "free": GENERATOR,
+    "ce_gzsl": {**GENERATOR, "batch_size": 16},
+    "sdgzsl": {**GENERATOR, "batch_size": 16, "steps": 30},
+    "hsva": {
+        **GENERATOR, "batch_size": 16, "steps": 150, "coarse": 32, "lr": 3e-3, "seen_samples": 64,
+        "classifier_epochs": 40,
+    },
 }  # fmt: skip
 
 

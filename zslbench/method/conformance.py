@@ -146,8 +146,8 @@ def _on_toys(method: type[Method], epochs: int) -> dict[str, Any]:
     """Return settings for a small backbone, or for few features."""
     if "images" in method.needs:
         return {"epochs": epochs, "batch_size": 32, "lr": 1e-3}
-    few = {"epochs": epochs, "steps": 50, "hidden": 64, "lr": 2e-3}
-    return few if "steps" in method.Config.model_fields else {}
+    few = {"steps": 50, "hidden": 64, "lr": 2e-3, "seen_samples": 50, "syn_num": 50}
+    return {"epochs": epochs, **few} if "steps" in method.Config.model_fields else {}
 
 
 def _epochs(

@@ -164,8 +164,8 @@ def test_first_table_s_methods_run_on_its_backbone():
     rows = {row.method for row in suite.rows}
     assert rows == {
         "ale", "apn", "cada_vae", "clip_zero_shot", "coop", "dap", "dazle", "devise", "eszsl",
-        "gem_zsl", "msdn", "psvma", "sae", "sje", "svip", "svip_released", "tf_vaegan",
-        "transzero", "vit_attr_head", "vspcn", "zslvit",
+        "gem_zsl", "hsva", "msdn", "psvma", "sae", "sdgzsl", "sje", "svip", "svip_released",
+        "tf_vaegan", "transzero", "vit_attr_head", "vspcn", "zslvit",
     }  # fmt: skip
     (request,) = suite.requests([DataRequest("CUB", Path())])
     endings = ("tokens", "map", "pair")
