@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: install demo test test-slow test-long bench bench-save bench-compare clean
+.PHONY: install demo docs test test-slow test-long bench bench-save bench-compare clean
 
 install: $(STAMP)
 
@@ -12,9 +12,9 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv || true
 	if [ -x $(BIN)/uv ]; then \
-		$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,docs]'; \
 	else \
-		$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'; \
+		$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,docs]'; \
 	fi
 	touch $(STAMP)
 
@@ -23,6 +23,12 @@ demo: install
 	@echo "of each (zslbench leaderboard --dataset plumage). about 8 minutes on 2 cores."
 	$(BIN)/zslbench leaderboard --dataset plumage --methods eszsl,vit_attr_head,svip \
 		--worlds 1 --seeds 0,1 --reference vit_attr_head --results results/demo
+
+# The site, in build/site; a broken link or anything loaded from elsewhere is an error.
+docs: install
+	$(BIN)/python docs/stage.py build/source
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -q -b html -c docs build/source build/site
+	$(BIN)/python docs/check.py build/site
 
 test: install
 	$(BIN)/ruff check .

@@ -49,6 +49,12 @@ class VAEGANConfig(GenerativeConfig):
     )
 
 
+def released(steps: int, syn_num: int, lr: float, **others: float) -> dict[str, float]:
+    """Return a preset: what the scripts of both share on all datasets, and what they do not."""
+    shared = {"epochs": 20, "hidden": 4096, "decoder_lr": 1e-4, "classifier_batch": syn_num}
+    return {**shared, "steps": steps, "syn_num": syn_num, "lr": lr, **others}
+
+
 class VAEGANNetwork(GenerativeNetwork):
     """Encoder, generator and critic, K latent dimensions, and the weight of the penalty."""
 

@@ -26,25 +26,19 @@ released sampling is the default: it is behind the printed figures, and better i
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from zslbench.arithmetic import tensor
-from zslbench.method import Inputs, PublishedRule, Subset, TrainSet, pieces
-from zslbench.method.generative import (
-    Batch,
-    ClassifierConfig,
-    GenerativeMethod,
-    GenerativeNetwork,
-    feature_size,
-)
+from zslbench.method import PublishedRule, TrainSet
+from zslbench.method.generative import Batch, ClassifierConfig, GenerativeNetwork, feature_size
 from zslbench.method.settings import count, option, rate, weight
 from zslbench.nn.gaussians import Gaussian, Sampling, kl_to_standard, sample, wasserstein
-from zslbench.seeding import derive_seed, generator
+from zslbench.seeding import derive_seed
+
+from ._latent import FEATURES, LatentMethod, l1, ramp
 
 BETA, GAMMA, DELTA = (0.0, 0.93), (0.21, 0.75), (0.06, 0.22)
-FEATURES = 2048
 
 
 class VAE(nn.Module):
@@ -87,7 +81,7 @@ class Network(GenerativeNetwork):
                     nn.init.zeros_(layer.bias)
 
 
-class CADAVAE(GenerativeMethod):
+class CADAVAE(LatentMethod):
     """A latent space that features and attributes share, and a linear classifier in it."""
 
     class Config(ClassifierConfig):
@@ -115,8 +109,13 @@ class CADAVAE(GenerativeMethod):
     network: Network
 
     @classmethod
-    def epochs(cls, config: "CADAVAE.Config") -> int:
+    def passes(cls, config: "CADAVAE.Config") -> int:
         """Return one: a fit yields once, after the classifier's last epoch."""
+        return 1
+
+    @classmethod
+    def epochs(cls, config: "CADAVAE.Config") -> int:
+        """Return the same."""
         return 1
 
     def build(self, train: TrainSet) -> Network:
@@ -159,39 +158,18 @@ class CADAVAE(GenerativeMethod):
             "distance": config.lambda_distance * ramp(done, *DELTA) * wasserstein(seen, told),
         }
 
-    def seen_examples(self, train: TrainSet) -> tuple[Tensor, Tensor]:
-        """Return as many latent samples of each seen class, from its features, and classes."""
-        seen, many = len(train.class_attributes), self.config.seen_samples
-        chance = generator(self.seed, "samples")
-        members = [chance.permutation(np.flatnonzero(train.labels == c)) for c in range(seen)]
-        items = np.concatenate([np.resize(of, many) for of in members])
-        rows = sample(self._codes(Subset(train.inputs, items)), self.config.sampling)
-        return rows, torch.arange(seen).repeat_interleave(many)
-
     def unseen_examples(self) -> int:
         """Return how many latent samples the classifier gets of each unseen class."""
         return int(self.config.unseen_samples)
 
-    def synthesise(self, attributes: Tensor) -> Tensor:
-        """Return a latent sample of each row of attributes."""
-        return sample(self.network.attributes.encode(attributes), self.config.sampling)
+    def encoded(self, features: Tensor) -> Gaussian:
+        """Return the Gaussians of scaled features."""
+        return self.network.images.encode(features)
 
-    def represent(self, features: Tensor) -> Tensor:
-        """Return the latent means."""
-        return self.network.images.encode(features)[0]
+    def told(self, attributes: Tensor) -> Gaussian:
+        """Return the Gaussians of attributes."""
+        return self.network.attributes.encode(attributes)
 
-    def _codes(self, inputs: Inputs) -> Gaussian:
-        network = self.network
-        codes = [network.images.encode(network.scaled(batch)) for _, batch in pieces(inputs)]
-        mean, log_variance = map(torch.cat, zip(*codes, strict=True))
-        return mean, log_variance
-
-
-def l1(found: Tensor, truth: Tensor) -> Tensor:
-    """Return absolute differences, summed over entries, averaged over the batch."""
-    return (found - truth).abs().sum(dim=1).mean()
-
-
-def ramp(done: float, start: float, end: float) -> float:
-    """Return a warm-up's factor: 0 up to a share `start` of the epochs, rising to 1 at `end`."""
-    return min(max((done - start) / (end - start), 0.0), 1.0)
+    def sampled(self, code: Gaussian) -> Tensor:
+        """Return one latent of each Gaussian."""
+        return sample(code, self.config.sampling)

@@ -35,7 +35,7 @@ from zslbench.method.settings import hyper, option, weight
 from zslbench.nn.gan import SLOPE, draw_weights, weighted_l1
 from zslbench.seeding import derive_seed
 
-from ._vaegan import VAEGAN, VAEGANConfig, VAEGANNetwork
+from ._vaegan import VAEGAN, VAEGANConfig, VAEGANNetwork, released
 
 
 class Refinement(nn.Module):
@@ -93,20 +93,6 @@ class Network(VAEGANNetwork):
         draw_weights(self)
 
 
-def released(
-    steps: int, syn_num: int, lr: float, margin: float, balance: float, **others: float
-) -> dict[str, float]:
-    """Return a preset: what the released scripts of all datasets share, and what they do not."""
-    shared = {"epochs": 20, "hidden": 4096, "decoder_lr": 1e-4, "classifier_batch": syn_num}
-    return {
-        **shared, "steps": steps, "syn_num": syn_num, "lr": lr, "margin": margin,
-        "balance": balance, **others,
-    }  # fmt: skip
-
-
-NEAREST = {"nearest": True, "freeze_decoder": True}
-
-
 class FREE(VAEGAN):
     """A VAE-GAN whose features are classified beside a refinement that centres of classes shape."""
 
@@ -114,14 +100,14 @@ class FREE(VAEGAN):
         """Config of FREE."""
 
         presets: ClassVar = {
-            "CUB": released(5550, 700, 1e-4, 200.0, 0.8),
-            "AWA1": released(9300, 4600, 1e-5, 50.0, 0.1, **NEAREST),
-            "AWA2": released(14720, 4600, 1e-5, 50.0, 0.5, **NEAREST),
+            "CUB": released(5550, 700, 1e-4, margin=200.0),
+            "AWA1": released(9300, 4600, 1e-5, balance=0.1, nearest=True, freeze_decoder=True),
+            "AWA2": released(14720, 4600, 1e-5, balance=0.5, nearest=True, freeze_decoder=True),
             "SUN": released(
-                1260, 300, 2e-4, 120.0, 0.8, batch_size=512, recons=0.1, gamma=1.0,
+                1260, 300, 2e-4, margin=120.0, batch_size=512, recons=0.1, gamma=1.0,
                 classifier_lr=5e-4,
             ),
-            "FLO": released(1100, 2400, 1e-4, 200.0, 0.8, batch_size=256, critic_steps=5),
+            "FLO": released(1100, 2400, 1e-4, margin=200.0, batch_size=256, critic_steps=5),
         }  # fmt: skip
         critic_steps: int = hyper(1, "n_critic", "critic steps a generator step", 1, 100)
         recons: float = weight(0.001, "eta", "weight of the attributes' reconstruction")

@@ -30,7 +30,7 @@ from zslbench.method.generative import Batch, adam, feature_size
 from zslbench.method.settings import option, rate, weight
 from zslbench.nn.gan import SLOPE, draw_weights, weighted_l1
 
-from ._vaegan import VAEGAN, VAEGANConfig, VAEGANNetwork
+from ._vaegan import VAEGAN, VAEGANConfig, VAEGANNetwork, released
 
 
 class SemanticDecoder(nn.Module):
@@ -75,17 +75,6 @@ class Network(VAEGANNetwork):
         return found
 
 
-def released(
-    steps: int, syn_num: int, lr: float, feedback_lr: float, a1: float, a2: float, **others: float
-) -> dict[str, float]:
-    """Return a preset: what the released scripts of all datasets share, and what they do not."""
-    shared = {"epochs": 20, "hidden": 4096, "decoder_lr": 1e-4, "classifier_batch": syn_num}
-    return {
-        **shared, "steps": steps, "syn_num": syn_num, "lr": lr, "feedback_lr": feedback_lr,
-        "a1": a1, "a2": a2, **others,
-    }  # fmt: skip
-
-
 class TFVAEGAN(VAEGAN):
     """A VAE-GAN that decodes attributes, and by them corrects the features that it makes."""
 
@@ -93,10 +82,12 @@ class TFVAEGAN(VAEGAN):
         """Config of TF-VAEGAN."""
 
         presets: ClassVar = {
-            "CUB": released(3330, 300, 1e-4, 1e-5, 1.0, 1.0),
-            "AWA2": released(4416, 1800, 1e-5, 1e-4, 0.01, 0.01, recons=0.1, freeze_decoder=True),
-            "SUN": released(6480, 400, 1e-3, 1e-4, 0.1, 0.01, gamma=1.0, classifier_lr=5e-4),
-            "FLO": released(4400, 1200, 1e-4, 1e-5, 0.5, 0.5, encoded_noise=False),
+            "CUB": released(3330, 300, 1e-4, feedback_lr=1e-5),
+            "AWA2": released(4416, 1800, 1e-5, a1=0.01, a2=0.01, recons=0.1, freeze_decoder=True),
+            "SUN": released(6480, 400, 1e-3, a1=0.1, a2=0.01, gamma=1.0, classifier_lr=5e-4),
+            "FLO": released(
+                4400, 1200, 1e-4, a1=0.5, a2=0.5, feedback_lr=1e-5, encoded_noise=False
+            ),
         }
         feedback: bool = option(True, "F", "whether features are corrected by their attributes")
         a1: float = weight(1.0, "a1", "how much of the feedback is added, in training")
@@ -111,7 +102,7 @@ class TFVAEGAN(VAEGAN):
 
     def build(self, train: TrainSet) -> Network:
         """Return the network."""
-        self.passes = -(-len(train.labels) // self.config.batch_size)
+        self.steps_once_through = -(-len(train.labels) // self.config.batch_size)
         return Network(self.config, train)
 
     def make_optimisers(self) -> dict[str, torch.optim.Optimizer]:
@@ -125,7 +116,7 @@ class TFVAEGAN(VAEGAN):
 
     def fed(self, number: int) -> bool:
         """Return whether a step has feedback: those of every other pass through the data."""
-        return bool(self.config.feedback and number // self.passes % 2)
+        return bool(self.config.feedback and number // self.steps_once_through % 2)
 
     def trained(self, number: int) -> tuple[str, ...]:
         """Return the optimisers of a generator step."""

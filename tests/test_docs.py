@@ -25,6 +25,9 @@ DOCUMENTS = (
     "docs/regression.md",
     "docs/cluster.md",
     "docs/task_sequences.md",
+    "docs/datasets.md",
+    "docs/protocol.md",
+    "docs/tasks.md",
 )
 
 

@@ -13,9 +13,10 @@ from zslbench.data.provide import DataSource
 from zslbench.errors import ZslbenchError
 from zslbench.inputs import expanded
 from zslbench.studies import arguments as arg
+from zslbench.studies.archive import SUFFIX
 from zslbench.studies.incremental.suite import IncrementalSuite, read_incremental_suite
 from zslbench.studies.leaderboard.incremental import make_incremental
-from zslbench.studies.leaderboard.measure import make, tracked
+from zslbench.studies.leaderboard.measure import make, show, tracked
 from zslbench.studies.leaderboard.plan.request import TableRequest, check_rules, request_table
 from zslbench.studies.leaderboard.results import Leaderboard, Result
 from zslbench.studies.regression.compare import regress
@@ -41,6 +42,7 @@ def load_dataset(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     exposure: str | None = None,
+    fine_tuned: bool = False,
     words: str | None = None,
     descriptions: str | None = None,
     resplit: bool = False,
@@ -61,6 +63,8 @@ def load_dataset(
             the file's metadata nor the architecture say it.
         std: Likewise, its deviation.
         exposure: Likewise, what the pretraining saw: `1k`, `21k`, `web`.
+        fine_tuned: Whether labels of all seen classes trained the network behind `features`, or
+            else the backbone, where the file does not say so: nothing can be tuned with it.
         words: Word vectors of the attribute names: a GloVe file, a table, or `random`; plumage
             has its own. `shuffled:` before any of them makes a control.
         descriptions: What describes the classes: `names`, `attributes`, or a JSON file.
@@ -81,7 +85,7 @@ def load_dataset(
         backbone=backbone, image_size=image_size, weights=file,
         mean=None if mean is None else tuple(arg.listed("mean", mean)),
         std=None if std is None else tuple(arg.listed("std", std)), exposure=exposure,
-        words=words, descriptions=descriptions, resplit=resplit,
+        fine_tuned=fine_tuned, words=words, descriptions=descriptions, resplit=resplit,
     ))  # fmt: skip
     _ = data.bare  # what is wrong with it shows here
     return data
@@ -140,6 +144,7 @@ def leaderboard(
     rules: Sequence[str] | None = None,
     tune: int = 0,
     retry: bool = False,
+    study: str | Path | None = None,
     results: str | Path = "results",
     **engine: Unpack[EngineChoice],
 ) -> Leaderboard:
@@ -148,7 +153,8 @@ def leaderboard(
     Args:
         methods: Their names, classes or files; None: all that the data can serve.
         data: Datasets, or their names.
-        suite: A published table, by its name or file, in place of methods.
+        suite: A published table, by its name or file, in place of methods; or the archive of a
+            study's table, which is shown as it was packed.
         reference: The row or method to take paired differences from.
         seeds: How many, or which; by default 3, and one for a deterministic method.
         worlds: Validation splits to choose in; by default 3.
@@ -156,6 +162,7 @@ def leaderboard(
         rules: How epoch and gamma are picked; by default `validation`.
         tune: Search every method's settings with so many trials; 0: the defaults.
         retry: Whether to run again what failed before.
+        study: A folder of archives: what they have is not run, and the table's own is written.
         results: Folder of the results.
         engine: Where the runs are done.
 
@@ -170,7 +177,13 @@ def leaderboard(
     named = None if methods is None else arg.method_names(methods)
     shown = None if rules is None else arg.listed("rules", rules)
     chosen = arg.seed_list(seeds)
-    asked = (named, chosen, worlds, tuning_seeds, tune or None, retry or None, *engine.values())
+    asked = (
+        named, chosen, worlds, tuning_seeds, tune or None, retry or None, study, *engine.values(),
+    )  # fmt: skip
+    if suite is not None and str(suite).endswith(SUFFIX):
+        if any(each not in (None, "local") for each in (*asked, data, rules, reference)):
+            raise ZslbenchError(f"{suite} is shown as it was packed: leave everything else out.")
+        return show(expanded(suite))
     if data is None and suite is None and all(each in (None, "local") for each in asked):
         return tracked(expanded(results), shown or ("validation",), reference)
     table = request_table(
@@ -178,7 +191,8 @@ def leaderboard(
         suite=None if suite is None else str(suite), reference=reference, seeds=chosen,
         worlds=worlds, tuning_seeds=tuning_seeds, rules=shown,
     )  # fmt: skip
-    return make(table, expanded(results), retry=retry, tune=tune, **engine)
+    place = None if study is None else expanded(study)
+    return make(table, expanded(results), retry=retry, tune=tune, study=place, **engine)
 
 
 @arg.checked

@@ -207,6 +207,12 @@ def test_input_and_exposure_are_the_files_or_the_users(saved, metadata, given, m
     assert source.record.std is None
 
 
+@pytest.mark.parametrize(("word", "known"), [("yes", True), ("no", False)])
+def test_the_file_says_whether_seen_classes_trained_it(saved, word, known):
+    record = find_backbone(TINY, saved({"fine_tuned": word})).record
+    assert (record.fine_tuned, "fine_tuned" in record.identity) == (known, known)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -224,10 +230,12 @@ def test_what_cannot_be_told_of_weights_is_refused(saved, given, said):
         find_backbone(f"random:{TINY}", **given)
 
 
-def test_metadata_that_cannot_be_are_refused_with_the_file(saved):
-    path = saved({"std": "58.4 57.1 57.4"})
-    with pytest.raises(DataError, match=r"vit\.safetensors: its metadata: std"):
-        find_backbone(TINY, path)
+@pytest.mark.parametrize(
+    ("metadata", "said"), [({"std": "58.4 57.1 57.4"}, "std"), ({"fine_tuned": "1"}, "fine_tuned")]
+)
+def test_metadata_that_cannot_be_are_refused_with_the_file(saved, metadata, said):
+    with pytest.raises(DataError, match=rf"vit\.safetensors: its metadata: {said}"):
+        find_backbone(TINY, saved(metadata))
 
 
 def test_convolutions_are_padded_as_the_file_says(saved, monkeypatch):

@@ -24,6 +24,14 @@ def commands(group=None, words=()):
 COMMANDS = list(commands())
 
 
+def helps(words):
+    """Return the help texts of a command's options and arguments."""
+    command = typer.main.get_command(app)
+    for word in words:
+        command = command.commands[word]
+    return [text for option in command.params if (text := getattr(option, "help", None))]
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     return tmp_path_factory.mktemp("results")
@@ -38,10 +46,14 @@ def tracked(zslbench, tiny_root, results):
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words) or "zslbench")
-def test_help_teaches(zslbench, command):
+def test_help_teaches(zslbench, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
     status, out, _ = zslbench(*command, "--help")
     assert status == 0
     assert "Examples" in out or command == []
+    shown = re.sub(r"[\s│]+", " ", out)
+    for text in helps(command):
+        assert re.sub(r"\s+", " ", text) in shown  # brackets could be taken for markup
 
 
 def test_help_loads_nothing_heavy():

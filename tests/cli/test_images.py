@@ -57,7 +57,7 @@ def test_svip_runs_on_photos_with_a_random_start_and_says_what_that_means(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["svip"], "name as backbone"),
+        (["svip"], "Choose as backbone"),
         (["svip", "--backbone", BACKBONE], "name as words"),
         (
             ["svip", "--dataset", "plumage", "--backbone", BACKBONE],
@@ -131,6 +131,26 @@ def test_features_of_a_backbone_are_a_file_that_eszsl_runs_on(zslbench, photos, 
     )  # fmt: skip
     assert status == 0, err
     assert "features:random_vit_tiny" in out
+
+
+@pytest.mark.parametrize("states", ["when extracted", "when used"])
+def test_nothing_is_tuned_with_a_network_that_knows_the_validation_classes(
+    zslbench, photos, tmp_path, states
+):
+    """Neither on its features, whose file says so, nor on images; and nothing is written."""
+    given, path = ["--dataset", "birds", "--data-root", photos], tmp_path / "f.mat"
+    network = ["--images", tmp_path / "photos", "--backbone", BACKBONE]
+    flag = ["--fine-tuned"]
+    made = flag if states == "when extracted" else []
+    status, _, err = zslbench("features", *given, *network, *made, "--out", path)
+    assert status == 0, err
+    used = [] if made else flag
+    for words in (["eszsl", "--features", path, *used], ["vit_attr_head", *network, *flag]):
+        status, out, err = zslbench("run", *words, *given, "--results", tmp_path / "r")
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert f"{words[0]} cannot be tuned on birds with" in err
+        assert "a method on images that fine-tunes its backbone in each validation split" in err
+        assert not (tmp_path / "r").exists()
 
 
 def test_features_at_another_size_go_anywhere_and_are_read_from_there(zslbench, photos, tmp_path):

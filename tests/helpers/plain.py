@@ -29,10 +29,50 @@ def layers(*sizes, last=None):
 
 def alike(plain, ours):
     """Give a plain network the parameters of ours, in order; return it."""
-    with torch.no_grad():
-        for mine, its in zip(plain.parameters(), ours.parameters(), strict=True):
-            mine.data = its.detach().clone()
+    for mine, its in zip(plain.parameters(), ours.parameters(), strict=True):
+        mine.data = its.detach().clone()
     return plain
+
+
+def adam_of(lr, *parts, beta=0.5):
+    return torch.optim.Adam([p for part in parts for p in part.parameters()], lr, (beta, 0.999))
+
+
+def plain_clswgan(network, lr):
+    """Plain networks with the weights of f-CLSWGAN's, and their optimisers."""
+    (size, hidden), seen = (
+        network.generator.features.weight.shape,
+        len(network.preclassifier.weight),
+    )
+    attributes = network.generator.hidden.in_features // 2
+    net = {
+        "generator": alike(layers(2 * attributes, hidden, size, last=nn.ReLU()), network.generator),
+        "critic": alike(layers(size + attributes, hidden, 1), network.critic),
+        "judge": alike(layers(size, seen), network.preclassifier),
+    }
+    return net, {name: adam_of(lr, net[name]) for name in ("generator", "critic")}
+
+
+def plain_tf_vaegan(network, lr, decoder_lr, feedback_lr):
+    """Plain networks with the weights of TF-VAEGAN's, and their optimisers."""
+    size, hidden = network.generator.features.weight.shape
+    k, ours = network.generator.hidden.in_features // 2, network.encoder
+    net = {
+        "encoder": alike(layers(size + k, hidden, 2 * k), ours.hidden),
+        "mean": alike(nn.Linear(2 * k, k), ours.mean),
+        "log_variance": alike(nn.Linear(2 * k, k), ours.log_variance),
+        "generator": alike(layers(2 * k, hidden, size, last=nn.Sigmoid()), network.generator),
+        "critic": alike(layers(size + k, hidden, 1), network.critic),
+        "decoder": alike(layers(size, hidden, k), network.decoder),
+        "feedback": alike(layers(hidden, hidden, hidden, last=nn.LeakyReLU(0.2)), network.feedback),
+    }
+    return net, {
+        "encoder": adam_of(lr, net["encoder"], net["mean"], net["log_variance"], beta=0.9),
+        "generator": adam_of(lr, net["generator"]),
+        "critic": adam_of(lr, net["critic"]),
+        "decoder": adam_of(decoder_lr, net["decoder"]),
+        "feedback": adam_of(feedback_lr, net["feedback"]),
+    }
 
 
 def both(one, other):

@@ -1,4 +1,4 @@
-"""Services that tests start and stop: MLflow's server, and PostgreSQL."""
+"""Services that tests start and stop: MLflow's server, PostgreSQL, a host of archives."""
 
 import os
 import shutil
@@ -7,8 +7,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -142,3 +145,62 @@ def postgres_bin():
     if os.geteuid() == 0 and not shutil.which("runuser"):
         pytest.skip("PostgreSQL does not run as root, and there is no runuser")
     return folders[0]
+
+
+class Host:
+    """What a host serves, how it fails, and what it was asked for.
+
+    Attributes:
+        files: Name -> content.
+        breaks: Name -> after how many bytes the connection is closed, once each.
+        asked: (name, the header Range) of each request.
+        ranges: Whether parts of files can be asked for.
+    """
+
+    def __init__(self, address):
+        self.address, self.files, self.breaks, self.asked = address, {}, {}, []
+        self.ranges = True
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves the files of a `Host`, as Apache and nginx do."""
+
+    def do_GET(self):
+        name, host = self.path.rpartition("/")[2], self.server.host
+        wanted = self.headers.get("Range")
+        host.asked.append((name, wanted))
+        if name not in host.files:
+            self.send_error(404)
+            return
+        content, tag = host.files[name], f'"{hash(host.files[name])}"'
+        start = 0
+        if wanted and host.ranges and self.headers.get("If-Range") == tag:
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        if start >= len(content):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(content)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("ETag", tag)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        self.wfile.write(content[start : host.breaks.pop(name, len(content))])
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def hosted(files):
+    """Yield a host that serves files, name -> content."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.host = host = Host(f"http://127.0.0.1:{server.server_port}")
+    host.files = dict(files)
+    thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.01))
+    thread.start()
+    yield host
+    server.shutdown()
+    server.server_close()
+    thread.join()

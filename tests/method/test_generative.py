@@ -1,16 +1,23 @@
 """The base of generators: its schedule, what its classifier learns from, where a fit goes on."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from zslbench.method import TrainSet
 from zslbench.method.registry import load_method
+from zslbench.methods.ce_gzsl import CEGZSL
 from zslbench.methods.f_clswgan import FCLSWGAN
 from zslbench.methods.free import FREE
+from zslbench.methods.hsva import HSVA
+from zslbench.methods.sdgzsl import SDGZSL
 from zslbench.methods.tf_vaegan import TFVAEGAN
 from zslbench.seeding import generator
+from zslbench.store import Store
 from zslbench.store.checkpoints import Progress, Slot
+from zslbench.studies.leaderboard.plan.tune import tuning_space
 
 SEEN, UNSEEN, K, D = 5, 2, 6, 8
 SMALL = {
@@ -18,6 +25,7 @@ SMALL = {
     "classifier_batch": 8,
 }  # fmt: skip
 METHODS = {cls.__name__: cls for cls in (FCLSWGAN, TFVAEGAN, FREE)}
+ALL = METHODS | {cls.__name__: cls for cls in (CEGZSL, SDGZSL, HSVA)}
 
 
 def train_set(per_class=4):
@@ -39,7 +47,7 @@ def assert_same(one, other):
         np.testing.assert_array_equal(other.state()[name], value, err_msg=name)
 
 
-@pytest.mark.parametrize("cls", METHODS.values(), ids=METHODS)
+@pytest.mark.parametrize("cls", ALL.values(), ids=ALL)
 def test_fit_resumed_from_a_checkpoint_gives_the_same_bits(cls, tmp_path):
     """Generator, critic, optimisers and the weight of the penalty go on where they were."""
     train = train_set()
@@ -51,6 +59,34 @@ def test_fit_resumed_from_a_checkpoint_gives_the_same_bits(cls, tmp_path):
             break
     resumed = cls(whole.config, 0)
     assert [epoch.losses for epoch in resumed.fit(train, slot.load()[0])] == [epochs[2].losses]
+    assert_same(whole, resumed)
+
+
+def test_each_epoch_of_each_classifier_is_one_of_the_fit(tmp_path):
+    """What the generator lost is told with each; a checkpoint is at the end of a classifier."""
+    train, found = train_set(), []
+    model = FCLSWGAN(FCLSWGAN.Config.model_validate(SMALL | {"classifier_epochs": 3}), 0)
+    assert (model.epochs(model.config), model.passes(model.config)) == (9, 3)
+    for epoch in model.fit(train):
+        scores = model.scores(train.inputs, train.class_attributes)
+        found.append((epoch, model.checkpoint(), scores))
+    epochs, kept, scores = zip(*found, strict=True)
+    assert [epoch.number for epoch in epochs] == [*range(1, 10)]
+    assert [number for number, state in enumerate(kept, 1) if state] == [3, 6, 9]
+    assert len({epoch.losses["generator"] for epoch in epochs}) == 3
+    assert len({epoch.losses["classifier"] for epoch in epochs}) == 9
+    assert len({score.tobytes() for score in scores}) == 9
+
+
+def test_a_fit_killed_amid_a_classifier_resumes_at_the_end_of_the_one_before(tmp_path):
+    train, slot = train_set(), Slot(tmp_path / "slot")
+    whole, epochs = fitted(FCLSWGAN, train, classifier_epochs=3)
+    for epoch in (first := FCLSWGAN(whole.config, 0)).fit(train):
+        slot.save(epoch.number, first.checkpoint(), Progress())
+        if epoch.number == 5:
+            break
+    resumed = FCLSWGAN(whole.config, 0)
+    assert [*resumed.fit(train, slot.load()[0])] == epochs[3:]
     assert_same(whole, resumed)
 
 
@@ -128,7 +164,7 @@ def test_each_epoch_trains_a_classifier_from_the_same_first_weights(monkeypatch)
     assert not torch.equal(first[0], model.network.classifier.weight)
 
 
-@pytest.mark.parametrize("cls", METHODS.values(), ids=METHODS)
+@pytest.mark.parametrize("cls", ALL.values(), ids=ALL)
 def test_scores_are_the_classifiers_and_other_classes_are_refused(cls):
     train = train_set()
     model, _ = fitted(cls, train)
@@ -161,11 +197,42 @@ def test_losses_that_are_not_finite_end_a_fit():
         fitted(FCLSWGAN, train, preclassifier_epochs=1)
 
 
-@pytest.mark.parametrize("name", ["f_clswgan", "tf_vaegan", "free"])
+@pytest.mark.parametrize("name", ["f_clswgan", "tf_vaegan", "free", "ce_gzsl", "sdgzsl", "hsva"])
 def test_presets_hold_settings_and_other_settings_win(name):
     config = load_method(name).Config
     for preset, values in config.presets.items():
         whole = config.parse({"preset": preset}, name)
-        assert whole.hidden == 4096 and whole.syn_num == whole.classifier_batch
+        assert whole.hidden == (2048 if name == "sdgzsl" else 4096)
+        assert whole.classifier_batch == (32 if name == "hsva" else whole.syn_num)
         assert whole == config.parse(values, name)
         assert config.parse({"syn_num": "7", "preset": preset}, name).syn_num == 7
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [("tf_vaegan", "no preset of tf_vaegan 'CUBS'. Did you mean 'CUB'"), ("eszsl", "'preset'")],
+)
+def test_a_preset_that_there_is_not_is_refused(zslbench, tiny_root, method, said):
+    words = ("run", method, "--dataset", "tiny", "--data-root", tiny_root)
+    status, _, err = zslbench(*words, "--set", "preset=CUBS")
+    assert status == 2 and said in " ".join(err.split())
+
+
+def test_a_preset_is_listed_and_records_hold_its_settings(zslbench, tiny_root, tmp_path):
+    presets = json.loads(zslbench("methods", "free", "--json")[1])["free"]["presets"]
+    assert presets["SUN"]["margin"] == 120 and set(presets) == {"AWA1", "AWA2", "CUB", "FLO", "SUN"}
+    few = {"epochs": 1, "steps": 1, "hidden": 4, "syn_num": 2}
+    status, _, err = zslbench(
+        "run", "free", "--dataset", "tiny", "--data-root", tiny_root, "--results", tmp_path,
+        "--worlds", 1, "--seeds", 0, "--set", "preset=SUN",
+        *(word for name, value in few.items() for word in ("--set", f"{name}={value}")),
+    )  # fmt: skip
+    assert status == 0, err
+    (run,) = Store(tmp_path).runs()
+    assert run.record.spec.config.items() >= {"margin": 120.0, "recons": 0.1, **few}.items()
+    assert "preset" not in run.record.spec.config
+
+
+@pytest.mark.parametrize("cls", ALL.values(), ids=ALL)
+def test_the_number_of_synthetic_features_is_searched(cls):
+    assert "syn_num" in {parameter.name for parameter in tuning_space(cls)}

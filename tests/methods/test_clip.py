@@ -148,17 +148,17 @@ def test_plumage_brings_its_own_pair_and_says_what_it_was_pretrained_on():
         (
             "coop",
             {"backbone": "plumage_vit"},
-            "cannot run on plumage_vit: .*an image-text pair",
+            "cannot run on plumage_vit. .*an image-text pair",
         ),
         (
             "coop",
             {"name": "tiny"},
-            "needs a backbone for its images: .*an image-text pair",
+            "needs a backbone for its images. .*an image-text pair",
         ),
         (
             "svip",
             {"backbone": "plumage_clip"},
-            "cannot run on plumage_clip: .*a ViT of timm",
+            "cannot run on plumage_clip. .*a ViT of timm",
         ),
     ],
 )

@@ -1,108 +1,26 @@
 """Steps of f-CLSWGAN, TF-VAEGAN and FREE against plain loops, on the same weights and noise."""
 
-from itertools import cycle
-
 import numpy as np
 import pytest
 import torch
-from plain import alike, layers, plain_clswgan_step, plain_tf_vaegan_step
-from torch import nn
+from generators import SEEN, D, K, assert_alike, batches, model_of, moved, steps
+from plain import plain_clswgan, plain_clswgan_step, plain_tf_vaegan, plain_tf_vaegan_step
 
-from zslbench.method import TrainSet
-from zslbench.method.generative import Batch
+from zslbench.method.registry import load_method
 from zslbench.methods.f_clswgan import FCLSWGAN
 from zslbench.methods.free import FREE, drawn, nearest_others, samc
 from zslbench.methods.tf_vaegan import TFVAEGAN
-
-SEEN, UNSEEN, K, D, H, B = 5, 2, 6, 8, 16, 7
-SMALL = {"hidden": H, "batch_size": B, "lr": 1e-3, "critic_steps": 3}
-
-
-def batches(number):
-    rng = np.random.default_rng(4)
-    for _ in range(number):
-        labels = torch.from_numpy(rng.integers(0, SEEN, B))
-        table = np.random.default_rng(5).random((SEEN, K))
-        yield Batch(
-            torch.from_numpy(rng.uniform(0.1, 0.9, (B, D))), torch.from_numpy(table)[labels], labels
-        )
-
-
-def model_of(cls, **settings):
-    """A method set up in float64, with weights large enough for every term to matter."""
-    rng = np.random.default_rng(5)
-    train = TrainSet(
-        np.zeros((B, D)), np.zeros(B, dtype=np.int64), rng.random((SEEN, K)),
-        unseen_attributes=rng.random((UNSEEN, K)),
-    )  # fmt: skip
-    model = cls(cls.Config.model_validate(SMALL | settings), 0)
-    model.setup(train)
-    with torch.no_grad():
-        for parameter in model.network.parameters():
-            parameter.mul_(15).add_(0.01)
-    model.network.double()
-    model.optimisers = model.make_optimisers()
-    return model
-
-
-def adam_of(parts, lr, beta=0.5):
-    return torch.optim.Adam([p for part in parts for p in part.parameters()], lr, (beta, 0.999))
-
-
-def steps(model, plain_step, count=2):
-    """Take steps of ours, then as many of the plain one, on the same noise."""
-    given = list(batches(3 * count))
-    draw = cycle(given).__next__
-    torch.manual_seed(1)
-    for number in range(count):
-        model.step(draw, number)
-    torch.manual_seed(1)
-    for number in range(count):
-        plain_step(number, given[3 * number : 3 * number + 3])
-
-
-def assert_alike(pairs):
-    for plain, ours in pairs:
-        for mine, its in zip(plain.parameters(), ours.parameters(), strict=True):
-            torch.testing.assert_close(mine, its, rtol=1e-9, atol=1e-11)
 
 
 def test_steps_of_f_clswgan_equal_the_plain_loop():
     model = model_of(FCLSWGAN, penalty=3.0, beta=0.7)
     network = model.network
-    net = {
-        "generator": alike(layers(2 * K, H, D, last=nn.ReLU()), network.generator),
-        "critic": alike(layers(D + K, H, 1), network.critic),
-        "judge": alike(layers(D, SEEN), network.preclassifier),
-    }
-    optimisers = {name: adam_of([net[name]], 1e-3) for name in ("generator", "critic")}
+    net, optimisers = plain_clswgan(network, 1e-3)
     before = network.generator.features.weight.detach().clone()
     steps(model, lambda _, given: plain_clswgan_step(net, optimisers, given, 3.0, 0.7))
     assert_alike([(net["generator"], network.generator), (net["critic"], network.critic)])
     assert_alike([(net["judge"], network.preclassifier)])
     assert not torch.equal(before, network.generator.features.weight)
-
-
-def plain_tf_vaegan(network):
-    net = {
-        "encoder": alike(
-            nn.Sequential(*layers(D + K, H, 2 * K)), network.encoder.hidden
-        ),
-        "mean": alike(nn.Linear(2 * K, K), network.encoder.mean),
-        "log_variance": alike(nn.Linear(2 * K, K), network.encoder.log_variance),
-        "generator": alike(layers(2 * K, H, D, last=nn.Sigmoid()), network.generator),
-        "critic": alike(layers(D + K, H, 1), network.critic),
-        "decoder": alike(layers(D, H, K), network.decoder),
-        "feedback": alike(layers(H, H, H, last=nn.LeakyReLU(0.2)), network.feedback),
-    }  # fmt: skip
-    optimisers = {
-        "encoder": adam_of([net["encoder"], net["mean"], net["log_variance"]], 1e-3, 0.9),
-        "generator": adam_of([net["generator"]], 1e-3),
-        "critic": adam_of([net["critic"]], 1e-3),
-        "decoder": adam_of([net["decoder"]], 2e-3),
-        "feedback": adam_of([net["feedback"]], 3e-3),
-    }
-    return net, optimisers
 
 
 @pytest.mark.parametrize("feedback", [True, False])
@@ -111,7 +29,7 @@ def test_steps_of_tf_vaegan_equal_the_plain_loop(feedback):
     rates = {"decoder_lr": 2e-3, "feedback_lr": 3e-3}
     model = model_of(TFVAEGAN, **rates, feedback=feedback, recons=0.4, gamma=3.0)
     network, weights = model.network, [10.0]
-    net, optimisers = plain_tf_vaegan(network)
+    net, optimisers = plain_tf_vaegan(network, 1e-3, 2e-3, 3e-3)
 
     def plain(number, given):
         fed = feedback and number % 2 == 1
@@ -128,15 +46,6 @@ def test_steps_of_tf_vaegan_equal_the_plain_loop(feedback):
     assert_alike([(net["feedback"], network.feedback)])
     assert torch.equal(before, network.feedback[0].weight) == (not feedback)
     assert float(network.penalty) == pytest.approx(weights[-1]) and weights[-1] != 10
-
-
-def moved(cls, **settings):
-    """What a step of a method changes: the parts, by name."""
-    model = model_of(cls, **settings)
-    before = {name: value.clone() for name, value in model.network.state_dict().items()}
-    model.step(cycle(batches(3)).__next__, 0)
-    after = model.network.state_dict()
-    return {name.split(".")[0] for name in after if not torch.equal(after[name], before[name])}
 
 
 BOTH = {"encoder", "generator", "critic"}
@@ -233,3 +142,65 @@ def test_nearest_others_pass_over_the_own_class():
     centres = torch.tensor([[0.0], [1.0], [5.0]])
     means, labels = torch.tensor([[0.1], [0.1], [4.0]]), torch.tensor([0, 2, 2])
     assert nearest_others(means, centres, labels).tolist() == [1, 0, 1]
+
+
+ALL = {"hidden": 4096, "penalty": 10, "classifier_epochs": 25}
+SCRIPTS = {  # batches of an epoch, times passes, epochs; what else the released scripts say
+    ("f_clswgan", "CUB"): (111, 1, 56, {"lr": 1e-4, "syn_num": 300, "beta": 0.01}),
+    ("f_clswgan", "AWA2"): (368, 1, 30, {"lr": 1e-5, "syn_num": 1800, "beta": 0.01}),
+    ("f_clswgan", "SUN"): (162, 1, 40, {"lr": 2e-4, "syn_num": 400, "beta": 0.01}),
+    ("f_clswgan", "FLO"): (88, 1, 80, {"lr": 1e-4, "syn_num": 1200, "beta": 0.1}),
+    ("tf_vaegan", "CUB"): (111, 2, 300, {
+        "lr": 1e-4, "syn_num": 300, "feedback_lr": 1e-5, "a1": 1, "a2": 1, "recons": 0.01,
+        "gamma": 10, "freeze_decoder": False, "classifier_lr": 1e-3, "encoded_noise": True,
+    }),
+    ("tf_vaegan", "AWA2"): (368, 2, 120, {
+        "lr": 1e-5, "syn_num": 1800, "feedback_lr": 1e-4, "a1": 0.01, "a2": 0.01, "recons": 0.1,
+        "gamma": 10, "freeze_decoder": True, "classifier_lr": 1e-3, "encoded_noise": True,
+    }),
+    ("tf_vaegan", "SUN"): (162, 2, 400, {
+        "lr": 1e-3, "syn_num": 400, "feedback_lr": 1e-4, "a1": 0.1, "a2": 0.01, "recons": 0.01,
+        "gamma": 1, "freeze_decoder": False, "classifier_lr": 5e-4, "encoded_noise": True,
+    }),
+    ("tf_vaegan", "FLO"): (88, 2, 500, {
+        "lr": 1e-4, "syn_num": 1200, "feedback_lr": 1e-5, "a1": 0.5, "a2": 0.5, "recons": 0.01,
+        "gamma": 10, "freeze_decoder": False, "classifier_lr": 1e-3, "encoded_noise": False,
+    }),
+    ("free", "CUB"): (111, 2, 500, {
+        "lr": 1e-4, "syn_num": 700, "margin": 200, "balance": 0.8, "recons": 0.001, "gamma": 10,
+        "nearest": False, "freeze_decoder": False, "critic_steps": 1, "classifier_lr": 1e-3,
+    }),
+    ("free", "AWA1"): (310, 2, 300, {
+        "lr": 1e-5, "syn_num": 4600, "margin": 50, "balance": 0.1, "recons": 0.001, "gamma": 10,
+        "nearest": True, "freeze_decoder": True, "critic_steps": 1, "classifier_lr": 1e-3,
+    }),
+    ("free", "AWA2"): (368, 2, 400, {
+        "lr": 1e-5, "syn_num": 4600, "margin": 50, "balance": 0.5, "recons": 0.001, "gamma": 10,
+        "nearest": True, "freeze_decoder": True, "critic_steps": 1, "classifier_lr": 1e-3,
+    }),
+    ("free", "SUN"): (21, 2, 600, {
+        "lr": 2e-4, "syn_num": 300, "margin": 120, "balance": 0.8, "recons": 0.1, "gamma": 1,
+        "nearest": False, "freeze_decoder": False, "critic_steps": 1, "classifier_lr": 5e-4,
+    }),
+    ("free", "FLO"): (22, 2, 500, {
+        "lr": 1e-4, "syn_num": 2400, "margin": 200, "balance": 0.8, "recons": 0.001, "gamma": 10,
+        "nearest": False, "freeze_decoder": False, "critic_steps": 5, "classifier_lr": 1e-3,
+    }),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "preset"), SCRIPTS)
+def test_presets_are_what_the_released_scripts_say(name, preset):
+    batches_an_epoch, passes, epochs, expected = SCRIPTS[name, preset]
+    config = load_method(name).Config.parse({"preset": preset}, name)
+    assert config.epochs * config.steps == batches_an_epoch * passes * epochs
+    assert {key: getattr(config, key) for key in ALL | expected} == ALL | expected
+    assert config.classifier_batch == config.syn_num
+    assert config.batch_size == {("free", "SUN"): 512, ("free", "FLO"): 256}.get((name, preset), 64)
+    assert getattr(config, "decoder_lr", 1e-4) == 1e-4
+
+
+def test_every_preset_has_its_script():
+    presets = {(name, key) for name in ("f_clswgan", "tf_vaegan", "free")
+               for key in load_method(name).Config.presets}  # fmt: skip
+    assert presets == SCRIPTS.keys()

@@ -30,6 +30,22 @@ def test_one_epoch_reads_the_same_as_all(folder):
             assert np.array_equal(getattr(alone, name), getattr(summary, name))
 
 
+@pytest.mark.parametrize(
+    ("file", "same"),
+    [("/data/CUB/images/a.b/1.png", True), (r"C:\a.b\1.jpg", True), ("a.b/1", True),
+     ("a.c/1.jpg", False), ("a.b/2.jpg", False), ("a.b", False)],
+)  # fmt: skip
+def test_photos_are_known_by_their_folder_and_name(folder, tmp_path, file, same):
+    assert len(artifacts.read_photos(folder)) == 0  # no names, as in runs of older versions
+    found = []
+    for name in ("images/a.b/1.jpg", file):
+        ones = np.ones(1, np.int64)
+        artifacts.write_test(tmp_path, ones, ones, ones, 1, ["a"], files=["", name])
+        found.append(artifacts.read_photos(tmp_path))
+    assert artifacts.shared(*found) is same
+    assert not artifacts.shared(found[0], np.array([], np.uint64))
+
+
 def test_no_epochs_are_kept_as_such(tmp_path):
     artifacts.write_summaries(tmp_path, {})
     assert artifacts.read_summaries(tmp_path) == {}

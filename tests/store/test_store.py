@@ -6,9 +6,11 @@ import shutil
 import socket
 import sqlite3
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fakes import commit_run, softmax_job, use_softmax
 from mlflow import MlflowClient
@@ -20,6 +22,7 @@ from zslbench.errors import DataError
 from zslbench.method.conformance import toy_dataset
 from zslbench.records import Choice, Failure, Opening
 from zslbench.store import Store
+from zslbench.store.artifacts import write_test
 from zslbench.store.mirror import Mirror
 
 NOWHERE = "http://127.0.0.1:9"
@@ -254,6 +257,23 @@ def test_ledger_counts_each_opening_once(store, record):
     store.commit(Opening(run_key="r", method="softmax", dataset="toy", test_digest=run[1]))
     assert store.ledger() == {run: 2}
     assert Store(store.results, NOWHERE).ledger()[run] == 2
+
+
+def test_to_open_a_test_set_is_to_open_those_that_share_its_photos(store, record):
+    files = ["a/1.jpg", "a/2.jpg", "b/3.jpg", "c/4.jpg"]
+    one = np.zeros(1, np.int64)
+    for digest, items in {"first": [0, 1], "second": [1, 2], "third": [3]}.items():
+        run = record.model_copy(update={"key": digest, "test_digest": digest})
+        tested = {"items": items, "classes": one, "labels": one, "seen": 1, "names": ["a"]}
+        store.commit(run, partial(write_test, **tested, files=files))
+        store.commit(Opening(run_key=digest, method="softmax", dataset="toy", test_digest=digest))
+    store.commit(Opening(run_key="r", method="other", dataset="toy", test_digest="first"))
+    assert store.ledger() == {
+        ("softmax", record.test_digest): 1, ("softmax", "first"): 2, ("softmax", "second"): 2,
+        ("softmax", "third"): 1, ("other", "first"): 1, ("other", "second"): 1,
+    }  # fmt: skip
+    assert store.sharing({"first", "third"}) == {"second": "second"}
+    assert store.sharing({"first", "second"}) == {}
 
 
 def test_a_new_database_is_filled_from_the_folders(store, uploaded, tmp_path):

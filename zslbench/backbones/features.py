@@ -105,7 +105,9 @@ def _built(source: BackboneSource) -> Frozen:
     return kept
 
 
-def write_mat(path: Path, features: NDArray[np.float32], folder: Path, classes: int) -> None:
+def write_mat(
+    path: Path, features: NDArray[np.float32], folder: Path, classes: int, *, fine_tuned: bool
+) -> None:
     """Write features in the shape of `res101.mat`, with the labels and files of the dataset."""
     from scipy.io import savemat
 
@@ -118,6 +120,7 @@ def write_mat(path: Path, features: NDArray[np.float32], folder: Path, classes: 
         "features": features.T,
         "labels": items.labels[:, None] + 1,
         "image_files": np.array(items.files, dtype=object)[:, None],
+        "fine_tuned": int(fine_tuned),
     }
     savemat(part, content, appendmat=False)
     part.replace(path)

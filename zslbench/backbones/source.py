@@ -26,6 +26,7 @@ class WeightsInfo:
         std: Likewise, its deviation.
         pad_type: How its convolutions are padded, as timm names it.
         exposure: What the pretraining saw.
+        fine_tuned: Whether it was trained on labels of all seen classes.
     """
 
     architecture: str = ""
@@ -33,6 +34,7 @@ class WeightsInfo:
     std: tuple[float, ...] | None = None
     pad_type: str = ""
     exposure: Exposure | None = None
+    fine_tuned: bool = False
 
     def of(self, source: BackboneSource) -> BackboneSource:
         """Return a backbone with the input and the exposure that are told here."""
@@ -40,6 +42,7 @@ class WeightsInfo:
         own = {"mean": source.mean, "std": source.deviation}
         update: dict[str, Any] = {key: told[key] for key in told if told[key] != own[key]}
         update["exposure"] = self.exposure or source.record.exposure
+        update["fine_tuned"] = self.fine_tuned
         record = source.record.model_copy(update=update)
         return replace(source, record=record, mean=told["mean"], deviation=told["std"])
 
@@ -70,6 +73,7 @@ def info_of(path: Path) -> WeightsInfo:
             std=channels("std", words["std"]) if "std" in words else None,
             pad_type=first.get("pad_type", "").rstrip("."),
             exposure=exposure_of(first["exposure"]) if "exposure" in first else None,
+            fine_tuned=yes(first.get("fine_tuned", "no")),
         )
     except ZslbenchError as error:
         raise DataError(path, f"its metadata: {error}", "Correct them, and save again.") from None
@@ -92,6 +96,17 @@ def channels(name: str, values: Sequence[Any]) -> tuple[float, ...]:
             f"{' '.join(map(str, IMAGENET[name.endswith('std')]))}"
         )
     return numbers
+
+
+def yes(word: str) -> bool:
+    """Return whether a word is `yes` and not `no`.
+
+    Raises:
+        ZslbenchError: If it is neither.
+    """
+    if word not in ("yes", "no"):
+        raise ZslbenchError(f"fine_tuned {word!r}: write yes or no")
+    return word == "yes"
 
 
 def exposure_of(word: str) -> Exposure:

@@ -29,10 +29,10 @@ from zslbench.startup import make_lenient
 
 app = typer.Typer(
     name="zslbench",
-    help="The honest benchmark for zero-shot learning: everything chosen on validation classes, "
-    "test labels opened once, every number with an interval.",
-    epilog="First: zslbench data list --data-root DIR, then "
-    "zslbench run eszsl --dataset CUB --data-root DIR",
+    help="A benchmark for zero-shot learning: everything chosen on validation classes, test labels "
+    "read once per run, every number with an interval.",
+    epilog="First: zslbench run eszsl --dataset plumage. Then: zslbench data fetch CUB --data-root "
+    "DIR, and zslbench run eszsl --dataset CUB --data-root DIR",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -75,6 +75,14 @@ Pretraining = Annotated[
     str | None,
     typer.Option("--exposure", help="Likewise, what the pretraining saw: 1k, 21k, web, unknown."),
 ]
+FineTuned = Annotated[
+    bool,
+    typer.Option(
+        "--fine-tuned",
+        help="State that labels of all seen classes trained the network behind --features, or else "
+        "the backbone, where the file does not say so: nothing can be tuned with it.",
+    ),
+]
 Words = Annotated[
     str | None,
     typer.Option(help="Word vectors of the attribute names: a GloVe text file, a .npy table with "
@@ -154,6 +162,7 @@ class PhotoOptions:
     mean: Mean = None
     std: Std = None
     exposure: Pretraining = None
+    fine_tuned: FineTuned = False
 
     def request(self, name: str) -> "DataRequest":
         """Return the request for a dataset."""

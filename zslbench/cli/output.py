@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zslbench.data.load import DataRequest
     from zslbench.data.types import Dataset
+    from zslbench.data.verify import Verified
     from zslbench.report.shown import Shown
     from zslbench.report.table import Document
     from zslbench.studies.leaderboard.results import Leaderboard
@@ -37,6 +38,16 @@ def print_facts(facts: dict[str, Any], text: str, *, json: bool) -> None:
         print_json(facts)
     else:
         print(text)
+
+
+def print_verified(found: "Verified", *, json: bool) -> None:
+    """Print a dataset in numbers, what is worth knowing, and what is wrong with it."""
+    lines = [f"{key.replace('_', ' '):16} {value}" for key, value in found.facts.items()]
+    lines += [f"note: {note}" for note in found.notes]
+    lines += [f"PROBLEM: {problem}" for problem in found.problems]
+    more = {"problems": found.problems, "notes": found.notes}
+    text = "\n  ".join([found.name, *lines])
+    print_facts({"name": found.name, **found.facts, **more}, text, json=json)
 
 
 def print_json(document: Any) -> None:

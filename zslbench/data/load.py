@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from zslbench.data.fetch.sources import HELD
 from zslbench.data.formats import xlsa17
 from zslbench.data.formats.class_lists import check_sides, read_class_splits
 from zslbench.data.formats.items import (
@@ -59,6 +60,8 @@ class DataRequest:
         mean: Of the input that those weights were trained on, where the file does not say.
         std: Likewise, its deviation.
         exposure: Likewise, what the pretraining saw.
+        fine_tuned: Whether the network or the one that features are of was trained on labels of all
+            seen classes, where no file says so.
         words: Source of attribute word vectors (see `asked_words`).
         descriptions: Source of class descriptions: `names`, `attributes`, or a JSON file.
         resplit: Whether to make class splits anew where the file's own leak test images.
@@ -77,6 +80,7 @@ class DataRequest:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     exposure: str | None = None
+    fine_tuned: bool = False
     words: str | None = None
     descriptions: str | None = None
     resplit: bool = False
@@ -91,8 +95,8 @@ def find_datasets(root: Path) -> dict[str, Path]:
     """
     if not root.is_dir():
         raise ZslbenchError(
-            f"{root}: there is no such folder. "
-            "Name the folder that holds CUB/, AWA2/, SUN/ or your own dataset."
+            f"{root}: there is no such folder. Name the folder that holds CUB/, AWA2/, SUN/ or "
+            "your own dataset, or get one with zslbench data fetch."
         )
     folders = [path.parent for path in sorted(root.glob(f"[!.]*/{SPLITS_FILE}"))]
     return {recordable(folder.name): folder for folder in folders}
@@ -112,7 +116,10 @@ def find_dataset(name: str, root: Path) -> Path:
     if not alike and is_embedded(name):
         raise ZslbenchError(f"{fault_of_name(name)} They have no folder: name another dataset.")
     if not alike:
-        raise unknown("dataset", name, datasets, where=f" below {root}")
+        get = (
+            " Its splits and features: zslbench data fetch xlsa17." if name.upper() in HELD else ""
+        )
+        raise ZslbenchError(f"{unknown('dataset', name, datasets, where=f' below {root}')}{get}")
     return datasets[alike[0]]
 
 
@@ -157,7 +164,7 @@ def load_dataset(request: DataRequest, on_progress: OnProgress = no_progress) ->
     splits = replace(table.splits, class_splits=class_splits)
     return assembled(
         recordable(folder.name), table.classes, splits, items.labels, pixels,
-        inputs=inputs, backbone=backbone, **texts,
+        inputs=inputs, backbone=backbone, files=items.files, **texts,
     )  # fmt: skip
 
 
@@ -241,7 +248,7 @@ def _only_features(folder: Path) -> str:
     if "res101" in found or len(found) == 1:
         return found[0]
     if not found:
-        fix = "Put a file of the shape of res101.mat there, or name a backbone."
+        fix = "Put a file of the shape of res101.mat there, or choose a backbone (--backbone)."
         raise DataError(folder, "has no feature file", fix)
     listing = ", ".join(found)
     raise DataError(folder, f"has several feature files ({listing})", "Name one as the features.")
@@ -278,8 +285,9 @@ def _inputs(
         name = items.source.name.removesuffix(".mat")
         exposure = EXPOSURES.get(name, "unknown") if items.source.parent == folder else "unknown"
         record = Backbone(
-            name=f"features:{name}", weights_digest=items.features.digest, exposure=exposure
-        )
+            name=f"features:{name}", weights_digest=items.features.digest, exposure=exposure,
+            fine_tuned=request.fine_tuned or items.features.fine_tuned,
+        )  # fmt: skip
         return items.features, record, None
     from zslbench.data.cache import decode, default_cache_dir
 

@@ -56,8 +56,8 @@ class DataSource:
             source = cls.source_of(config) or self.source(cls.ending)
             if source.ending != cls.ending:
                 raise UnservedError(
-                    f"{name} cannot run on {source.record.name}: name as backbone "
-                    f"{USUAL[cls.ending]}."
+                    f"{name} cannot run on {source.record.name}. Choose as backbone "
+                    f"(--backbone) {USUAL[cls.ending]}."
                 )
             check_grid(name, cls, config, source)
         embedded = is_embedded(self.request.name)
@@ -68,7 +68,9 @@ class DataSource:
             )
         if "descriptions" in cls.needs:
             check_names_describe(name, self.bare)
-        return self.features if source is None else self._images(source)
+        dataset = self.features if source is None else self._images(source)
+        check_tunable(name, dataset)
+        return dataset
 
     def __repr__(self) -> str:
         sides = f"{len(self.bare.seen)} seen and {len(self.bare.unseen)} unseen classes"
@@ -107,14 +109,16 @@ class DataSource:
         if name is None:
             if not is_embedded(asked.name):
                 raise UnservedError(
-                    f"{asked.name} needs a backbone for its images: "
-                    f"name as backbone {USUAL[ending or 'tokens']}."
+                    f"{asked.name} needs a backbone for its images. "
+                    f"Choose as backbone (--backbone) {USUAL[ending or 'tokens']}."
                 )
             name = EMBEDDED_ENDING[ending or "tokens"]
-        return find_backbone(
+        found = find_backbone(
             name, asked.weights, asked.image_size, mean=asked.mean, std=asked.std,
             exposure=asked.exposure,
         )  # fmt: skip
+        told = {"fine_tuned": True} if asked.fine_tuned and not asked.features else {}
+        return replace(found, record=found.record.model_copy(update=told))
 
     def _images(self, source: BackboneSource) -> Dataset:
         if source.record not in self._kept:
@@ -147,6 +151,22 @@ class DataSource:
         source = self.source()
         dataset = self._images(source)
         return with_features(dataset, source, default_cache_dir(), self.on_progress)
+
+
+def check_tunable(method: str, dataset: Dataset) -> None:
+    """Refuse a network that was trained on the validation classes of the tuning worlds.
+
+    Raises:
+        UnservedError: With what to take instead.
+    """
+    if dataset.backbone.fine_tuned:
+        raise UnservedError(
+            f"{method} cannot be tuned on {dataset.name} with {dataset.backbone.name}: labels of "
+            "all seen classes trained that network, and so it knows the classes that validation "
+            "takes for unseen. Take features of a network that was not so fine-tuned (zslbench "
+            "features --backbone NAME), or a method on images that fine-tunes its backbone in each "
+            "validation split, such as vit_attr_head."
+        )
 
 
 def check_names_describe(method: str, dataset: Dataset) -> None:

@@ -21,10 +21,11 @@ class FeatureRows:
 
     Args:
         stored: `[n, d]` real numbers, rows contiguous.
+        fine_tuned: Whether the network they are of was trained on labels of all seen classes.
     """
 
-    def __init__(self, stored: NDArray[Any]) -> None:
-        self._stored, self.shape = stored, stored.shape
+    def __init__(self, stored: NDArray[Any], *, fine_tuned: bool = False) -> None:
+        self._stored, self.shape, self.fine_tuned = stored, stored.shape, fine_tuned
         real = stored.dtype.kind == "f"
         self._dtype = np.result_type(stored.dtype, np.float32) if real else np.dtype(np.float64)
 

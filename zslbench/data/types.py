@@ -1,7 +1,7 @@
 """What a dataset is, whatever it was read from."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -197,6 +197,7 @@ class Dataset:
         descriptions: Digest and description of the sentences.
         source: Builds the backbone, where methods get images.
         parts: Where the parts are in each image, if that is known. Methods never get it.
+        files: The image file of each item, if they are named. Methods never get them.
         digest: SHA-256 of class table, splits, labels, and pixels where there are any.
     """
 
@@ -216,6 +217,7 @@ class Dataset:
     descriptions: WordVectors | None = None
     source: BackboneSource | None = None
     parts: PartTruth | None = None
+    files: Sequence[str] = ()
 
     @property
     def test_digest(self) -> str:

@@ -93,6 +93,9 @@ def _verify_items(found: Verified, folder: Path, table: AttSplits, images: Path 
             sides = found.check(lambda i=items: check_items(i, table)) or sides
             files = items.files or files
             first = first or items
+            if items.features is not None and items.features.fine_tuned:
+                found.notes.append(f"{items.source}: of a network that was fine-tuned on all seen "
+                                   "classes: nothing can be tuned with it")  # fmt: skip
             found.check(lambda i=items, f=first: check_same_items(i, f))
     if sides is not None:
         found.facts |= {"seen": len(sides[0]), "unseen": len(sides[1])}

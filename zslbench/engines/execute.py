@@ -268,5 +268,5 @@ def write_evaluation(folder: Path, evaluation: Evaluation, job: Job) -> None:
     seen = len(job.dataset.seen)
     ordered = [names[number] for number in evaluation.classes]
     tested = evaluation.items, evaluation.classes, evaluation.labels
-    artifacts.write_test(folder, *tested, seen, ordered)
+    artifacts.write_test(folder, *tested, seen, ordered, job.dataset.files)
     artifacts.write_predictions(folder, evaluation.items, [ordered[c] for c in predicted])

@@ -22,7 +22,8 @@ class PublishedRule:
     """What a method's paper or code did to pick epoch and gamma, on test images.
 
     Attributes:
-        epoch: `best` on test, or the `last`.
+        epoch: `best` on test, or the `last`; see `AnyMethod.passes` for what an epoch is where a
+            final classifier has epochs of its own.
         gamma: `best` on test, or a number as published (0 where it did not calibrate). `best` is
             the exact optimum of the curve; code that searches a grid finds a lower H: with SVIP's
             steps of 0.01 by up to 0.25 points.
@@ -124,6 +125,15 @@ class AnyMethod(ABC):
     def epochs(cls, config: Any) -> int:
         """Return how many epochs a fit with this config yields: its setting `epochs`, or one."""
         return int(getattr(config, "epochs", 1))
+
+    @classmethod
+    def passes(cls, config: Any) -> int:
+        """Return how many epochs in a row are those of one final classifier.
+
+        A generative method trains one anew, over several epochs, each time it scores. Papers pick
+        the best of these on test, so each counts as an epoch for all rules.
+        """
+        return 1
 
     @classmethod
     def is_deterministic(cls, config: Any) -> bool:

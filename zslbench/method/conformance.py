@@ -37,7 +37,6 @@ SEEN, UNSEEN, PER_CLASS, ATTRIBUTES, FEATURES = 12, 4, 15, 10, 24
 REFITS = {"features": 20, "images": 6}
 EPOCHS, LEARNING_EPOCHS, LOOK = 2, 25, 4
 SEED = 3
-FEW_STEPS = {"steps": 20, "hidden": 64}  # of a generator, an epoch
 BIRDS, FEW_BIRDS = (34, 12), (12, 7)
 GRIDS, PATCH = (4, 7, 8, 9, 14), 4  # patches along each side, and their side in pixels
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 2e-2}
@@ -144,14 +143,11 @@ def config_of(method: type[AnyMethod], settings: dict[str, Any]) -> Any:
 
 
 def _on_toys(method: type[Method], epochs: int) -> dict[str, Any]:
-    """Return settings for small data.
-
-    The rate for a large backbone would hardly move the toy's, and a generator's schedule, counted
-    in steps, is as long for little data as for much.
-    """
+    """Return settings for a small backbone, or for few features."""
     if "images" in method.needs:
         return {"epochs": epochs, "batch_size": 32, "lr": 1e-3}
-    return {"epochs": epochs, **FEW_STEPS} if "steps" in method.Config.model_fields else {}
+    few = {"epochs": epochs, "steps": 50, "hidden": 64, "lr": 2e-3}
+    return few if "steps" in method.Config.model_fields else {}
 
 
 def _epochs(
@@ -172,8 +168,8 @@ def _fitted(method: type[Method], world: World, seed: int, settings: dict[str, A
 
 def _shortly_fitted(method: type[Method], world: World) -> Method:
     """Return a model after as many steps as it takes to differ from one not fitted."""
-    settings = {"epochs": EPOCHS, "batch_size": 16, "lr": 1e-3, **FEW_STEPS}
-    return _fitted(method, world, SEED, settings)
+    quick = {"batch_size": 16, "lr": 1e-3, "steps": 20, "hidden": 64}
+    return _fitted(method, world, SEED, {"epochs": EPOCHS, **quick})
 
 
 def _scores(model: Method, world: World, items: NDArray[np.int64]) -> Float:

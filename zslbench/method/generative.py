@@ -4,14 +4,16 @@ Xian et al., "Feature Generating Networks for Zero-Shot Learning", CVPR 2018, an
 features scaled to 0..1, a generator trained on seen classes, and a linear classifier over all
 classes, trained on real features of the seen and synthetic ones of the unseen.
 
-A schedule counts generator steps, not passes through the data: small datasets need as many. At the
-end of an epoch, which is `steps` of them, a classifier is trained from its first weights. Noise and
-batches are resampled each epoch from (seed, purpose, epoch), so that a resumed fit goes on alike.
+A schedule counts generator steps, not passes through the data: small datasets need as many. After
+every `steps` of them, a generator's epoch, a classifier is trained from its first weights. Each of
+its epochs is an epoch of the fit: papers pick the best of them on test. Noise and batches are
+resampled from (seed, purpose, epoch), so that a fit resumed after a classifier goes on alike.
 """
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,7 +44,7 @@ class ClassifierConfig(MethodConfig):
 class GenerativeConfig(ClassifierConfig):
     """What all methods that train a generator step by step may be set to."""
 
-    epochs: int = hyper(10, "epochs", "times that a classifier is trained and scored", 1, 1000)
+    epochs: int = hyper(10, "epochs", "times that a classifier is trained anew", 1, 1000)
     steps: int = hyper(160, "steps", "generator steps an epoch", 1, 100_000, log=True)
     batch_size: int = hyper(64, "B", "features a step", 2, 16384)
     lr: float = rate(5e-4, "eta", "learning rate of generator and critic")
@@ -105,6 +107,16 @@ class GenerativeMethod(NetworkMethod):
     network: GenerativeNetwork
     optimisers: dict[str, torch.optim.Optimizer]
 
+    @classmethod
+    def passes(cls, config: Any) -> int:
+        """Return how many epochs of each classifier are yielded: all, or else the last alone."""
+        return int(config.classifier_epochs)
+
+    @classmethod
+    def epochs(cls, config: Any) -> int:
+        """Return how many epochs a fit yields, those of all classifiers."""
+        return int(config.epochs) * cls.passes(config)
+
     @abstractmethod
     def build(self, train: TrainSet) -> GenerativeNetwork:
         """Return the network; parameters are drawn from torch's generator, already seeded."""
@@ -141,7 +153,7 @@ class GenerativeMethod(NetworkMethod):
         self.network.to(device())
 
     def fit(self, prepared: TrainSet, after: Mapping[str, Any] | None = None) -> Iterator[Epoch]:
-        """Train, yielding after each epoch's classifier; go on from a checkpoint if given."""
+        """Train, yielding after each classifier's epochs; go on from a checkpoint if given."""
         self.setup(prepared)
         self.network.fit_scale(prepared.inputs)
         first_weights = deepcopy(self.network.classifier.state_dict())
@@ -150,16 +162,19 @@ class GenerativeMethod(NetworkMethod):
             self.pretrain(prepared)
         else:
             self._resume(after)
+        passes = self.passes(self.config)
         while self.epoch < self.epochs(self.config):
-            self.epoch += 1
             self.network.classifier.load_state_dict(first_weights)
             with torch.random.fork_rng():
-                losses = self.train_epoch(prepared, self.epoch)
-                losses["classifier"] = self._classify(*self.examples(prepared))
-            yield self.ended(self.epoch, {k: float(v.detach()) for k, v in losses.items()})
+                losses = self.train_epoch(prepared, self.epoch // passes + 1)
+                classified = self.classify(prepared)
+            for loss in classified:
+                self.epoch += 1
+                told = {**losses, "classifier": loss}
+                yield self.ended(self.epoch, {k: float(v.detach()) for k, v in told.items()})
 
     def train_epoch(self, train: TrainSet, epoch: int) -> dict[str, Tensor]:
-        """Take the steps of an epoch; return the mean of each loss."""
+        """Take the steps of a generator's epoch; return the mean of each loss."""
         torch.manual_seed(derive_seed(self.seed, "noise", epoch))
         chance, table = generator(self.seed, "order", epoch), tensor(train.class_attributes)
         size, totals = min(self.config.batch_size, len(train.labels)), dict[str, Tensor]()
@@ -211,18 +226,21 @@ class GenerativeMethod(NetworkMethod):
         """Return how many synthetic features the classifier gets of each unseen class."""
         return int(self.config.syn_num)
 
-    def _classify(self, rows: Tensor, labels: Tensor) -> Tensor:
-        config = self.config
-        return self.train_classifier(
+    def classify(self, train: TrainSet) -> Iterator[Tensor]:
+        """Begin with the classifier of all classes; return what trains it, a loss each pass."""
+        config, (rows, labels) = self.config, self.examples(train)
+        every = config.classifier_epochs // self.passes(config)
+        losses = self.train_classifier(
             self.network.classifier, rows, labels, "classifier",
             epochs=config.classifier_epochs, size=config.classifier_batch, lr=config.classifier_lr,
         )  # fmt: skip
+        return islice(losses, every - 1, None, every)
 
     def train_classifier(
         self, layer: nn.Module, rows: Tensor, labels: Tensor, purpose: str,
         *, epochs: int, size: int, lr: float,
-    ) -> Tensor:  # fmt: skip
-        """Train a layer by cross-entropy on rows `[n, width]`; return the last loss."""
+    ) -> Iterator[Tensor]:  # fmt: skip
+        """Train a layer by cross-entropy on rows `[n, width]`; yield each epoch's last loss."""
         optimiser = adam(layer.parameters(), lr)
         labels = labels.to(rows.device)
         for epoch in range(epochs):
@@ -231,7 +249,7 @@ class GenerativeMethod(NetworkMethod):
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
-        return loss
+            yield loss
 
     def batches(self, purpose: str, epoch: int, number: int, size: int) -> Iterator[Tensor]:
         """Yield the items of each full batch of a pass through `number` items, reshuffled."""
@@ -259,8 +277,10 @@ class GenerativeMethod(NetworkMethod):
             found: NDArray[np.float32] = self.network.classifier(rows)[:, :known].cpu().numpy()
             return found
 
-    def checkpoint(self) -> dict[str, Any]:
-        """Return all that `fit` needs to go on: plain tensors and numbers."""
+    def checkpoint(self) -> dict[str, Any] | None:
+        """Return all that `fit` needs to go on, at the end of a classifier; before it, nothing."""
+        if self.epoch % self.passes(self.config):
+            return None
         return {
             "epoch": self.epoch,
             "network": self.network.state_dict(),

@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import kl_div, log_softmax
+from torch.nn.functional import kl_div, log_softmax, normalize
 
 Consistency = Literal["half_jeffreys", "js", "kl"]
 
@@ -31,3 +31,38 @@ def consistency(one: Tensor, other: Tensor, how: Consistency = "half_jeffreys") 
 def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
     """KL(p || q) of log-probabilities, batch mean."""
     return kl_div(log_q, log_p, reduction="batchmean", log_target=True)
+
+
+def supervised_contrast(rows: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Return Khosla et al.'s (NeurIPS 2020) supervised contrastive loss, L_out of their Eq. 2.
+
+    An anchor that is alone with its class in the batch takes no part.
+
+    Args:
+        rows: `[B, z]` of unit length.
+        labels: `[B]` their classes.
+        temperature: Divides the cosines.
+    """
+    own = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
+    likeness = (rows @ rows.T / temperature).masked_fill(own, -torch.inf)
+    log_share = log_softmax(likeness, dim=1).masked_fill(own, 0.0)
+    alike = (labels[:, None] == labels) & ~own
+    many = alike.sum(dim=1)
+    mean = (log_share * alike).sum(dim=1) / many.clamp_min(1)
+    return -mean.sum() / (many > 0).sum().clamp_min(1)
+
+
+def sliced_wasserstein(one: Tensor, other: Tensor, directions: int = 128) -> Tensor:
+    """Return the mean squared distance of the sorted projections of two samples `[B, C]`.
+
+    Each projection is on a random unit vector, sorted over the batch: Lee et al., CVPR 2019.
+    """
+    drawn = torch.randn(one.shape[1], directions, dtype=one.dtype, device=one.device)
+    ways = normalize(drawn, dim=0)
+    apart = (one @ ways).sort(dim=0).values - (other @ ways).sort(dim=0).values
+    return apart.square().mean()
+
+
+def coral(one: Tensor, other: Tensor) -> Tensor:
+    """Return the mean squared difference of two samples' covariances (Sun and Saenko, 2016)."""
+    return (torch.cov(one.T) - torch.cov(other.T)).square().mean()

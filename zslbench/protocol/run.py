@@ -177,7 +177,7 @@ def evaluate(
     restart_peak_memory()
     method, config = resolve(choice)
     world = final_world(dataset)
-    model, epochs = method(config, spec.seed), method.epochs(config)
+    model, epochs, passes = method(config, spec.seed), method.epochs(config), method.passes(config)
     done = _follow(
         model,
         _prepare(method, config, world),
@@ -199,7 +199,8 @@ def evaluate(
         localisation=done.localisation,
         transductive="unseen_attributes" in method.needs,
         deterministic=method.is_deterministic(config),
-        **about(spec, opening, done, len(world.train) * epochs),
+        passes=passes,
+        **about(spec, opening, done, len(world.train) * epochs // passes),
     )
     return Evaluation(record, done.summaries, world.test, world.classes, labels)
 

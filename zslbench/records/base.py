@@ -27,6 +27,8 @@ class Backbone(Record):
         image_size: Side of the images in pixels, where it is not the network's own.
         mean: Of the network's input, `(r, g, b)` in [0, 1], where it is not that of the name.
         std: Likewise, its deviation.
+        fine_tuned: Whether the network was trained on labels of all seen classes. Nothing can be
+            chosen with it: it knows the validation classes of every tuning world.
     """
 
     name: str
@@ -35,12 +37,13 @@ class Backbone(Record):
     image_size: int | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    fine_tuned: bool = False
 
     @property
     def adjusted(self) -> dict[str, Any]:
-        """What of the input is not the network's own, as JSON."""
-        names = {"image_size", "mean", "std"}
-        return self.model_dump(mode="json", include=names, exclude_none=True)
+        """What of the input and the training is not the network's own, as JSON."""
+        names = {"image_size", "mean", "std", "fine_tuned"}
+        return self.model_dump(mode="json", include=names, exclude_defaults=True)
 
     @property
     def identity(self) -> dict[str, Any]:

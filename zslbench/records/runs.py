@@ -57,6 +57,7 @@ class RunRecord(Record):
         opening: The id of the ledger's entry for this run's look at the test labels.
         test_digest: What the ledger counts by: the test items with their sealed labels.
         transductive: Whether the method was handed the unseen classes' attributes in training.
+        passes: How many epochs in a row are those of one final classifier.
     """
 
     kind: ClassVar[str] = "run"
@@ -73,6 +74,7 @@ class RunRecord(Record):
     test_digest: str
     transductive: bool
     deterministic: bool
+    passes: int = 1
     cost: Cost
     environment: dict[str, str]
     created: str = Field(default_factory=now)

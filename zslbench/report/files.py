@@ -13,7 +13,7 @@ DPI = 150
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file by one rename."""
-    _write(path, text.encode())
+    write_bytes(path, text.encode())
 
 
 def write_figure(folder: Path, name: str, figure: "Figure", dpi: int = DPI) -> list[Path]:
@@ -23,11 +23,12 @@ def write_figure(folder: Path, name: str, figure: "Figure", dpi: int = DPI) -> l
         out = io.BytesIO()
         figure.savefig(out, format=kind, dpi=dpi, metadata=metadata)
         paths.append(folder / f"{name}.{kind}")
-        _write(paths[-1], out.getvalue())
+        write_bytes(paths[-1], out.getvalue())
     return paths
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file by one rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_bytes(content)

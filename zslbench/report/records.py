@@ -17,6 +17,8 @@ def plain(value: Any) -> Any:
 
     An infinite bound is None.
     """
+    if value is None or isinstance(value, str | int):  # most are
+        return value
     if is_dataclass(value):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value) if f.repr}
     if isinstance(value, dict):

@@ -156,7 +156,8 @@ def intervals(
         its images, so images are not resampled a second time).
     """
     readings = list(zip(outcomes, gammas, strict=True))
-    values = np.array([_values(readings, metric) for metric in METRICS])
+    scores = [outcome.scores(gamma) for outcome, gamma in readings]
+    values = np.array([[getattr(each, metric) for each in scores] for metric in METRICS])
     placed = [[placements(*reading, metric) for reading in readings] for metric in METRICS]
     units = _Units.of(np.array(placed), outcomes[0])
     halves = {p: _together(_sources(values, units, p), LEVEL) for p in POPULATIONS}

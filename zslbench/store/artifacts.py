@@ -1,12 +1,13 @@
 """The files kept beside a run's record, written and read without pickle."""
 
 import csv
+import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
@@ -91,9 +92,19 @@ def _summary(record: Any) -> ScoreSummary:
 
 
 def write_test(
-    folder: Path, items: Int, classes: Int, labels: Int, seen: int, names: Sequence[str]
+    folder: Path,
+    items: Int,
+    classes: Int,
+    labels: Int,
+    seen: int,
+    names: Sequence[str],
+    files: Sequence[str] = (),
 ) -> None:
-    """Write the test items with the labels opened for them, the class order and the class names."""
+    """Write the test items with the labels opened for them, the class order and the class names.
+
+    `files` are the image files of all items: those of the test items are kept as digests, so that
+    datasets that share photos are known by their runs.
+    """
     np.savez(
         folder / TEST,
         items=items,
@@ -101,7 +112,27 @@ def write_test(
         labels=labels,
         seen=np.array([seen]),
         names=np.array(names),
+        photos=np.array([_photo(files[item]) for item in items] if files else [], np.uint64),
     )
+
+
+def _photo(file: str) -> int:
+    """Return a digest of an image file's folder and name, without what differs between copies."""
+    path = PurePosixPath(file.replace("\\", "/"))
+    name = f"{path.parent.name}/{path.stem}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
+
+
+def read_photos(folder: Path) -> NDArray[np.uint64]:
+    """Return digests of the test photos; none where their files are not known."""
+    with _readable(folder / TEST) as path:
+        found: NDArray[np.uint64] = _unpacked(path.read_bytes()).get("photos", np.array([], "u8"))
+        return found
+
+
+def shared(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> bool:
+    """Return whether two test sets have a photo in common."""
+    return bool(np.isin(one, other).any())
 
 
 def read_test(folder: Path) -> tuple[Int, int]:

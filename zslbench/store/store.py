@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from zslbench.records import (
     Record,
     RunRecord,
 )
+from zslbench.store.artifacts import TEST, read_photos, shared
 from zslbench.store.folders import RunFolders
 from zslbench.store.garbage import uncollected
 from zslbench.store.index import Index
@@ -61,7 +63,7 @@ class Store:
 
     Args:
         results: The results folder. One of an earlier version is taken over.
-        uri: MLflow's tracking URI; by default `MLFLOW_TRACKING_URI`, else a SQLite file in
+        uri: MLflow's tracking URI; by default `MLFLOW_TRACKING_URI`. Empty: a SQLite file in
             `results`.
     """
 
@@ -70,15 +72,15 @@ class Store:
         self.folders = RunFolders(self.results / "runs")
         self.index = Index(self.results / "index.jsonl", self.folders)
         self._ledger = Journal(self.results / "ledger.jsonl")
-        uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or None
-        self.mirror = Mirror(self.results, uri, self.folders, self.lock)
+        uri = os.environ.get("MLFLOW_TRACKING_URI") if uri is None else uri
+        self.mirror = Mirror(self.results, uri or None, self.folders, self.lock)
         if is_of_before(self.results):
             with self.lock("takeover"):
                 take_over(self.results, self.folders, self._ledger)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """To another process it travels as its place; each process opens it once."""
-        return _opened, (self.results, self.mirror.server)
+        return _opened, (self.results, self.mirror.server or "")
 
     @property
     def uri(self) -> str:
@@ -275,11 +277,42 @@ class Store:
         entries = [entry for entry in self.index.entries("failure") if entry.of in keys]
         return {entry.of: self.read(Failure, entry.key) for entry in entries}
 
+    def openings(self) -> dict[str, dict[str, Any]]:
+        """Return the ledger's entries by their keys; a server's lack the time."""
+        return {line["key"]: line for line in [*self.mirror.openings(), *self._ledger.lines()]}
+
     def ledger(self) -> Counter[tuple[str, str]]:
-        """Return how often test labels were opened, by (method, test digest)."""
-        lines = [*self._ledger.lines(), *self.mirror.openings()]
-        opened = {line["key"]: (line["method"], line["test_digest"]) for line in lines}
-        return Counter(opened.values())
+        """Return how often test labels were opened, by (method, test digest).
+
+        To open a test set is to open every other that has one of its photos, as far as runs of both
+        are here: their folders hold what tells photos apart.
+        """
+        opened = self.openings().values()
+        counts = Counter((line["method"], line["test_digest"]) for line in opened)
+        found = counts.copy()
+        for one, other in self._sharing():
+            found.update({(m, one): n for (m, test), n in counts.items() if test == other})
+        return found
+
+    def sharing(self, tests: Collection[str]) -> dict[str, str]:
+        """Return a run of each other test set that shares a photo with one of some."""
+        runs = self._tested()
+        return {two: runs[two] for one, two in self._sharing() if one in tests and two not in tests}
+
+    def _tested(self) -> dict[str, str]:
+        """Return a run that is here of each test set that was opened: the set's digest -> key."""
+        found: dict[str, str] = {}
+        for line in self.openings().values():
+            kept = self.folders.path("run", line["run_key"]) / TEST
+            if line["test_digest"] not in found and kept.exists():
+                found[line["test_digest"]] = line["run_key"]
+        return found
+
+    def _sharing(self) -> list[tuple[str, str]]:
+        """Return the digests of every two test sets that share a photo, in both orders."""
+        found = self._tested().items()
+        photos = {test: read_photos(self.folders.path("run", key)) for test, key in found}
+        return [pair for pair in permutations(photos, 2) if shared(*(photos[t] for t in pair))]
 
 
 def _age(folder: Path) -> int:
@@ -290,5 +323,5 @@ def _age(folder: Path) -> int:
 
 
 @cache
-def _opened(results: Path, uri: str | None) -> Store:
+def _opened(results: Path, uri: str) -> Store:
     return Store(results, uri)

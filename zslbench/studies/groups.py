@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from zslbench.metrics import Int, Outcome, ScoreSummary
 from zslbench.records import (
     IncrementalRecord,
@@ -78,6 +81,11 @@ class SeedGroup(OneEachSeed[RunRecord]):
         """The dataset's name and the digest of its test labels, which tells no pictures apart."""
         first = self.records[0]
         return first.spec.dataset, first.test_digest
+
+    @cached_property
+    def photos(self) -> NDArray[np.uint64]:
+        """Digests of the test photos, if these are known."""
+        return artifacts.read_photos(self.runs[0].folder)
 
     @property
     def test_images(self) -> tuple[int, int]:

@@ -114,7 +114,7 @@ def test_final_is_marked_and_counted(study, results):
         (("sae", "--set", "lambda_=1", "--grid", "lambda_=1"), "nothing else"),
         (("sae", "--set", "lambda_=-1"), "lambda_=-1"),
         (("sae", "--seeds", "a"), "whole numbers"),
-        (("svip",), "name as backbone"),
+        (("svip",), "Choose as backbone"),
     ],
 )
 def test_what_the_user_can_mend_is_one_paragraph_and_writes_nothing(

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from fakes import Softmax, use_softmax
 
+from zslbench.engines.execute import make_choice
+from zslbench.protocol.run import no_tick
 from zslbench.store import Store
+from zslbench.studies.archive import unpack
 
 SUFFIXES = ("md", "csv", "json", "html", "tex")
 DOCUMENT = Path(__file__).parents[3] / "docs/suites.md"
@@ -115,6 +118,50 @@ def test_differences_alone_write_the_same_files_and_write_them_again(zslbench, b
         (results / f"my_table.{suffix}").unlink()
     zslbench("leaderboard", suite, "--differences", "--results", results)
     assert files(results, "my_table") == first
+
+
+def test_study_is_shown_byte_for_byte_and_goes_on_elsewhere(zslbench, birds, tmp_path):
+    suite, _, results = birds
+    study = tmp_path / "study"
+    words = ("leaderboard", suite, "--study", study, "--results")
+    assert zslbench(*words, results)[0] == 0
+    archive, tables = study / "my_table.tar.xz", files(study, "my_table")
+    first = archive.read_bytes()
+    assert zslbench("leaderboard", archive, "--results", tmp_path / "shown")[0] == 0
+    assert files(tmp_path / "shown", "my_table") == tables
+    assert [path.name for path in (tmp_path / "shown").iterdir() if path.is_dir()] == []
+    status, _, err = zslbench(*words, tmp_path / "elsewhere")
+    assert (status, "0 run, 5 reused" in err) == (0, True)
+    assert archive.read_bytes() == first
+    assert files(study, "my_table") == tables
+
+
+def test_study_that_is_stopped_is_packed_as_far_as_it_is_done(
+    zslbench, birds, tmp_path, monkeypatch
+):
+    suite, _, results = birds
+
+    def stopped(jobs, store, **_):
+        make_choice(jobs[0], store, tick=no_tick)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("zslbench.studies.leaderboard.measure.execute", stopped)
+    words = ("--worlds", 2, "--study", tmp_path, "--results", results)
+    assert zslbench("leaderboard", suite, *words)[0] == 130
+    zslbench("leaderboard", tmp_path / "my_table.tar.xz", "--results", tmp_path)
+    assert "(PARTIAL: 5 of 5 runs are missing)" in (tmp_path / "my_table.md").read_text()
+    assert sum(name.startswith("runs/choice") for name in unpack(tmp_path / "my_table.tar.xz")) == 1
+
+
+def test_an_archive_is_shown_and_nothing_else(zslbench, birds, tmp_path):
+    suite, _, results = birds
+    zslbench("leaderboard", suite, "--study", tmp_path, "--results", results)
+    archive = tmp_path / "my_table.tar.xz"
+    status, _, err = zslbench("leaderboard", archive, "--seeds", 4, "--results", tmp_path)
+    assert (status, "as it was packed: leave everything else out" in err) == (2, True)
+    archive.write_bytes(b"")
+    status, _, err = zslbench("leaderboard", archive, "--results", tmp_path)
+    assert (status, "is no archive of a study" in err) == (2, True)
 
 
 def test_tables_call_rows_as_the_suite_does(zslbench, birds):

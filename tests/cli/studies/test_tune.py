@@ -23,9 +23,9 @@ def results(tmp_path_factory):
 def board(zslbench, tiny_root, results):
     """Return a function that makes leaderboards of the tiny dataset in the same results."""
 
-    def call(*words, methods=METHODS):
+    def call(*words, methods=METHODS, at=results):
         where = ("--dataset", "tiny", "--data-root", tiny_root, "--worlds", "2")
-        return zslbench("leaderboard", *methods, *where, "--results", results, *words)
+        return zslbench("leaderboard", *methods, *where, "--results", at, *words)
 
     return call
 
@@ -77,6 +77,16 @@ def test_same_command_does_nothing_again(board, results):
     assert "0 run, 2 reused, 0 failed" in err
     assert before == {path.name: path.read_bytes() for path in results.glob("leaderboard-tuned.*")}
     assert Store(results).ledger().total() == 2
+
+
+def test_trials_of_a_study_are_not_tried_again_elsewhere(board, tmp_path, monkeypatch):
+    study = ("--tune", TRIALS, "--study", tmp_path / "study")
+    board(*study)
+    packed = (tmp_path / "study/leaderboard-tuned.tar.xz").read_bytes()
+    monkeypatch.delattr("zslbench.studies.sweep.trials.select")
+    _, _, err = board(*study, at=tmp_path / "elsewhere")
+    assert "0 run, 2 reused, 0 failed" in err
+    assert (tmp_path / "study/leaderboard-tuned.tar.xz").read_bytes() == packed
 
 
 def test_defaults_stay_in_a_table_of_their_own(board, zslbench, results):

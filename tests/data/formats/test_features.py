@@ -121,6 +121,21 @@ def test_labels_and_files_come_with_the_features(folder, content, name):
     assert verify("tiny", folder.parent).problems == []
 
 
+@pytest.mark.parametrize("name", ["vit.npz", "vit.h5", "vit.safetensors"])
+@pytest.mark.parametrize("told", [None, 0, 1])
+@pytest.mark.parametrize("stated", [False, True])
+def test_the_file_or_its_user_says_that_seen_classes_trained_the_network(
+    folder, content, name, told, stated
+):
+    write(folder / name, content if told is None else content | {"fine_tuned": np.array([told])})
+    request = DataRequest(folder.name, folder.parent, fine_tuned=stated)
+    backbone = load_dataset(request).backbone
+    assert backbone.fine_tuned == (told == 1 or stated)
+    assert ("fine_tuned" in backbone.identity) == backbone.fine_tuned
+    noted = [note for note in verify("tiny", folder.parent).notes if "fine-tuned" in note]
+    assert len(noted) == (told == 1)
+
+
 @pytest.mark.parametrize("name", [name for name in FILES if name != "res101.mat"])
 def test_without_labels_those_of_the_dataset_are_taken(folder, content, name):
     if name == "v73.mat":
@@ -218,6 +233,10 @@ def array(**changes):
     return damage
 
 
+def with_fine_tuned(value):
+    return lambda path, content: write(path, content | {"fine_tuned": np.array(value)})
+
+
 def holding(number):
     def change(features):
         features = features.copy()
@@ -281,6 +300,8 @@ ALSO = [
     ("vit.npz", array(labels=lambda v: v[:-1]), "`image_files` names 144 files for 143 labels"),
     ("vit.npz", array(image_files=lambda v: np.arange(144)), "not a cell array of strings"),
     ("vit.npz", twice, "two arrays of one name"),
+    ("vit.npz", with_fine_tuned([2]), "`fine_tuned` holds [2], which is neither 1 nor 0"),
+    ("vit.h5", with_fine_tuned([0, 1]), "`fine_tuned` holds [0, 1], which is neither 1 nor 0"),
     ("vit.npz", objects, "Object arrays cannot be loaded"),
     ("vit.npy", objects, "Python objects in dtype"),
     ("vit.h5", group, "is a group, not an array"),

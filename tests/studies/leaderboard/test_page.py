@@ -238,6 +238,16 @@ def test_page_does_not_scroll_sideways(opened, width):
     assert opened.run(sideways) <= 0
 
 
+def test_ausuc_is_seen_without_scrolling_on_a_laptop(opened):
+    opened.device(1280, 900)
+    table = "document.querySelector('#board').closest('.scroll')"
+    assert opened.run(f"return {table}.scrollWidth - {table}.clientWidth") <= 0
+    last = (
+        "document.querySelector('#board tbody tr').lastElementChild.getBoundingClientRect().right"
+    )
+    assert 1000 < opened.run(f"return {last}") <= 1280
+
+
 def test_all_can_be_read_without_scripts(window, page, tmp_path):
     path = tmp_path / "still.html"
     path.write_text(page, encoding="utf-8")

@@ -101,12 +101,21 @@ def test_h_has_both_its_intervals(board):
 
 def test_inflation_is_drawn_by_what_is_chosen(board):
     (found, *_) = board.inflations
-    for axes, chosen in zip(paper.inflation([found]).axes, CHOSEN, strict=True):
+    for axes, chosen in zip(paper.inflation([found]).axes, CHOSEN[1:], strict=True):
         optimism, regret = axes.patches
         assert optimism.get_width() == found.optimism[chosen].mean
         assert regret.get_width() == found.regret[chosen].mean
         assert regret.get_hatch()
         assert not optimism.get_hatch()
+
+
+def test_only_methods_with_a_classifiers_own_epochs_have_a_bar_for_them(board):
+    found, other, *_ = board.inflations
+    extra = {CHOSEN[0]: found.optimism["epoch"]}
+    several = replace(found, optimism=found.optimism | extra, regret=found.regret | extra)
+    axes = paper.inflation([several, other]).axes
+    assert [a.get_title() for a in axes] == list(CHOSEN)
+    assert [len(a.patches) for a in axes] == [2, 4, 4, 4]
 
 
 def test_grey_alone_tells_optimism_from_regret():

@@ -347,6 +347,19 @@ def test_one_seed_has_no_spread_where_seeds_matter(stored, deterministic, told):
     assert grid.rows[0][-1] == told
 
 
+def test_a_classifiers_own_epochs_have_a_column_where_a_method_has_them(stored):
+    """Nothing to choose for the others: no column without such a method, else a dash."""
+    column = "classifier epoch on test"
+    (grid,) = (g for g in other_tables(board_of(stored, RULES)) if g.title == "inflation")
+    assert column not in grid.columns
+    several = replace(stored[2], record=stored[2].record.model_copy(update={"passes": 5}))
+    board = board_of([*stored[:2], several], RULES)
+    (grid,) = (g for g in other_tables(board) if g.title == "inflation")
+    cells = {line[0].text.splitlines()[0]: line[grid.columns.index(column)] for line in grid.rows}
+    assert sorted(cells.values()) == ["+0.0\n= +0.0 +0.0", "-"]
+    assert cells["eszsl"] == "-"
+
+
 # ---------------------------------------------------------------- the choice spread
 
 

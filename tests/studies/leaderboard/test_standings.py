@@ -2,20 +2,29 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from zslbench.studies.leaderboard.standings import NAMED, standings
+from zslbench.studies.leaderboard import standings as module
+from zslbench.studies.leaderboard.standings import FEWEST, NAMED, standings
+
+
+@pytest.fixture(autouse=True)
+def one_dataset_is_enough(monkeypatch):
+    monkeypatch.setattr(module, "FEWEST", 1)
 
 
 def group(
-    title, h, *, dataset="a", seeds=None, deterministic=False, cheat=False, rule="validation"
-):
+    title, h, *, dataset="a", seeds=None, deterministic=False, cheat=False, rule="validation",
+    photos=(),
+):  # fmt: skip
     """The runs of one row: H by seed, or one H of a method without chance."""
     seeds, spec = seeds or tuple(range(len(h))), SimpleNamespace(tuned=0)
     return SimpleNamespace(
         rule=rule, title=title, data=(dataset, "digest"), h=list(h), seeds=seeds,
         records=[SimpleNamespace(spec=spec)] * len(h), deterministic=deterministic,
         results=[SimpleNamespace(selected_on_test=cheat)] * len(h),
+        photos=np.array(photos, np.uint64), test_images=(0, len(photos)),
     )  # fmt: skip
 
 
@@ -59,8 +68,25 @@ def test_mean_rank_is_by_mean_h_over_datasets():
     assert standing["y"].mean_rank == pytest.approx((2 + 1) / 2)
 
 
-def test_one_dataset_has_no_mean_rank():
-    assert found(group("x", [10, 50]), group("y", [20, 20]))["x"].mean_rank is None
+@pytest.mark.parametrize(("datasets", "ranks"), [(FEWEST - 1, [None, None]), (FEWEST, [1, 2])])
+def test_there_is_no_mean_rank_on_fewer_than_five_datasets(monkeypatch, datasets, ranks):
+    monkeypatch.undo()
+    here = [group(m, [n, n], dataset=str(d)) for d in range(datasets) for n, m in enumerate("xy")]
+    assert [(s.method, s.win_rate) for s in standings(here)] == [("y", 100), ("x", 0)]
+    assert [s.mean_rank for s in standings(here)] == ranks
+
+
+def test_datasets_that_share_a_photo_count_once_and_the_largest_counts():
+    photos = {"small": [1, 2], "large": [2, 3, 4], "apart": [5]}
+    standing = found(*(
+        group(method, [h[dataset]], dataset=dataset, photos=photos[dataset])
+        for method, h in (
+            ("x", {"small": 9, "large": 1, "apart": 9}), ("y", {"small": 1, "large": 9, "apart": 1})
+        )
+        for dataset in photos
+    ))  # fmt: skip
+    assert {s.datasets for s in standing.values()} == {2}
+    assert standing["x"].wins == {"y": 50.0}
 
 
 def test_method_missing_on_a_dataset_has_no_rank_and_takes_none():

@@ -9,7 +9,10 @@ from zslbench.cli import options as opt
 
 PublishedSuite = Annotated[
     str | None,
-    typer.Argument(help="A published table as a suite: its name, or your own FILE.toml."),
+    typer.Argument(
+        help="A published table as a suite: its name, or your own FILE.toml. A study's "
+        "archive, FILE.tar.xz, is shown as it is."
+    ),
 ]
 Datasets = Annotated[
     str | None,
@@ -43,6 +46,11 @@ Tune = Annotated[
         "with this many trials in the tuning worlds, and run the winners in a separate table.",
     ),
 ]
+Study = Annotated[
+    Path | None,
+    typer.Option(help="Folder of a published study: what its archives have is not run again, and "
+                      "the archive and the files of this table are written there."),
+]  # fmt: skip
 Figures = Annotated[Path | None, typer.Option(help="Folder for figures for papers, PDF and PNG.")]
 
 
@@ -63,6 +71,7 @@ def leaderboard(
     tune: Tune = 0,
     plan: opt.Plan = False,
     retry: opt.Retry = False,
+    study: Study = None,
     results: opt.Results = opt.RESULTS,
     figures: Figures = None,
     details: opt.Details = False,
@@ -98,6 +107,10 @@ def leaderboard(
 
       zslbench leaderboard --dataset CUB --data-root ~/data --methods eszsl,sae,ale --tune 50
 
+      zslbench leaderboard real_features --data-root ~/data --study results/studies/real_features
+
+      zslbench leaderboard results/studies/real_features/real_features.tar.xz
+
       zslbench leaderboard
 
       zslbench leaderboard --figures paper/figures
@@ -105,18 +118,22 @@ def leaderboard(
     import zslbench as zsl
     from zslbench.cli.output import print_leaderboard, print_result
     from zslbench.method.registry import register_file
+    from zslbench.studies.archive import SUFFIX
     from zslbench.studies.leaderboard.measure import draw_leaderboard, write_leaderboard
     from zslbench.studies.leaderboard.plan.outlook import outlook
     from zslbench.studies.leaderboard.plan.request import request_table
     from zslbench.studies.leaderboard.plan.suite import read_suite
 
-    if plan and tune:
-        raise zsl.ZslbenchError("plan cannot tell what tune will find: leave one of the two out.")
+    if plan and (tune or study):
+        raise zsl.ZslbenchError(
+            "plan cannot tell what tune will find or a study has: leave one of the two out."
+        )
     if method_file and (suite is not None or dataset is None):
         raise zsl.ZslbenchError("--method-file goes with --dataset and without a suite.")
     files = [register_file(path) for path in method_file or []]
     names = None if dataset is None else opt.parse_datasets(dataset)
-    if suite is not None and dataset is None:
+    shown = suite is not None and suite.endswith(SUFFIX)
+    if suite is not None and dataset is None and not shown:
         names = read_suite(suite).datasets
     asked: dict[str, Any] = {
         "methods": [*opt.parse_list(methods), *files] if methods else None,
@@ -128,15 +145,17 @@ def leaderboard(
         "tuning_seeds": tuning_seeds,
         "rules": opt.parse_list(rules) if rules else None,
     }
-    if differences and not (reference or (suite and read_suite(suite).reference)):
+    if differences and not (reference or shown or (suite and read_suite(suite).reference)):
         raise zsl.ZslbenchError(
             f"{suite or '--differences'} has no reference row: name one with --reference ROW."
         )
     if plan:
         print_result(outlook(request_table(**asked), results, retry=retry), json=json)
         return
-    board = zsl.leaderboard(**asked, tune=tune, retry=retry, results=results, **vars(engine))
-    write_leaderboard(board, results)
+    board = zsl.leaderboard(
+        **asked, tune=tune, retry=retry, study=study, results=results, **vars(engine)
+    )
+    write_leaderboard(board, study or results)
     draw_leaderboard(board, figures)
     print_leaderboard(board, json=json, details=details, differences=differences)
     raise typer.Exit(1 if board.failed else 0)

@@ -2,24 +2,30 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from shlex import quote
+from typing import Annotated
 
 import typer
 
 from zslbench.cli import options as opt
-from zslbench.cli.output import decoded, print_facts
+from zslbench.cli.output import decoded, print_facts, print_verified
+from zslbench.cli.tools.archives import fetch, import_
 from zslbench.inputs import finite, recordable
 
 app = typer.Typer(no_args_is_help=True)
+app.command(cls=opt.Command)(fetch)
+app.command("import", cls=opt.Command)(import_)
 
 Name = Annotated[str, typer.Argument(help="A dataset's folder below --data-root, in any case.")]
 
 
 @app.callback()
 def data() -> None:
-    """List, describe, verify, prepare, build datasets.
+    """Fetch, import, list, describe, verify, prepare, build datasets.
 
     Examples:
+      zslbench data fetch CUB --data-root ~/data
+
       zslbench data list --data-root ~/data
 
       zslbench data verify CUB --data-root ~/data
@@ -43,7 +49,8 @@ def list_(data_root: opt.DataRoot = opt.DATA_ROOT, json: opt.Json = False) -> No
     if not datasets:
         raise ZslbenchError(
             f"--data-root {data_root}: no folder here holds an att_splits.mat. Put xlsa17's "
-            "folders (CUB, AWA2, SUN) here, or make a dataset with zslbench data build."
+            "folders (CUB, AWA2, SUN) here, get them with zslbench data fetch, or make a dataset "
+            "with zslbench data build."
         )
     for name, folder in datasets.items():
         if fault := fault_of_name(name):
@@ -61,7 +68,7 @@ def describe(name: Name, data_root: opt.DataRoot = opt.DATA_ROOT, json: opt.Json
     """
     from zslbench.data.verify import verify
 
-    _print_facts(verify(name, data_root), json=json)
+    print_verified(verify(name, data_root), json=json)
 
 
 @app.command("verify", cls=opt.Command)
@@ -81,7 +88,7 @@ def verify_(
     from zslbench.data.verify import verify
 
     found = verify(name, data_root, images)
-    _print_facts(found, json=json)
+    print_verified(found, json=json)
     raise typer.Exit(2 if found.problems else 0)
 
 
@@ -174,15 +181,8 @@ def build(
     text = (
         f"{made.folder}: {len(made.seen)} seen and {len(made.unseen)} unseen classes, "
         f"{made.attributes} attributes; {made.trainval} images to learn from, {made.test_seen} + "
-        f"{made.test_unseen} to test on; {made.ignored} files that are no images were passed over"
+        f"{made.test_unseen} to test on; {made.ignored} files that are no images were passed over\n"
+        f"next: zslbench run eszsl --dataset {quote(name)} --data-root {quote(str(data_root))} "
+        "--backbone deit_base_patch16_224.fb_in1k"
     )
     print_facts({**asdict(made), "folder": str(made.folder)}, text, json=json)
-
-
-def _print_facts(found: Any, *, json: bool) -> None:
-    lines = [f"{key.replace('_', ' '):16} {value}" for key, value in found.facts.items()]
-    lines += [f"note: {note}" for note in found.notes]
-    lines += [f"PROBLEM: {problem}" for problem in found.problems]
-    more = {"problems": found.problems, "notes": found.notes}
-    text = "\n  ".join([found.name, *lines])
-    print_facts({"name": found.name, **found.facts, **more}, text, json=json)

@@ -49,10 +49,10 @@ def features(
     with Display() as display:
         source = DataSource(request, lambda done, n: display.tick("decoding images", done, n))
         images = source.images
-        found = extract(
-            images, source.source(), lambda done, n: display.tick("extracting", done, n)
-        )
-    write_mat(path, found, folder, len(images.classes.names))
+        network = source.source()
+        found = extract(images, network, lambda done, n: display.tick("extracting", done, n))
+    fine_tuned = network.record.fine_tuned
+    write_mat(path, found, folder, len(images.classes.names), fine_tuned=fine_tuned)
     facts = {"file": str(path), "images": len(found), "features": found.shape[1]}
     named = path if out else path.stem
     text = f"{path}: {len(found)} x {found.shape[1]}; use it with --features {named}"

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 def methods(
     name: Annotated[str | None, typer.Argument(help="One method, with its settings.")] = None,
     method_file: opt.MethodFiles = None,
+    coverage: Annotated[
+        bool,
+        typer.Option(
+            "--coverage",
+            help="List the rows of published tables: what they run as here, or why not.",
+        ),
+    ] = False,
     json: opt.Json = False,
 ) -> None:
     """List the methods, and the incremental ones; or one's source, needs and settings.
@@ -25,12 +32,17 @@ def methods(
       zslbench methods spa
 
       zslbench methods my_method --method-file my_method.py
+
+      zslbench methods --coverage
     """
     from zslbench.cli.output import print_document, print_json
     from zslbench.method.describe import describe
     from zslbench.method.registry import incremental_modules, method_modules, register_file
     from zslbench.report.table import Document
 
+    if coverage:
+        _print_coverage(name, json)
+        return
     for path in method_file or []:
         register_file(path)
     kinds = {"method": method_modules(), "incremental": incremental_modules()}
@@ -39,11 +51,35 @@ def methods(
         if json:
             print_json({name: found})
         else:
-            print_document(_page(found))
+            print_document(page(found))
     elif json:
         print_json({name: describe(name) for names in kinds.values() for name in sorted(names)})
     else:
         print_document(Document(parts=[_list(*each) for each in kinds.items()]))
+
+
+def _print_coverage(name: str | None, json: bool) -> None:
+    from dataclasses import asdict
+
+    from zslbench.cli.output import print_document, print_json
+    from zslbench.errors import ZslbenchError
+    from zslbench.report.table import Document, Table
+    from zslbench.studies.published.coverage import coverage, printed
+
+    if name:
+        raise ZslbenchError(f"--coverage is about all published rows: leave {name} out.")
+    rows = coverage()
+    if json:
+        print_json([asdict(row) for row in rows])
+        return
+    words = ("published row", "runs as", "suites", "why not", "T1 / U / S / H")
+    cells = [
+        [row.source, row.title, row.method, ", ".join(row.suites), row.why, printed(row.published)]
+        for row in rows
+    ]
+    run = sum(bool(row.method) for row in rows)
+    about = f"{run} of {len(rows)} rows of published tables run here."
+    print_document(Document(about=about, parts=[Table("", ("table", *words), cells, words=words)]))
 
 
 def _list(kind: str, modules: dict[str, str]) -> "Table":
@@ -59,7 +95,8 @@ def _list(kind: str, modules: dict[str, str]) -> "Table":
     return Table("", (kind, *words), rows, words=words)
 
 
-def _page(about: dict[str, Any]) -> "Document":
+def page(about: dict[str, Any]) -> "Document":
+    """Return what `describe` says of a method as a document."""
     from zslbench.report.table import Document, Table
 
     columns = ("setting", "symbol", "default", "from", "to", "chosen among", "meaning")

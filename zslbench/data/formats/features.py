@@ -8,8 +8,10 @@
 | `.safetensors` | `features [n, d]` | `labels [n]` or none |
 | `.npy` | the array `[n, d]` | nothing |
 
-Labels count from 1. Rows that lie in the file as they are get mapped; what is compressed, or stored
-column by column, is read into memory in the numbers it is stored in. Nothing is unpickled.
+Labels count from 1. All but `.npy` may hold `fine_tuned`, one number: 1 if labels of all seen
+classes trained the network, so that nothing may be tuned with it; else 0. Rows that lie in the file
+as they are get mapped; what is compressed, or stored column by column, is read into memory in the
+numbers it is stored in. Nothing is unpickled.
 """
 
 import json
@@ -38,6 +40,7 @@ from zslbench.errors import DataError, reading
 
 Arrays = dict[str, NDArray[Any]]
 ABOUT = ("labels", "image_files")
+FINE_TUNED = "fine_tuned"
 PLAIN = "Write it again, with plain numbers (no objects, no bfloat16), or download it again."
 FIX = "Write `features` as [n, d], a row an item in the order of the splits (in MATLAB as [d, n])."
 
@@ -55,7 +58,7 @@ def read_features(path: Path, classes: int) -> tuple[FeatureRows, Int | None, li
         NoFeaturesError: If it holds no features.
         DataError: If it cannot be read, or what it holds cannot be used.
     """
-    found = _arrays(path, (*ABOUT, "features"))
+    found = _arrays(path, (*ABOUT, FINE_TUNED, "features"))
     labels, files = _about(found, path, classes)
     if "features" not in found:
         raise NoFeaturesError(path, "has no array `features`", FIX)
@@ -66,7 +69,7 @@ def read_features(path: Path, classes: int) -> tuple[FeatureRows, Int | None, li
             message = f"`features` has {len(stored)} items for {len(said)} {name}"
             raise DataError(path, message, FIX)
     _check_finite(stored, path)
-    return FeatureRows(stored), labels, files
+    return FeatureRows(stored, fine_tuned=_fine_tuned(found, path)), labels, files
 
 
 def read_labels(path: Path, classes: int) -> tuple[Int | None, list[str]]:
@@ -85,7 +88,9 @@ def read_labels(path: Path, classes: int) -> tuple[Int | None, list[str]]:
 def _arrays(path: Path, wanted: tuple[str, ...]) -> Arrays:
     """Return the arrays of these names that a file holds, features with a row an item."""
     if path.suffix == ".mat" and not is_hdf5(path):
-        found = read_variables(path, tuple(name for name in wanted if name != ABOUT[1]), ABOUT)
+        optional = (*ABOUT, FINE_TUNED)
+        required = tuple(name for name in wanted if name not in optional[1:])
+        found = read_variables(path, required, optional)
         return {name: array.T if name == "features" else array for name, array in found.items()}
     # These readers raise whatever a broken file leads them to.
     with reading(path, f"is not a readable {path.suffix} file", PLAIN, Exception, missing=MISSING):
@@ -102,6 +107,14 @@ def _about(found: Arrays, path: Path, classes: int) -> tuple[Int | None, list[st
             message = f"`image_files` names {len(files)} files for {len(labels)} labels"
             raise DataError(path, message, AGAIN)
     return labels, files
+
+
+def _fine_tuned(found: Arrays, path: Path) -> bool:
+    told = np.ravel(found.get(FINE_TUNED, 0)).tolist()
+    if told not in ([0], [1]):
+        message = f"`{FINE_TUNED}` holds {told[:3]}, which is neither 1 nor 0"
+        raise DataError(path, message, "Write 1 if labels of all seen classes trained it, else 0.")
+    return told == [1]
 
 
 def _check_finite(features: NDArray[Any], path: Path) -> None:

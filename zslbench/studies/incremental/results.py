@@ -219,6 +219,7 @@ def _marks(records: Sequence[IncrementalRecord]) -> tuple[str, ...]:
         KEEPS: records[0].keeps_images,
         "one seed: one order of the classes": len(records) == 1,
         "pretrained beyond ImageNet-1k": spec.backbone.exposure in ("21k", "web"),
+        "backbone fine-tuned on all seen classes": spec.backbone.fine_tuned,
         "random start: little more than chance is to be expected": spec.backbone.exposure == "none",
         "several commits": len({record.environment["commit"] for record in records}) > 1,
     }

@@ -6,16 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from zslbench.engines.execute import Job, Report, execute
+from zslbench.engines.execute import Job, execute
 from zslbench.errors import ZslbenchError, unknown
 from zslbench.records import Failure, RunSpec
 from zslbench.report.files import write_text
 from zslbench.report.records import csv_text, flat
 from zslbench.store import Store, Stored
 from zslbench.store.garbage import uncollected
+from zslbench.studies.archive import opened
 from zslbench.studies.groups import EXTERNAL, SUBMITTED, called
 from zslbench.studies.incremental.figures import write_paths
 from zslbench.studies.incremental.results import group_incremental, incremental_rows
+from zslbench.studies.leaderboard.plan.planned import PlannedTable, restore_all
 from zslbench.studies.leaderboard.plan.request import TableRequest, check_rules
 from zslbench.studies.leaderboard.plan.tune import tuned
 from zslbench.studies.leaderboard.results import Leaderboard, build_leaderboard
@@ -31,6 +33,7 @@ def make(
     *,
     retry: bool = True,
     tune: int = 0,
+    study: Path | None = None,
     **engine: Unpack[EngineChoice],
 ) -> Leaderboard:
     """Run what is missing of a table; return it, as far as it is done.
@@ -40,12 +43,15 @@ def make(
         results: The results folder.
         retry: Whether to run again what failed before; otherwise it is reported as failed.
         tune: Trials to search each config with, whose winner is run in its place; 0: none.
+        study: A folder of archives: what they have is not run, and the table's own is written.
         engine: Where the runs are done.
 
     Raises:
         ZslbenchError: On an unknown name, a setting out of bounds, data that cannot be used.
     """
     with session(results, **engine) as at:
+        if study:
+            restore_all(study, at.store)
         planned = table.jobs(at.decoding)
         known_by = {name for job in planned for name in _names(job.label, job.spec)}
         if table.reference and table.reference not in known_by:
@@ -55,46 +61,63 @@ def make(
             planned, untuned = tuned(planned, tune, at.store, at.engine)
         known = {} if retry else status_of(planned, at.store).failed
         wanted = [job for job in planned if job.spec.key not in known]
-        done = execute(wanted, at.store, engine=at.engine)
+        asked = PlannedTable.of(table, planned, tuned=tune > 0)
+        try:
+            done = execute(wanted, at.store, engine=at.engine)
+        finally:  # who stops a long study goes on from what is finished
+            if study:
+                asked.archive(at.store, study)
     done.failures[:0] = [*known.values(), *untuned]
     report(done, at.store)
     if known:
         say(f"{len(known)} failed before and were left alone: --retry runs them again")
-    board = _board(planned, at.store, table, done)
-    return replace(board, name=f"{table.name}-tuned" if tune else table.name)
-
-
-def _board(jobs: Sequence[Job], store: Store, table: TableRequest, done: Report) -> Leaderboard:
-    """Return the leaderboard of a plan, as far as it is done.
-
-    A whole one, of all methods, also shows what was submitted on the same data.
-    """
-    keys = {job.spec.key for job in jobs}
-    stored = store.runs(keys)
-    hidden = len(keys - {failure.spec.key for failure in done.failures}) - len(stored)
+    others = _submitted(at.store, planned) if table.methods is None and not study else []
+    board = _board(asked, at.store, others)
+    labels = {run.key: run.label for run in asked.runs}
+    failures = [Failed.of(each, labels.get(each.spec.key, "")) for each in done.failures]
+    failed = {failure.spec.key for failure in done.failures}
+    hidden = len(labels.keys() - failed) - (board.planned - board.missing)
     if hidden > 0:
-        why = store.error or "they were removed meanwhile"
+        why = at.store.error or "they were removed meanwhile"
         say(f"{hidden} finished runs cannot be read back now and are not shown: {why}")
-    labels = {job.spec.choice_key: job.label for job in jobs if job.label}
-    specs = [run.record.spec for run in stored]
-    known = {name for s in specs for name in _names(labels.get(s.choice_key, ""), s)}
+    return replace(
+        board,
+        failures=sorted(failures, key=lambda f: (f.dataset, f.method, f.seed)),
+        unreadable=0 if at.store.error else max(hidden, 0),
+    )
+
+
+def show(archive: Path) -> Leaderboard:
+    """Return the table of an archive, as it was when it was packed; nothing is run.
+
+    Raises:
+        DataError: If it is no archive of a table.
+    """
+    with opened(archive) as store:
+        return _board(PlannedTable.read(store, archive), store)
+
+
+def _board(table: PlannedTable, store: Store, others: Sequence[Stored] = ()) -> Leaderboard:
+    """Return the leaderboard of a plan, as far as it is done, with what was handed in beside it."""
+    keys = {run.key for run in table.runs}
+    stored = store.runs(keys)
+    specs = {run.record.key: run.record.spec for run in stored}
+    own = {run.key: run.label for run in table.runs if run.label}
+    labels = {spec.choice_key: own[key] for key, spec in specs.items() if key in own}
+    known = {name for key, spec in specs.items() for name in _names(own.get(key, ""), spec)}
     reference = reference_done(table.reference, known)
-    shown = [*stored, *(_submitted(store, jobs) if table.methods is None else ())]
-    board = build_leaderboard(shown, store.ledger(), table.rules, reference, labels)
-    place = {(job.spec.dataset, job.label): number for number, job in enumerate(jobs)}
-    own = {job.spec.key: job.label for job in jobs}
-    failures = [Failed.of(each, own.get(each.spec.key, "")) for each in done.failures]
+    board = build_leaderboard([*stored, *others], store.ledger(), table.rules, reference, labels)
+    place = {(run.dataset, run.label): number for number, run in enumerate(table.runs)}
     return replace(
         board,
         title=table.title,
         about=table.about,
+        name=table.name,
         comparisons=sorted(
             board.comparisons, key=lambda c: place.get((c.dataset, c.method), len(place))
         ),
         planned=len(keys),
         missing=len(keys) - len(stored),
-        failures=sorted(failures, key=lambda f: (f.dataset, f.method, f.seed)),
-        unreadable=0 if store.error else max(hidden, 0),
     )
 
 

@@ -34,7 +34,8 @@ GAMMA_NOTE = (
     "scores. Means over seeds."
 )
 LEDGER_NOTE = (
-    "Openings of the final world's test labels, ever, by all configs and seeds of a method. "
+    "Openings of the final world's test labels, ever, by all configs and seeds of a method; those "
+    "of datasets that share test photos count for each other. "
     "The more often one looks, the less a good number means."
 )
 GAP = 10  # pixels between the unseen and the seen classes

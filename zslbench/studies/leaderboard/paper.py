@@ -13,11 +13,10 @@ from zslbench.report.figures import DARK, draw
 from zslbench.report.files import write_figure
 from zslbench.report.plots import Line, Mark, Plot, Scale, over_cost, percent_axis
 from zslbench.stats import Interval
-from zslbench.stats.selection_bias import CHOSEN
 from zslbench.studies.leaderboard.evidence import COSTS
 from zslbench.studies.leaderboard.results import Leaderboard
 from zslbench.studies.leaderboard.rows import Row
-from zslbench.studies.leaderboard.selection_bias import Inflated
+from zslbench.studies.leaderboard.selection_bias import Inflated, chosen_in
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -147,17 +146,19 @@ def inflation(rows: Sequence[Inflated]) -> "Figure":
 
     shown = rows[:LINES]
     figure = Figure(figsize=(WIDTH, 0.95 + 0.3 * len(shown)), layout="constrained")
-    panels = figure.subplots(1, len(CHOSEN), sharey=True, sharex=True, squeeze=False)[0]
+    parts = chosen_in(shown)
+    panels = figure.subplots(1, len(parts), sharey=True, sharex=True, squeeze=False)[0]
     places = np.arange(len(shown))
-    for axes, chosen in zip(panels, CHOSEN, strict=True):
+    for axes, chosen in zip(panels, parts, strict=True):
+        there = [n for n, row in enumerate(shown) if chosen in row.optimism]
         for shift, name, style in (
             (-0.19, "optimism", {"color": MIDDLE}),
             (0.19, "regret", {"color": LIGHT, "hatch": "/////", "edgecolor": DARK}),
         ):
-            found: list[Interval] = [getattr(row, name)[chosen] for row in shown]
-            axes.barh(places + shift, [i.mean for i in found], 0.36, label=name, **style)
+            found: list[Interval] = [getattr(shown[n], name)[chosen] for n in there]
+            axes.barh(np.add(there, shift), [i.mean for i in found], 0.36, label=name, **style)
             ends = [[i.low for i in found], [i.high for i in found]]
-            axes.hlines(places + shift, *ends, color=DARK, linewidth=0.7)
+            axes.hlines(np.add(there, shift), *ends, color=DARK, linewidth=0.7)
         axes.axvline(0, color=DARK, linewidth=0.6)
         axes.set_title(chosen, fontsize=7.5)
         axes.tick_params(width=0.6)

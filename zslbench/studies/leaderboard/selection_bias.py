@@ -42,7 +42,7 @@ def inflated(groups: Sequence[SeedGroup]) -> list[Inflated]:
 
 def _inflated(group: SeedGroup) -> Inflated:
     found = [
-        inflation(outcomes, record.choice.epoch, record.choice.gamma)
+        inflation(outcomes, record.choice.epoch, record.choice.gamma, record.passes)
         for outcomes, record in zip(group.trajectories, group.records, strict=True)
     ]
     rules: tuple[RuleName, ...] = ("validation", "last", "published")
@@ -51,8 +51,8 @@ def _inflated(group: SeedGroup) -> Inflated:
         group.title,
         {rule: over_seeds([record.h(rule) for record in group.records]) for rule in rules},
         _spread(group.h, deterministic=group.deterministic),
-        {c: over_seeds([one[c].optimism for one in found]) for c in CHOSEN},
-        {c: over_seeds([one[c].regret for one in found]) for c in CHOSEN},
+        {c: over_seeds([one[c].optimism for one in found]) for c in found[0]},
+        {c: over_seeds([one[c].regret for one in found]) for c in found[0]},
     )
 
 
@@ -60,3 +60,8 @@ def _spread(values: Sequence[float], *, deterministic: bool) -> float | None:
     if len(values) == 1:
         return 0.0 if deterministic else None
     return float(np.std(values, ddof=1))
+
+
+def chosen_in(rows: Sequence[Inflated]) -> list[Chosen]:
+    """Return what there was to choose in any of the rows."""
+    return [chosen for chosen in CHOSEN if any(chosen in row.optimism for row in rows)]

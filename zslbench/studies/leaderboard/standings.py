@@ -1,4 +1,4 @@
-"""How methods stand over datasets and seeds: win rates and mean ranks by H."""
+"""How methods stand over independent datasets and seeds: win rates and mean ranks by H."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,13 @@ import numpy as np
 
 from zslbench.records import RuleName
 from zslbench.stats.ranking import Float, mean_ranks, win_rates
+from zslbench.store.artifacts import shared
 from zslbench.studies.groups import SUBMITTED, SeedGroup
 
 TestSet = tuple[str, str]  # as `Group.data`
 
 NAMED = 30
+FEWEST = 5  # datasets with a mean rank: on fewer it says more of them than of the methods
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Standing:
     Attributes:
         datasets: How many it was run on.
         mean_rank: Over datasets, by mean H, among the methods that were run on all of them; None
-            where there is but one dataset, or it was not run on all.
+            on fewer than `FEWEST` datasets, or where it was not run on all.
         win_rate: Mean of `wins`.
         wins: By opponent, the percentage of dataset x seed pairs on which its H is the higher;
             empty where more than `NAMED` methods compete.
@@ -38,9 +40,9 @@ class Standing:
 def standings(groups: Sequence[SeedGroup]) -> list[Standing]:
     """Return the standings by each rule, the best first; none where one pair is all there is.
 
-    Tuned methods have standings of their own. What was selected on test or submitted has no part in
-    any, nor has a method that stands in several rows of one dataset (with other backbones, words or
-    worlds).
+    Of datasets that share test photos only the largest takes part. Tuned methods have standings of
+    their own. What was selected on test or submitted has no part in any, nor has a method that
+    stands in several rows of one dataset (with other backbones, words or worlds).
     """
     compared: dict[tuple[int, RuleName], list[SeedGroup]] = {}
     for group in groups:
@@ -51,8 +53,9 @@ def standings(groups: Sequence[SeedGroup]) -> list[Standing]:
 
 
 def _by_rule(rule: RuleName, groups: Sequence[SeedGroup]) -> list[Standing]:
-    rows = _competitors(groups)
-    tests = list(dict.fromkeys(test for members in rows.values() for test in members))
+    known = _competitors(groups)
+    tests = _independent([group for members in known.values() for group in members.values()])
+    rows = {n: {test: m[test] for test in tests if test in m} for n, m in known.items()}
     blocks = [(test, seed) for test in tests for seed in _seeds(test, rows)]
     if len(rows) < 2 or len(blocks) < 2:
         return []
@@ -63,11 +66,21 @@ def _by_rule(rule: RuleName, groups: Sequence[SeedGroup]) -> list[Standing]:
     for name, ours, rank in zip(names, rates, ranks, strict=True):
         met = ~np.isnan(ours)
         if met.any():
-            ranked = None if len(tests) == 1 or np.isnan(rank) else float(rank)
+            ranked = None if len(tests) < FEWEST or np.isnan(rank) else float(rank)
             wins = {names[n]: float(ours[n]) for n in np.flatnonzero(met) if len(names) <= NAMED}
             mean = float(ours[met].mean())
             found.append(Standing(name, rule, len(rows[name]), ranked, mean, wins))
     return sorted(found, key=lambda standing: (-standing.win_rate, standing.method))
+
+
+def _independent(groups: Sequence[SeedGroup]) -> list[TestSet]:
+    """Return the test sets of which no two share a photo, the larger before the smaller."""
+    first = {group.data: group for group in reversed(groups)}
+    kept: dict[TestSet, SeedGroup] = {}
+    for test, group in sorted(first.items(), key=lambda item: (-sum(item[1].test_images), item[0])):
+        if not any(shared(group.photos, other.photos) for other in kept.values()):
+            kept[test] = group
+    return list(kept)
 
 
 def _competitors(groups: Sequence[SeedGroup]) -> dict[str, dict[TestSet, SeedGroup]]:

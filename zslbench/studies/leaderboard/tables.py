@@ -8,10 +8,11 @@ from itertools import groupby
 from zslbench.report.numbers import NAMES, estimates, number, p_value
 from zslbench.report.table import Cell, Document, Rank, Table
 from zslbench.stats import METRICS, Interval, Metric, Population
-from zslbench.stats.selection_bias import CHOSEN
+from zslbench.stats.selection_bias import Chosen
 from zslbench.studies.incremental.tables import incremental_tables
 from zslbench.studies.leaderboard.paired import PairedRow
 from zslbench.studies.leaderboard.rows import Contents, Row
+from zslbench.studies.leaderboard.selection_bias import Inflated, chosen_in
 from zslbench.studies.leaderboard.standings import Standing
 from zslbench.studies.leaderboard.verdicts import PaperVerdict, verdicts
 from zslbench.studies.published.numbers import PRINTED, TRANSDUCTIVE, Printed
@@ -23,7 +24,7 @@ NOTES = (
     "Epoch, gamma and open settings were chosen once, in the tuning worlds, unless the rule is "
     "`published`; intervals are given that choice, unless they say `and the choice`. Choice "
     "spread: standard error of H over choices in other tuning worlds. Opened: times this method "
-    "has read these test labels.",
+    "has read labels of these test photos.",
 )
 BRIEF_NOTE = (
     "Means over seeds, in percent; AUSUC in [0, 1]. ±: half of the 95 % interval over images and "
@@ -40,14 +41,15 @@ PAIRED_NOTE = (
     "(new classes), adjusted for the number of comparisons (Holm)."
 )
 INFLATION_NOTE = (
-    "What choosing epoch, gamma or both on test would add to H = optimism (what a half of the test "
+    "What choosing epoch, gamma or all on test would add to H = optimism (what a half of the test "
     "images says of itself beyond the other half) + regret (what our choice cost), in points."
 )
 STANDING_NOTE = (
     "By H; what was selected on test takes no part. Win rate: percent of dataset x seed pairs on "
     "which a method beats another, ties half; first the mean over opponents, then each. Mean rank: "
-    "over datasets, 1 the best, among the methods that were run on all of them. A "
-    "critical-difference diagram would take at least 10 datasets."
+    "over datasets, 1 the best, among the methods that were run on all of them. Of datasets that "
+    "share test photos the largest takes part. A critical-difference diagram would take at least "
+    "10 datasets."
 )
 LOCALISATION = {
     "patch_auc": "patches ranked (AUC)",
@@ -261,21 +263,25 @@ def _beaten(standing: Standing) -> str:
 
 def _inflation_table(board: Contents) -> Table:
     rules = ("validation", "last", "published")
-    columns = (*(f"H, {rule}" for rule in rules), *(f"{c} on test" for c in CHOSEN), "sd of seeds")
+    parts = chosen_in(board.inflations)
+    columns = (*(f"H, {rule}" for rule in rules), *(f"{c} on test" for c in parts), "sd of seeds")
     cells: list[list[Cell | str]] = [
         [
             _named(board, row.method, row.dataset),
             *(f"{row.h[rule].mean:.1f}" for rule in rules),
-            *(
-                f"{_points(row.optimism[c].mean + row.regret[c].mean)}\n"
-                f"= {_points(row.optimism[c].mean)} {_points(row.regret[c].mean)}"
-                for c in CHOSEN
-            ),
+            *(_added(row, c) for c in parts),
             "-" if row.spread is None else f"{row.spread:.1f}",
         ]
         for row in board.inflations
     ]
     return Table("inflation", ("method", *columns), cells, INFLATION_NOTE)
+
+
+def _added(row: Inflated, chosen: Chosen) -> str:
+    if chosen not in row.optimism:
+        return "-"
+    optimism, regret = row.optimism[chosen].mean, row.regret[chosen].mean
+    return f"{_points(optimism + regret)}\n= {_points(optimism)} {_points(regret)}"
 
 
 def _points(value: float) -> str:

@@ -9,11 +9,14 @@ from zslbench.studies.leaderboard.rows import Row
 from zslbench.studies.published.numbers import (
     CROPS,
     FEWER_CLASSES,
+    FINE_TUNED,
     FINER,
+    FIRST_SPLITS,
     NAMED,
     OWN_SETTINGS,
     PER_IMAGE,
     ROUNDING,
+    SENTENCES,
     TRANSDUCTIVE,
     UNCALIBRATED,
     Printed,
@@ -120,6 +123,10 @@ def _reasons(row: Row, published: Published, metric: Printed) -> tuple[str, ...]
         "published value trained at 448 pixels": FINER in published.notes,
         f"published value {FEWER_CLASSES}": FEWER_CLASSES in published.notes,
         f"published value has {OWN_SETTINGS}": OWN_SETTINGS in published.notes,
+        f"published value: {FINE_TUNED}": FINE_TUNED in published.notes,
+        f"published value: {SENTENCES}": SENTENCES in published.notes,
+        f"published value on the {FIRST_SPLITS}": FIRST_SPLITS in published.notes,
+        f"published value {', '.join(published.suspicions)}": bool(published.suspicions),
         f"published value {NAMED}, ours {row.descriptions}": (
             NAMED in published.notes and row.descriptions != "names"
         ),

@@ -26,6 +26,10 @@ FINER = "448 px in training and 224 px in test"
 FEWER_CLASSES = "trained without the validation classes"
 OWN_SETTINGS = "settings of the dataset's own"
 NAMED = "reads class names"
+FINE_TUNED = "backbone fine-tuned on seen classes"
+SENTENCES = "classes described by sentences"
+FIRST_SPLITS = "first version of the Proposed Splits"
+SUSPECT = "suspect: "  # begins a note that says which cell, and what it may be
 
 H_TOLERANCE = 0.1
 ROUNDING = 0.05
@@ -63,6 +67,11 @@ class Published:
         """The numbers that are given."""
         values = dict(zip(PRINTED, (self.t1, self.u, self.s, self.h), strict=True))
         return {metric: value for metric, value in values.items() if value is not None}
+
+    @property
+    def suspicions(self) -> tuple[str, ...]:
+        """The notes that call a cell suspect."""
+        return tuple(note for note in self.notes if note.startswith(SUSPECT))
 
 
 @dataclass(frozen=True)

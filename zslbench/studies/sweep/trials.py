@@ -74,7 +74,7 @@ def run_trial(
     tick: Tick = no_tick,
     worlds: Sequence[World] | None = None,
 ) -> Trial:
-    """Try a point and commit what came of it.
+    """Try a point and commit what came of it; what is known of it is told again, and not tried.
 
     Args:
         plan: The sweep.
@@ -89,6 +89,11 @@ def run_trial(
         ZslbenchError: Where the user can fix something.
         TakenOverError: Where `ask` says so. Whatever else is raised fails the trial.
     """
+    key = plan.trial_key(number, params, 2 if worlds else 1)
+    if store.has("trial", key) and (known := store.read(Trial, key)).state != "failed":
+        for step, value in enumerate(known.curve, start=1):
+            ask(step, value)
+        return known
     began, job = perf_counter(), plan.job(params)
     slots = _slots(plan, store, number, job.spec)
     watch = Watch(job.spec.tuning_worlds, plan.length(params), ask)

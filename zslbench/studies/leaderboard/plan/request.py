@@ -92,8 +92,8 @@ def request_table(
     if suite is None:
         if data is None:
             raise ZslbenchError(
-                "methods, seeds, worlds, tuning_seeds, tune, retry, plan and jobs are for runs, "
-                "and there are no runs without data: name a suite, or datasets."
+                "methods, seeds, worlds, tuning_seeds, tune, retry, plan, study and jobs are for "
+                "runs, and there are no runs without data: name a suite, or datasets."
             )
         checked = check_rules(rules or ("validation",))
         return TableRequest(

@@ -1,0 +1,1 @@
+"""Getting published datasets: their archives, and the folders that the loaders read."""

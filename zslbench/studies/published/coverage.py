@@ -1,0 +1,80 @@
+"""Which rows of published tables run here, as what, and why others do not."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from zslbench.method.registry import method_modules
+from zslbench.studies.groups import title_of
+from zslbench.studies.published.numbers import Published, fold, read_published
+from zslbench.studies.suites import shipped
+
+
+@dataclass(frozen=True)
+class CoveredRow:
+    """A row of a published table.
+
+    Attributes:
+        source: The table.
+        published: Its numbers, one for each dataset.
+        method: Which of our methods it is; empty if none.
+        suites: The suites that have it.
+        why: Why it does not run here; empty if it does.
+    """
+
+    source: str
+    published: tuple[Published, ...]
+    method: str
+    suites: tuple[str, ...]
+    why: str
+
+    @property
+    def title(self) -> str:
+        """What the table calls it."""
+        return f"{self.published[0].method} {self.published[0].variant}".strip()
+
+
+def coverage() -> list[CoveredRow]:
+    """Return every row of every table of `published.csv`, in its order."""
+    rows: dict[tuple[str, str, str], list[Published]] = {}
+    for each in read_published():
+        rows.setdefault((each.source, each.method, each.variant), []).append(each)
+    modules = {fold(name): name for name in method_modules()}
+    reasons = {fold(name): why for name, why in not_run().items()}
+    suites = _suites_of_rows()
+    found = []
+    for (source, method, variant), numbers in rows.items():
+        name = modules.get(fold(method), "")
+        having = suites.get((name, fold(variant) if variant else ""), ())
+        why = "" if name else reasons.get(fold(method), "")
+        found.append(CoveredRow(source, tuple(numbers), name, tuple(having), why))
+    return found
+
+
+def not_run() -> dict[str, str]:
+    """Return why each published method that is not here is not: its name -> the reason."""
+    table = files("zslbench.studies.published").joinpath("not_run.toml")
+    return tomllib.loads(table.read_text(encoding="utf-8"))
+
+
+def _suites_of_rows() -> dict[tuple[str, str], list[str]]:
+    """Return the suites of each method and label; an empty label stands for the method itself."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, file in shipped().items():
+        for row in tomllib.loads(file.read_text(encoding="utf-8")).get("rows", []):
+            label = row.get("label") or title_of(row["method"], row.get("settings", {}))
+            for key in dict.fromkeys(["", fold(label)]):
+                having = found.setdefault((row["method"], key), [])
+                having += [name] if name not in having else []
+    return found
+
+
+def printed(numbers: Sequence[Published]) -> str:
+    """Return what a table prints of a row: T1 / U / S / H of each dataset."""
+    lines = []
+    for each in numbers:
+        values = (each.t1, each.u, each.s, each.h)
+        cells = ("-" if value is None else f"{value:.1f}" for value in values)
+        lines.append(f"{each.dataset} {' / '.join(cells)}")
+    return "; ".join(lines)
