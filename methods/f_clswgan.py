@@ -14,8 +14,8 @@
 | hidden units, rate | 4096, - | 4096, by dataset | 512, 5e-4; theirs in presets |
 
 The presets are the settings of generalised ZSL in the released scripts, in generator steps: an
-epoch there has one for each batch of 64. 512 units and 5e-4 learn from some hundred images, where
-4096 and 1e-4 are near chance after as many steps.
+epoch there has one for each batch of 64. The defaults are for some hundred images: in a tuning
+world of plumage T1 is 8 after 336 steps, near chance, and 69 after 1344.
 """  # noqa: D205
 
 from collections.abc import Callable

@@ -42,6 +42,7 @@ WAVES, LONGEST, STRETCH, LEAST = 8, 1000.0, 100.0, 1e-3
 
 
 @cache
+@torch.inference_mode(mode=False)  # what is kept is used in training too
 def pair_geometry(grid: int, device: torch.device) -> Tensor:
     """Return `[N, N, 64]`: sines and cosines of how far the cells of a grid lie apart.
 
@@ -167,7 +168,7 @@ class TransZero(TrainedMethod):
         calibration: float = weight(0.3, "lambda_SC", "weight of the self-calibration")
         regression: float = weight(0.005, "lambda_AR", "weight of predicted attributes' error")
         presets: ClassVar = {
-            "CUB": {"epochs": 200},
+            "CUB": {"dropout": 0.4, "calibration": 0.3, "regression": 0.005, "epochs": 200},
             "AWA2": {
                 "dropout": 0.5, "unit_words": True, "calibration": 2.0, "regression": 0.0005,
                 "epochs": 200,

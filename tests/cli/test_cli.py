@@ -24,12 +24,22 @@ def commands(group=None, words=()):
 COMMANDS = list(commands())
 
 
-def helps(words):
-    """Return the help texts of a command's options and arguments."""
+def found(words):
     command = typer.main.get_command(app)
     for word in words:
         command = command.commands[word]
-    return [text for option in command.params if (text := getattr(option, "help", None))]
+    return command
+
+
+def helps(words):
+    """Return the help texts of a command's options and arguments."""
+    return [text for option in found(words).params if (text := getattr(option, "help", None))]
+
+
+def about(words):
+    """Return the short paragraphs that say what a command does."""
+    text = getattr(found(words).callback, "__doc__", None) or ""
+    return [each for each in text.partition("Examples:")[0].split("\n\n") if len(each) < 380]
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +64,8 @@ def test_help_teaches(zslbench, command, monkeypatch):
     shown = re.sub(r"[\s│]+", " ", out)
     for text in helps(command):
         assert re.sub(r"\s+", " ", text) in shown  # brackets could be taken for markup
+    for paragraph in about(command):
+        assert " ".join(paragraph.split()) in out  # in one line, where there is room for it
 
 
 def test_help_loads_nothing_heavy():

@@ -58,7 +58,7 @@ def test_svip_runs_on_photos_with_a_random_start_and_says_what_that_means(
     ("words", "said"),
     [
         (["svip"], "Choose as backbone"),
-        (["svip", "--backbone", BACKBONE], "name as words"),
+        (["svip", "--backbone", BACKBONE], "needs word vectors"),
         (
             ["svip", "--dataset", "plumage", "--backbone", BACKBONE],
             "choose a backbone of that size",

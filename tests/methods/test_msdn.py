@@ -15,6 +15,11 @@ TABLE = noise(SEEN + 3, 7, seed=2).abs()
 MAPS = noise(3, PLACES, WIDTH, seed=3)
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
 def msdn(**settings):
     """MSDN on maps that are shown to it, its parameters drawn."""
     model = MSDN(MSDN.Config(calibration=2.0, distillation=3.0, **settings), 0)

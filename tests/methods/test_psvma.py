@@ -18,6 +18,11 @@ LABELS = torch.tensor([0, 1, 2, 3])
 GAPS = ["released", "paper"]
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="module")
 def train():
     return toy_for(PSVMA, birds=FEW_BIRDS).train_set(PSVMA)
@@ -128,31 +133,6 @@ def test_compaction_has_as_many_hidden_units_as_a_family_has_attributes(train, f
 
 
 # ---------------------------------------------------------------- what is minimised
-
-
-@pytest.mark.parametrize("how", GAPS)
-def test_debiasing_equals_a_loop_over_images(how):
-    seen, unseen = 3 * noise(5, 7), 2 * noise(5, 4, seed=1)
-    total = 0.0
-    for s, u in zip(seen.double().numpy(), unseen.double().numpy(), strict=True):
-        means, variances = (s.mean(), u.mean()), (s.var(ddof=1), u.var(ddof=1))
-        if how == "released":
-            total += relu(means[0] - means[1]) + relu(np.sqrt(variances[0]) - np.sqrt(variances[1]))
-        else:
-            total += (means[0] - means[1]) ** 2 + (variances[0] - variances[1]) ** 2
-    found = unseen_bias(torch.cat([seen, unseen], dim=1), 7, how)
-    assert float(found) == pytest.approx(total / 5, rel=1e-5)
-
-
-@pytest.mark.parametrize("how", GAPS)
-def test_debiasing_is_nothing_where_seen_and_unseen_scores_are_alike(how):
-    seen = noise(5, 7)
-    alike, more = (
-        float(unseen_bias(torch.cat([seen, unseen], dim=1), 7, how))
-        for unseen in (seen.flip(1), 2 * seen + 9)
-    )
-    assert alike == pytest.approx(0, abs=1e-5)
-    assert more == 0 if how == "released" else more > 0
 
 
 @pytest.mark.parametrize("how", GAPS)

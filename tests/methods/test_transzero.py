@@ -8,6 +8,7 @@ import torch
 from overfitting import KNOWN, learnt_by_heart
 from plain import Shown, calibrated, entropy_of, linear, noise, normed, relu, stirred
 from scipy.special import softmax
+from torch import nn
 
 from zslbench.methods.transzero import Decoder, Encoder, Network, TransZero, pair_geometry
 
@@ -16,6 +17,11 @@ WORDS, TABLE = 3 * noise(7, 3, seed=5), noise(SEEN + 3, 7, seed=2).abs()
 MAPS = noise(3, 4, 6, seed=3)  # of 2 x 2 places
 SMALL = {"width": WIDTH, "hidden": 9}
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
 
 
 def transzero(**settings):
@@ -108,6 +114,14 @@ def test_encoder_equals_a_loop_over_pairs_of_places():
         np.testing.assert_allclose(found[image], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_geometry_that_scoring_has_asked_for_first_serves_training_too():
+    layer, places = Encoder(WIDTH, 5, 0.4), noise(2, 25, WIDTH)
+    with torch.inference_mode():
+        layer(places)
+    layer(places).sum().backward()
+    assert layer.pairs.weight.grad is not None
+
+
 @pytest.mark.parametrize("talk", [True, False])
 def test_decoder_equals_a_loop_over_attributes_and_places(talk):
     layer = stirred(Decoder(WIDTH, 5, 0.4, talk=talk))
@@ -170,6 +184,7 @@ def test_unseen_attributes_can_be_kept_out_of_the_cross_entropy():
 
 def test_every_parameter_of_the_transformer_is_trained():
     model = transzero()
+    nn.init.constant_(model.network.encode.pairs.bias, 9.0)  # above 0: it lowers all attention
     sum(model.losses(MAPS, LABELS, TABLE[:SEEN]).values()).backward()
     still = {n for n, p in model.network.named_parameters() if p.grad is None or not p.grad.any()}
     assert still <= {"encode.key.bias"}  # a shift of all keys changes no attention

@@ -94,15 +94,38 @@ def test_cross_entropy_is_over_all_classes_or_seen_ones(over, classes):
     assert found["calibration"] == 0.5 * self_calibration(logits, SEEN)
 
 
-def test_unseen_bias_equals_a_loop_over_images():
+GAPS = ["released", "paper"]
+
+
+@pytest.mark.parametrize("how", GAPS)
+def test_unseen_bias_equals_a_loop_over_images(how):
     logits = noise(6, 8)
     losses = []
     for row in logits.double().numpy():
         seen, unseen = row[:SEEN], row[SEEN:]
-        apart = seen.mean() - unseen.mean(), seen.std(ddof=1) - unseen.std(ddof=1)
-        losses.append(max(apart[0], 0) + max(apart[1], 0))
+        mean, power = seen.mean() - unseen.mean(), 1 if how == "released" else 2
+        parts = mean, seen.std(ddof=1) ** power - unseen.std(ddof=1) ** power
+        losses.append(sum(max(x, 0) if how == "released" else x**2 for x in parts))
     assert 0 < min(apart for apart in losses if apart) < max(losses)
-    assert float(unseen_bias(logits, SEEN)) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert float(unseen_bias(logits, SEEN, how)) == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+@pytest.mark.parametrize("how", GAPS)
+def test_unseen_bias_is_nothing_where_seen_and_unseen_scores_are_alike(how):
+    seen = noise(5, 7)
+    alike, more = (
+        float(unseen_bias(torch.cat([seen, unseen], dim=1), 7, how))
+        for unseen in (seen.flip(1), 2 * seen + 9)
+    )
+    assert alike == pytest.approx(0, abs=1e-5)
+    assert more == 0 if how == "released" else more > 0
+
+
+@pytest.mark.parametrize("how", GAPS)
+def test_unseen_bias_of_an_only_unseen_class_takes_its_deviation_as_0(how):
+    logits = noise(6, SEEN + 1).requires_grad_()
+    unseen_bias(logits, SEEN, how).backward()
+    assert torch.isfinite(logits.grad).all()
 
 
 def test_both_decorrelations_equal_loops_over_groups_and_channels():

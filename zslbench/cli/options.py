@@ -1,6 +1,7 @@
 """Options that several commands share, each declared once; `spread` puts a group into a command."""
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import partial, wraps
@@ -202,6 +203,8 @@ class Command(TyperCommand):
 
     def __init__(self, *args: Any, **given: Any) -> None:
         super().__init__(*args, **given)
+        # Lines of a paragraph flow into one, which the terminal wraps; examples keep theirs.
+        self.help = re.sub(r"(?<![:\n])\n(?=\S)", " ", self.help or "")
         for parameter in self.params:
             read = partial(_read, parameter, parameter.process_value)
             parameter.process_value = read  # type: ignore[method-assign]

@@ -63,7 +63,7 @@ class DataSource:
         embedded = is_embedded(self.request.name)
         if "word_vectors" in cls.needs and self.request.words is None and not embedded:
             raise UnservedError(
-                f"{name} needs word vectors of the attribute names: name as words a GloVe file, "
+                f"{name} needs word vectors of the attribute names. Choose (--words) a GloVe file, "
                 "a table, or `random`."
             )
         if "descriptions" in cls.needs:

@@ -107,16 +107,17 @@ def unseen_bias(logits: Tensor, seen: int, how: Gaps = "released") -> Tensor:
     (mean s - mean u)^2 + (var s - var u)^2 in the paper.
 
     Args:
-        logits: `[B, C]`, of two seen and two unseen classes at least.
+        logits: `[B, C]`; the deviation of a single class is 0.
         seen: How many classes are seen.
         how: See above.
     """
     known, unseen = logits[:, :seen], logits[:, seen:]
     means = known.mean(dim=1) - unseen.mean(dim=1)
-    if how == "paper":
-        return (means.square() + (known.var(dim=1) - unseen.var(dim=1)).square()).mean()
-    deviations = known.std(dim=1) - unseen.std(dim=1)
-    return (relu(means) + relu(deviations)).mean()
+    measure = torch.std if how == "released" else torch.var
+    spreads = [measure(p, dim=1, correction=min(1, p.shape[1] - 1)) for p in (known, unseen)]
+    if how == "released":
+        return (relu(means) + relu(spreads[0] - spreads[1])).mean()
+    return (means.square() + (spreads[0] - spreads[1]).square()).mean()
 
 
 def group_lasso(rows: Tensor, groups: Tensor) -> Tensor:

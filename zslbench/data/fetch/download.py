@@ -55,7 +55,8 @@ def download(source: Source, folder: Path, on_progress: OnProgress = no_progress
         except OSError as error:
             raise DataError(path, f"cannot be written ({error.strerror})", "Make room.") from error
         if not is_archive(path):
-            start = path.open("rb").read(40)
+            with path.open("rb") as file:
+                start = file.read(40)
             path.unlink()
             fix = f"The address has moved: see {source.page} and correct it in {FILE}."
             raise DataError(source.url, f"is no archive (it begins with {start!r})", fix)
