@@ -153,6 +153,9 @@ class APN(TrainedMethod):
         return self.compare(predicted, class_attributes)
 
     def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean of the local maps, and each attribute's."""
+        """Return how far attributes are apart in each place, and the local map of each.
+
+        What all have in common says nothing of which is there: their mean is high off the object.
+        """
         _, maps = self.network(self.network.backbone(images), "local")
-        return maps.mean(dim=-1), maps
+        return maps.std(dim=-1), maps
