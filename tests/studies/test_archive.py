@@ -63,9 +63,13 @@ def test_members_come_out_as_they_went_in_and_equal_members_give_equal_bytes(tmp
         (member("table.json", tarfile.SYMTYPE, "/etc/passwd"), "which no archive of ours has"),
         (member("table.json", tarfile.LNKTYPE, "ledger.jsonl"), "which no archive of ours has"),
         (member("table.json", tarfile.FIFOTYPE), "which no archive of ours has"),
+        (member("table.json", tarfile.GNUTYPE_SPARSE), "which no archive of ours has"),
+        (tar((tarfile.TarInfo("table.json"), b"1"), (tarfile.TarInfo("table.json"), b"2")),
+         "holds a file twice"),
+        (tar((tarfile.TarInfo("table.json"), b"x" * 9000))[:-20], "it is cut short"),
     ],
     ids=["empty", "text", "no tar", "cut short", "bomb", "above", "absolute", "out of its folder",
-         "a program", "symbolic link", "hard link", "pipe"],
+         "a program", "symbolic link", "hard link", "pipe", "sparse", "twice", "end missing"],
 )  # fmt: skip
 def test_what_no_archive_of_ours_holds_is_refused(tmp_path, monkeypatch, content, what):
     monkeypatch.setattr(archive, "LIMIT", 2**20)

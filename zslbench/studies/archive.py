@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from zslbench.errors import DataError, ZslbenchError, reading, refuse_repeated
+from zslbench.errors import DataError, ZslbenchError, reading
 from zslbench.records import Opening
 from zslbench.report.files import write_bytes
 from zslbench.store.artifacts import ANSWERS, SUMMARIES, TEST
@@ -79,7 +79,8 @@ def unpack(path: Path) -> dict[str, bytes]:
                 plain = info.isreg() and not info.issparse()
                 if not (plain and MEMBER.fullmatch(info.name)):
                     raise DataError(path, f"holds {info.name!r}, which no archive of ours has", FIX)
-            refuse_repeated(str(path), (info.name for info in found))
+            if len({info.name for info in found}) < len(found):
+                raise DataError(path, "holds a file twice", FIX)
             return {info.name: tar.extractfile(info).read() for info in found}  # type: ignore[union-attr]
 
 

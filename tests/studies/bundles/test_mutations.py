@@ -28,8 +28,11 @@ def leaves(content, path=()):
 
 
 def doctored(content, rng):
-    """A JSON document with one value changed a little, replaced, dropped, or taken from another."""
-    document = json.loads(content)
+    """A JSON document with one value changed a little, replaced or dropped."""
+    try:
+        document = json.loads(content)
+    except ValueError:  # damaged before
+        return damaged(content, rng)
     *way, last = rng.choice(list(leaves(document)))
     place = document
     for step in way:
@@ -43,7 +46,7 @@ def doctored(content, rng):
         place[last] = value + rng.choice((-1, 1, 2))
     else:
         place[last] = rng.choice(STRANGE)
-    return json.dumps(document).encode()
+    return json.dumps(document, indent=1).encode()
 
 
 def damaged(content, rng):
@@ -88,8 +91,8 @@ def mutated(members, rng):
         elif how < 0.1:
             members[name], other = members[rng.choice(sorted(members))], members[name]
             members[rng.choice(sorted(members))] = other
-        elif name.endswith("record.json") and how < 0.9:
-            members[name] = doctored(members[name], rng) if members[name][:1] == b"{" else b"{}"
+        elif members[name].startswith(b"{\n") and how < 0.9:
+            members[name] = doctored(members[name], rng)
         elif name.endswith("summaries.npy") and how < 0.6 and b"unseen_class" in members[name]:
             members[name] = rescored(members[name], rng)
         elif len(members[name]) > 2:
@@ -99,7 +102,7 @@ def mutated(members, rng):
 
 def by_hand(summary, gamma_raw):
     """U and S of the tiny dataset, class by class: an item's class is its number over 12."""
-    classes = [c for c in range(12)]
+    classes = range(12)
     hits = {c: [] for c in classes}
     test = [i for i in range(108) if i % 4 == 0] + list(range(108, 144))
     for place, item in enumerate(test):
@@ -140,9 +143,7 @@ def check_by_hand(run):
         assert scores.h == pytest.approx(2 * u * s / max(u + s, 1e-12), abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    "count", [40, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
-)
+@pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("error")
 def test_mutated_bundles_are_refused_or_judged(lab, tmp_path, count):
     rng = random.Random(count)
