@@ -26,7 +26,7 @@ MOVED = {
 }
 GUIDES = (
     "tasks", "datasets", "methods", "protocol", "features", "suites", "explain_and_submit",
-    "sensitivity", "task_sequences", "regression", "cluster",
+    "bundles", "sensitivity", "task_sequences", "regression", "cluster",
 )  # fmt: skip
 CONTENTS = """
 ```{toctree}

@@ -21,6 +21,7 @@ DOCUMENTS = (
     "docs/features.md",
     "docs/suites.md",
     "docs/explain_and_submit.md",
+    "docs/bundles.md",
     "docs/sensitivity.md",
     "docs/regression.md",
     "docs/cluster.md",

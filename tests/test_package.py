@@ -46,6 +46,7 @@ ARROWS = {
     "studies/leaderboard": {
         "studies", "studies/incremental", "studies/published", "studies/sweep",
     },
+    "studies/bundles": {"studies", "studies/incremental"},
     "studies/calibrate": {"studies"},
     "studies/explain": {"studies"},
     "studies/submit": {"studies"},
@@ -56,7 +57,8 @@ ARROWS = {
     },
     "api_settings": {"method", "studies", "studies/sensitivity", "studies/sweep"},
     "cli": {
-        "api", "arithmetic", "backbones", "environment", "studies", "studies/calibrate",
+        "api", "arithmetic", "backbones", "environment", "studies", "studies/bundles",
+        "studies/calibrate",
         "studies/explain", "studies/incremental", "studies/leaderboard", "studies/published",
         "studies/regression", "studies/sensitivity", "studies/submit", "studies/sweep",
     },

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from zslbench.data.load import DataRequest, load_dataset
 from zslbench.data.types import BackboneSource
 from zslbench.engines.execute import Job, write_evaluation
 from zslbench.method import Epoch, Method, MethodConfig, Settings, registry
@@ -76,6 +77,16 @@ def commit_run(store, job):
     evaluation = evaluate(job.spec, choice, job.dataset, store.commit)
     store.commit(evaluation.record, lambda folder: write_evaluation(folder, evaluation, job))
     return evaluation.record
+
+
+def run_softmax(folder, root, seeds, **settings):
+    """Run it on the tiny dataset with all rules; return the store."""
+    store, dataset = Store(folder, uri=""), load_dataset(DataRequest("tiny", root))
+    rules = {"rules": ("validation", "last", "published")}
+    for seed in seeds:
+        job = softmax_job(dataset, seed, rate=1e-5, **settings)
+        commit_run(store, replace(job, spec=job.spec.model_copy(update=rules)))
+    return store
 
 
 def with_database(results):

@@ -18,6 +18,7 @@ from zslbench.cli.studies.sensitivity import sensitivity
 from zslbench.cli.studies.submit import submit
 from zslbench.cli.studies.sweep import sweep
 from zslbench.cli.tools import data
+from zslbench.cli.tools.bundles import export, import_, verify
 from zslbench.cli.tools.doctor import doctor
 from zslbench.cli.tools.features import features
 from zslbench.cli.tools.methods import methods
@@ -38,8 +39,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 answers = (run, leaderboard, incremental, sweep, sensitivity, calibrate, explain, submit)
-for command in (*answers, methods, published, features, ui, doctor, regress):
+for command in (*answers, export, verify, methods, published, features, ui, doctor, regress):
     app.command(cls=Command)(command)
+app.command("import", cls=Command)(import_)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(data.app, name="data")
 

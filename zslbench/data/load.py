@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from zslbench.data.types import (
 from zslbench.errors import DataError, ZslbenchError, refuse_repeated, unknown
 from zslbench.inputs import folded, recordable, whole
 from zslbench.records import Backbone, Exposure, WordVectors
+
+if TYPE_CHECKING:
+    from zslbench.data.plumage import PlumageConfig
 
 EMBEDDED = "plumage"
 KNOBS = ("classes", "unseen", "images_per_class", "size", "clutter", "spurious", "seed")
@@ -176,17 +179,27 @@ def is_embedded(name: str) -> bool:
 def _embedded(request: DataRequest, on_progress: OnProgress) -> Dataset:
     """Draw `plumage`, or `plumage:clutter=80,seed=3`; it has word vectors of its own."""
     from zslbench.data.cache import default_cache_dir
-    from zslbench.data.plumage import PlumageConfig, load_plumage
+    from zslbench.data.plumage import load_plumage
     from zslbench.data.words import PLUMAGE
 
     _check_embedded(request)
-    knobs = _parse_knobs(request.name.partition(":")[2])
-    config = replace(PlumageConfig(), **knobs)
+    knobs, config = _parse_knobs(request.name.partition(":")[2]), embedded_config(request.name)
     dataset = load_plumage(config, default_cache_dir(), on_progress)
     asked = replace(request, words=request.words or PLUMAGE)
     settings = ",".join(f"{knob}={value}" for knob, value in knobs.items())
     name = f"{EMBEDDED}:{settings}" if settings else EMBEDDED
     return replace(dataset, name=name, **_texts(asked, dataset.classes, "attributes", "bird"))
+
+
+def embedded_config(name: str) -> "PlumageConfig":
+    """Return what a name such as `plumage:clutter=80` asks to be drawn.
+
+    Raises:
+        ZslbenchError: On a knob that there is not, or a value out of bounds.
+    """
+    from zslbench.data.plumage import PlumageConfig
+
+    return replace(PlumageConfig(), **_parse_knobs(name.partition(":")[2]))
 
 
 def _check_embedded(request: DataRequest) -> None:

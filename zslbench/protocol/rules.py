@@ -48,15 +48,15 @@ def epochs_needed(rules: tuple[RuleName, ...], choice: Choice, epochs: int) -> s
 
 def read_validation(run: Trajectory) -> RuleResult:
     """Read the epoch and gamma chosen in the tuning worlds."""
-    return _read(run, run.choice.epoch, run.choice.t1_epoch, run.choice.gamma)
+    return read_at(run, run.choice.epoch, run.choice.t1_epoch, run.choice.gamma)
 
 
 def read_last(run: Trajectory) -> RuleResult:
     """Read the last epoch, with the gamma that the tuning worlds have for it."""
-    return _read(run, run.last, run.last, run.choice.last_gamma)
+    return read_at(run, run.last, run.last, run.choice.last_gamma)
 
 
-def _read(
+def read_at(
     run: Trajectory,
     epoch: int,
     t1_epoch: int,
@@ -64,6 +64,7 @@ def _read(
     rule: PublishedRule = PLAIN,
     on_test: bool = False,
 ) -> RuleResult:
+    """Read given epochs at a given gamma, in the space and with the average of a rule."""
     # T1 is never calibrated and was per-class in all code read, so it is here.
     return RuleResult(
         scores=run.outcome(epoch, rule.space, rule.average).scores(gamma),
@@ -90,7 +91,7 @@ def read_published(run: Trajectory) -> RuleResult:
     epoch = max(outcomes, key=lambda e: outcomes[e].scores(gammas[e]).h)
     t1_epoch = max(outcomes, key=lambda e: run.outcome(e).t1)
     on_test = rule.gamma != 0 or len(outcomes) > 1
-    return _read(run, epoch, t1_epoch, gammas[epoch], rule, on_test)
+    return read_at(run, epoch, t1_epoch, gammas[epoch], rule, on_test)
 
 
 def _published_gamma(run: Trajectory, epoch: int, outcome: Outcome) -> float:

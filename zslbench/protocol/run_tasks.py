@@ -82,16 +82,23 @@ def run_tasks(
     history = TaskPredictions(np.stack(way.predicted), labels, sequence.known)
     record = IncrementalRecord(
         sizes=sequence.sizes,
-        accuracy=tuple(history.accuracy.tolist()),
-        tasks=tuple(tuple(row[: n + 1].tolist()) for n, row in enumerate(history.tasks)),
-        average=history.average,
-        last=history.last,
-        forgetting=history.forgetting,
+        **accuracies(history),
         carried=tuple(way.carried),
         keeps_images="old_images" in resolve_incremental(spec)[0].needs,
         **about(spec, opening, way.progress, way.images),
     )
     return Course(record, history, dataset.splits.test_seen, sequence.order)
+
+
+def accuracies(history: TaskPredictions) -> dict[str, Any]:
+    """Return what a record says of a run's accuracies."""
+    return {
+        "accuracy": tuple(history.accuracy.tolist()),
+        "tasks": tuple(tuple(row[: n + 1].tolist()) for n, row in enumerate(history.tasks)),
+        "average": history.average,
+        "last": history.last,
+        "forgetting": history.forgetting,
+    }
 
 
 def _learn_all(spec: IncrementalSpec, sequence: TaskSequence, tick: Tick, slot: Slot) -> _Way:

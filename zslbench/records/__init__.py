@@ -8,6 +8,7 @@ whoever changes numbers bumps `PROTOCOL_VERSION` or the method's `version`.
 
 from zslbench.records.base import Backbone, Exposure, Record, RuleName, WordVectors
 from zslbench.records.choices import Alternative, Candidate, Choice, Scores, TuningWorld
+from zslbench.records.compare import Disagreement, disagreement
 from zslbench.records.keys import PROTOCOL_VERSION, canonical_json, digest, now
 from zslbench.records.measurements import Measurement
 from zslbench.records.runs import Cost, Failure, IncrementalRecord, Opening, RuleResult, RunRecord

@@ -9,12 +9,12 @@ from functools import lru_cache
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
-from zipfile import BadZipFile
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zslbench.errors import DataError
+from zslbench.errors import DataError, ZslbenchError
 from zslbench.metrics import Int, ScoreSummary
 
 SUMMARIES = "summaries.npy"
@@ -27,9 +27,7 @@ DOCTOR = "Run `zslbench doctor`."
 def write_summaries(folder: Path, summaries: dict[int, ScoreSummary]) -> None:
     """Write label-free score summaries: a record for each epoch, with a row for each image."""
     images = max((len(summary.seen_class) for summary in summaries.values()), default=0)
-    columns = [(name, _kind(name)) for name in ScoreSummary.ARRAYS]
-    layout = [("epoch", np.int64), ("scale", np.float64), ("images", columns, (images,))]
-    records = np.empty(len(summaries), dtype=layout)
+    records = np.empty(len(summaries), dtype=_layout_of(images))
     for record, (epoch, summary) in zip(records, sorted(summaries.items()), strict=True):
         record["epoch"], record["scale"] = epoch, summary.scale
         for name in ScoreSummary.ARRAYS:
@@ -37,13 +35,16 @@ def write_summaries(folder: Path, summaries: dict[int, ScoreSummary]) -> None:
     np.save(folder / SUMMARIES, records)
 
 
-def _kind(name: str) -> type[np.generic]:
-    return np.int32 if name.endswith("class") else np.float32
+def _layout_of(images: int) -> np.dtype[Any]:
+    """Return the layout of a record of one epoch."""
+    kinds = [(n, np.int32 if n.endswith("class") else np.float32) for n in ScoreSummary.ARRAYS]
+    return np.dtype([("epoch", np.int64), ("scale", np.float64), ("images", kinds, (images,))])
 
 
 def read_summaries(folder: Path) -> dict[int, ScoreSummary]:
     """Read score summaries by epoch."""
-    return {int(record["epoch"]): _summary(record) for record in _records(folder)}
+    with _readable(folder / SUMMARIES):
+        return {int(record["epoch"]): _summary(record) for record in _records(folder)}
 
 
 def read_summary(folder: Path, epoch: int) -> ScoreSummary:
@@ -82,7 +83,8 @@ def _records(folder: Path) -> NDArray[Any]:
     """Open the records, each of which is read when it is looked at."""
     with _readable(folder / SUMMARIES) as path:
         records: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        records["epoch"]  # a file of anything else has none
+        if records.ndim != 1 or records.dtype != _layout_of(*records.dtype["images"].shape):
+            raise ValueError("it holds something else")
     return records
 
 
@@ -153,6 +155,9 @@ def read_class_names(folder: Path) -> tuple[str, ...]:
 
 @lru_cache(maxsize=8)  # the runs of one dataset have all the same file
 def _unpacked(content: bytes) -> Mapping[str, NDArray[Any]]:
+    with ZipFile(BytesIO(content)) as file:  # what is compressed may be of any size
+        if any(entry.compress_type != ZIP_STORED for entry in file.infolist()):
+            raise ValueError("it is compressed")
     with np.load(BytesIO(content), allow_pickle=False) as arrays:
         found = dict(arrays)
     for array in found.values():
@@ -183,16 +188,53 @@ def write_answers(folder: Path, predicted: Int, labels: Int, items: Int, order: 
 
 def read_answers(folder: Path) -> tuple[Int, Int, Int]:
     """Return `[T, m]` answers, `[m]` labels, `[C]` the order, of a run along a task sequence."""
-    with _readable(folder / ANSWERS) as path, np.load(path, allow_pickle=False) as arrays:
-        names = ("predicted", "labels", "order")
-        predicted, labels, order = (arrays[name].astype(np.int64) for name in names)
-        return predicted, labels, order
+    predicted, labels, order = _whole_numbers(folder / ANSWERS, "predicted", "labels", "order")
+    return predicted, labels, order
+
+
+def read_tested(folder: Path) -> tuple[Int, Int, int, tuple[str, ...]]:
+    """Return the test items, the classes in their order, how many are seen, and all their names."""
+    items, classes, seen = _whole_numbers(folder / TEST, "items", "classes", "seen")
+    with _readable(folder / TEST):
+        (number,) = seen.tolist()
+        return items, classes, number, read_class_names(folder)
+
+
+def read_predicted(folder: Path) -> tuple[Int, Int, Int]:
+    """Return `[T, m]` answers, `[m]` test items, `[C]` the order: what needs no label."""
+    predicted, items, order = _whole_numbers(folder / ANSWERS, "predicted", "items", "order")
+    return predicted, items, order
+
+
+def _whole_numbers(path: Path, *names: str) -> list[Int]:
+    with _readable(path):
+        arrays = _unpacked(path.read_bytes())
+        return [arrays[name].astype(np.int64, casting="safe", copy=False) for name in names]
+
+
+def without_labels(content: bytes) -> bytes:
+    """Return a file of test items or answers as it may be passed on.
+
+    Without the labels, and without the digests of photos, which tell the class to whoever has the
+    photos' names.
+    """
+    kept, out = dict(_unpacked(content)), BytesIO()
+    for name in ("labels", "photos"):
+        kept.pop(name, None)
+    np.savez(out, **kept)  # type: ignore[arg-type]
+    return out.getvalue()
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[Path]:
-    """Name a file that cannot be read, and what to do about it."""
+    """Name a file that cannot be read, and what to do about it.
+
+    Readers of arrays and of zip files raise anything on bytes that they have not written.
+    """
     try:
         yield path
-    except (OSError, ValueError, EOFError, KeyError, IndexError, BadZipFile) as error:
-        raise DataError(path, f"cannot be read ({error})", DOCTOR) from error
+    except ZslbenchError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:150]
+        raise DataError(path, f"cannot be read ({reason})", DOCTOR) from error

@@ -23,6 +23,7 @@ from zslbench.records import (
     RunRecord,
     Sweep,
     Trial,
+    disagreement,
 )
 
 RECORD_FILE = "record.json"
@@ -69,6 +70,7 @@ class RunFolders:
         """Commit a record with the files that `write` puts beside it.
 
         A run's record names its choice by key; the choice is committed first where it is missing.
+        Where the choice of that key is another one, made on another machine, the record holds it.
 
         Returns:
             False where the same record had been committed before.
@@ -78,7 +80,8 @@ class RunFolders:
         draft = self.draft()
         try:
             write(draft)
-            (draft / RECORD_FILE).write_text(record_json(record), encoding="utf-8")
+            text = record_json(record) if self._names_choice(record) else whole_json(record)
+            (draft / RECORD_FILE).write_text(text, encoding="utf-8")
             return self.finish(draft, name_of(record))
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -135,6 +138,12 @@ class RunFolders:
             self._choices[key] = choice
         return self._choices[key]
 
+    def _names_choice(self, record: Record) -> bool:
+        """Return whether the key is enough to find a run's choice."""
+        if not isinstance(record, RunRecord):
+            return True
+        return disagreement(record.choice, self._choice(record.choice.key)) is None
+
     def clear(self) -> None:
         """Clear what killed processes left: never a finished record."""
         drafts = filter(_is_abandoned, self.folder.glob(".draft-*-*-*"))
@@ -150,9 +159,14 @@ def name_of(record: Any) -> str:
 def record_json(record: Record) -> str:
     """Return a record as its file holds it: a run's choice by key alone."""
     if not isinstance(record, RunRecord):
-        return record.model_dump_json(indent=1)
+        return whole_json(record)
     content = record.model_dump(mode="json", exclude={"choice"})
     return json.dumps({**content, "choice": record.choice.key}, indent=1, ensure_ascii=False)
+
+
+def whole_json(record: Record) -> str:
+    """Return a record with all that it holds."""
+    return record.model_dump_json(indent=1)
 
 
 def _flush(path: Path) -> None:

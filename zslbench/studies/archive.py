@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from zslbench.errors import DataError, ZslbenchError, reading
 from zslbench.records import Opening
 from zslbench.report.files import write_bytes
-from zslbench.store.artifacts import SUMMARIES, TEST
+from zslbench.store.artifacts import ANSWERS, SUMMARIES, TEST
 from zslbench.store.folders import RECORD_FILE
 from zslbench.store.store import Store
 
@@ -34,7 +34,7 @@ def members_of(store: Store, names: Iterable[str]) -> dict[str, bytes]:
     """
     found = {}
     for name in names:
-        for file in (RECORD_FILE, SUMMARIES, TEST):
+        for file in (RECORD_FILE, SUMMARIES, TEST, ANSWERS):
             path = store.folders.folder / name / file
             if path.exists():
                 found[f"runs/{name}/{file}"] = path.read_bytes()
@@ -64,17 +64,23 @@ def unpack(path: Path) -> dict[str, bytes]:
     Raises:
         DataError: If it is none, is too large, or holds what no archive of ours does.
     """
-    with reading(path, "is no archive of a study", FIX, lzma.LZMAError, tarfile.TarError, EOFError):
+    with reading(path, "is no archive of runs", FIX, lzma.LZMAError, tarfile.TarError, EOFError):
         with path.open("rb") as file:
             packed = file.read(LIMIT)
-        raw = lzma.LZMADecompressor(memlimit=MEMORY).decompress(packed, LIMIT)
+        stream = lzma.LZMADecompressor(memlimit=MEMORY)
+        raw = stream.decompress(packed, LIMIT)
         if len(raw) == LIMIT:
             raise DataError(path, f"holds more than {LIMIT // 2**20} MiB", FIX)
-        with tarfile.open(fileobj=BytesIO(raw)) as tar:
+        if not stream.eof:
+            raise EOFError("it is cut short")
+        with tarfile.open(fileobj=BytesIO(raw), mode="r:") as tar:
             found = tar.getmembers()
-            for info in found:
-                if not (info.isreg() and MEMBER.fullmatch(info.name)):
-                    raise DataError(path, f"holds {info.name!r}, which no study has", FIX)
+            for info in found:  # a sparse file is a regular one, and as large as it says
+                plain = info.isreg() and not info.issparse()
+                if not (plain and MEMBER.fullmatch(info.name)):
+                    raise DataError(path, f"holds {info.name!r}, which no archive of ours has", FIX)
+            if len({info.name for info in found}) < len(found):
+                raise DataError(path, "holds a file twice", FIX)
             return {info.name: tar.extractfile(info).read() for info in found}  # type: ignore[union-attr]
 
 

@@ -1,5 +1,6 @@
 """Runs that differ in nothing but their seed, with what a rule reads off them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,18 +11,22 @@ from numpy.typing import NDArray
 
 from zslbench.metrics import Int, Outcome, ScoreSummary
 from zslbench.records import (
+    Choice,
     IncrementalRecord,
     IncrementalSpec,
     RuleName,
     RuleResult,
     RunRecord,
     RunSpec,
+    disagreement,
 )
 from zslbench.stats import POPULATIONS, Difference, Population, holm
 from zslbench.store import Stored, artifacts
 
 SUBMITTED: RuleName = "submitted"
 EXTERNAL = "external:"  # begins the method of what was submitted
+BY = "by"  # in a record's environment: the lab that ran it, where that is known
+NAME = re.compile(r"\w[\w.+ -]{0,39}")  # what a table can show of a name that a user gives
 M = TypeVar("M")
 R = TypeVar("R", RunRecord, IncrementalRecord)
 
@@ -112,9 +117,10 @@ class SeedGroup(OneEachSeed[RunRecord]):
         """H of each seed at what would be chosen without a tuning world, by the world's name.
 
         Only its spread may be shown: to choose among these would be to choose on test. Empty for
-        rules that read no choice, for a choice made in one world, and for runs of older versions.
+        rules that read no choice, for a choice made in one world or more than once, and for runs of
+        older versions.
         """
-        if self.rule not in ("validation", "last"):
+        if self.rule not in ("validation", "last") or self.choices > 1:
             return {}
         found = {}
         for other in self.records[0].choice.alternatives:
@@ -125,6 +131,23 @@ class SeedGroup(OneEachSeed[RunRecord]):
                 self._outcome(number, epoch).scores(gamma).h for number, epoch in enumerate(epochs)
             ]
         return found
+
+    @cached_property
+    def choices(self) -> int:
+        """How many choices there are: one, unless several labs made it, on other machines."""
+        different: list[Choice] = []
+        for record in self.records:
+            if all(disagreement(record.choice, other) for other in different):
+                different.append(record.choice)
+        return len(different)
+
+    @property
+    def labs(self) -> dict[str, list[float]]:
+        """H of each seed, by the lab that ran it; empty where not all say so."""
+        found: dict[str, list[float]] = {}
+        for record in self.records:
+            found.setdefault(record.environment.get(BY, ""), []).append(record.h(self.rule))
+        return {} if "" in found else found
 
     def _outcome(self, number: int, epoch: int) -> Outcome:
         """Return a run's outcome on logits at an epoch; at the rule's own it is there already."""

@@ -28,6 +28,7 @@ from zslbench.stats import (
     over_seeds,
     with_choice,
 )
+from zslbench.stats.labs import lab_spread
 from zslbench.stats.permutation import permutation_control
 from zslbench.store import Stored
 from zslbench.studies.groups import SUBMITTED, SeedGroup, group_runs
@@ -155,7 +156,7 @@ def _row(group: SeedGroup, ledger: Counter[tuple[str, str]]) -> Row:
         plain_h=_mean([outcome.scores(0.0).h for outcome in outcomes]),
         oracle_h=_mean([outcome.curve.best()[0] for outcome in outcomes]),
         openings=ledger[first.spec.method, first.test_digest],
-        marks=_marks(group.records, results),
+        marks=_marks(group, results),
         commits=tuple(sorted({record.environment["commit"] for record in group.records})),
         seconds=sum(r.cost.fit_seconds + r.cost.score_seconds for r in group.records),
         test_images=group.test_images,
@@ -168,6 +169,7 @@ def _row(group: SeedGroup, ledger: Counter[tuple[str, str]]) -> Row:
         tuning_seeds=first.spec.tuning_seeds,
         choice_spread=spread,
         these_classes_and_choice=with_choice(laid["h"]["these_classes"], spread),
+        labs=lab_spread(group.labs),
     )
 
 
@@ -184,8 +186,8 @@ def _chosen(record: RunRecord, results: Sequence[RuleResult]) -> dict[str, Any]:
     return {**chosen, "gamma": _mean([result.gamma for result in results])}
 
 
-def _marks(records: Sequence[RunRecord], results: Sequence[RuleResult]) -> tuple[str, ...]:
-    first, spec = records[0], records[0].spec
+def _marks(group: SeedGroup, results: Sequence[RuleResult]) -> tuple[str, ...]:
+    records, first, spec = group.records, group.records[0], group.records[0].spec
     words = spec.words.description if spec.words else ""
     marks = {
         EXTERNAL: SUBMITTED in first.rules,
@@ -206,6 +208,7 @@ def _marks(records: Sequence[RunRecord], results: Sequence[RuleResult]) -> tuple
         ),
         "random word vectors": words.startswith("random"),
         "shuffled word vectors": words.startswith("shuffled"),
+        "chosen by each lab for itself": group.choices > 1,
         "several commits": len({record.environment["commit"] for record in records}) > 1,
     }
     return (*(mark for mark, holds in marks.items() if holds), *_limits(records))

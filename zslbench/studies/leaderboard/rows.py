@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from zslbench.records import Failure, RuleName
 from zslbench.stats import Interval, Metric, Population
+from zslbench.stats.labs import LabSpread
 from zslbench.stats.permutation import Control
 from zslbench.studies.groups import SUBMITTED, called, title_of
 from zslbench.studies.incremental.results import IncrementalDifference, IncrementalRow
@@ -40,6 +41,7 @@ class Row:
         tuning_seeds: Fits in each tuning world.
         choice_spread: Standard error of H over choices; None where it is not known.
         these_classes_and_choice: H with the 95 % interval that includes it.
+        labs: H of each lab that ran it, where several did, and how far they lie apart.
     """
 
     dataset: str
@@ -70,6 +72,7 @@ class Row:
     tuning_seeds: int = 1
     choice_spread: float | None = None
     these_classes_and_choice: Interval | None = None
+    labs: LabSpread | None = None
 
     @property
     def title(self) -> str:
@@ -90,6 +93,15 @@ class Row:
     def table(self) -> str:
         """What it may be compared in: its dataset; tuned rows keep to themselves."""
         return f"{self.dataset}, tuned with {self.tuned} trials" if self.tuned else self.dataset
+
+    @property
+    def by_lab(self) -> str:
+        """H of each lab and how far they lie apart; empty where not several ran it."""
+        if self.labs is None:
+            return ""
+        means = ", ".join(f"{lab} {mean:.1f}" for lab, mean in self.labs.means.items())
+        seeds = "" if self.labs.seeds is None else f", by seeds alone {self.labs.seeds:.2f}"
+        return f"H by lab: {means}; spread between labs {self.labs.between:.2f}{seeds}"
 
     @property
     def selected_on_test(self) -> bool:

@@ -186,6 +186,7 @@ def facts(row: Row) -> list[str]:
         f"H at gamma = 0: {row.plain_h:.1f}; T1 at its own epoch: {row.t1_best:.1f}; "
         f"oracle H (test-tuned): {row.oracle_h:.1f}",
         *_including_choice(row),
+        *filter(None, [row.by_lab]),
     ]
 
 

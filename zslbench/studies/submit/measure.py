@@ -4,7 +4,6 @@ How the scores were made, and whether test images were used, is unknown here; ev
 says so.
 """
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from time import perf_counter
@@ -19,10 +18,8 @@ from zslbench.protocol import RULES, Trajectory, final_world
 from zslbench.protocol.run import Evaluation
 from zslbench.records import Backbone, Choice, Cost, Opening, RunRecord, RunSpec
 from zslbench.store import Store
-from zslbench.studies.groups import EXTERNAL
+from zslbench.studies.groups import EXTERNAL, NAME
 from zslbench.studies.submit.submission import Submission
-
-NAME = re.compile(r"\w[\w.+ -]{0,39}")
 
 
 def submit(

@@ -1,0 +1,151 @@
+"""Damaged and doctored bundles: never a traceback, and nothing verified that labels contradict."""
+
+import io
+import json
+import random
+
+import numpy as np
+import pytest
+
+from zslbench.errors import ZslbenchError
+from zslbench.store import Store, artifacts
+from zslbench.studies.archive import pack
+from zslbench.studies.bundles.contents import opened_bundle
+from zslbench.studies.bundles.measure import verify_bundle
+from zslbench.studies.bundles.merge import bring
+
+STRANGE = (None, True, -1, 0, 1, 0.5, 1e308, float("nan"), float("inf"), 10**400, "", "x" * 300,
+           "\x1b[2J", "../../x", "\ud800", [], {}, [[]], {"a": None})  # fmt: skip
+
+
+def leaves(content, path=()):
+    """Every place in a JSON document."""
+    inner = content.items() if isinstance(content, dict) else enumerate(content)
+    for key, value in inner:
+        yield (*path, key)
+        if isinstance(value, dict | list):
+            yield from leaves(value, (*path, key))
+
+
+def doctored(content, rng):
+    """A JSON document with one value changed a little, replaced or dropped."""
+    try:
+        document = json.loads(content)
+    except ValueError:  # damaged before
+        return damaged(content, rng)
+    *way, last = rng.choice(list(leaves(document)))
+    place = document
+    for step in way:
+        place = place[step]
+    value = place[last]
+    if rng.random() < 0.2 and isinstance(place, dict):
+        del place[last]
+    elif isinstance(value, float) and rng.random() < 0.6:
+        place[last] = value * rng.choice((0.5, 0.99, 1.0001, 2)) + rng.choice((0, 1e-6, 0.1))
+    elif isinstance(value, int) and rng.random() < 0.5:
+        place[last] = value + rng.choice((-1, 1, 2))
+    else:
+        place[last] = rng.choice(STRANGE)
+    return json.dumps(document, indent=1).encode()
+
+
+def damaged(content, rng):
+    """Bytes with some flipped, cut off, repeated, or shuffled."""
+    found = bytearray(content)
+    how = rng.randrange(4)
+    if how == 0:
+        for _ in range(rng.choice((1, 1, 8))):
+            found[rng.randrange(len(found))] ^= 1 << rng.randrange(8)
+    elif how == 1:
+        del found[rng.randrange(len(found)) :]
+    elif how == 2:
+        found += found[: rng.randrange(len(found))]
+    else:
+        at = rng.randrange(len(found) // 2)
+        found[at : at + 40] = bytes(rng.sample(list(found[at : at + 40]), len(found[at : at + 40])))
+    return bytes(found)
+
+
+def rescored(content, rng):
+    """Score summaries that are well-formed, and of other scores."""
+    records = np.load(io.BytesIO(content))
+    images, row = records["images"], rng.randrange(len(records))
+    name = rng.choice(artifacts.ScoreSummary.ARRAYS)
+    if rng.random() < 0.5:
+        images[name][row] = np.roll(images[name][row], rng.randrange(1, 9))
+    else:
+        images[name][row, rng.randrange(images.shape[1])] *= rng.choice((0, -1, 2))
+    out = io.BytesIO()
+    np.save(out, records)
+    return out.getvalue()
+
+
+def mutated(members, rng):
+    """Members with one to three changes."""
+    members = dict(members)
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        name = rng.choice(sorted(members))
+        how = rng.random()
+        if how < 0.05 and len(members) > 1:
+            del members[name]
+        elif how < 0.1:
+            members[name], other = members[rng.choice(sorted(members))], members[name]
+            members[rng.choice(sorted(members))] = other
+        elif members[name].startswith(b"{\n") and how < 0.9:
+            members[name] = doctored(members[name], rng)
+        elif name.endswith("summaries.npy") and how < 0.6 and b"unseen_class" in members[name]:
+            members[name] = rescored(members[name], rng)
+        elif len(members[name]) > 2:
+            members[name] = damaged(members[name], rng)
+    return members
+
+
+def by_hand(summary, gamma_raw):
+    """U and S of the tiny dataset, class by class: an item's class is its number over 12."""
+    classes = range(12)
+    hits = {c: [] for c in classes}
+    test = [i for i in range(108) if i % 4 == 0] + list(range(108, 144))
+    for place, item in enumerate(test):
+        margin = float(summary.seen_score[place]) - float(summary.unseen_score[place])
+        side = summary.seen_class if margin >= gamma_raw else summary.unseen_class
+        hits[item // 12].append(side[place] == item // 12)
+    rates = [100 * np.mean(hits[c]) for c in classes]
+    return np.mean(rates[9:]), np.mean(rates[:9])
+
+
+def survives(members, lab, folder, rng):
+    """Verify and import mutated members; return how many runs were called verified."""
+    path = folder / "bundle.tar.xz"
+    pack(path, mutated(members, rng))
+    if rng.random() < 0.1:
+        path.write_bytes(damaged(path.read_bytes(), rng))
+    try:
+        with opened_bundle(path) as bundle:
+            found = verify_bundle(bundle, lab.own)
+            str(found)
+            verdicts = {verdict.key: verdict for verdict in found.verdicts}
+            for run in bundle.runs:
+                if verdicts[run.record.key].status == "verified":
+                    check_by_hand(run)
+            bring(bundle, found, lab.own, Store(folder / "into", uri=""))
+    except ZslbenchError as refusal:
+        assert "Traceback" not in str(refusal)
+        return 0
+    return len(found.of("verified"))
+
+
+def check_by_hand(run):
+    for rule in run.record.rules.values():
+        summary = artifacts.read_summaries(run.folder)[rule.epoch]
+        u, s = by_hand(summary, rule.gamma_raw)
+        scores = rule.scores
+        assert (scores.u, scores.s) == pytest.approx((u, s), abs=1e-6)
+        assert scores.h == pytest.approx(2 * u * s / max(u + s, 1e-12), abs=1e-6)
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("error")
+def test_mutated_bundles_are_refused_or_judged(lab, tmp_path, count):
+    rng = random.Random(count)
+    verified = [survives(lab.members, lab, tmp_path, rng) for _ in range(count)]
+    assert 0 < sum(verified) < 2 * count

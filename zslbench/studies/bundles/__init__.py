@@ -1,0 +1,1 @@
+"""Bundles: runs that another lab can put beside its own, and check."""
