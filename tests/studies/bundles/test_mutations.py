@@ -46,6 +46,14 @@ def doctored(content, rng):
     return json.dumps(document, indent=1).encode()
 
 
+def misstated(content, rng):
+    """A run's record with another number in a rule, as a cheat would write it."""
+    document = json.loads(content)
+    scores = document["rules"][rng.choice(sorted(document["rules"]))]["scores"]
+    scores[rng.choice("ush")] += rng.choice((-1, 0.1, 5))
+    return json.dumps(document, indent=1).encode()
+
+
 def damaged(content, rng):
     """Bytes with some flipped, cut off, repeated, or shuffled."""
     found = bytearray(content)
@@ -67,7 +75,7 @@ def rescored(content, rng):
     """Score summaries that are well-formed, and of other scores."""
     records = np.load(io.BytesIO(content))
     images, row = records["images"], rng.randrange(len(records))
-    name = rng.choice(artifacts.ScoreSummary.ARRAYS)
+    name = rng.choice(("seen_class", "unseen_class", *artifacts.ScoreSummary.ARRAYS))
     if rng.random() < 0.5:
         images[name][row] = np.roll(images[name][row], rng.randrange(1, 9))
     else:
@@ -80,6 +88,10 @@ def rescored(content, rng):
 def mutated(members, rng):
     """Members with one to three changes."""
     members = dict(members)
+    if rng.random() < 0.3:  # nothing is wrong with its form
+        change, end = rng.choice(((misstated, "record.json"), (rescored, "summaries.npy")))
+        name = rng.choice([n for n in sorted(members) if "/run-" in n and n.endswith(end)])
+        return {**members, name: change(members[name], rng)}
     for _ in range(rng.choice((1, 1, 2, 3))):
         name = rng.choice(sorted(members))
         how = rng.random()
