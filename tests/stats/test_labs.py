@@ -8,12 +8,9 @@ from zslbench.stats.labs import lab_spread
 
 def test_labs_that_differ_in_their_seeds_alone_lie_as_far_apart_as_seeds_say():
     rng = np.random.default_rng(0)
-    found = [
-        lab_spread(
-            {"a": rng.normal(50, 2, 3), "b": rng.normal(50, 2, 3), "c": rng.normal(50, 2, 5)}
-        )
-        for _ in range(2000)
-    ]
+    sizes = {"a": 3, "b": 3, "c": 5}
+    draws = [{lab: rng.normal(50, 2, n) for lab, n in sizes.items()} for _ in range(2000)]
+    found = [lab_spread(each) for each in draws]
     between = np.mean([each.between**2 for each in found])
     assert np.mean([each.seeds**2 for each in found]) == pytest.approx(between, rel=0.08)
 

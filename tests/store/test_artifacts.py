@@ -63,6 +63,20 @@ def test_summaries_that_cannot_be_read_are_named(folder, content):
         artifacts.read_summary(folder, 3)
 
 
+@pytest.mark.filterwarnings("error")
+def test_summaries_that_are_an_archive_of_arrays_are_named_and_closed(folder):
+    (folder / artifacts.TEST).rename(folder / artifacts.SUMMARIES)
+    with pytest.raises(DataError, match=r"summaries.npy"):
+        artifacts.read_summaries(folder)
+
+
+def test_test_items_that_are_compressed_are_refused(folder):
+    """They may be of any size."""
+    np.savez_compressed(folder / artifacts.TEST, labels=np.zeros(9, int), seen=np.array([1]))
+    with pytest.raises(DataError, match=r"test.npz: cannot be read \(it is compressed\)"):
+        artifacts.read_test(folder)
+
+
 def test_an_array_that_holds_no_summaries_is_named(folder):
     np.save(folder / artifacts.SUMMARIES, np.zeros(3))
     with pytest.raises(DataError, match=r"summaries.npy"):

@@ -8,7 +8,10 @@ from zslbench.records.base import Record
 
 # Sums of floats differ in their last digits between processors and versions of numpy.
 TOLERANCE = 1e-9
-NO_RESULT = {"seconds", "created", "cost", "environment", "opening", "losses", "choice"}
+# How a record was made. Its key stands for its spec, whose dataset may have another folder's name.
+NO_RESULT = {
+    "seconds", "created", "cost", "environment", "opening", "losses", "choice", "spec",
+}  # fmt: skip
 
 
 class Disagreement(NamedTuple):

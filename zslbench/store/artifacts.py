@@ -82,7 +82,7 @@ def _layout(version: tuple[int, int], header: bytes) -> tuple[np.dtype[Any], int
 def _records(folder: Path) -> NDArray[Any]:
     """Open the records, each of which is read when it is looked at."""
     with _readable(folder / SUMMARIES) as path:
-        records: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        records: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
         if records.ndim != 1 or records.dtype != _layout_of(*records.dtype["images"].shape):
             raise ValueError("it holds something else")
     return records

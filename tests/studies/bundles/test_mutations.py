@@ -29,10 +29,7 @@ def leaves(content, path=()):
 
 def doctored(content, rng):
     """A JSON document with one value changed a little, replaced or dropped."""
-    try:
-        document = json.loads(content)
-    except ValueError:  # damaged before
-        return damaged(content, rng)
+    document = json.loads(content)
     *way, last = rng.choice(list(leaves(document)))
     place = document
     for step in way:
@@ -46,6 +43,14 @@ def doctored(content, rng):
         place[last] = value + rng.choice((-1, 1, 2))
     else:
         place[last] = rng.choice(STRANGE)
+    return json.dumps(document, indent=1).encode()
+
+
+def misstated(content, rng):
+    """A run's record with another number in a rule, as a cheat would write it."""
+    document = json.loads(content)
+    scores = document["rules"][rng.choice(sorted(document["rules"]))]["scores"]
+    scores[rng.choice("ush")] += rng.choice((-1, 0.1, 5))
     return json.dumps(document, indent=1).encode()
 
 
@@ -70,7 +75,7 @@ def rescored(content, rng):
     """Score summaries that are well-formed, and of other scores."""
     records = np.load(io.BytesIO(content))
     images, row = records["images"], rng.randrange(len(records))
-    name = rng.choice(artifacts.ScoreSummary.ARRAYS)
+    name = rng.choice(("seen_class", "unseen_class", *artifacts.ScoreSummary.ARRAYS))
     if rng.random() < 0.5:
         images[name][row] = np.roll(images[name][row], rng.randrange(1, 9))
     else:
@@ -83,6 +88,10 @@ def rescored(content, rng):
 def mutated(members, rng):
     """Members with one to three changes."""
     members = dict(members)
+    if rng.random() < 0.3:  # nothing is wrong with its form
+        change, end = rng.choice(((misstated, "record.json"), (rescored, "summaries.npy")))
+        name = rng.choice([n for n in sorted(members) if "/run-" in n and n.endswith(end)])
+        return {**members, name: change(members[name], rng)}
     for _ in range(rng.choice((1, 1, 2, 3))):
         name = rng.choice(sorted(members))
         how = rng.random()
@@ -91,13 +100,21 @@ def mutated(members, rng):
         elif how < 0.1:
             members[name], other = members[rng.choice(sorted(members))], members[name]
             members[rng.choice(sorted(members))] = other
-        elif members[name].startswith(b"{\n") and how < 0.9:
-            members[name] = doctored(members[name], rng)
-        elif name.endswith("summaries.npy") and how < 0.6 and b"unseen_class" in members[name]:
-            members[name] = rescored(members[name], rng)
         elif len(members[name]) > 2:
-            members[name] = damaged(members[name], rng)
+            members[name] = changed(name, members[name], how, rng)
     return members
+
+
+def changed(name, content, how, rng):
+    """A member with a change that keeps its form, or, if it has lost that, with any."""
+    try:
+        if name.endswith("record.json") and how < 0.9:
+            return doctored(content, rng)
+        if name.endswith("summaries.npy") and how < 0.6:
+            return rescored(content, rng)
+    except Exception:
+        return damaged(content, rng)
+    return damaged(content, rng)
 
 
 def by_hand(summary, gamma_raw):

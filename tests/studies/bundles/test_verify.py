@@ -8,10 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from zslbench.data.load import DataRequest, load_dataset
 from zslbench.errors import DataError
+from zslbench.store import Store
 from zslbench.studies.archive import pack
-from zslbench.studies.bundles.contents import opened_bundle
+from zslbench.studies.bundles.contents import opened_bundle, write_bundle
+from zslbench.studies.bundles.measure import verify_bundle
 from zslbench.studies.bundles.own_data import MOST_DRAWN, OwnData
+from zslbench.studies.submit.measure import submit
+from zslbench.studies.submit.submission import Submission
 
 NOWHERE = OwnData(Path("nowhere"))
 
@@ -173,6 +178,16 @@ def test_other_data_of_the_same_labels_are_consistent(lab, verified, edited):
 
 def _with_digest(dataset):
     return replace(dataset, digest="0" * 64)
+
+
+def test_submitted_scores_are_verified_like_any_others(lab, tmp_path):
+    dataset, store = load_dataset(DataRequest("tiny", lab.root, bare=True)), Store(tmp_path, uri="")
+    scores = np.random.default_rng(0).normal(size=(63, 12))
+    submit([Submission(scores, 0.3)], "Mine", dataset, store)
+    write_bundle(tmp_path / "mine.tar.xz", store, [])
+    with opened_bundle(tmp_path / "mine.tar.xz") as bundle:
+        (verdict,) = verify_bundle(bundle, lab.own).verdicts
+    assert (verdict.method, verdict.status, verdict.reasons) == ("external:Mine", "verified", ())
 
 
 def test_a_bundle_cannot_have_a_million_birds_drawn(lab, verified):
