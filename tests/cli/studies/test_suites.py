@@ -161,7 +161,7 @@ def test_an_archive_is_shown_and_nothing_else(zslbench, birds, tmp_path):
     assert (status, "as it was packed: leave everything else out" in err) == (2, True)
     archive.write_bytes(b"")
     status, _, err = zslbench("leaderboard", archive, "--results", tmp_path)
-    assert (status, "is no archive of a study" in err) == (2, True)
+    assert (status, "is no archive of runs" in err) == (2, True)
 
 
 def test_tables_call_rows_as_the_suite_does(zslbench, birds):
