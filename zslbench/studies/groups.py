@@ -137,8 +137,9 @@ class SeedGroup(OneEachSeed[RunRecord]):
         """How many choices there are: one, unless several labs made it, on other machines."""
         different: list[Choice] = []
         for record in self.records:
-            if all(disagreement(record.choice, other) for other in different):
-                different.append(record.choice)
+            choice = record.choice  # most runs of one key hold one object
+            if all(choice is not other and disagreement(choice, other) for other in different):
+                different.append(choice)
         return len(different)
 
     @property
