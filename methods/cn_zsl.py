@@ -136,7 +136,7 @@ class CNZSL(NetworkMethod):
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 total += float(loss.detach()) * len(items)
-            yield Epoch(epoch, {"classes": total / len(order)})
+            yield self.ended(epoch, {"classes": total / len(order)})
 
     def logits(self, features: NDArray[Any], class_attributes: Tensor) -> Tensor:
         """Return scaled cosines `[b, C]` of features `[b, d]` and prototypes of classes."""

@@ -93,12 +93,10 @@ class FCLSWGAN(GenerativeMethod):
 
     def pretrain(self, train: TrainSet) -> None:
         """Train the classifier of the classification loss on real features."""
-        training = self.train_classifier(
+        self.train_classifier(
             self.network.preclassifier, *self.seen_examples(train), "preclassifier",
             epochs=self.config.preclassifier_epochs, size=PRE_BATCH, lr=PRE_RATE,
         )  # fmt: skip
-        for _ in training:
-            pass
 
     def step(self, draw: Callable[[], Batch], number: int) -> dict[str, Tensor]:
         """Take the critic's steps, then one of the generator, for the classes of the last batch."""

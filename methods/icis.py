@@ -93,16 +93,14 @@ class ICIS(GenerativeMethod):
         config = self.config
         with torch.no_grad():
             rows, labels = self.seen_examples(train)
-        training = self.train_classifier(
+        self.train_classifier(
             self.network.base, rows, labels, "base",
             epochs=config.classifier_epochs, size=config.classifier_batch, lr=config.classifier_lr,
         )  # fmt: skip
-        for _ in training:
-            pass
 
     def step(self, draw: Callable[[], Batch], number: int) -> dict[str, Tensor]:
         """Take a step of the autoencoders on some classes."""
-        table = self.network.table.float()
+        table = self.network.table
         terms = self.losses(
             torch.randperm(len(table), device=table.device)[: self.config.batch_size]
         )

@@ -151,14 +151,14 @@ def test_the_classifier_learns_from_all_real_features_and_a_number_of_synthetic_
 
 
 def test_each_epoch_trains_a_classifier_from_the_same_first_weights(monkeypatch):
-    first, usual = [], FCLSWGAN.train_classifier
+    first, usual = [], FCLSWGAN.classifier_passes
 
-    def train_classifier(self, layer, rows, labels, purpose, **schedule):
+    def classifier_passes(self, layer, rows, labels, purpose, **schedule):
         if purpose == "classifier":
             first.append(layer.weight.detach().clone())
         return usual(self, layer, rows, labels, purpose, **schedule)
 
-    monkeypatch.setattr(FCLSWGAN, "train_classifier", train_classifier)
+    monkeypatch.setattr(FCLSWGAN, "classifier_passes", classifier_passes)
     model, _ = fitted(FCLSWGAN, train_set())
     assert len(first) == 3 and all(torch.equal(first[0], other) for other in first)
     assert not torch.equal(first[0], model.network.classifier.weight)

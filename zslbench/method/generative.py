@@ -230,13 +230,20 @@ class GenerativeMethod(NetworkMethod):
         """Begin with the classifier of all classes; return what trains it, a loss each pass."""
         config, (rows, labels) = self.config, self.examples(train)
         every = config.classifier_epochs // self.passes(config)
-        losses = self.train_classifier(
+        losses = self.classifier_passes(
             self.network.classifier, rows, labels, "classifier",
             epochs=config.classifier_epochs, size=config.classifier_batch, lr=config.classifier_lr,
         )  # fmt: skip
         return islice(losses, every - 1, None, every)
 
     def train_classifier(
+        self, layer: nn.Module, rows: Tensor, labels: Tensor, purpose: str, **schedule: Any
+    ) -> None:
+        """Train a layer to the end of its schedule, as `classifier_passes` does."""
+        for _ in self.classifier_passes(layer, rows, labels, purpose, **schedule):
+            pass
+
+    def classifier_passes(
         self, layer: nn.Module, rows: Tensor, labels: Tensor, purpose: str,
         *, epochs: int, size: int, lr: float,
     ) -> Iterator[Tensor]:  # fmt: skip

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -290,28 +290,28 @@ class Store:
         opened = self.openings().values()
         counts = Counter((line["method"], line["test_digest"]) for line in opened)
         found = counts.copy()
-        for one, other in self._sharing():
+        for one, other in self._sharing(self._tested(opened)):
             found.update({(m, one): n for (m, test), n in counts.items() if test == other})
         return found
 
     def sharing(self, tests: Collection[str]) -> dict[str, str]:
         """Return a run of each other test set that shares a photo with one of some."""
-        runs = self._tested()
-        return {two: runs[two] for one, two in self._sharing() if one in tests and two not in tests}
+        runs = self._tested(self.openings().values())
+        pairs = self._sharing(runs)
+        return {two: runs[two] for one, two in pairs if one in tests and two not in tests}
 
-    def _tested(self) -> dict[str, str]:
+    def _tested(self, openings: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         """Return a run that is here of each test set that was opened: the set's digest -> key."""
         found: dict[str, str] = {}
-        for line in self.openings().values():
+        for line in openings:
             kept = self.folders.path("run", line["run_key"]) / TEST
             if line["test_digest"] not in found and kept.exists():
                 found[line["test_digest"]] = line["run_key"]
         return found
 
-    def _sharing(self) -> list[tuple[str, str]]:
+    def _sharing(self, runs: Mapping[str, str]) -> list[tuple[str, str]]:
         """Return the digests of every two test sets that share a photo, in both orders."""
-        found = self._tested().items()
-        photos = {test: read_photos(self.folders.path("run", key)) for test, key in found}
+        photos = {test: read_photos(self.folders.path("run", key)) for test, key in runs.items()}
         return [pair for pair in permutations(photos, 2) if shared(*(photos[t] for t in pair))]
 
 
