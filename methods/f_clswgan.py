@@ -7,7 +7,7 @@
 | schedule | - | 30 to 80 epochs, by dataset | `epochs` times `steps` |
 | batches | - | drawn afresh each critic step | the same |
 | classification loss | of a softmax trained before | linear, 50 epochs | the same |
-| final classifier | softmax | 25 epochs, the best on test | the last epoch |
+| final classifier | softmax | 25 epochs, the best on test | the rule's epoch |
 | its batch | - | `syn_num` | `classifier_batch`; so in presets |
 | classifier of T1 | another, of unseen classes | the same | the same one, unseen columns |
 | epoch of the generator | - | the best on test | the rule's |

@@ -9,7 +9,7 @@
 | other centre in the loss | another class | any, the item's own too | another |
 | gradients of the centres | - | never reset, so they add up | reset each step |
 | frozen refinement | - | momentum still moves it | it stays |
-| final classifier | softmax | 25 epochs, the best on test | the last epoch |
+| final classifier | softmax | 25 epochs, the best on test | the rule's epoch |
 | its batch | - | `syn_num` | `classifier_batch`; so in presets |
 | T1 | - | - | the same classifier, unseen columns |
 | epoch of the generator | - | the best on test | the rule's |

@@ -7,7 +7,7 @@ Classification", ECCV 2020 (arXiv 2003.07833).
 | the critic's fakes | of noise | of encoded features, but on FLO | `encoded_noise`: on |
 | reconstruction of attributes | L1 | weighted L1 | weighted L1 |
 | feedback while training | - | every other pass through the data | the same |
-| final classifier | softmax | 25 epochs, the best on test | the last epoch |
+| final classifier | softmax | 25 epochs, the best on test | the rule's epoch |
 | its batch | - | `syn_num` | `classifier_batch`; so in presets |
 | classifier of T1 | another, of unseen classes | the same | the same one, unseen columns |
 | epoch, with or without feedback | - | the best on test | the rule's epoch, with |
