@@ -142,10 +142,10 @@ def test_placements_average_to_their_metric(seed, average, item):
     gamma = outcome.margin[item]
     scores = outcome.scores(gamma)
     for metric in ("t1", "u", "s", "h"):
-        placed = placements(outcome, gamma, metric)
+        placed = placements(outcome, gamma, (metric,))[0]
         assert outcome.weights @ placed == pytest.approx(getattr(scores, metric))
     for side in (outcome.labels < 3, outcome.labels >= 3):
-        mean = outcome.weights[side] @ placements(outcome, gamma, "ausuc")[side]
+        mean = outcome.weights[side] @ placements(outcome, gamma, ("ausuc",))[0, side]
         assert mean == pytest.approx(scores.ausuc)
 
 
@@ -153,7 +153,7 @@ def test_placements_average_to_their_metric(seed, average, item):
 @settings(deadline=None, max_examples=30)
 def test_placements_of_ausuc_equal_the_loop(seed):
     outcome = random_outcome(np.random.default_rng(seed), 2, 3, 4)
-    placed = placements(outcome, 0.0, "ausuc")
+    placed = placements(outcome, 0.0, ("ausuc",))[0]
     for i, margin in enumerate(outcome.margin):
         of_seen = outcome.labels[i] < outcome.seen
         mine = outcome.seen_hit if of_seen else outcome.unseen_hit

@@ -48,20 +48,24 @@ class Difference:
     p: float
 
 
-def placements(outcome: Outcome, gamma: float, metric: Metric) -> Float:
-    """Return a metric's placements `[n]`, in its own unit."""
-    if metric == "ausuc":
-        return outcome.curve_placements
-    if metric == "t1":
-        return np.where(outcome.unseen_hit, 100.0, 0.0)
+def placements(outcome: Outcome, gamma: float, metrics: Sequence[Metric]) -> Float:
+    """Return the placements `[M, n]` of metrics, each in its own unit."""
     answered_seen = outcome.margin >= gamma
-    s = np.where(answered_seen & outcome.seen_hit, 100.0, 0.0)
-    u = np.where(~answered_seen & outcome.unseen_hit, 100.0, 0.0)
-    if metric != "h":
-        return s if metric == "s" else u
-    scores = outcome.scores(gamma)
-    total = scores.u + scores.s or 1.0
-    return 2 * (scores.u / total) ** 2 * s + 2 * (scores.s / total) ** 2 * u
+    s = 100.0 * (answered_seen & outcome.seen_hit)
+    u = 100.0 * (~answered_seen & outcome.unseen_hit)
+
+    def of(metric: Metric) -> Float:
+        if metric == "ausuc":
+            return outcome.curve_placements
+        if metric == "t1":
+            return 100.0 * outcome.unseen_hit
+        if metric != "h":
+            return s if metric == "s" else u
+        scores = outcome.scores(gamma)
+        total = scores.u + scores.s or 1.0
+        return 2 * (scores.u / total) ** 2 * s + 2 * (scores.s / total) ** 2 * u
+
+    return np.array([of(metric) for metric in metrics])
 
 
 @dataclass(frozen=True)
@@ -158,8 +162,8 @@ def intervals(
     readings = list(zip(outcomes, gammas, strict=True))
     scores = [outcome.scores(gamma) for outcome, gamma in readings]
     values = np.array([[getattr(each, metric) for each in scores] for metric in METRICS])
-    placed = [[placements(*reading, metric) for reading in readings] for metric in METRICS]
-    units = _Units.of(np.array(placed), outcomes[0])
+    placed = np.stack([placements(*reading, METRICS) for reading in readings], axis=1)
+    units = _Units.of(placed, outcomes[0])
     halves = {p: _together(_sources(values, units, p), LEVEL) for p in POPULATIONS}
     return {
         metric: {p: _interval(row, halves[p][place], outcomes[0], metric, p) for p in POPULATIONS}
@@ -253,7 +257,7 @@ def _values(readings: Sequence[Reading], metric: Metric) -> Float:
 
 def _placed(readings: Sequence[Reading], metric: Metric) -> Float:
     """Return placements `[seeds, n]`."""
-    return np.stack([placements(outcome, gamma, metric) for outcome, gamma in readings])
+    return np.concatenate([placements(*reading, (metric,)) for reading in readings])
 
 
 def _sources(values: Float, units: _Units, population: Population) -> list[Parts]:

@@ -57,9 +57,9 @@ def evidence_of(group: SeedGroup) -> Evidence:
 def class_accuracies(outcome: Outcome, gamma: float, classes: int) -> Float:
     """Return `[C]` the share of each class's images answered right among all classes, percent."""
     right = np.where(outcome.margin >= gamma, outcome.seen_hit, outcome.unseen_hit)
-    counts = np.bincount(outcome.labels, minlength=classes).astype(np.float64)
-    hits = np.bincount(outcome.labels, weights=right, minlength=classes)
-    shares: Float = np.divide(100 * hits, counts, out=np.full(classes, np.nan), where=counts > 0)
+    tested, places, counts = outcome.classes
+    shares: Float = np.full(classes, np.nan)
+    shares[tested] = 100 * np.bincount(places, weights=right) / counts
     return shares
 
 
