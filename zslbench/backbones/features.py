@@ -1,4 +1,4 @@
-"""Features of any dataset's images with any backbone, extracted once and kept."""
+"""Features, or feature maps, of any dataset's images with a frozen backbone, computed once."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zslbench.data.cache import reporting
 from zslbench.data.types import (
     BackboneSource,
     Dataset,
@@ -21,6 +22,7 @@ from zslbench.seeding import derive_seed
 
 BATCH = 128
 FEATURES_VERSION = 2
+MAPS_VERSION = 1
 
 
 def with_features(
@@ -39,6 +41,50 @@ def with_features(
     backbone = record.model_copy(update={"name": f"features:{record.name}"})
     features = np.load(path, mmap_mode="r", allow_pickle=False)
     return replace(dataset, inputs=features, backbone=backbone, source=None)
+
+
+def with_maps(
+    dataset: Dataset, source: BackboneSource, cache: Path, on_progress: OnProgress = no_progress
+) -> Dataset:
+    """Return the dataset with the backbone's maps `[n, N, D]` in place of its images.
+
+    They are float32. The backbone that its source then builds passes them on as they are.
+
+    Raises:
+        DataError: If the cache cannot be written.
+    """
+    from filelock import FileLock
+
+    key = content_digest(MAPS_VERSION, dataset.digest, *source.record.identity.values())
+    path = cache / f"maps-{key}.npy"
+    with reporting(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):  # one process computes, the others wait
+            if not path.is_file():
+                _write_maps(dataset.inputs, source, path, on_progress)
+    maps = np.load(path, mmap_mode="r", allow_pickle=False)
+    reading = replace(source, build=lambda: passing(source.build()), mapped=True)
+    return replace(dataset, inputs=maps, source=reading)
+
+
+def _write_maps(
+    images: Inputs, source: BackboneSource, path: Path, on_progress: OnProgress
+) -> None:
+    network, n, part = frozen(source), len(images), path.with_suffix(".part.npy")
+    shape = network.tokens(images[np.arange(1)]).shape[1:]
+    written = np.lib.format.open_memmap(part, "w+", np.float32, (n, *shape))
+    for first in range(0, n, BATCH):
+        items = np.arange(first, min(first + BATCH, n))
+        written[items] = network.tokens(images[items])
+        on_progress(int(items[-1]) + 1, n)
+    written.flush()
+    part.replace(path)
+
+
+def passing(backbone: Any) -> Any:
+    """Return a map backbone that is given its maps; its parameters, and how it pools, stay."""
+    backbone.forward = lambda maps: maps
+    return backbone
 
 
 def extract(
@@ -75,7 +121,7 @@ class Frozen:
         return self._of(self.network.feature, images)
 
     def tokens(self, images: Inputs) -> NDArray[np.float32]:
-        """Return pooled and patch tokens `[n, 1 + N, D]` of images `[n, h, w, 3]`."""
+        """Return pooled and patch tokens `[n, 1 + N, D]`, or a map, of images `[n, h, w, 3]`."""
         return self._of(self.network, images)
 
     def _of(self, tower: Callable[[Any], Any], images: Inputs) -> NDArray[np.float32]:

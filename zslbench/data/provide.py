@@ -153,6 +153,27 @@ class DataSource:
         return with_features(dataset, source, default_cache_dir(), self.on_progress)
 
 
+def as_read(spec: RunSpec, dataset: Dataset, on_progress: OnProgress = no_progress) -> Dataset:
+    """Return a dataset as the fits of a run read it.
+
+    Where a pretrained network that ends in a map is frozen and its images are not augmented, that
+    is their maps, computed once for all epochs, worlds, seeds and methods.
+    """
+    method, config = resolve(spec)
+    still = getattr(config, "backbone_lr", 1), getattr(config, "augment", True)
+    source = dataset.source  # one that starts at random is another network in every fit
+    if (
+        method.ending != "map"
+        or still != (0, False)
+        or not (source and source.record.weights_digest)
+    ):
+        return dataset
+    from zslbench.backbones.features import with_maps
+    from zslbench.data.cache import default_cache_dir
+
+    return with_maps(dataset, source, default_cache_dir(), on_progress)
+
+
 def check_tunable(method: str, dataset: Dataset) -> None:
     """Refuse a network that was trained on the validation classes of the tuning worlds.
 

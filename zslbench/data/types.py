@@ -95,6 +95,7 @@ class BackboneSource:
         grid: Patches along each side of an image, or places of its map, where that is known.
         ending: What the network ends in: an `OpenViT` in tokens, a class token among them; a
             `MapBackbone` in a feature map; an `ImageText` in features of images and of texts.
+        mapped: Whether it is given its own maps, computed before, in place of images.
     """
 
     record: Backbone
@@ -104,6 +105,7 @@ class BackboneSource:
     build: Callable[[], Any]
     ending: Ending = "tokens"
     grid: int | None = None
+    mapped: bool = False
 
 
 @dataclass(frozen=True)

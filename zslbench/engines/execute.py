@@ -5,12 +5,13 @@ import traceback
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from zslbench.data.load import DataRequest
-from zslbench.data.provide import served
+from zslbench.data.provide import as_read, served
 from zslbench.data.types import Dataset
 from zslbench.engines import Call, End, Engine, InProcess, dealt, dealt_twice
 from zslbench.errors import ZslbenchError
@@ -41,6 +42,10 @@ class Job:
         if self.request is None:
             raise TypeError("a job that does not say how its data are read cannot travel")
         return _arrived, (self.spec, self.request)
+
+    def read(self, tick: Tick = no_tick) -> Dataset:
+        """Return its data as fits read them: see `as_read`."""
+        return as_read(self.spec, self.dataset, partial(tick, f"maps of {self.spec.dataset}"))
 
 
 def _arrived(spec: RunSpec, request: DataRequest) -> Job:
@@ -184,7 +189,7 @@ def _attempt(spec: RunSpec | IncrementalSpec, work: Callable[[], object]) -> Fai
 def _run(job: Job, store: Store, tick: Tick) -> None:
     choice = choice_for(job, store, tick)
     slots = slots_of(store, job.spec.key)
-    evaluation = evaluate(job.spec, choice, job.dataset, store.commit, tick, slots)
+    evaluation = evaluate(job.spec, choice, job.read(tick), store.commit, tick, slots)
     store.commit(evaluation.record, lambda folder: write_evaluation(folder, evaluation, job))
     slots("").clear()
     store.sync()
@@ -216,8 +221,9 @@ def choice_for(job: Job, store: Store, tick: Tick, cut: int = 0) -> Choice:
         if isinstance(found, Choice):
             return found
         slots = slots_of(store, key)
-        worlds = fresh_worlds(job.dataset, job.spec.tuning_worlds, cut) if cut else None
-        made = select(job.spec, job.dataset, tick, slots, worlds=worlds)
+        dataset = job.read(tick)
+        worlds = fresh_worlds(dataset, job.spec.tuning_worlds, cut) if cut else None
+        made = select(job.spec, dataset, tick, slots, worlds=worlds)
         choice = made.model_copy(update={"key": key})
         store.commit(choice)
         slots("").clear()

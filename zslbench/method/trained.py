@@ -227,6 +227,8 @@ class TrainedMethod(NetworkMethod):
 
     def loaded(self, batch: NDArray[Any], chance: np.random.Generator | None = None) -> Tensor:
         """Return a batch of inputs as `losses` and `logits` take them, augmented if by `chance`."""
+        if self.source.mapped:
+            return tensor(batch)
         return normalise(batch, self.source, chance)
 
     def _set_rate(self, step: int, steps: int) -> None:

@@ -51,14 +51,14 @@ class Difference:
 def placements(outcome: Outcome, gamma: float, metrics: Sequence[Metric]) -> Float:
     """Return the placements `[M, n]` of metrics, each in its own unit."""
     answered_seen = outcome.margin >= gamma
-    s = 100.0 * (answered_seen & outcome.seen_hit)
-    u = 100.0 * (~answered_seen & outcome.unseen_hit)
+    s = np.where(answered_seen & outcome.seen_hit, 100.0, 0.0)
+    u = np.where(~answered_seen & outcome.unseen_hit, 100.0, 0.0)
 
     def of(metric: Metric) -> Float:
         if metric == "ausuc":
             return outcome.curve_placements
         if metric == "t1":
-            return 100.0 * outcome.unseen_hit
+            return np.where(outcome.unseen_hit, 100.0, 0.0)
         if metric != "h":
             return s if metric == "s" else u
         scores = outcome.scores(gamma)

@@ -100,7 +100,7 @@ def run_trial(
     found: dict[str, Any] = {"state": "complete", "value": None}
     trace = ""
     try:
-        choice = select(job.spec, job.dataset, tick, slots, watch, worlds)
+        choice = select(job.spec, job.read(tick), tick, slots, watch, worlds)
         found |= {"value": objective(choice), "choice": choice}
     except StoppedError:
         found |= {"state": "pruned", "value": watch.value}
