@@ -80,7 +80,7 @@ def test_without_a_gpu_it_says_so(device, monkeypatch, capsys):
     assert "torch sees no GPU here" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_parts_run_on_a_processor(tmp_path):
     report = tmp_path / "device.md"
     command = [sys.executable, SCRIPT, "--device", "cpu", "--report", report]

@@ -39,6 +39,7 @@ def load_dataset(
     backbone: str | None = None,
     image_size: int | None = None,
     weights: str | Path | None = None,
+    frozen_blocks: int | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     exposure: str | None = None,
@@ -59,6 +60,7 @@ def load_dataset(
         backbone: The pretrained network for methods that take images.
         image_size: Side of its images in pixels, where it is not the network's own.
         weights: A local file with its weights.
+        frozen_blocks: How many blocks of a ViT, the first ones, are never trained.
         mean: Of the input that those weights were trained on, `(r, g, b)` in [0, 1], where neither
             the file's metadata nor the architecture say it.
         std: Likewise, its deviation.
@@ -82,7 +84,7 @@ def load_dataset(
     folder, file = (None if path is None else expanded(path) for path in (images, weights))
     data = DataSource(DataRequest(
         name, expanded(root), features=None if features is None else str(features), images=folder,
-        backbone=backbone, image_size=image_size, weights=file,
+        backbone=backbone, image_size=image_size, weights=file, frozen_blocks=frozen_blocks,
         mean=None if mean is None else tuple(arg.listed("mean", mean)),
         std=None if std is None else tuple(arg.listed("std", std)), exposure=exposure,
         fine_tuned=fine_tuned, words=words, descriptions=descriptions, resplit=resplit,

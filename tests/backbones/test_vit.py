@@ -19,6 +19,41 @@ def test_open_vit_gives_timms_tokens():
         torch.testing.assert_close(OpenViT(vit).eval()(images), vit.forward_features(images))
 
 
+def test_behind_frozen_blocks_patches_go_on_as_timms_own_blocks_take_them():
+    """As timm's blocks, one by one; the class token starts anew, from the mean colour."""
+    whole = find_backbone("plumage_vit").build().eval()
+    split = find_backbone("plumage_vit", frozen_blocks=2).build().eval()
+    images = torch.randn(2, 3, whole.size, whole.size, generator=torch.Generator().manual_seed(0))
+    vit, mean_colour = whole.vit, torch.zeros_like(images)
+    with torch.no_grad():
+        first = [vit.blocks[:2](whole.tokens(whole.embed(each))) for each in (images, mean_colour)]
+        anew = torch.cat([first[1][:, :1], first[0][:, 1:]], dim=1)
+        torch.testing.assert_close(split.embed(images), first[0][:, 1:])
+        torch.testing.assert_close(split(images), vit.norm(vit.blocks[2:](anew)))
+        torch.testing.assert_close(split(split.embed(images)), split(images))
+
+
+def test_frozen_blocks_get_no_gradient_and_those_behind_do():
+    split = find_backbone("plumage_vit", frozen_blocks=4).build().train()
+    split(torch.randn(2, 3, split.size, split.size)).sum().backward()
+    assert all(parameter.grad is None for parameter in split.first.parameters())
+    assert all(parameter.grad is not None for parameter in split.vit.parameters())
+    assert len(split.vit.blocks) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "frozen", "said"),
+    [
+        ("plumage_vit", 6, "plumage_vit has 6 blocks. Freeze 1 to 5"),
+        ("plumage_vmamba", 2, "no plain ViT"),
+        ("plumage_clip", 2, "no plain ViT"),
+    ],
+)
+def test_blocks_that_cannot_be_frozen_are_refused(name, frozen, said):
+    with pytest.raises(ZslbenchError, match=said):
+        find_backbone(name, frozen_blocks=frozen)
+
+
 def test_weights_that_cannot_be_had_are_refused_with_both_mends(monkeypatch):
     def no_hub(*_, **__):
         raise OSError("offline")

@@ -9,7 +9,9 @@ import pytest
 from zslbench.method.conformance import CHECKS, QUICK
 from zslbench.method.registry import load_method, method_modules
 
-LONG = {"coop", "svip_released"}  # through a text tower at each step; much of it is svip's
+# Minutes each: through a text tower at each step, transformers over attributes, nested generators.
+# Much of svip_released is svip's.
+LONG = {"ce_gzsl", "coop", "gem_zsl", "hsva", "psvma", "svip_released", "transzero"}
 
 
 def cases():

@@ -208,6 +208,6 @@ def test_each_dataset_has_the_released_settings(name, shape):
     assert config.unit_words == (name == "AWA2")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_64_images_can_be_learnt_by_heart():
     assert learnt_by_heart(TransZero, lr=1e-3, steps=100) > KNOWN

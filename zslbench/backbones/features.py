@@ -1,4 +1,4 @@
-"""Features, or feature maps, of any dataset's images with a frozen backbone, computed once."""
+"""Features, maps or patches of any dataset's images with a frozen backbone, computed once."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +22,7 @@ from zslbench.seeding import derive_seed
 
 BATCH = 128
 FEATURES_VERSION = 2
-MAPS_VERSION = 1
+KEPT_VERSION = 1
 
 
 def with_features(
@@ -43,39 +43,41 @@ def with_features(
     return replace(dataset, inputs=features, backbone=backbone, source=None)
 
 
-def with_maps(
+def with_kept(
     dataset: Dataset, source: BackboneSource, cache: Path, on_progress: OnProgress = no_progress
 ) -> Dataset:
-    """Return the dataset with the backbone's maps `[n, N, D]` in place of its images.
+    """Return the dataset with what is never trained computed: `[n, N, D]` in place of its images.
 
-    They are float32. The backbone that its source then builds passes them on as they are.
+    That is the map of a network that is frozen whole, or the patches behind the frozen blocks of a
+    ViT, in float32. The backbone that its source then builds goes on from there.
 
     Raises:
         DataError: If the cache cannot be written.
     """
     from filelock import FileLock
 
-    key = content_digest(MAPS_VERSION, dataset.digest, *source.record.identity.values())
-    path = cache / f"maps-{key}.npy"
+    key = content_digest(KEPT_VERSION, dataset.digest, *source.record.identity.values())
+    path = cache / f"kept-{key}.npy"
     with reporting(cache):
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):  # one process computes, the others wait
             if not path.is_file():
-                _write_maps(dataset.inputs, source, path, on_progress)
-    maps = np.load(path, mmap_mode="r", allow_pickle=False)
-    reading = replace(source, build=lambda: passing(source.build()), mapped=True)
-    return replace(dataset, inputs=maps, source=reading)
+                _write_kept(dataset.inputs, source, path, on_progress)
+    kept = np.load(path, mmap_mode="r", allow_pickle=False)
+    build = source.build if source.record.frozen_blocks else lambda: passing(source.build())
+    return replace(dataset, inputs=kept, source=replace(source, build=build, kept=True))
 
 
-def _write_maps(
+def _write_kept(
     images: Inputs, source: BackboneSource, path: Path, on_progress: OnProgress
 ) -> None:
     network, n, part = frozen(source), len(images), path.with_suffix(".part.npy")
-    shape = network.tokens(images[np.arange(1)]).shape[1:]
+    compute = network.patches if source.record.frozen_blocks else network.tokens
+    shape = compute(images[np.arange(1)]).shape[1:]
     written = np.lib.format.open_memmap(part, "w+", np.float32, (n, *shape))
     for first in range(0, n, BATCH):
         items = np.arange(first, min(first + BATCH, n))
-        written[items] = network.tokens(images[items])
+        written[items] = compute(images[items])
         on_progress(int(items[-1]) + 1, n)
     written.flush()
     part.replace(path)
@@ -123,6 +125,10 @@ class Frozen:
     def tokens(self, images: Inputs) -> NDArray[np.float32]:
         """Return pooled and patch tokens `[n, 1 + N, D]`, or a map, of images `[n, h, w, 3]`."""
         return self._of(self.network, images)
+
+    def patches(self, images: Inputs) -> NDArray[np.float32]:
+        """Return embedded patches `[n, N, D]` of images `[n, h, w, 3]`."""
+        return self._of(self.network.embed, images)
 
     def _of(self, tower: Callable[[Any], Any], images: Inputs) -> NDArray[np.float32]:
         import torch

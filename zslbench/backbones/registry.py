@@ -23,6 +23,7 @@ def find_backbone(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     exposure: str | None = None,
+    frozen_blocks: int | None = None,
 ) -> BackboneSource:
     """Return a backbone by name.
 
@@ -36,12 +37,15 @@ def find_backbone(
             default what the file's metadata say, else the architecture's.
         std: Likewise, its deviation.
         exposure: Likewise, what the pretraining saw.
+        frozen_blocks: How many blocks of a ViT are never trained, the first ones.
 
     Raises:
         ZslbenchError: Where there is no such network, its weights are available neither way or are
             another network's, or it cannot take images of that size.
     """
     source = _find(name, weights, image_size)
+    if frozen_blocks is not None:
+        source = _prefixed(source, frozen_blocks)
     if weights is None:
         for option, given in {"mean": mean, "std": std, "exposure": exposure}.items():
             if given is not None:
@@ -81,6 +85,34 @@ def _find(name: str, weights: Path | None, image_size: int | None) -> BackboneSo
     from zslbench.backbones.timm_networks import find_timm
 
     return find_timm(name, weights, image_size)
+
+
+def _prefixed(source: BackboneSource, frozen: int) -> BackboneSource:
+    """Return a ViT with its first blocks frozen.
+
+    Raises:
+        ZslbenchError: If it is no ViT, or has no blocks beyond these.
+    """
+    name, ends = source.record.name, source.ending
+    if ends != "tokens":
+        raise ZslbenchError(
+            f"--frozen-blocks {frozen}: {name} is no plain ViT. Leave it out; --set backbone_lr=0 "
+            "freezes all of a network."
+        )
+    from zslbench.backbones.vit import PrefixedViT
+
+    depth = len(source.build().vit.blocks)
+    if not 0 < frozen < depth:
+        raise ZslbenchError(
+            f"--frozen-blocks {frozen}: {name} has {depth} blocks. Freeze 1 to {depth - 1}; --set "
+            "backbone_lr=0 freezes all."
+        )
+
+    def build() -> Any:
+        return PrefixedViT(source.build(), frozen)
+
+    record = source.record.model_copy(update={"frozen_blocks": frozen})
+    return replace(source, record=record, build=build)
 
 
 def _embedded(name: str, embedded: str, ending: Ending, image_size: int | None) -> BackboneSource:

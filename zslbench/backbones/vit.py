@@ -5,6 +5,7 @@ The numbers are timm's own (`VisionTransformer`, Dosovitskiy et al., ICLR 2021; 
 """
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -80,6 +81,39 @@ class OpenViT(nn.Module):
         """Return what stands for the whole image: the normed class token, `[B, D]`."""
         class_token: Tensor = self(images)[:, 0]
         return class_token
+
+
+class PrefixedViT(OpenViT):
+    """The last blocks of a ViT, on patches that its first blocks have been through.
+
+    Positions are in these patches already, so their embeddings start at zero. A class token cannot
+    be kept for patches that a method will replace or leave out: it starts anew, from what the first
+    blocks make of it on an image of the mean colour.
+
+    Args:
+        whole: The ViT; it is taken apart.
+        frozen: How many of its blocks come first.
+    """
+
+    def __init__(self, whole: OpenViT, frozen: int) -> None:
+        super().__init__(whole.vit)
+        vit, first = whole.vit, deepcopy(whole)
+        first.vit.blocks, first.vit.norm = first.vit.blocks[:frozen], nn.Identity()
+        self.first = first.requires_grad_(False)
+        with torch.no_grad():
+            mean_colour = torch.zeros(1, 3, self.size, self.size)
+            vit.cls_token = nn.Parameter(first(mean_colour)[:, :1].clone())
+        vit.pos_embed = nn.Parameter(torch.zeros_like(vit.pos_embed))
+        vit.blocks = vit.blocks[frozen:]
+        vit.patch_embed, vit.norm_pre = nn.Identity(), nn.Identity()
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return patches `[B, N, D]` of images `[B, 3, S, S]`, or such patches as they are."""
+        if images.ndim == 3:
+            return images
+        with torch.no_grad():
+            patches: Tensor = self.first(images)[:, 1:]
+        return patches
 
 
 def _is_plain(vit: Any) -> bool:

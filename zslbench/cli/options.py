@@ -64,6 +64,14 @@ ImageSize = Annotated[
         "embeddings are resized.",
     ),
 ]
+FrozenBlocks = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="How many blocks of a ViT, the first ones, are never trained; without augmentation "
+        "they are computed once for each image.",
+    ),
+]
 Mean = Annotated[
     tuple[float, float, float] | None,
     typer.Option(help="Mean of the input of --weights, r g b in 0 to 1 (default: as the file's "
@@ -160,6 +168,7 @@ class PhotoOptions:
     backbone: Backbone = None
     image_size: ImageSize = None
     weights: Weights = None
+    frozen_blocks: FrozenBlocks = None
     mean: Mean = None
     std: Std = None
     exposure: Pretraining = None

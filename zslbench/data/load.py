@@ -60,6 +60,7 @@ class DataRequest:
         map: Name of the network for methods that need a feature map, where it is not the backbone.
         pair: Likewise, of the image-text pair for methods that read.
         weights: A local file with its weights.
+        frozen_blocks: How many of its blocks, where it is a ViT, are never trained.
         mean: Of the input that those weights were trained on, where the file does not say.
         std: Likewise, its deviation.
         exposure: Likewise, what the pretraining saw.
@@ -80,6 +81,7 @@ class DataRequest:
     map: str | None = None
     pair: str | None = None
     weights: Path | None = None
+    frozen_blocks: int | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     exposure: str | None = None

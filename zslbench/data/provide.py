@@ -40,7 +40,7 @@ class DataSource:
         self.request, self.on_progress = request, on_progress
         self._kept: dict[Backbone, Dataset] = {}
         if request.backbone is None:
-            for option in ("image_size", "weights", "mean", "std", "exposure"):
+            for option in ("image_size", "weights", "frozen_blocks", "mean", "std", "exposure"):
                 if getattr(request, option) is not None:
                     named = option.replace("_", "-")
                     raise ZslbenchError(f"--{named}: it is of a backbone. Name it with --backbone.")
@@ -115,7 +115,7 @@ class DataSource:
             name = EMBEDDED_ENDING[ending or "tokens"]
         found = find_backbone(
             name, asked.weights, asked.image_size, mean=asked.mean, std=asked.std,
-            exposure=asked.exposure,
+            exposure=asked.exposure, frozen_blocks=asked.frozen_blocks,
         )  # fmt: skip
         told = {"fine_tuned": True} if asked.fine_tuned and not asked.features else {}
         return replace(found, record=found.record.model_copy(update=told))
@@ -156,22 +156,21 @@ class DataSource:
 def as_read(spec: RunSpec, dataset: Dataset, on_progress: OnProgress = no_progress) -> Dataset:
     """Return a dataset as the fits of a run read it.
 
-    Where a pretrained network that ends in a map is frozen and its images are not augmented, that
-    is their maps, computed once for all epochs, worlds, seeds and methods.
+    Where images are not augmented, what is never trained is computed once for all epochs, worlds,
+    seeds and methods: the map of a frozen network, or the patches behind frozen blocks.
     """
+    source = dataset.source
     method, config = resolve(spec)
-    still = getattr(config, "backbone_lr", 1), getattr(config, "augment", True)
-    source = dataset.source  # one that starts at random is another network in every fit
-    if (
-        method.ending != "map"
-        or still != (0, False)
-        or not (source and source.record.weights_digest)
-    ):
+    if source is None or getattr(config, "augment", True):
         return dataset
-    from zslbench.backbones.features import with_maps
+    still = method.ending == "map" and getattr(config, "backbone_lr", 1) == 0
+    drawn = not source.record.weights_digest  # at random, anew in every fit
+    if drawn or not (still or source.record.frozen_blocks):
+        return dataset
+    from zslbench.backbones.features import with_kept
     from zslbench.data.cache import default_cache_dir
 
-    return with_maps(dataset, source, default_cache_dir(), on_progress)
+    return with_kept(dataset, source, default_cache_dir(), on_progress)
 
 
 def check_tunable(method: str, dataset: Dataset) -> None:

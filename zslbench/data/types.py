@@ -95,7 +95,7 @@ class BackboneSource:
         grid: Patches along each side of an image, or places of its map, where that is known.
         ending: What the network ends in: an `OpenViT` in tokens, a class token among them; a
             `MapBackbone` in a feature map; an `ImageText` in features of images and of texts.
-        mapped: Whether it is given its own maps, computed before, in place of images.
+        kept: Whether it is given what its frozen part makes of images, computed before.
     """
 
     record: Backbone
@@ -105,7 +105,7 @@ class BackboneSource:
     build: Callable[[], Any]
     ending: Ending = "tokens"
     grid: int | None = None
-    mapped: bool = False
+    kept: bool = False
 
 
 @dataclass(frozen=True)

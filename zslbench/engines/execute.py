@@ -45,7 +45,7 @@ class Job:
 
     def read(self, tick: Tick = no_tick) -> Dataset:
         """Return its data as fits read them: see `as_read`."""
-        return as_read(self.spec, self.dataset, partial(tick, f"maps of {self.spec.dataset}"))
+        return as_read(self.spec, self.dataset, partial(tick, f"frozen part, {self.spec.dataset}"))
 
 
 def _arrived(spec: RunSpec, request: DataRequest) -> Job:

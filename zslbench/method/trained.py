@@ -227,7 +227,7 @@ class TrainedMethod(NetworkMethod):
 
     def loaded(self, batch: NDArray[Any], chance: np.random.Generator | None = None) -> Tensor:
         """Return a batch of inputs as `losses` and `logits` take them, augmented if by `chance`."""
-        if self.source.mapped:
+        if self.source.kept:
             return tensor(batch)
         return normalise(batch, self.source, chance)
 

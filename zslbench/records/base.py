@@ -29,6 +29,7 @@ class Backbone(Record):
         std: Likewise, its deviation.
         fine_tuned: Whether the network was trained on labels of all seen classes. Nothing can be
             chosen with it: it knows the validation classes of every tuning world.
+        frozen_blocks: How many blocks of a ViT are never trained, the first ones.
     """
 
     name: str
@@ -38,11 +39,12 @@ class Backbone(Record):
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     fine_tuned: bool = False
+    frozen_blocks: int | None = None
 
     @property
     def adjusted(self) -> dict[str, Any]:
         """What of the input and the training is not the network's own, as JSON."""
-        names = {"image_size", "mean", "std", "fine_tuned"}
+        names = {"image_size", "mean", "std", "fine_tuned", "frozen_blocks"}
         return self.model_dump(mode="json", include=names, exclude_defaults=True)
 
     @property
@@ -53,7 +55,10 @@ class Backbone(Record):
     @property
     def title(self) -> str:
         """What tables call it."""
-        return f"{self.name} at {self.image_size} px" if self.image_size else self.name
+        size = f" at {self.image_size} px" if self.image_size else ""
+        return (
+            self.name + size + (f", {self.frozen_blocks} blocks frozen" * bool(self.frozen_blocks))
+        )
 
 
 class WordVectors(Record):

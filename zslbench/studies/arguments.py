@@ -23,6 +23,7 @@ Seeds = int | Sequence[int] | None
 BOUNDS: dict[str, tuple[int, int | None]] = {
     "worlds": (1, 20), "jobs": (1, None), "trials": (1, None), "tune": (0, None), "top": (0, None),
     "points": (1, None), "seed": (0, None), "tuning_seeds": (1, 20), "image_size": (1, None),
+    "frozen_blocks": (1, None),
 }  # fmt: skip
 
 

@@ -73,6 +73,7 @@ def request_of(
         root,
         backbone=spec.backbone.name,
         image_size=spec.backbone.image_size,
+        frozen_blocks=spec.backbone.frozen_blocks,
         mean=spec.backbone.mean if where["weights"] else None,
         std=spec.backbone.std if where["weights"] else None,
         words=words or (drawn if drawn.startswith("random:") or drawn == CONTROL else None),

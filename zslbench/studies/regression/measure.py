@@ -51,7 +51,7 @@ def subjects_of(name: str, root: Path) -> list[Subject]:
     """
     suite = read_suite(name)
     seen_by = suite.model_dump(
-        include={"features", "backbone", "image_size", "map", "pair", "words"}
+        include={"features", "backbone", "image_size", "frozen_blocks", "map", "pair", "words"}
     )
     return [
         Subject(row.method, DataRequest(dataset, root, **seen_by), row.config.changed())

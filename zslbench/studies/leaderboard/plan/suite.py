@@ -37,7 +37,7 @@ class Suite(AnySuite):
     """A table or figure.
 
     Attributes:
-        features: As `--features`; so are `backbone`, `image_size` and `words`.
+        features: As `--features`; so are `backbone`, `image_size`, `frozen_blocks` and `words`.
         map: The backbone of rows that need a feature map, where it is not `backbone`; by default
             plumage's own.
         pair: Likewise, the image-text pair of rows that read class descriptions.
@@ -51,6 +51,7 @@ class Suite(AnySuite):
     features: str | None = None
     backbone: str | None = None
     image_size: int | None = Field(default=None, ge=1)
+    frozen_blocks: int | None = Field(default=None, ge=1)
     map: str | None = None
     pair: str | None = None
     words: str | None = None

@@ -1,4 +1,4 @@
-"""Maps of a frozen network: computed once, and the same numbers as with the network in each fit."""
+"""What is never trained is computed once: the same numbers as with the network in each fit."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from zslbench.protocol.run import select
 from zslbench.studies.plan import Entry, plan
 
 STILL = {"backbone_lr": 0.0, "augment": False, "epochs": 1}
+TRAINED = {"augment": False, "epochs": 1}
 
 
 @pytest.fixture
@@ -23,19 +24,29 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def job_of(method="dazle", settings=STILL):
+def job_of(method="dazle", settings=STILL, frozen_blocks=None):
     config = load_method(method).Config.parse(settings, method)
-    data = DataRequest("plumage:classes=12,unseen=3,images_per_class=5", Path())
+    birds = "plumage:classes=12,unseen=3,images_per_class=5"
+    backbone = "plumage_vit" if frozen_blocks else None
+    data = DataRequest(birds, Path(), backbone=backbone, frozen_blocks=frozen_blocks)
     (job,) = plan([Entry(method, config)], [data], settings={}, seeds=[0], worlds=1)
     return job
 
 
-@pytest.mark.parametrize("method", ["dazle", "zeromamba"])
-def test_fits_on_kept_maps_choose_what_fits_with_the_network_choose(cache, method):
-    """ZeroMamba also reads the network's own norm and classifier behind the map."""
-    job = job_of(method)
+@pytest.mark.parametrize(
+    ("method", "job", "width"),
+    [
+        ("dazle", {}, 192),
+        ("zeromamba", {}, 192),  # it also reads the network's own norm and classifier
+        *((method, {"settings": TRAINED, "frozen_blocks": 2}, 128)
+          for method in ("vit_attr_head", "svip", "vspcn", "zslvit", "psvma")),
+    ],
+)  # fmt: skip
+def test_fits_on_what_was_kept_choose_as_fits_with_the_network_do(cache, method, job, width):
+    job = job_of(method, **job)
     kept, live = job.read(), job.dataset
-    assert kept.source.mapped and kept.inputs.shape[1:] == (49, 192)
+    assert kept.source.kept
+    assert kept.inputs.shape[1:] == (49, width)
     ours, theirs = select(job.spec, kept), select(job.spec, live)
     assert ours.epoch == theirs.epoch
     for one, other in zip(ours.worlds, theirs.worlds, strict=True):
@@ -69,13 +80,13 @@ def test_what_was_learnt_on_kept_maps_fits_the_network(cache):
     ],
     ids=["augmented", "trained", "tokens", "features"],
 )
-def test_only_maps_that_stay_the_same_are_kept(cache, method, settings):
+def test_only_what_stays_the_same_is_kept(cache, method, settings):
     job = job_of(method, settings)
     assert job.read() is job.dataset
-    assert not list(cache.glob("maps-*"))
+    assert not list(cache.glob("kept-*"))
 
 
-def test_maps_of_a_random_start_are_another_fits(cache):
+def test_a_random_start_is_another_one_in_every_fit(cache):
     job = job_of()
     record = job.dataset.source.record.model_copy(update={"weights_digest": ""})
     source = replace(job.dataset.source, record=record)
@@ -83,13 +94,13 @@ def test_maps_of_a_random_start_are_another_fits(cache):
     assert job.read() is job.dataset
 
 
-def test_maps_are_computed_once_for_all_methods(cache, monkeypatch):
+def test_it_is_computed_once_for_all_methods(cache, monkeypatch):
     first = job_of().read().inputs
-    (kept,) = cache.glob("maps-*.npy")
+    (kept,) = cache.glob("kept-*.npy")
     monkeypatch.setattr(features, "frozen", None)  # whoever computed them again would call it
     again = job_of("msdn").read().inputs
     assert np.array_equal(first, again)
-    assert [kept] == list(cache.glob("maps-*.npy"))
+    assert [kept] == list(cache.glob("kept-*.npy"))
     assert not list(cache.glob("*.part*"))
 
 
