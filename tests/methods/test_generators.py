@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 from generators import SEEN, D, K, assert_alike, batches, model_of, moved, steps
-from plain import plain_clswgan, plain_clswgan_step, plain_tf_vaegan, plain_tf_vaegan_step
+from plain import (
+    plain_clswgan,
+    plain_clswgan_step,
+    plain_free,
+    plain_free_step,
+    plain_tf_vaegan,
+    plain_tf_vaegan_step,
+)
 
 from zslbench.method.registry import load_method
 from zslbench.methods.f_clswgan import FCLSWGAN
@@ -45,6 +52,31 @@ def test_steps_of_tf_vaegan_equal_the_plain_loop(feedback):
     assert_alike((net[name], getattr(network, name)) for name in ("generator", "critic", "decoder"))
     assert_alike([(net["feedback"], network.feedback)])
     assert torch.equal(before, network.feedback[0].weight) == (not feedback)
+    assert float(network.penalty) == pytest.approx(weights[-1]) and weights[-1] != 10
+
+
+@pytest.mark.parametrize("nearest", [True, False])
+def test_steps_of_free_equal_the_plain_loop(nearest):
+    told = {"gamma": 3.0, "recons": 0.4, "center_weight": 0.6, "margin": 9.0, "balance": 0.7}
+    model = model_of(FREE, **told, nearest=nearest, decoder_lr=2e-3)
+    network, weights = model.network, [10.0]
+    net, optimisers = plain_free(network, 1e-3, 2e-3)
+
+    def plain(_, given):
+        raw = plain_free_step(
+            net, optimisers, given, weights[-1], nearest=nearest, settings=tuple(told.values())
+        )
+        weights.append(weights[-1] * (1.1 if raw > 1.05 else 1 / 1.1 if raw < 1.001 else 1))
+
+    before = network.refinement.centres.detach().clone()
+    steps(model, plain)
+    ours = network.encoder.hidden, network.encoder.mean, network.encoder.log_variance
+    assert_alike(zip((net["encoder"], net["mean"], net["log_variance"]), ours, strict=True))
+    assert_alike((net[name], getattr(network, name)) for name in ("generator", "critic"))
+    part = network.refinement
+    assert_alike([(net["refinement"], torch.nn.ModuleList([part.first, part.last]))])
+    torch.testing.assert_close(net["centres"][0], part.centres, rtol=1e-9, atol=1e-11)
+    assert not torch.equal(before, part.centres)
     assert float(network.penalty) == pytest.approx(weights[-1]) and weights[-1] != 10
 
 

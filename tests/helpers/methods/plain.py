@@ -53,8 +53,8 @@ def plain_clswgan(network, lr):
     return net, {name: adam_of(lr, net[name]) for name in ("generator", "critic")}
 
 
-def plain_tf_vaegan(network, lr, decoder_lr, feedback_lr):
-    """Plain networks with the weights of TF-VAEGAN's, and their optimisers."""
+def plain_vaegan(network, lr):
+    """Plain networks with the weights of a VAE-GAN's, and their optimisers."""
     size, hidden = network.generator.features.weight.shape
     k, ours = network.generator.hidden.in_features // 2, network.encoder
     net = {
@@ -63,16 +63,24 @@ def plain_tf_vaegan(network, lr, decoder_lr, feedback_lr):
         "log_variance": alike(nn.Linear(2 * k, k), ours.log_variance),
         "generator": alike(layers(2 * k, hidden, size, last=nn.Sigmoid()), network.generator),
         "critic": alike(layers(size + k, hidden, 1), network.critic),
-        "decoder": alike(layers(size, hidden, k), network.decoder),
-        "feedback": alike(layers(hidden, hidden, hidden, last=nn.LeakyReLU(0.2)), network.feedback),
     }
     return net, {
         "encoder": adam_of(lr, net["encoder"], net["mean"], net["log_variance"], beta=0.9),
         "generator": adam_of(lr, net["generator"]),
         "critic": adam_of(lr, net["critic"]),
-        "decoder": adam_of(decoder_lr, net["decoder"]),
-        "feedback": adam_of(feedback_lr, net["feedback"]),
     }
+
+
+def plain_tf_vaegan(network, lr, decoder_lr, feedback_lr):
+    """Plain networks with the weights of TF-VAEGAN's, and their optimisers."""
+    net, optimisers = plain_vaegan(network, lr)
+    (size, hidden), k = network.generator.features.weight.shape, net["mean"].out_features
+    net["decoder"] = alike(layers(size, hidden, k), network.decoder)
+    loop = layers(hidden, hidden, hidden, last=nn.LeakyReLU(0.2))
+    net["feedback"] = alike(loop, network.feedback)
+    optimisers["decoder"] = adam_of(decoder_lr, net["decoder"])
+    optimisers["feedback"] = adam_of(feedback_lr, net["feedback"])
+    return net, optimisers
 
 
 def both(one, other):
@@ -121,6 +129,10 @@ def plain_code(net, real, attributes):
     return net["mean"](hidden), net["log_variance"](hidden)
 
 
+def drawn_code(mean, log_variance):
+    return torch.randn_like(mean) * torch.exp(0.5 * log_variance) + mean
+
+
 def plain_vae_loss(found, real, mean, log_variance):
     likely = real * found.log() + (1 - real) * (1 - found).log()
     return (-likely.sum() - (1 + log_variance - mean**2 - log_variance.exp()).sum() / 2) / len(real)
@@ -142,28 +154,92 @@ def plain_tf_vaegan_step(
     def decode(features):
         return F.normalize(net["decoder"](features), dim=1)
 
-    def noise(mean, log_variance):
-        return torch.randn_like(mean) * torch.exp(0.5 * log_variance) + mean
-
     net["critic"].requires_grad_(True)
     for real, attributes, _ in batches:
         net["decoder"].zero_grad()
         (recons * plain_l1(decode(real), attributes)).backward()
         optimisers["decoder"].step()
         with torch.no_grad():
-            fake = generate(noise(*plain_code(net, real, attributes)), attributes)
+            fake = generate(drawn_code(*plain_code(net, real, attributes)), attributes)
         critic = net["critic"], optimisers["critic"]
         raw += plain_critic_step(*critic, real, fake, attributes, gamma, penalty) / len(batches)
     net["critic"].requires_grad_(False)
     for part in net.values():
         part.zero_grad()
     mean, log_variance = plain_code(net, real, attributes)
-    found = generate(noise(mean, log_variance), attributes)
+    found = generate(drawn_code(mean, log_variance), attributes)
     loss = plain_vae_loss(found, real, mean, log_variance)
     loss = loss - gamma * net["critic"](both(found, attributes)).mean()
     loss = loss + recons * plain_l1(decode(found), attributes)
     loss.backward()
     for name in ("encoder", "generator", "decoder", *(["feedback"] if fed else [])):
+        optimisers[name].step()
+    return raw
+
+
+def plain_free(network, lr, decoder_lr):
+    """Plain networks with the weights of FREE's, and their optimisers."""
+    net, optimisers = plain_vaegan(network, lr)
+    (size, hidden), part = network.generator.features.weight.shape, network.refinement
+    refinement = layers(size, hidden, 2 * net["mean"].out_features)
+    net["refinement"] = alike(refinement, nn.ModuleList([part.first, part.last]))
+    net["centres"] = nn.ParameterList([part.centres.detach().clone()])
+    optimisers["refinement"] = adam_of(decoder_lr, net["refinement"])
+    optimisers["centres"] = adam_of(lr, net["centres"])
+    return net, optimisers
+
+
+def plain_free_step(net, optimisers, batches, penalty, *, nearest, settings):
+    """One step of FREE's generator, after the critic's and the refinement's; the raw penalty."""
+    gamma, recons, weight, margin, balance = settings
+    (centres,), raw = net["centres"], 0.0
+
+    def refine(features):
+        code = net["refinement"](features)
+        return code[:, : code.shape[1] // 2], torch.sigmoid(code[:, code.shape[1] // 2 :])
+
+    def predict(features):
+        mean, deviation = refine(features)
+        return torch.sigmoid(torch.randn_like(mean) * deviation + mean)
+
+    def others_of(means, labels):
+        if not nearest:
+            return (labels + torch.randint(1, len(centres), labels.shape)) % len(centres)
+        found = []
+        for mean, label in zip(means, labels.tolist(), strict=True):
+            away = [float(((mean - c) ** 2).sum().detach()) for c in centres]
+            found.append(min((d, c) for c, d in enumerate(away) if c != label)[1])
+        return torch.tensor(found)
+
+    net["critic"].requires_grad_(True)
+    for real, attributes, labels in batches:
+        net["refinement"].zero_grad()
+        net["centres"].zero_grad()
+        means, deviation = refine(real)
+        others, terms = others_of(means, labels), []
+        for mean, own, other in zip(means, labels, others, strict=True):
+            near, far = ((mean - centres[c]) ** 2 for c in (own, other))
+            terms.append(F.relu(margin + balance * near.sum() - (1 - balance) * far.sum()))
+        told = torch.sigmoid(torch.randn_like(means) * deviation + means)
+        (weight * sum(terms) / len(terms) + recons * plain_l1(told, attributes)).backward()
+        optimisers["refinement"].step()
+        optimisers["centres"].step()
+        with torch.no_grad():
+            fake = net["generator"](
+                both(drawn_code(*plain_code(net, real, attributes)), attributes)
+            )
+        critic = net["critic"], optimisers["critic"]
+        raw += plain_critic_step(*critic, real, fake, attributes, gamma, penalty) / len(batches)
+    net["critic"].requires_grad_(False)
+    for part in net.values():
+        part.zero_grad()
+    mean, log_variance = plain_code(net, real, attributes)
+    found = net["generator"](both(drawn_code(mean, log_variance), attributes))
+    loss = plain_vae_loss(found, real, mean, log_variance)
+    loss = loss - gamma * net["critic"](both(found, attributes)).mean()
+    loss = loss + recons * plain_l1(predict(found), attributes)
+    loss.backward()
+    for name in ("encoder", "generator", "refinement"):
         optimisers[name].step()
     return raw
 
