@@ -9,6 +9,7 @@ one of a final classifier's (`AnyMethod.passes`), its epoch and its generator's 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -47,11 +48,14 @@ def inflation(
     for cut in range(CUTS):
         half = stratified_half(labels, cut)
         halves = [{e: _part(o, mask) for e, o in outcomes.items()} for mask in (half, ~half)]
-        for here, there in (halves, halves[::-1]):
+        ours = [{e: (o.h(gamma), gamma) for e, o in part.items()} for part in halves]
+        best = [{e: _best(o) for e, o in part.items()} for part in halves]
+        for here, there in ((0, 1), (1, 0)):
             for chosen, triples in read.items():
-                e, g = _choose(here, epoch, gamma, chosen, passes)
-                ours = there[epoch].scores(gamma).h
-                triples.append((here[e].scores(g).h, there[e].scores(g).h, ours))
+                options = ours[here] if chosen in ("classifier epoch", "epoch") else best[here]
+                e = _choose(options, epoch, chosen, passes)
+                h, g = options[e]
+                triples.append((h, halves[there][e].h(g), ours[there][epoch][0]))
     found = {}
     for chosen, triples in read.items():
         of_itself, of_the_other, ours = np.mean(triples, axis=0)
@@ -61,6 +65,12 @@ def inflation(
 
 def stratified_half(labels: Int, cut: int) -> Bool:
     """Return `[n]`: half of each class's images; of an odd number, the odd one by chance."""
+    return _half(labels.astype(np.int64, copy=False).tobytes(), cut)
+
+
+@lru_cache(maxsize=2 * CUTS)  # all runs on a dataset have the same test items
+def _half(items: bytes, cut: int) -> Bool:
+    labels: Int = np.frombuffer(items, np.int64)
     rng = generator(0, "halves of test", cut)
     half = np.zeros(len(labels), dtype=bool)
     for c in np.unique(labels):
@@ -69,19 +79,30 @@ def stratified_half(labels: Int, cut: int) -> Bool:
     return half
 
 
+def _best(outcome: Outcome) -> tuple[float, float]:
+    """Return the best H over gamma, as read at the gamma that is returned with it."""
+    gamma = outcome.curve.best()[1]
+    return outcome.h(gamma), gamma
+
+
 def _choose(
-    here: Mapping[int, Outcome], epoch: int, gamma: float, chosen: Chosen, passes: int
-) -> tuple[int, float]:
-    """Return the best epoch and gamma on some images, of those that are free to choose."""
+    options: Mapping[int, tuple[float, float]], epoch: int, chosen: Chosen, passes: int
+) -> int:
+    """Return the epoch with the best H of those that are free to choose.
+
+    Args:
+        options: H and gamma of each.
+        epoch: What the tuning worlds chose.
+        chosen: What is chosen.
+        passes: As of `inflation`.
+    """
     free: dict[Chosen, Callable[[int], bool]] = {
         "classifier epoch": lambda e: (e - 1) // passes == (epoch - 1) // passes,
         "epoch": lambda e: (e - epoch) % passes == 0,
         "gamma": lambda e: e == epoch,
         "all": lambda _: True,
     }
-    fixed = chosen in ("classifier epoch", "epoch")
-    options = [(e, gamma if fixed else here[e].curve.best()[1]) for e in here if free[chosen](e)]
-    return max(options, key=lambda option: here[option[0]].scores(option[1]).h)
+    return max(filter(free[chosen], options), key=lambda e: options[e][0])
 
 
 def _part(outcome: Outcome, mask: Bool) -> Outcome:
