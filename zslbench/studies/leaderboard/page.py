@@ -50,12 +50,14 @@ GAP = 10  # pixels between the unseen and the seen classes
 
 def as_page(board: Contents, public: Public | None = None) -> str:
     """Return the page; `public` where it is that of a public leaderboard."""
-    lines = [*board.rows, *(public.claims if public else ())]
+    lines: list[Row | Claim] = [*board.rows, *(public.claims if public else ())]
+    document = document_of(board)
     names = list(dict.fromkeys(row.evidence.class_names for row in board.rows))
     return page(
         "leaderboard.html",
         board=board,
-        document=document_of(board),
+        document=document,
+        notes=[*(public.notes if public else ()), *document.notes],
         rows=board.rows,
         lines=lines,
         public=public,
@@ -94,8 +96,8 @@ def _lead(board: Contents, rows: Sequence[Row | Claim], public: Public | None) -
         held = ""
     if told:
         held = (
-            f"Hatched: {' and '.join(told)}, which cannot "
-            "be compared with the others and stays below them however the table is sorted."
+            f"Hatched: {' and '.join(told)}. These cannot "
+            "be compared with the others and stay below them however the table is sorted."
         )
     return f"{board.about} {counted}. {held}".strip()
 

@@ -1,7 +1,7 @@
 """The page of a public leaderboard: verified runs as any leaderboard has them, claims below."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from zslbench.studies.groups import SeedGroup, called, group_runs
 from zslbench.studies.incremental.results import group_incremental, incremental_rows
 from zslbench.studies.leaderboard.evidence import provenance_of
 from zslbench.studies.leaderboard.page import as_page
-from zslbench.studies.leaderboard.results import Leaderboard, build_leaderboard, marks_of
+from zslbench.studies.leaderboard.results import build_leaderboard, marks_of
 from zslbench.studies.leaderboard.rows import Claim, Public, Row, Submitted
 from zslbench.studies.site.collect import Collected, collect
 
@@ -29,9 +29,8 @@ RULES: tuple[RuleName, ...] = ("validation", "published")
 TITLE = "Public leaderboard"
 NOTES = (
     "Verified: whoever built this page had the test labels, and recomputed every number from the "
-    "scores that were kept. Only verified rows have intervals and places. Claimed: key, ledger and "
-    "choice fit, and the numbers are as the submitter states them; why they could not be recomputed "
-    "stands in the row.",
+    "kept scores. Only verified rows have intervals and places. Claimed: key, ledger and choice "
+    "fit, and the numbers are as stated; the row in full says why they were not recomputed.",
     UNSEEN,
     "Who ran what, and when, is as the bundles state it; that a name is its owner's is for whoever "
     "merges a bundle to see.",
@@ -86,9 +85,10 @@ def _page(found: Collected) -> str:
         incremental=incremental_rows(group_incremental(sequences), ledger),
     )
     claims = list(_claims(found, ledger))
+    lines: list[Row | Claim] = [*board.rows, *claims]
     public = Public(
         claims,
-        [_submitted(line, found) for line in (*board.rows, *claims)],
+        [_submitted(line, found) for line in lines],
         [table for table in _tables(found) if table.rows],
         NOTES,
     )

@@ -16,12 +16,13 @@ from zslbench.studies.archive import SUFFIX
 from zslbench.studies.bundles.contents import AnyStored, Bundle, opened_bundle
 from zslbench.studies.bundles.measure import verify_bundle
 from zslbench.studies.bundles.merge import fill
-from zslbench.studies.bundles.own_data import OwnData
+from zslbench.studies.bundles.own_data import OTHER_LABELS, OwnData
 from zslbench.studies.bundles.results import RunVerdict, Verification, listed
 from zslbench.studies.groups import NAME
 from zslbench.studies.site.folder import BUNDLES
 
 AGAIN = "Export it again."
+OTHERS = "whoever built this page had other test items, classes or labels under this name"
 
 
 @dataclass
@@ -96,7 +97,7 @@ class Collected:
             if verdict.status == "verified":
                 self.verified.setdefault(verdict.key, run)
             else:
-                self.claims.setdefault(verdict.key, (run, verdict.reasons))
+                self.claims.setdefault(verdict.key, (run, _why(verdict)))
         everybody = ", ".join(sorted(set(names.values())))
         for key, entry in bundle.openings.items():
             self.openings.setdefault(key, (entry, names.get(entry.run_key, everybody)))
@@ -107,6 +108,14 @@ class Collected:
         opened = ((entry.method, entry.test_digest) for entry, _ in self.openings.values())
         runs = [run for run in self.verified.values() if isinstance(run, Stored)]
         return counted(opened, {run.record.test_digest: run.folder for run in runs})
+
+
+def _why(verdict: RunVerdict) -> tuple[str, ...]:
+    """Return why a run was not verified, in words for all: no path of this machine."""
+    if verdict.labelled:
+        return verdict.reasons
+    other = OTHER_LABELS in verdict.reasons[0]
+    return (OTHERS if other else "whoever built this page did not have the test labels",)
 
 
 def collect(folder: Path, own: OwnData, stack: ExitStack, on_progress: OnProgress) -> Collected:
