@@ -6,6 +6,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+from browser import browser, missing
 from fakes import centroid_spec, run_softmax, toy_with_source, use_centroid, use_softmax
 
 from zslbench.protocol.run_tasks import run_tasks
@@ -192,6 +193,27 @@ def test_runs_along_task_sequences_are_shown(site, monkeypatch, tmp_path):
     own._found["toy"] = dataset
     assert build_site(site.folder, own).verified == 1
     assert "Accuracy after each task:<wbr> toy" in made.page.read_text()
+
+
+def test_rows_of_a_submitter_are_chosen_on_the_page(site, labs, tiny_root):
+    if missing():
+        pytest.skip(missing())
+    site.add("a", unpack(labs.a))
+    other = run_softmax(site.folder.parent / "other", tiny_root, (0,), passes=3)
+    write_bundle(site.folder / "bundles" / "c.tar.xz", other, [], "Lab C")
+    made, _ = site.build()
+    shown = "[...document.querySelectorAll('#board tbody tr')].filter(r => r.checkVisibility())"
+    with browser() as window:
+        window.open(made.page.as_uri())
+        window.run(
+            "const s = document.getElementById('by'); s.value = 'Lab C';"
+            "s.dispatchEvent(new Event('input', {bubbles: true}))"
+        )
+        assert window.run(f"return {shown}.map(r => r.dataset.by)") == ["Lab C", "Lab C"]
+        window.type("#filter", "publ passes=3")
+        assert window.run(f"return {shown}.length") == 1
+        assert window.log("browser") == []
+        assert window.requests() == [made.page.as_uri()]
 
 
 def test_the_command_names_what_it_leaves_out(zslbench, site, labs, tiny_root):
