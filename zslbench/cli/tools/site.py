@@ -23,7 +23,7 @@ def site() -> None:
 
 @app.command(cls=opt.Command)
 def init(
-    folder: Annotated[Path, typer.Argument(help="A folder that is new or empty.")],
+    folder: Annotated[Path, typer.Argument(help="A folder that is new or empty.", metavar="FOLDER")],
 ) -> None:
     """Write the repository of a public leaderboard: README, GitHub Actions workflow, bundles/.
 
@@ -41,14 +41,14 @@ def init(
 
 @app.command(cls=opt.Command)
 def build(
-    folder: Annotated[Path, typer.Argument(help="The repository.")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="The repository.", metavar="[FOLDER]")] = Path(),
     data_root: opt.DataRoot = opt.DATA_ROOT,
 ) -> None:
     """Verify all bundles of a public leaderboard and write its page, page/index.html.
 
     Runs whose test labels are below --data-root are verified; the others are claimed. A bundle
-    that is contradicted, says not who ran it, or has other numbers for a run of another bundle is
-    left out and named (exit status 1).
+    that is contradicted, does not say who ran it, or has other numbers for a run of another bundle
+    is left out and named (exit status 1).
 
     Examples:
       zslbench site build leaderboard --data-root ~/data
