@@ -1,7 +1,7 @@
 """The page of a public leaderboard with 300 bundles is built within 30 seconds.
 
-One tiny study of three seeds is run; each bundle holds it in another setting, by one of 40 labs. The
-limit is on CPU seconds, which others who use the machine change least; the disk takes some more.
+One tiny study of three seeds is run; each bundle holds it in another setting, by one of 40 labs.
+The limit is on CPU seconds, which others who use the machine change least; the disk takes more.
 """
 
 import shutil

@@ -23,7 +23,7 @@ def site() -> None:
 
 @app.command(cls=opt.Command)
 def init(
-    folder: Annotated[Path, typer.Argument(help="A folder that is new or empty.", metavar="FOLDER")],
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="FOLDER")],
 ) -> None:
     """Write the repository of a public leaderboard: README, GitHub Actions workflow, bundles/.
 
@@ -41,7 +41,7 @@ def init(
 
 @app.command(cls=opt.Command)
 def build(
-    folder: Annotated[Path, typer.Argument(help="The repository.", metavar="[FOLDER]")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="The repository.", metavar="FOLDER")] = Path(),
     data_root: opt.DataRoot = opt.DATA_ROOT,
 ) -> None:
     """Verify all bundles of a public leaderboard and write its page, page/index.html.
