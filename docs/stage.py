@@ -26,7 +26,7 @@ MOVED = {
 }
 GUIDES = (
     "tasks", "datasets", "methods", "protocol", "features", "suites", "explain_and_submit",
-    "bundles", "sensitivity", "task_sequences", "regression", "cluster",
+    "bundles", "public_leaderboard", "sensitivity", "task_sequences", "regression", "cluster",
 )  # fmt: skip
 CONTENTS = """
 ```{toctree}

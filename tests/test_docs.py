@@ -22,6 +22,8 @@ DOCUMENTS = (
     "docs/suites.md",
     "docs/explain_and_submit.md",
     "docs/bundles.md",
+    "docs/public_leaderboard.md",
+    "zslbench/studies/site/files/README.md",
     "docs/sensitivity.md",
     "docs/regression.md",
     "docs/cluster.md",

@@ -49,6 +49,9 @@ ARROWS = {
     "studies/bundles": {"studies", "studies/incremental"},
     "studies/calibrate": {"studies"},
     "studies/explain": {"studies"},
+    "studies/site": {
+        "studies", "studies/bundles", "studies/incremental", "studies/leaderboard",
+    },
     "studies/submit": {"studies"},
     "studies/regression": {"backbones", "studies", "studies/leaderboard"},
     "api": {
@@ -60,7 +63,8 @@ ARROWS = {
         "api", "arithmetic", "backbones", "environment", "studies", "studies/bundles",
         "studies/calibrate",
         "studies/explain", "studies/incremental", "studies/leaderboard", "studies/published",
-        "studies/regression", "studies/sensitivity", "studies/submit", "studies/sweep",
+        "studies/regression", "studies/sensitivity", "studies/site", "studies/submit",
+        "studies/sweep",
     },
 }  # fmt: skip
 OPEN = {"errors", "inputs", "seeding", "startup"}

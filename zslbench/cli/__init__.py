@@ -17,7 +17,7 @@ from zslbench.cli.studies.run import run
 from zslbench.cli.studies.sensitivity import sensitivity
 from zslbench.cli.studies.submit import submit
 from zslbench.cli.studies.sweep import sweep
-from zslbench.cli.tools import data
+from zslbench.cli.tools import data, site
 from zslbench.cli.tools.bundles import export, import_, verify
 from zslbench.cli.tools.doctor import doctor
 from zslbench.cli.tools.features import features
@@ -44,6 +44,7 @@ for command in (*answers, export, verify, methods, published, features, ui, doct
 app.command("import", cls=Command)(import_)
 app.add_typer(baseline.app, name="baseline")
 app.add_typer(data.app, name="data")
+app.add_typer(site.app, name="site")
 
 
 def main() -> None:

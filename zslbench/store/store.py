@@ -288,16 +288,13 @@ class Store:
         are here: their folders hold what tells photos apart.
         """
         opened = self.openings().values()
-        counts = Counter((line["method"], line["test_digest"]) for line in opened)
-        found = counts.copy()
-        for one, other in self._sharing(self._tested(opened)):
-            found.update({(m, one): n for (m, test), n in counts.items() if test == other})
-        return found
+        tested = {test: self.folders.path("run", key) for test, key in self._tested(opened).items()}
+        return counted(((line["method"], line["test_digest"]) for line in opened), tested)
 
     def sharing(self, tests: Collection[str]) -> dict[str, str]:
         """Return a run of each other test set that shares a photo with one of some."""
         runs = self._tested(self.openings().values())
-        pairs = self._sharing(runs)
+        pairs = _sharing({test: self.folders.path("run", key) for test, key in runs.items()})
         return {two: runs[two] for one, two in pairs if one in tests and two not in tests}
 
     def _tested(self, openings: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -309,10 +306,27 @@ class Store:
                 found[line["test_digest"]] = line["run_key"]
         return found
 
-    def _sharing(self, runs: Mapping[str, str]) -> list[tuple[str, str]]:
-        """Return the digests of every two test sets that share a photo, in both orders."""
-        photos = {test: read_photos(self.folders.path("run", key)) for test, key in runs.items()}
-        return [pair for pair in permutations(photos, 2) if shared(*(photos[t] for t in pair))]
+
+def counted(
+    openings: Iterable[tuple[str, str]], tested: Mapping[str, Path]
+) -> Counter[tuple[str, str]]:
+    """Return how often each method opened each test set, or one that shares a photo with it.
+
+    Args:
+        openings: Method and test digest of each.
+        tested: The folder of a run on each test set, as far as there is one.
+    """
+    counts = Counter(openings)
+    found = counts.copy()
+    for one, other in _sharing(tested):
+        found.update({(m, one): n for (m, test), n in counts.items() if test == other})
+    return found
+
+
+def _sharing(tested: Mapping[str, Path]) -> list[tuple[str, str]]:
+    """Return the digests of every two test sets that share a photo, in both orders."""
+    photos = {test: read_photos(folder) for test, folder in tested.items()}
+    return [pair for pair in permutations(photos, 2) if shared(*(photos[t] for t in pair))]
 
 
 def _age(folder: Path) -> int:

@@ -39,10 +39,12 @@
     const wanted = find("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
     const dataset = find("dataset").value;
     const rule = find("rule").value;
+    const by = find("by")?.value; /* of a public leaderboard */
     const shown = new Set();
     rows.forEach((row, place) => {
       const fits = (!dataset || row.dataset.dataset === dataset)
         && (!rule || row.dataset.rule === rule)
+        && (!by || row.dataset.by.split(", ").includes(by))
         && wanted.every((word) => words[place].includes(word));
       row.hidden = !fits;
       if (fits) shown.add(row.dataset.row);

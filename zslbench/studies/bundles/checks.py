@@ -8,7 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
-from zslbench.metrics import ScoreSummary
+from zslbench.metrics import ScoreSummary, harmonic_mean
 from zslbench.protocol import epochs_needed
 from zslbench.records import (
     PROTOCOL_VERSION,
@@ -23,6 +23,7 @@ from zslbench.records import (
 from zslbench.store import Stored, StoredIncremental, artifacts
 
 ROUNDING = 1e-5  # of float32, in which scores are kept
+MOST = 1e15  # of seconds, MiB, images a second
 
 
 def faults_of(run: Stored | StoredIncremental, openings: Mapping[str, Opening]) -> Iterator[str]:
@@ -36,6 +37,7 @@ def faults_of(run: Stored | StoredIncremental, openings: Mapping[str, Opening]) 
     yield from _opening(record, openings)
     if isinstance(run, Stored):
         yield from choice_faults(run.record.spec, run.record.choice)
+        yield from _costs(run.record)
         yield from _summaries(run)
     else:
         yield from _answers(run)
@@ -169,6 +171,22 @@ def _possible(scores: Scores) -> bool:
     """Return whether there can be such scores: H of U and S, all within their bounds."""
     percent = all(0 <= value <= 100 for value in (scores.t1, scores.u, scores.s, scores.h))
     return percent and 0 <= scores.ausuc <= 1
+
+
+def score_faults(record: RunRecord | IncrementalRecord) -> Iterator[str]:
+    """Yield which scores there cannot be, where they are not recomputed."""
+    for name, rule in record.rules.items() if isinstance(record, RunRecord) else ():
+        scores, h = rule.scores, harmonic_mean(rule.scores.u, rule.scores.s)
+        if not _possible(scores):
+            yield f"{name}: it has scores that there cannot be"
+        elif disagreement(scores.h, h):
+            yield f"{name}.scores.h: {scores.h:.12g} stated, {h:.12g} of its U and S"
+
+
+def _costs(record: RunRecord) -> Iterator[str]:
+    numbers = [*record.cost.model_dump().values(), *record.localisation.values()]
+    if not all(0 <= number < MOST for number in numbers):
+        yield "a cost or what it says of localisation is no number that can be"
 
 
 def _summaries(run: Stored) -> Iterator[str]:

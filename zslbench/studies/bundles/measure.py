@@ -7,7 +7,7 @@ from zslbench.data.types import Dataset
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.records import Opening
 from zslbench.store import Stored
-from zslbench.studies.bundles.checks import faults_of
+from zslbench.studies.bundles.checks import faults_of, score_faults
 from zslbench.studies.bundles.contents import AnyStored, Bundle
 from zslbench.studies.bundles.own_data import OwnData, comparable
 from zslbench.studies.bundles.recompute import contradictions, method_of
@@ -35,6 +35,7 @@ def _verdict(run: AnyStored, openings: Mapping[str, Opening], own: OwnData) -> R
             faults = _faults(run, openings, dataset)
         except ZslbenchError as error:
             absent = (f"its test labels are not here: {error}",)
+            faults = list(score_faults(record))
     open_ends = tuple(_open_ends(run, dataset)) if dataset else absent
     status: Judgement = "contradicted" if faults else "consistent" if open_ends else "verified"
     return RunVerdict(

@@ -118,6 +118,17 @@ def _commit(run: AnyStored, dataset: Dataset, store: Store) -> None:
         store.commit(run.record, partial(write_course, course=course))
 
 
+def fill(run: AnyStored, dataset: Dataset) -> None:
+    """Write labels of one's own into the folder of an unpacked run, which then can be read."""
+    if isinstance(run, StoredIncremental):
+        write_course(run.folder, _course(run, dataset))
+        return
+    world = final_world(dataset)
+    names = [dataset.classes.names[number] for number in world.classes]
+    tested = world.test, world.classes, world.open_labels()
+    artifacts.write_test(run.folder, *tested, world.seen, names, dataset.files)
+
+
 def _evaluation(run: Stored, dataset: Dataset) -> Evaluation:
     world, summaries = final_world(dataset), artifacts.read_summaries(run.folder)
     return Evaluation(run.record, summaries, world.test, world.classes, world.open_labels())

@@ -8,6 +8,7 @@ from zslbench.data.types import Dataset, OnProgress, no_progress
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.records import IncrementalRecord, RunRecord
 
+OTHER_LABELS = "has other test items, classes or labels here"
 MOST_DRAWN = 100_000  # images of plumage: a bundle cannot ask for more to be drawn
 
 
@@ -37,7 +38,7 @@ class OwnData:
         if isinstance(found, ZslbenchError):
             raise found
         if found.test_digest != record.test_digest:
-            raise DataError(name, "has other test items, classes or labels here", "")
+            raise DataError(name, OTHER_LABELS, "")
         return found
 
     def _load(self, name: str) -> Dataset | ZslbenchError:

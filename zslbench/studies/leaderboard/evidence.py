@@ -50,7 +50,7 @@ def evidence_of(group: SeedGroup) -> Evidence:
         seen=group.test[1],
         fit_seconds=float(np.mean([cost.fit_seconds for cost in costs])),
         peak_memory_mib=max(cost.peak_memory_mib for cost in costs),
-        provenance=_provenance(group),
+        provenance=provenance_of(group),
     )
 
 
@@ -63,7 +63,8 @@ def class_accuracies(outcome: Outcome, gamma: float, classes: int) -> Float:
     return shares
 
 
-def _provenance(group: SeedGroup) -> dict[str, dict[str, Any]]:
+def provenance_of(group: SeedGroup) -> dict[str, dict[str, Any]]:
+    """Return where the numbers of some runs come from, by headings."""
     first, spec = group.records[0], group.records[0].spec
     words, told = spec.words, spec.descriptions
     return {

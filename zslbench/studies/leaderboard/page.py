@@ -17,7 +17,14 @@ from zslbench.report.svg import BOTTOM, HEIGHT, LEFT, LETTER, RIGHT, TOP, WIDTH
 from zslbench.studies.incremental.figures import after_each_task, key
 from zslbench.studies.incremental.results import IncrementalRow, by_table
 from zslbench.studies.leaderboard.evidence import COSTS, CostAxis
-from zslbench.studies.leaderboard.rows import EXTERNAL, SELECTED_ON_TEST, Contents, Row
+from zslbench.studies.leaderboard.rows import (
+    EXTERNAL,
+    SELECTED_ON_TEST,
+    Claim,
+    Contents,
+    Public,
+    Row,
+)
 from zslbench.studies.leaderboard.tables import control, document_of, facts, podium, span
 
 FOLLOWED = (
@@ -41,15 +48,20 @@ LEDGER_NOTE = (
 GAP = 10  # pixels between the unseen and the seen classes
 
 
-def as_page(board: Contents) -> str:
-    """Return the page."""
+def as_page(board: Contents, public: Public | None = None) -> str:
+    """Return the page; `public` where it is that of a public leaderboard."""
+    lines: list[Row | Claim] = [*board.rows, *(public.claims if public else ())]
+    document = document_of(board)
     names = list(dict.fromkeys(row.evidence.class_names for row in board.rows))
     return page(
         "leaderboard.html",
         board=board,
-        document=document_of(board),
+        document=document,
+        notes=[*(public.notes if public else ()), *document.notes],
         rows=board.rows,
-        lead=_lead(board),
+        lines=lines,
+        public=public,
+        lead=_lead(board, lines, public),
         places=podium(board.rows),
         names=NAMES,
         number=number,
@@ -57,7 +69,7 @@ def as_page(board: Contents) -> str:
         apart=(EXTERNAL, SELECTED_ON_TEST),
         costs=_costs(board.rows),
         costs_note=COSTS_NOTE,
-        ledger=_ledger(board.rows),
+        ledger=_ledger(lines),
         incremental=_sequences(board.incremental),
         facts=lambda row: [*facts(row), f"control of T1: {control(row)}".replace("\n", " ")],
         figures=lambda row: _figures(row, names.index(row.evidence.class_names)),
@@ -65,24 +77,27 @@ def as_page(board: Contents) -> str:
     )
 
 
-def _lead(board: Contents) -> str:
-    rows = board.rows
+def _lead(board: Contents, rows: Sequence[Row | Claim], public: Public | None) -> str:
     if not rows:
-        return f"{board.about} {_count(len(board.incremental), 'row')}. {FOLLOWED}".strip()
+        held = FOLLOWED if board.incremental else ""
+        return f"{board.about} {_count(len(board.incremental), 'row')}. {held}".strip()
     methods, datasets = {row.method for row in rows}, {row.dataset for row in rows}
     counted = ", ".join([
         _count(len(rows), "row"), _count(len(methods), "method"), _count(len(datasets), "dataset"),
     ])  # fmt: skip
     apart = {
-        "epoch or gamma selected on test": sum(row.selected_on_test for row in rows),
-        "scores that were handed in": sum(row.external for row in rows),
+        "epoch or gamma selected on test": sum(row.selected_on_test for row in board.rows),
+        "scores that were handed in": sum(row.external for row in board.rows),
+        "numbers that were not recomputed": len(rows) - len(board.rows),
     }
     told = [f"{_count(number, 'row')} with {what}" for what, number in apart.items() if number]
     held = "Everything was chosen on validation classes; test labels were sealed."
+    if public:  # which nobody can vouch for
+        held = ""
     if told:
         held = (
-            f"Hatched: {' and '.join(told)}, which cannot "
-            "be compared with the others and stays below them however the table is sorted."
+            f"Hatched: {' and '.join(told)}. These cannot "
+            "be compared with the others and stay below them however the table is sorted."
         )
     return f"{board.about} {counted}. {held}".strip()
 
@@ -121,7 +136,7 @@ def _cost(rows: Sequence[tuple[int, Row]], by: CostAxis, shapes: dict[str, int])
     return over_cost(title, by.unit, marks, (1.6, 1.9))
 
 
-def _ledger(rows: Sequence[Row]) -> dict[str, Any]:
+def _ledger(rows: Sequence[Row | Claim]) -> dict[str, Any]:
     """Return how often each method has read each dataset's test labels, and its places."""
     counts: dict[tuple[str, str], int] = {}
     for row in rows:

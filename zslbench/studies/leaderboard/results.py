@@ -156,13 +156,14 @@ def _row(group: SeedGroup, ledger: Counter[tuple[str, str]]) -> Row:
         plain_h=_mean([outcome.scores(0.0).h for outcome in outcomes]),
         oracle_h=_mean([outcome.curve.best()[0] for outcome in outcomes]),
         openings=ledger[first.spec.method, first.test_digest],
-        marks=_marks(group, results),
+        marks=marks_of(group),
         commits=tuple(sorted({record.environment["commit"] for record in group.records})),
         seconds=sum(r.cost.fit_seconds + r.cost.score_seconds for r in group.records),
         test_images=group.test_images,
         localisation={
             name: over_seeds([record.localisation[name] for record in group.records])
             for name in first.localisation
+            if all(name in record.localisation for record in group.records)
         },
         evidence=evidence_of(group),
         tuned=first.spec.tuned,
@@ -186,8 +187,10 @@ def _chosen(record: RunRecord, results: Sequence[RuleResult]) -> dict[str, Any]:
     return {**chosen, "gamma": _mean([result.gamma for result in results])}
 
 
-def _marks(group: SeedGroup, results: Sequence[RuleResult]) -> tuple[str, ...]:
-    records, first, spec = group.records, group.records[0], group.records[0].spec
+def marks_of(group: SeedGroup) -> tuple[str, ...]:
+    """Return what a reader must know of some runs before comparing."""
+    records, results = group.records, group.results
+    first, spec = records[0], records[0].spec
     words = spec.words.description if spec.words else ""
     marks = {
         EXTERNAL: SUBMITTED in first.rules,

@@ -1,9 +1,11 @@
 """What a leaderboard holds: its rows, what failed, and what else was asked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from zslbench.records import Failure, RuleName
+from zslbench.records import Failure, RuleName, Scores
+from zslbench.report.table import Table
 from zslbench.stats import Interval, Metric, Population
 from zslbench.stats.labs import LabSpread
 from zslbench.stats.permutation import Control
@@ -19,8 +21,39 @@ TITLE = "Leaderboard"
 EXTERNAL = "external: training and selection not vouched for"
 
 
+class Titled:
+    """What a line of a leaderboard is called."""
+
+    claimed: ClassVar[bool] = False
+    dataset: str
+    method: str
+    label: str
+    settings: dict[str, Any]
+    tuned: int
+
+    @property
+    def title(self) -> str:
+        """What a suite calls it, or the method, with what differs from its defaults."""
+        return self.label or self.configured
+
+    @property
+    def name(self) -> str:
+        """What a suite calls it, or the method."""
+        return self.label or self.method
+
+    @property
+    def configured(self) -> str:
+        """The method, with what differs from its defaults; or that it was tuned."""
+        return title_of(self.method, self.settings, self.tuned)
+
+    @property
+    def table(self) -> str:
+        """What it may be compared in: its dataset; tuned rows keep to themselves."""
+        return f"{self.dataset}, tuned with {self.tuned} trials" if self.tuned else self.dataset
+
+
 @dataclass(frozen=True)
-class Row:
+class Row(Titled):
     """One line of a leaderboard.
 
     Attributes:
@@ -73,26 +106,6 @@ class Row:
     choice_spread: float | None = None
     these_classes_and_choice: Interval | None = None
     labs: LabSpread | None = None
-
-    @property
-    def title(self) -> str:
-        """What a suite calls it, or the method, with what differs from its defaults."""
-        return self.label or self.configured
-
-    @property
-    def name(self) -> str:
-        """What a suite calls it, or the method."""
-        return self.label or self.method
-
-    @property
-    def configured(self) -> str:
-        """The method, with what differs from its defaults; or that it was tuned."""
-        return title_of(self.method, self.settings, self.tuned)
-
-    @property
-    def table(self) -> str:
-        """What it may be compared in: its dataset; tuned rows keep to themselves."""
-        return f"{self.dataset}, tuned with {self.tuned} trials" if self.tuned else self.dataset
 
     @property
     def by_lab(self) -> str:
@@ -188,3 +201,56 @@ class Contents:
         if not self.missing:
             return self.title
         return f"{self.title} (PARTIAL: {self.missing} of {self.planned} runs are missing)"
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """Who says to have run the runs of a line, and on which days."""
+
+    by: tuple[str, ...]
+    days: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Claim(Titled):
+    """Runs that differ in their seed alone, of which not every number was recomputed.
+
+    Attributes:
+        scores: Means over seeds, as the runs state them.
+        marks: As of a row.
+        why: What was not recomputed.
+        provenance: As of `Evidence`.
+    """
+
+    claimed: ClassVar[bool] = True
+    set_apart: ClassVar[bool] = True
+    dataset: str
+    method: str
+    settings: dict[str, Any]
+    tuned: int
+    backbone: str
+    exposure: str
+    rule: RuleName
+    seeds: tuple[int, ...]
+    scores: Scores
+    openings: int
+    marks: tuple[str, ...]
+    why: tuple[str, ...]
+    provenance: dict[str, dict[str, Any]]
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Public:
+    """What the page of a public leaderboard has beside its rows, all of which were verified.
+
+    Attributes:
+        submitted: Of each row, then of each claim.
+        tables: Who submitted what, and what was left out.
+        notes: What verification is worth.
+    """
+
+    claims: Sequence[Claim] = ()
+    submitted: Sequence[Submitted] = ()
+    tables: Sequence[Table] = ()
+    notes: Sequence[str] = ()

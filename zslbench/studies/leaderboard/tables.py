@@ -227,7 +227,7 @@ def _once(rows: Sequence[Row]) -> list[Row]:
 
 def _named(board: Contents, method: str, *about: str) -> Cell:
     """Return the head of a row; it is marked if the method trains on unseen attributes."""
-    marked = any(row.title == method and TRANSDUCTIVE in row.marks for row in board.rows)
+    marked = any(TRANSDUCTIVE in row.marks and row.title == method for row in board.rows)
     return Cell("\n".join([method, *about]), marks=(TRANSDUCTIVE,) if marked else ())
 
 

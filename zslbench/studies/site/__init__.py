@@ -1,0 +1,1 @@
+"""A public leaderboard: a repository of bundles, and the page that is built from them."""
