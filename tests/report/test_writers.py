@@ -58,7 +58,7 @@ def result():
 def printed(document):
     console = Console(width=100, record=True, markup=False, highlight=False)
     with console.capture() as capture:
-        for part in terminal(document):
+        for part in terminal(document, console.width):
             console.print(part)
     return capture.get()
 

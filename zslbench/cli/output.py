@@ -75,5 +75,5 @@ def print_document(document: "Document") -> None:
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=WIDE)
     with uncollected():
-        for part in terminal(document):
+        for part in terminal(document, console.width):
             console.print(part)

@@ -31,13 +31,13 @@ SPECIAL = {
 }  # fmt: skip
 
 
-def terminal(document: Document) -> "list[RenderableType]":
-    """Return rich tables and texts, to be printed one below the other."""
+def terminal(document: Document, width: int) -> "list[RenderableType]":
+    """Return rich tables and texts, to be printed one below the other, `width` letters wide."""
     from rich.text import Text
 
     shown: list[RenderableType] = [Text(text) for text in (document.title, document.about) if text]
     for part in (*document.parts, *document.asides):
-        shown += [Text(part)] if isinstance(part, str) else _rich_table(part)
+        shown += [Text(part)] if isinstance(part, str) else _rich_table(part, width)
     return [*shown, *map(Text, document.notes)]
 
 
@@ -50,25 +50,28 @@ def as_text(document: Document) -> str:
         highlight=False, markup=False, color_system=None, width=width, force_jupyter=False
     )
     with console.capture() as shown:
-        for part in terminal(document):
+        for part in terminal(document, console.width):
             console.print(part)
     return "\n".join(line.rstrip() for line in shown.get().splitlines())
 
 
-def _rich_table(table: Table) -> "list[RenderableType]":
+def _rich_table(table: Table, room: int) -> "list[RenderableType]":
     """Return a rich table, and its note if it has one."""
+    from rich.cells import cell_len
     from rich.table import Table as Rich
     from rich.text import Text
 
     texts = [["\n".join([*c.lines, *c.facts]) for c in row] for row in table.cells]
     lined = any("\n" in text for row in texts for text in row)
-    widths = [max(len(line) for text in column for line in text.split("\n"))
+    widths = [max(cell_len(line) for text in column for line in text.split("\n"))
               for column in zip(table.columns, *texts, strict=True)]  # fmt: skip
     gives_way = max(widths) > NARROW
+    fits = sum(widths) + 3 * len(widths) < room  # then rich need not measure every cell
     rich = Rich(title=table.title or None, title_justify="left", show_lines=lined)
     for name, numeric, width in zip(table.columns, table.numeric, widths, strict=True):
         rich.add_column(Text(name), justify="right" if numeric else "left", overflow="fold",
-                        no_wrap=gives_way and width <= NARROW)  # fmt: skip
+                        no_wrap=gives_way and width <= NARROW,
+                        width=width if fits else None)  # fmt: skip
     for row in texts:
         rich.add_row(*map(Text, row))
     return [rich, *([Text(table.note)] if table.note else [])]

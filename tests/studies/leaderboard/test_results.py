@@ -187,7 +187,7 @@ def test_terminal_shows_value_intervals_and_control(stored):
     from rich.console import Console
 
     console = Console(file=io.StringIO(), width=140)
-    for part in terminal(board_of(stored).document()):
+    for part in terminal(board_of(stored).document(), console.width):
         console.print(part, markup=False)
     text = console.file.getvalue()
     assert "p = 0." in text

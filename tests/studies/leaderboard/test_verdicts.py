@@ -196,7 +196,7 @@ def test_every_table_shows_paper_versus_ours_where_there_is_a_counterpart():
     assert "53.9<br>[48.0, 52.0]<br>above" in text
     assert "U, S, H: published value not calibrated" in text
     console = Console(file=io.StringIO(), width=132)
-    for part in terminal(board.document()):
+    for part in terminal(board.document(), console.width):
         console.print(part, markup=False)
     assert "paper versus ours" in console.file.getvalue()
     assert other_tables(Leaderboard([row_of(dataset="cub20")])) == []
