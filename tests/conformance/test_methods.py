@@ -9,7 +9,8 @@ import pytest
 from zslbench.method.conformance import CHECKS, QUICK
 from zslbench.method.registry import load_method, method_modules
 
-LONG = {"coop", "svip_released"}  # through a text tower at each step; much of it is svip's
+# Through a text tower, or all words, at each step; much of svip_released is svip's.
+LONG = {"coop", "i2mvformer", "svip_released"}
 
 
 def cases():
