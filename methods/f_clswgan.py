@@ -25,7 +25,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from zslbench.data.rows import pieces
 from zslbench.method import PublishedRule, TrainSet
 from zslbench.method.generative import (
     Batch,
@@ -94,7 +93,7 @@ class FCLSWGAN(GenerativeMethod):
 
     def pretrain(self, train: TrainSet) -> None:
         """Train the classifier of the classification loss on real features."""
-        rows = torch.cat([self.network.scaled(batch) for _, batch in pieces(train.inputs)])
+        rows = torch.cat(list(self.training_features(train)))
         self.train_classifier(
             self.network.preclassifier, rows, torch.from_numpy(train.labels), "preclassifier",
             epochs=self.config.preclassifier_epochs, size=PRE_BATCH, lr=PRE_RATE,

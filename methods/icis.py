@@ -3,13 +3,13 @@
 
 | point | paper | released code | here |
 |---|---|---|---|
-| base classifier | linear, softmax over seen classes | Adam 1e-4, 100 epochs | the same |
+| base classifier | linear, softmax over seen classes | Adam 1e-4, 100 epochs | Adam 1e-3 |
 | its epoch | not said | best on seen test images | the last |
 | features | ResNet-101, as they come | the same | min-max of training |
 | autoencoders | of attributes; of weights with bias | 2048 hidden, ReLU | `hidden` |
 | losses | 1 - cosine, to either decoder from either encoder | the same | the same |
 | classes in a step | 16 | 16, of AWA2 20 | `batch_size` |
-| rate | 1e-5 | the same | `lr`, 1e-4 |
+| rate | 1e-5 | the same | `lr`, 1e-3; theirs in presets |
 | length | until the loss falls slowly | the same | `epochs` x `steps`; by the tuning worlds |
 | unseen classes | their attributes, from attributes to attributes | the same | the same |
 | their weights | decoded from attributes, beside the seen ones | the same | the same |
@@ -17,11 +17,19 @@
 | epoch | where it stops | without `strict_eval` the best on test | `published`: the last |
 
 A cosine leaves the length of a decoded weight open, so that seen and unseen classes' scores are of
-different size: gamma has more to mend here than elsewhere.
+different size: gamma has more to correct here than elsewhere.
+
+The rates decide more than anything else. All four losses reach 0 in a few hundred steps, whatever
+the rate; a small one gets there near the random start, and what the start says of unseen classes
+stays. On three tuning worlds and seeds of plumage T1 of unseen classes is RESULT_OLD at 1e-4 for both
+networks, as in version 1, and RESULT_NEW at 1e-3. More steps change it by less than a point. Of the
+base classifier, 1e-4 for 2,600 steps leaves much of its random start in the weights, too: it knows
+70 % of its training images. A plain loop has the same T1 at the same rates, and ridge regression from
+attributes to the same weights 64 to 71.
 """  # noqa: D205
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -61,20 +69,29 @@ class Network(GenerativeNetwork):
         return torch.cat([self.base.weight, self.base.bias[:, None]], dim=1).detach()
 
 
+def released(steps: int, batch_size: int) -> dict[str, float]:
+    """Return a preset: the code's rates, and its 1000 epochs at most as ten of that many steps."""
+    return {"lr": 1e-5, "classifier_lr": 1e-4, "steps": steps, "batch_size": batch_size}
+
+
 class ICIS(GenerativeMethod):
     """Weights of unseen classes beside those of a classifier of the seen ones."""
 
     class Config(ClassifierConfig):
         """Config of ICIS."""
 
+        presets: ClassVar = {
+            "CUB": released(1300, 16), "AWA2": released(300, 20), "SUN": released(4500, 16),
+        }  # fmt: skip
         epochs: int = hyper(10, "epochs", "times that unseen classes are added and scored", 1, 1000)
         steps: int = hyper(160, "steps", "steps of the autoencoders an epoch", 1, 100_000, log=True)
         hidden: int = count(2048, "h", "hidden units")
         batch_size: int = count(16, "B", "classes a step")
-        lr: float = rate(1e-4, "eta", "learning rate of the autoencoders")
+        lr: float = rate(1e-3, "eta", "learning rate of the autoencoders")
         classifier_epochs: int = count(100, "epochs", "epochs of the classifier of seen classes")
-        classifier_lr: float = rate(1e-4, "eta", "learning rate of the classifier")
+        classifier_lr: float = rate(1e-3, "eta", "learning rate of the classifier")
 
+    version = 2
     published = PublishedRule(gamma=0.0, source="released code, `strict_eval`; no calibration")
     swept = ("lr", "classifier_lr")
     network: Network
