@@ -79,7 +79,7 @@ class FCLSWGAN(GenerativeMethod):
     published = PublishedRule(
         epoch="best", source="released code: best epoch on test, no calibration"
     )
-    swept = ("lr", "beta", "syn_num", "classifier_lr")
+    swept: ClassVar[tuple[str, ...]] = ("lr", "beta", "syn_num", "classifier_lr")
     network: Network
 
     def build(self, train: TrainSet) -> Network:

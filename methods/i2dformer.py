@@ -73,8 +73,8 @@ class Summary(nn.Module):
         mask = nn.functional.pad(there, (len(self.tokens), 0), value=True)[:, None, None]
         for block in self.blocks:
             tokens = block(tokens, attn_mask=mask)
-        tokens = self.norm(tokens)
-        return tokens
+        summed: Tensor = self.norm(tokens)
+        return summed
 
 
 class LocalScore(nn.Module):
@@ -154,7 +154,7 @@ class I2DFormer(TrainedMethod):
         found = self.network.backbone.text_features(texts)
         words, lengths = found.tokens[found.words], found.words.sum(dim=1).cpu()
         each = [int(lengths[owners == n].sum()) for n in range(len(documents))]
-        return nn.utils.rnn.pad_sequence(words.split(each), batch_first=True).float()
+        return nn.utils.rnn.pad_sequence(list(torch.split(words, each)), batch_first=True).float()
 
     def encoded(self, images: Tensor) -> Tensor:
         """Return images `[B, 1 + N, r]`: the whole, then patches."""

@@ -95,4 +95,5 @@ class I2MVFormer(I2DFormer):
     def table(self, class_attributes: NDArray[Any]) -> Tensor:
         """Return the words `[C, V, T, D]` of a class's documents `[C, V, S]`, or sentences."""
         views = class_attributes.reshape(*class_attributes.shape[:2], -1)
-        return self.words_of(views.reshape(-1, views.shape[2])).unflatten(0, views.shape[:2])
+        words = self.words_of(views.reshape(-1, views.shape[2]))
+        return words.reshape(*views.shape[:2], *words.shape[1:])
