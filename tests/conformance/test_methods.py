@@ -9,8 +9,8 @@ import pytest
 from zslbench.method.conformance import CHECKS, QUICK
 from zslbench.method.registry import load_method, method_modules
 
-# Through a text tower, or all words, at each step; much of svip_released is svip's.
-LONG = {"coop", "i2mvformer", "svip_released"}
+# Through a text tower, or all words, at each step; svip's and f_clswgan's loops are tested there.
+LONG = {"coop", "i2mvformer", "rff", "svip_released"}
 
 
 def cases():

@@ -194,5 +194,8 @@ def test_main_tables_have_every_published_row_that_runs_here(name):
 
 def test_the_document_lists_what_ships():
     text = (ROOT / "docs/suites.md").read_text()
-    named = r"`((?:plumage_)?(?:svip|vspcn|zslvit|zeromamba|real)_\w+|plumage_(?:study|mamba_clip|cn_zsl))`"
+    named = (
+        r"`((?:plumage_)?(?:svip|vspcn|zslvit|zeromamba|real)_\w+"
+        r"|plumage_(?:study|mamba_clip|cn_zsl))`"
+    )
     assert set(re.findall(named, text)) == set(SHIPPED)
