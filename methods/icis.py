@@ -28,10 +28,11 @@ classes stays. T1 on plumage, mean and range over three tuning worlds with three
 | at 1e-4, version 1 | 26.5 (7 to 43) | 46.8 (41 to 52) | - |
 | at 1e-3 | 36.3 (18 to 51) | 55.0 (49 to 63) | 58.6 (53 to 64) |
 
-On birds of another seed it is 29.0 in version 1, 58.0 now, 59.7 at 1e-2. Steps past the first 500 change it by a
-point at most. A plain loop from the same base classifiers has the same T1 (31 to 50 at 1e-4, 58 to
-66 at 1e-3), ridge regression from attributes to their weights 64 to 71. After 2,600 steps at 1e-4 a
-base classifier is near its own random start, too: it knows 70 % of its training images.
+On birds of another seed it is 29.0 in version 1, 58.0 now, 59.7 at 1e-2. Steps past the first 500
+change it by a point at most. A plain loop from the same base classifiers has the same T1 (31 to 50
+at 1e-4, 58 to 66 at 1e-3), ridge regression from attributes to their weights 64 to 71. After 2,600
+steps at 1e-4 a base classifier is near its own random start, too: it knows 70 % of its training
+images.
 """  # noqa: D205
 
 from collections.abc import Callable, Iterator
