@@ -58,24 +58,26 @@ def released(epochs: int, steps: int, lr: float, syn_num: int) -> dict[str, floa
     return {**given, "hidden": 4096, "classifier_batch": syn_num}
 
 
+class Config(GenerativeConfig):
+    """Config of f-CLSWGAN."""
+
+    presets: ClassVar = {
+        "CUB": released(8, 777, 1e-4, 300),
+        "AWA2": released(10, 1104, 1e-5, 1800),
+        "SUN": released(10, 648, 2e-4, 400),
+        "FLO": {**released(10, 704, 1e-4, 1200), "beta": 0.1},
+    }
+    steps: int = hyper(336, "steps", "generator steps an epoch", 1, 100_000, log=True)
+    critic_steps: int = hyper(5, "n_critic", "critic steps a generator step", 1, 100)
+    penalty: float = weight(10.0, "lambda", "weight of the gradient penalty")
+    beta: float = weight(0.01, "beta", "weight of the classification loss")
+    preclassifier_epochs: int = count(50, "epochs", "epochs of the classifier in that loss")
+
+
 class FCLSWGAN(GenerativeMethod):
     """A Wasserstein GAN of features, told attributes, whose fakes must be of the right class."""
 
-    class Config(GenerativeConfig):
-        """Config of f-CLSWGAN."""
-
-        presets: ClassVar = {
-            "CUB": released(8, 777, 1e-4, 300),
-            "AWA2": released(10, 1104, 1e-5, 1800),
-            "SUN": released(10, 648, 2e-4, 400),
-            "FLO": {**released(10, 704, 1e-4, 1200), "beta": 0.1},
-        }
-        steps: int = hyper(336, "steps", "generator steps an epoch", 1, 100_000, log=True)
-        critic_steps: int = hyper(5, "n_critic", "critic steps a generator step", 1, 100)
-        penalty: float = weight(10.0, "lambda", "weight of the gradient penalty")
-        beta: float = weight(0.01, "beta", "weight of the classification loss")
-        preclassifier_epochs: int = count(50, "epochs", "epochs of the classifier in that loss")
-
+    Config = Config
     published = PublishedRule(
         epoch="best", source="released code: best epoch on test, no calibration"
     )

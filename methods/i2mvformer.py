@@ -12,8 +12,8 @@ Supervision for Zero-Shot Image Classification", CVPR 2023 (arXiv 2212.02291).
 | networks of tokens | - | images 3 layers, words 2 | I2DFormer's |
 | all else | as I2DFormer | the same | as I2DFormer here |
 
-Without a description file, sentences made of attributes serve: six attributes a view. Released code
-was read for facts alone; it does not run as it is.
+On plumage, sentences made of attributes serve: six attributes a view. Released code was read for
+facts alone; it does not run as it is.
 """  # noqa: D205
 
 from typing import Any

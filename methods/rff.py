@@ -36,6 +36,7 @@ from zslbench.nn.gan import SLOPE, ConditionalGenerator, draw_weights, gradient_
 from zslbench.nn.losses import center_loss, other_classes
 
 from .f_clswgan import FCLSWGAN
+from .f_clswgan import Config as GeneratorConfig
 
 DRIFT, MULTIPLIER_RATE, LEAST = 1e-3, 1e-6, 1e-8
 
@@ -72,12 +73,29 @@ def information(mean: Tensor, deviation: Tensor) -> Tensor:
     return terms.sum(dim=1).mean() / 2
 
 
+class Config(GeneratorConfig):
+    """Config of RFF-GZSL."""
+
+    presets: ClassVar = {
+        "CUB": {
+            "epochs": 10, "steps": 291, "batch_size": 512, "hidden": 4096, "latent": 1024,
+            "lr": 1e-4, "syn_num": 400, "classifier_batch": 400, "margin": 190.0,
+        },
+    }  # fmt: skip
+    beta: float = weight(0.2, "beta", "weight of the classification loss")
+    latent: int = count(256, "dim z", "dimension of the redundancy-free features")
+    bound: float = hyper(0.1, "b", "bound on the information that they keep", 0.0, 1000.0, log=True)
+    center_weight: float = weight(0.1, "lambda_c", "weight of the center loss")
+    margin: float = hyper(50.0, "Delta", "margin of the center loss", 0.0, 1000.0, log=True)
+    nearest: bool = option(False, "c", "whether the other class is the nearest; or any one")
+
+
 class Network(GenerativeNetwork):
     """Generator, mapping with its critic, centres of the seen classes, and their classifier."""
 
     multiplier: Tensor
 
-    def __init__(self, config: "RFF.Config", train: TrainSet) -> None:
+    def __init__(self, config: Config, train: TrainSet) -> None:
         size, (seen, attributes) = feature_size(train), train.class_attributes.shape
         super().__init__(train, config.latent)
         self.generator = ConditionalGenerator(
@@ -93,22 +111,7 @@ class Network(GenerativeNetwork):
 class RFF(FCLSWGAN):
     """f-CLSWGAN whose critic and classifier see features of bounded information."""
 
-    class Config(FCLSWGAN.Config):
-        """Config of RFF-GZSL."""
-
-        presets: ClassVar = {
-            "CUB": {
-                "epochs": 10, "steps": 291, "batch_size": 512, "hidden": 4096, "latent": 1024,
-                "lr": 1e-4, "syn_num": 400, "classifier_batch": 400, "margin": 190.0,
-            },
-        }  # fmt: skip
-        beta: float = weight(0.2, "beta", "weight of the classification loss")
-        latent: int = count(256, "dim z", "dimension of the redundancy-free features")
-        bound: float = hyper(0.1, "b", "bound on the information that they keep", 0.0, 1000.0)
-        center_weight: float = weight(0.1, "lambda_c", "weight of the center loss")
-        margin: float = hyper(50.0, "Delta", "margin of the center loss", 0.0, 1000.0, log=True)
-        nearest: bool = option(False, "c", "whether the other class is the nearest; or any one")
-
+    Config = Config
     published = PublishedRule(
         epoch="best", source="released code: best epoch on test, no calibration"
     )

@@ -88,7 +88,7 @@ def test_a_step_moves_these_parts():
 def test_the_multiplier_stops_at_0_where_the_bound_is_not_reached():
     model = model_of(RFF, bound=1000.0)
     (batch,) = batches(1)
-    assert float(model.critic_step(batch)["information"]) < 0
+    assert float(model.critic_step(batch)["information"].detach()) < 0
     assert float(model.network.multiplier) == 0
 
 
