@@ -13,8 +13,8 @@ SENTENCES: Any = option("sentences", "t", "classes are told by their description
 
 
 def sentences_of(table: NDArray[Any]) -> tuple[list[str], Tensor]:
-    """Return the n sentences of a table `[C, S]`, without empty ones, and the class of each."""
-    pairs = [(str(text), row) for row, texts in enumerate(table) for text in texts if text]
+    """Return the n sentences of a table `[C, ...]`, without empty ones, and the class of each."""
+    pairs = [(str(text), row) for row, texts in enumerate(table) for text in texts.flat if text]
     return [text for text, _ in pairs], torch.tensor([row for _, row in pairs])
 
 

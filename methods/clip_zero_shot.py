@@ -67,7 +67,7 @@ class ClipZeroShot(Method):
         yield Epoch(1)
 
     def scores(self, batch: NDArray[Any], class_attributes: NDArray[Any]) -> NDArray[np.floating]:
-        """Return `[b, C]` logits for the classes whose sentences `[C, S]` are given."""
+        """Return `[b, C]` logits for the classes whose sentences are given."""
         texts, owners = sentences_of(class_attributes)
         found = []
         with torch.inference_mode(), autocast():

@@ -89,31 +89,25 @@ class CoOp(TrainedMethod):
         return Network(self.source.build(), self.config.M)
 
     def table(self, class_attributes: NDArray[Any]) -> Tensor:
-        """Return the token ids `[C, S, L]` of sentences `[C, S]`; zeros where there is none.
+        """Return the token ids `[C, S, L]` of a class's S sentences; zeros where there is none.
 
         Raises:
             ZslbenchError: If a sentence and the context are longer than the text tower reads.
         """
         pair = self.network.backbone
-        texts, owners = sentences_of(class_attributes)
+        sentences = class_attributes.reshape(len(class_attributes), -1)
+        texts, owners = sentences_of(sentences)
         ids = pair.tokenise(texts, spare=self.config.M)
-        places = torch.from_numpy(np.nonzero(class_attributes != "")[1])
-        table = ids.new_zeros(*class_attributes.shape, ids.shape[1])
+        places = torch.from_numpy(np.nonzero(sentences != "")[1])
+        table = ids.new_zeros(*sentences.shape, ids.shape[1])
         table[owners, places] = ids
         return table.to(self.network.context.device)
 
+    def read(self, class_attributes: Tensor) -> Tensor:
+        """Return unit vectors `[C, D]` of the classes, of their token ids `[C, S, L]`."""
+        return self.network.classes(class_attributes)
+
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
-        """Return logits of images for classes by their token ids `[C, S, L]`."""
-        return self._compare(images, self.network.classes(class_attributes))
-
-    def _compare(self, images: Tensor, classes: Tensor) -> Tensor:
+        """Return scaled cosines of images and classes `[C, D]`."""
         pair = self.network.backbone
-        return cosine_logits(pair.image_features(images).pooled, classes, pair.logit_scale)
-
-    def scores(self, batch: NDArray[Any], class_attributes: NDArray[Any]) -> NDArray[np.floating]:
-        """Return logits `[b, C]`; the sentences `[C, S]` are read once."""
-        self.network.eval()  # before the text tower is read, too
-        with torch.inference_mode():
-            classes = self.network.classes(self.table(class_attributes))
-        (found,) = self.piecewise(batch, lambda images: (self._compare(images, classes),))
-        return found
+        return cosine_logits(pair.image_features(images).pooled, class_attributes, pair.logit_scale)

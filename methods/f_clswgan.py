@@ -58,28 +58,30 @@ def released(epochs: int, steps: int, lr: float, syn_num: int) -> dict[str, floa
     return {**given, "hidden": 4096, "classifier_batch": syn_num}
 
 
+class Config(GenerativeConfig):
+    """Config of f-CLSWGAN."""
+
+    presets: ClassVar = {
+        "CUB": released(8, 777, 1e-4, 300),
+        "AWA2": released(10, 1104, 1e-5, 1800),
+        "SUN": released(10, 648, 2e-4, 400),
+        "FLO": {**released(10, 704, 1e-4, 1200), "beta": 0.1},
+    }
+    steps: int = hyper(336, "steps", "generator steps an epoch", 1, 100_000, log=True)
+    critic_steps: int = hyper(5, "n_critic", "critic steps a generator step", 1, 100)
+    penalty: float = weight(10.0, "lambda", "weight of the gradient penalty")
+    beta: float = weight(0.01, "beta", "weight of the classification loss")
+    preclassifier_epochs: int = count(50, "epochs", "epochs of the classifier in that loss")
+
+
 class FCLSWGAN(GenerativeMethod):
     """A Wasserstein GAN of features, told attributes, whose fakes must be of the right class."""
 
-    class Config(GenerativeConfig):
-        """Config of f-CLSWGAN."""
-
-        presets: ClassVar = {
-            "CUB": released(8, 777, 1e-4, 300),
-            "AWA2": released(10, 1104, 1e-5, 1800),
-            "SUN": released(10, 648, 2e-4, 400),
-            "FLO": {**released(10, 704, 1e-4, 1200), "beta": 0.1},
-        }
-        steps: int = hyper(336, "steps", "generator steps an epoch", 1, 100_000, log=True)
-        critic_steps: int = hyper(5, "n_critic", "critic steps a generator step", 1, 100)
-        penalty: float = weight(10.0, "lambda", "weight of the gradient penalty")
-        beta: float = weight(0.01, "beta", "weight of the classification loss")
-        preclassifier_epochs: int = count(50, "epochs", "epochs of the classifier in that loss")
-
+    Config = Config
     published = PublishedRule(
         epoch="best", source="released code: best epoch on test, no calibration"
     )
-    swept = ("lr", "beta", "syn_num", "classifier_lr")
+    swept: ClassVar[tuple[str, ...]] = ("lr", "beta", "syn_num", "classifier_lr")
     network: Network
 
     def build(self, train: TrainSet) -> Network:
@@ -93,34 +95,45 @@ class FCLSWGAN(GenerativeMethod):
 
     def pretrain(self, train: TrainSet) -> None:
         """Train the classifier of the classification loss on real features."""
+        rows = torch.cat(list(self.training_features(train)))
         self.train_classifier(
-            self.network.preclassifier, *self.seen_examples(train), "preclassifier",
+            self.network.preclassifier, rows, torch.from_numpy(train.labels), "preclassifier",
             epochs=self.config.preclassifier_epochs, size=PRE_BATCH, lr=PRE_RATE,
         )  # fmt: skip
 
     def step(self, draw: Callable[[], Batch], number: int) -> dict[str, Tensor]:
         """Take the critic's steps, then one of the generator, for the classes of the last batch."""
-        network, config = self.network, self.config
-        for _ in range(config.critic_steps):
-            real, attributes, labels = draw()
-            with torch.no_grad():
-                fake = self.synthesise(attributes)
-            loss, penalty = critic_loss(network.critic, real, fake, attributes, config.penalty)
-            self.descend(loss, "critic")
-        terms = self.generator_losses(attributes, labels)
+        for _ in range(self.config.critic_steps):
+            batch = draw()
+            judged = self.critic_step(batch)
+        terms = self.generator_losses(batch.attributes, batch.labels)
         self.descend(torch.stack(list(terms.values())).sum(), "generator")
-        return {**terms, "critic": loss, "penalty": penalty}
+        return {**terms, **judged}
+
+    def critic_step(self, batch: Batch) -> dict[str, Tensor]:
+        """Train the critic on real features and fakes of their classes; return the loss terms."""
+        with torch.no_grad():
+            fake = self.generated(batch.attributes)
+        loss, penalty = critic_loss(
+            self.network.critic, batch.features, fake, batch.attributes, self.config.penalty
+        )
+        self.descend(loss, "critic")
+        return {"critic": loss, "penalty": penalty}
 
     def generator_losses(self, attributes: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return -mean D(x, a), and beta times the cross-entropy of fakes x for their classes."""
-        fake = self.synthesise(attributes)
+        fake = self.generated(attributes)
         judged = cross_entropy(self.network.preclassifier(fake), labels)
         return {
             "generator": -self.network.critic(fake, attributes).mean(),
             "class": self.config.beta * judged,
         }
 
-    def synthesise(self, attributes: Tensor) -> Tensor:
+    def generated(self, attributes: Tensor) -> Tensor:
         """Return a feature of each row of attributes, by as much noise."""
         fake: Tensor = self.network.generator(torch.randn_like(attributes), attributes)
         return fake
+
+    def synthesise(self, attributes: Tensor) -> Tensor:
+        """Return what the classifier gets of a synthetic feature of each row of attributes."""
+        return self.represent(self.generated(attributes))

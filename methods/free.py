@@ -33,6 +33,7 @@ from zslbench.method import Float, PublishedRule, TrainSet
 from zslbench.method.generative import Batch, adam, feature_size
 from zslbench.method.settings import hyper, option, weight
 from zslbench.nn.gan import SLOPE, draw_weights, weighted_l1
+from zslbench.nn.losses import center_loss, other_classes
 from zslbench.seeding import derive_seed
 
 from ._vaegan import VAEGAN, VAEGANConfig, VAEGANNetwork, released
@@ -55,32 +56,6 @@ class Refinement(nn.Module):
         """Return mean and deviation, `[B, K]` each, of a hidden layer."""
         mean, deviation = self.last(hidden).chunk(2, dim=1)
         return mean, deviation.sigmoid()
-
-
-def samc(
-    means: Tensor, centres: Tensor, labels: Tensor, others: Tensor, margin: float, balance: float
-) -> Tensor:
-    """Return the self-adaptive margin center loss (SAMC), averaged over the batch.
-
-    max(0, margin + balance ||mu - c_y||^2 - (1 - balance) ||mu - c_other||^2)
-
-    Args:
-        means: `[B, K]`, mu.
-        centres: `[C, K]`, c.
-        labels: `[B]`, y.
-        others: `[B]` another class of each item.
-        margin: Delta.
-        balance: gamma.
-    """
-    own = (means - centres[labels]).square().sum(dim=1)
-    other = (means - centres[others]).square().sum(dim=1)
-    return (margin + balance * own - (1 - balance) * other).clamp_min(0).mean()
-
-
-def nearest_others(means: Tensor, centres: Tensor, labels: Tensor) -> Tensor:
-    """Return the class `[B]` of the nearest centre that is not the item's own."""
-    distances = torch.cdist(means.detach(), centres.detach())
-    return distances.scatter(1, labels[:, None], torch.inf).argmin(dim=1)
 
 
 class Network(VAEGANNetwork):
@@ -148,22 +123,16 @@ class FREE(VAEGAN):
         (features, attributes, labels), config = batch, self.config
         part = self.network.refinement
         code = part(part.hidden(features))
-        others = self.others(code[0], labels)
-        center = samc(code[0], part.centres, labels, others, config.margin, config.balance)
+        others = other_classes(code[0], part.centres, labels, config.nearest)
+        center = center_loss(
+            code[0], part.centres, labels, others, config.margin, config.balance, 1 - config.balance
+        )
         terms = {
             "center": config.center_weight * center,
             "decoder": config.recons * weighted_l1(drawn(*code), attributes),
         }
         self.descend(terms["center"] + terms["decoder"], "refinement", "centres")
         return terms
-
-    def others(self, means: Tensor, labels: Tensor) -> Tensor:
-        """Return another class of each item: the one of the nearest centre, or any."""
-        centres = self.network.refinement.centres
-        if self.config.nearest:
-            return nearest_others(means, centres, labels)
-        ahead = torch.randint(1, len(centres), labels.shape, device=labels.device)
-        return (labels + ahead) % len(centres)
 
     def predict(self, features: Tensor) -> Tensor:
         """Return refined features, sampled."""

@@ -9,7 +9,7 @@ Classification", NeurIPS 2022 (arXiv 2209.10304).
 | image network | D-512-64 | LayerNorm, ReLU, dropout 0.5 | the same, `hidden`, `width` |
 | document network | the same, a transformer | depth 2, 4 heads of 192 | `depth`, 4 heads of r / 4 |
 | global score | class token . document token | the same | the same |
-| local score | patches attend to words | softmax / 8, pooled, linear | the same |
+| local score | patches attend to words | learnt queries, keys, values; mean, linear | the same |
 | loss | cross-entropy of both over seen documents | the same | the same, `lambda_local` |
 | optimiser | Adam 1e-3, batch 16 | the same | AdamW 1e-3, the shared schedule |
 | augmentation | crops, flips, colours | the same | the shared one |
@@ -21,7 +21,6 @@ Released code was read for facts alone; it does not run as it is.
 
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -57,19 +56,63 @@ class Projection(nn.Sequential):
         )  # fmt: skip
 
 
-class Network(nn.Module):
-    """A frozen pair, and what brings its images and documents together."""
+class Summary(nn.Module):
+    """A transformer over words, behind learnt tokens that come to sum them up."""
 
-    def __init__(self, backbone: ImageText, config: Any) -> None:
+    def __init__(self, width: int, count: int, depth: int) -> None:
         from timm.models.vision_transformer import Block
 
         super().__init__()
+        self.tokens = nn.Parameter(torch.randn(count, width))
+        self.blocks = nn.ModuleList(Block(width, num_heads=4) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, words: Tensor, there: Tensor) -> Tensor:
+        """Return `[n, count + T, r]` of words `[n, T, r]`, of which some are there `[n, T]`."""
+        tokens = torch.cat([self.tokens.expand(len(words), -1, -1), words], dim=1)
+        mask = nn.functional.pad(there, (len(self.tokens), 0), value=True)[:, None, None]
+        for block in self.blocks:
+            tokens = block(tokens, attn_mask=mask)
+        summed: Tensor = self.norm(tokens)
+        return summed
+
+
+class LocalScore(nn.Module):
+    """What patches find in the words of a document, as one number."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.queries, self.keys, self.values = (
+            nn.Linear(width, width, bias=False) for _ in range(3)
+        )
+        self.out, self.score = nn.Linear(width, width), nn.Linear(width, 1)
+
+    def forward(self, patches: Tensor, words: Tensor, there: Tensor) -> Tensor:
+        """Return `[B, C]` of patches `[B, N, r]` and words `[C, T, r]`, some there `[C, T]`."""
+        asked, told = self.queries(patches), self.keys(words)
+        attention = torch.einsum("bnr,ctr->bcnt", asked, told) / words.shape[-1] ** 0.5
+        attention = attention.masked_fill(~there[None, :, None], -torch.inf).softmax(dim=-1)
+        scores: Tensor = self.score(self.pooled(attention, self.values(words)))[..., 0]
+        return scores
+
+    def pooled(self, attention: Tensor, values: Tensor) -> Tensor:
+        """Return `[B, C, r]`: the mean over patches of what each attends to, `[B, C, N, T]`."""
+        found: Tensor = self.out(torch.einsum("bct,ctr->bcr", attention.mean(dim=2), values))
+        return found
+
+
+class Network(nn.Module):
+    """A frozen pair, and what brings its images and documents together."""
+
+    def __init__(
+        self, backbone: ImageText, config: Any, summaries: int = 1,
+        local: type[LocalScore] = LocalScore,
+    ) -> None:  # fmt: skip
+        super().__init__()
         self.backbone = backbone.requires_grad_(False)
         self.images, self.documents = (Projection(backbone.width, config) for _ in range(2))
-        self.document_token = nn.Parameter(0.02 * torch.randn(config.width))
-        self.blocks = nn.ModuleList(Block(config.width, num_heads=4) for _ in range(config.depth))
-        self.norm = nn.LayerNorm(config.width)
-        self.local = nn.Linear(config.width, 1)
+        self.summary = Summary(config.width, summaries, config.depth)
+        self.local = local(config.width)
 
     def read(self, table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return documents `[C, r]`, their words `[C, T, r]`, and which are there `[C, T]`.
@@ -78,21 +121,8 @@ class Network(nn.Module):
             table: `[C, T, D]` tokens, zeros where a document is shorter than others.
         """
         there = table.any(dim=-1)
-        words = self.documents(table)
-        tokens = torch.cat([self.document_token.expand(len(words), 1, -1), words], dim=1)
-        mask = nn.functional.pad(there, (1, 0), value=True)[:, None, None]
-        for block in self.blocks:
-            tokens = block(tokens, attn_mask=mask)
-        tokens = self.norm(tokens)
+        tokens = self.summary(self.documents(table), there)
         return tokens[:, 0], tokens[:, 1:], there
-
-    def local_scores(self, patches: Tensor, words: Tensor, there: Tensor) -> Tensor:
-        """Return `[B, C]`: what patches `[B, N, r]` find in the words of each document."""
-        attention = torch.einsum("bnr,ctr->bcnt", patches, words) / words.shape[-1] ** 0.5
-        attention = attention.masked_fill(~there[None, :, None], -torch.inf).softmax(dim=-1)
-        found = torch.einsum("bcnt,ctr->bcr", attention, words) / patches.shape[1]
-        scores: Tensor = self.local(found)[..., 0]
-        return scores
 
 
 class I2DFormer(TrainedMethod):
@@ -102,6 +132,7 @@ class I2DFormer(TrainedMethod):
     network: Network
     needs: ClassVar[frozenset[Need]] = frozenset({"images", "descriptions"})
     ending = "pair"
+    version = 2
     published = PublishedRule(
         epoch="best", gamma="best", space="probability", source="released code, main script"
     )
@@ -111,17 +142,19 @@ class I2DFormer(TrainedMethod):
         """Return the network around the frozen pair."""
         return Network(self.source.build(), self.config)
 
-    @torch.no_grad()
     def table(self, class_attributes: NDArray[Any]) -> Tensor:
-        """Return the words `[C, T, D]` of sentences `[C, S]`, zeros where there is none."""
+        """Return the words `[C, T, D]` of a class's sentences in a row, zeros after the last."""
+        return self.words_of(class_attributes.reshape(len(class_attributes), -1))
+
+    @torch.no_grad()
+    def words_of(self, documents: NDArray[Any]) -> Tensor:
+        """Return the words `[n, T, D]` of documents `[n, S]`, zeros after the last of each."""
         self.network.backbone.eval()
-        texts, owners = sentences_of(class_attributes)
+        texts, owners = sentences_of(documents)
         found = self.network.backbone.text_features(texts)
-        documents = [
-            torch.cat([found.tokens[i][found.words[i]] for i in np.flatnonzero(owners == c)])
-            for c in range(len(class_attributes))
-        ]
-        return nn.utils.rnn.pad_sequence(documents, batch_first=True).float()
+        words, lengths = found.tokens[found.words], found.words.sum(dim=1).cpu()
+        each = [int(lengths[owners == n].sum()) for n in range(len(documents))]
+        return nn.utils.rnn.pad_sequence(list(torch.split(words, each)), batch_first=True).float()
 
     def encoded(self, images: Tensor) -> Tensor:
         """Return images `[B, 1 + N, r]`: the whole, then patches."""
@@ -133,24 +166,17 @@ class I2DFormer(TrainedMethod):
         """Return the cross-entropies of global and local scores over the seen documents."""
         encoded = self.encoded(images)
         documents, words, there = self.network.read(class_attributes)
-        local = self.network.local_scores(encoded[:, 1:], words, there)
+        local = self.network.local(encoded[:, 1:], words, there)
         return {
             "global": cross_entropy(encoded[:, 0] @ documents.T, labels),
             "local": self.config.lambda_local * cross_entropy(local, labels),
         }
 
+    def read(self, class_attributes: Tensor) -> Tensor:
+        """Return documents `[C, r]`, of what `table` returns."""
+        return self.network.read(class_attributes)[0]
+
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
-        """Return global scores of images for documents."""
-        return self._compare(images, self.network.read(class_attributes)[0])
-
-    def _compare(self, images: Tensor, documents: Tensor) -> Tensor:
+        """Return global scores of images for documents `[C, r]`."""
         with torch.autocast(images.device.type, enabled=False):
-            return self.encoded(images)[:, 0].float() @ documents.float().T
-
-    def scores(self, batch: NDArray[Any], class_attributes: NDArray[Any]) -> NDArray[np.floating]:
-        """Return global scores `[b, C]`; the documents `[C, S]` are read once."""
-        self.network.eval()
-        with torch.inference_mode():
-            documents, *_ = self.network.read(self.table(class_attributes))
-        (found,) = self.piecewise(batch, lambda images: (self._compare(images, documents),))
-        return found
+            return self.encoded(images)[:, 0].float() @ class_attributes.float().T

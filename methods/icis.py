@@ -3,13 +3,13 @@
 
 | point | paper | released code | here |
 |---|---|---|---|
-| base classifier | linear, softmax over seen classes | Adam 1e-4, 100 epochs | the same |
+| base classifier | linear, softmax over seen classes | Adam 1e-4, 100 epochs | Adam 1e-3 |
 | its epoch | not said | best on seen test images | the last |
 | features | ResNet-101, as they come | the same | min-max of training |
 | autoencoders | of attributes; of weights with bias | 2048 hidden, ReLU | `hidden` |
 | losses | 1 - cosine, to either decoder from either encoder | the same | the same |
 | classes in a step | 16 | 16, of AWA2 20 | `batch_size` |
-| rate | 1e-5 | the same | `lr`, 1e-4 |
+| rate | 1e-5 | the same | `lr`, 1e-3; theirs in presets |
 | length | until the loss falls slowly | the same | `epochs` x `steps`; by the tuning worlds |
 | unseen classes | their attributes, from attributes to attributes | the same | the same |
 | their weights | decoded from attributes, beside the seen ones | the same | the same |
@@ -17,11 +17,26 @@
 | epoch | where it stops | without `strict_eval` the best on test | `published`: the last |
 
 A cosine leaves the length of a decoded weight open, so that seen and unseen classes' scores are of
-different size: gamma has more to mend here than elsewhere.
+different size: gamma has more to correct here than elsewhere.
+
+The rates decide more than anything else. All four losses reach 0 within a few hundred steps; with a
+small rate the networks are then still near their random start, and what that says of unseen
+classes stays. T1 on plumage, mean and range over three tuning worlds with three seeds each:
+
+| base classifier | autoencoders at 1e-4 | at 1e-3 | at 3e-3 |
+|---|---|---|---|
+| at 1e-4, version 1 | 26.5 (7 to 43) | 46.8 (41 to 52) | - |
+| at 1e-3 | 36.3 (18 to 51) | 55.0 (49 to 63) | 58.6 (53 to 64) |
+
+On birds of another seed it is 29.0 in version 1, 58.0 now, 59.7 at 1e-2. Steps past the first 500
+change it by a point at most. A plain loop from the same base classifiers has the same T1 (31 to 50
+at 1e-4, 58 to 66 at 1e-3), ridge regression from attributes to their weights 64 to 71. After 2,600
+steps at 1e-4 a base classifier is near its own random start, too: it knows 70 % of its training
+images.
 """  # noqa: D205
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -61,20 +76,29 @@ class Network(GenerativeNetwork):
         return torch.cat([self.base.weight, self.base.bias[:, None]], dim=1).detach()
 
 
+def released(steps: int, batch_size: int) -> dict[str, float]:
+    """Return a preset: the code's rates, and its 1000 epochs at most as ten of that many steps."""
+    return {"lr": 1e-5, "classifier_lr": 1e-4, "steps": steps, "batch_size": batch_size}
+
+
 class ICIS(GenerativeMethod):
     """Weights of unseen classes beside those of a classifier of the seen ones."""
 
     class Config(ClassifierConfig):
         """Config of ICIS."""
 
+        presets: ClassVar = {
+            "CUB": released(1300, 16), "AWA2": released(300, 20), "SUN": released(4500, 16),
+        }  # fmt: skip
         epochs: int = hyper(10, "epochs", "times that unseen classes are added and scored", 1, 1000)
         steps: int = hyper(160, "steps", "steps of the autoencoders an epoch", 1, 100_000, log=True)
         hidden: int = count(2048, "h", "hidden units")
         batch_size: int = count(16, "B", "classes a step")
-        lr: float = rate(1e-4, "eta", "learning rate of the autoencoders")
+        lr: float = rate(1e-3, "eta", "learning rate of the autoencoders")
         classifier_epochs: int = count(100, "epochs", "epochs of the classifier of seen classes")
-        classifier_lr: float = rate(1e-4, "eta", "learning rate of the classifier")
+        classifier_lr: float = rate(1e-3, "eta", "learning rate of the classifier")
 
+    version = 2
     published = PublishedRule(gamma=0.0, source="released code, `strict_eval`; no calibration")
     swept = ("lr", "classifier_lr")
     network: Network

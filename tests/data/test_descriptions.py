@@ -80,6 +80,18 @@ def test_a_file_may_tell_one_class_more_than_another(tmp_path):
     assert found.description == "told.json"
 
 
+def test_a_file_may_tell_of_a_class_in_several_documents(tmp_path):
+    told = {"Laysan Albatross": [["a large\nseabird", "black wings"], ["it glides"]],
+            "giant panda": ["a bear"]}  # fmt: skip
+    found = load_descriptions(write(tmp_path, told), table())
+    assert found.sentences.tolist() == [
+        [["a large seabird", "black wings"], ["it glides", ""]], [["a bear", ""], ["", ""]]
+    ]  # fmt: skip
+    del told["giant panda"][0]
+    told["giant panda"] += [["a bear"], ["eats", "bamboo"]]
+    assert load_descriptions(write(tmp_path, told), table()).sentences.shape == (2, 2, 2)
+
+
 def test_the_digest_is_of_the_sentences(tmp_path):
     one = load_descriptions("names", table())
     same = write(tmp_path, {"001.Laysan_Albatross": ["Laysan Albatross"],
@@ -96,6 +108,9 @@ def test_the_digest_is_of_the_sentences(tmp_path):
         ({"Laysan Albatross": "a", "giant panda": ["a"]}, "'a' is no list of sentences"),
         ({"Laysan Albatross": [" "], "giant panda": ["a"]}, "' ' is no sentence"),
         ({"Laysan Albatross": [7], "giant panda": ["a"]}, "7 is no sentence"),
+        ({"Laysan Albatross": [["a"], "b"], "giant panda": ["a"]}, "'b' is no document"),
+        ({"Laysan Albatross": [["a"], []], "giant panda": ["a"]}, "is no document"),
+        ({"Laysan Albatross": ["a", ["b"]], "giant panda": ["a"]}, r"\['b'\] is no sentence"),
         (["a bear"], "holds a list, not an object"),
         ("{", "is no readable JSON"),
     ],

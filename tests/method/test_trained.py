@@ -147,6 +147,21 @@ def test_a_loss_that_is_not_finite_stops_the_fit_and_says_which(world, monkeypat
         fitted(world)
 
 
+def test_classes_are_read_once_for_all_batches_of_scores_in_evaluation_mode(world, monkeypatch):
+    model, _ = fitted(world, number=16)
+    train, read = few(world, 40), []  # three batches
+
+    def doubled(class_attributes):
+        read.append(model.network.training)
+        return 2 * class_attributes
+
+    expected = model.scores(train.inputs, 2 * train.class_attributes)
+    monkeypatch.setattr(model, "read", doubled)
+    model.network.train()
+    np.testing.assert_allclose(model.scores(train.inputs, train.class_attributes), expected)
+    assert read == [False]
+
+
 def test_seeds_part_ways(world):
     one, other = (SVIP(SVIP.Config(epochs=1, batch_size=16), seed) for seed in (0, 1))
     first, second = (next(iter(m.fit(few(world, 32)))).losses for m in (one, other))

@@ -28,6 +28,7 @@ LITTLE_HELD_BACK: dict[str, dict[str, object]] = {
     "tf_vaegan": GENERATOR,
     "free": GENERATOR,
     "ce_gzsl": {**GENERATOR, "batch_size": 16},
+    "rff": GENERATOR,
     "sdgzsl": {**GENERATOR, "batch_size": 16, "steps": 30},
     "hsva": {
         **GENERATOR, "batch_size": 16, "steps": 150, "coarse": 32, "lr": 3e-3, "seen_samples": 64,

@@ -15,8 +15,9 @@ from plain import (
 
 from zslbench.method.registry import load_method
 from zslbench.methods.f_clswgan import FCLSWGAN
-from zslbench.methods.free import FREE, drawn, nearest_others, samc
+from zslbench.methods.free import FREE, drawn
 from zslbench.methods.tf_vaegan import TFVAEGAN
+from zslbench.nn.losses import center_loss, other_classes
 
 
 def test_steps_of_f_clswgan_equal_the_plain_loop():
@@ -134,10 +135,8 @@ def test_the_center_loss_equals_loops(nearest):
     rng = np.random.default_rng(0)
     means, centres = rng.normal(size=(20, K)), rng.normal(size=(SEEN, K))
     labels = rng.integers(0, SEEN, 20)
-    model = model_of(FREE, nearest=nearest)
-    with torch.no_grad():
-        model.network.refinement.centres.copy_(torch.from_numpy(centres))
-    others = model.others(torch.from_numpy(means), torch.from_numpy(labels)).numpy()
+    drawn_from = map(torch.from_numpy, (means, centres, labels))
+    others = other_classes(*drawn_from, nearest).numpy()
     total = 0.0
     for mean, label, other in zip(means, labels, others, strict=True):
         distances = [sum((m - c) ** 2 for m, c in zip(mean, row, strict=True)) for row in centres]
@@ -146,7 +145,7 @@ def test_the_center_loss_equals_loops(nearest):
         assert not nearest or other == np.argmin(wrong)
         total += max(0.0, 4.0 + 0.8 * distances[label] - 0.2 * distances[other])
     tensors = map(torch.from_numpy, (means, centres, labels, others))
-    assert float(samc(*tensors, margin=4.0, balance=0.8)) == pytest.approx(total / 20)
+    assert float(center_loss(*tensors, 4.0, 0.8, 0.2)) == pytest.approx(total / 20)
     assert nearest or len(set(others - labels)) > 4
 
 
@@ -173,7 +172,7 @@ def test_a_sampled_refinement_makes_scores_depend_on_the_batch(refined, alone):
 def test_nearest_others_pass_over_the_own_class():
     centres = torch.tensor([[0.0], [1.0], [5.0]])
     means, labels = torch.tensor([[0.1], [0.1], [4.0]]), torch.tensor([0, 2, 2])
-    assert nearest_others(means, centres, labels).tolist() == [1, 0, 1]
+    assert other_classes(means, centres, labels, nearest=True).tolist() == [1, 0, 1]
 
 
 ALL = {"hidden": 4096, "penalty": 10, "classifier_epochs": 25}

@@ -50,19 +50,18 @@ def test_what_a_shorter_document_is_filled_up_with_changes_nothing(model):
 def test_local_scores_are_attention_of_patches_over_the_words_that_are_there(model):
     patches, words = RNG.normal(size=(2, 4, 8)), RNG.normal(size=(3, 5, 8))
     there = np.arange(5) < np.array([[5], [2], [3]])
-    found = model.network.local_scores(
-        tensor(patches), tensor(words), torch.from_numpy(there)
-    ).detach()
-    weight = model.network.local.weight.detach().double().numpy()[0]
-    bias = float(model.network.local.bias.detach())
+    found = model.network.local(tensor(patches), tensor(words), torch.from_numpy(there)).detach()
+    layer = {k: v.detach().double().numpy() for k, v in model.network.local.named_parameters()}
     for b in range(2):
         for c in range(3):
             rows = words[c][there[c]]
             pooled = np.zeros(8)
-            for patch in patches[b]:
-                raised = np.exp(rows @ patch / 8**0.5)
-                pooled += (raised / raised.sum()) @ rows / 4
-            assert float(found[b, c]) == pytest.approx(pooled @ weight + bias, rel=1e-4, abs=1e-5)
+            for patch in patches[b] @ layer["queries.weight"].T:
+                raised = np.exp(rows @ layer["keys.weight"].T @ patch / 8**0.5)
+                pooled += (raised / raised.sum()) @ rows @ layer["values.weight"].T / 4
+            out = layer["out.weight"] @ pooled + layer["out.bias"]
+            expected = layer["score.weight"][0] @ out + layer["score.bias"][0]
+            assert float(found[b, c]) == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 def test_scores_are_products_of_image_and_document_and_losses_are_both(model):
@@ -72,7 +71,7 @@ def test_scores_are_products_of_image_and_document_and_losses_are_both(model):
     with torch.no_grad():
         encoded = model.network.images(model.network.backbone(images)).double().numpy()
         documents, words, there = model.network.read(table)
-        local = model.network.local_scores(tensor(encoded[:, 1:]), words, there).double().numpy()
+        local = model.network.local(tensor(encoded[:, 1:]), words, there).double().numpy()
         losses = {name: float(value) for name, value in model.losses(images, labels, table).items()}
     scores = encoded[:, 0] @ documents.double().numpy().T
     np.testing.assert_allclose(model.scores(model.images, TOLD), scores, rtol=1e-3, atol=1e-4)

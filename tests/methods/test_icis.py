@@ -99,3 +99,11 @@ def test_it_maps_the_classes_that_it_is_given():
     _, epochs = fitted(train_set(), epochs=6, steps=100, lr=3e-3, hidden=64)
     first, *_, last = (epoch.losses["classifier"] for epoch in epochs)
     assert last < min(0.05, first / 2)
+
+
+@pytest.mark.parametrize(("preset", "classes"), [("CUB", 200), ("AWA2", 50), ("SUN", 717)])
+def test_presets_have_the_released_rates_and_a_thousand_epochs(preset, classes):
+    config = ICIS.Config.parse({"preset": preset}, "icis")
+    assert (config.lr, config.classifier_lr) == (1e-5, 1e-4)
+    assert config.batch_size == (20 if preset == "AWA2" else 16)
+    assert config.epochs * config.steps == 1000 * -(-classes // config.batch_size)

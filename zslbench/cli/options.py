@@ -103,7 +103,7 @@ Descriptions = Annotated[
     str | None,
     typer.Option(help="Class descriptions for methods that read text: `names`, `attributes` "
                       "(sentences made from them; plumage's default), or a JSON file "
-                      "of lists of sentences by class."),
+                      "of lists of sentences, or of documents, by class."),
 ]  # fmt: skip
 Resplit = Annotated[
     bool,

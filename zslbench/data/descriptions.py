@@ -17,7 +17,10 @@ from zslbench.inputs import expanded, recordable
 Sentences = NDArray[np.str_]
 NAMES, ATTRIBUTES = "names", "attributes"
 PHRASES, MAJORITY = 6, 0.5
-_MEND = 'Write an object of lists: {"Painted Bunting": ["a small finch with a blue head", ...]}.'
+_MEND = (
+    'Write an object of lists: {"Painted Bunting": ["a small finch with a blue head", ...]}, or of '
+    'several documents a class: {"Painted Bunting": [["a small finch", ...], ["it sings", ...]]}.'
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Descriptions:
     """The sentences that describe the classes of a dataset.
 
     Attributes:
-        sentences: `[C, S]`, filled up with empty ones where a class has fewer than others.
+        sentences: `[C, S]`, or `[C, V, S]` where a file has several documents of a class; filled up
+            with empty ones where a class or a document has fewer than others.
         digest: SHA-256 of the sentences.
         description: Where they come from.
     """
@@ -39,7 +43,9 @@ def load_descriptions(source: str, table: ClassTable, subject: str | None = None
     """Return the descriptions of all classes of a table.
 
     Args:
-        source: `names`, `attributes`, or a JSON file `{class: [sentences]}`.
+        source: `names`, `attributes`, or a JSON file `{class: [sentences]}` or
+            `{class: [[sentences of a document], ...]}`, which may be mixed: a class with sentences
+            beside others with documents has one.
         table: The classes.
         subject: What stands for every class's name in sentences made from attributes.
 
@@ -47,6 +53,7 @@ def load_descriptions(source: str, table: ClassTable, subject: str | None = None
         DataError: Where the source cannot be read, lacks a class, or the attributes have no names.
     """
     names = [plain_name(name) for name in table.names]
+    found: Sequence[Sequence[Any]]
     if source == NAMES:
         found, label = [[name] for name in names], NAMES
     elif source == ATTRIBUTES:
@@ -55,9 +62,21 @@ def load_descriptions(source: str, table: ClassTable, subject: str | None = None
     else:
         path = expanded(source)
         found, label = _from_file(path, table.names), recordable(path.name)
-    most = max(map(len, found))
-    sentences = np.array([told + [""] * (most - len(told)) for told in found])
+    sentences = _filled(found)
     return Descriptions(sentences, content_digest(sentences), label)
+
+
+def _filled(found: Sequence[Sequence[Any]]) -> Sentences:
+    """Return sentences as an array, or documents: see `Descriptions`."""
+    documents = [told if isinstance(told[0], list) else [told] for told in found]
+    views = max(map(len, documents))
+    most = max(len(each) for told in documents for each in told)
+    rows = [
+        [[*each, *[""] * (most - len(each))] for each in [*told, *[[]] * (views - len(told))]]
+        for told in documents
+    ]
+    divided = any(isinstance(told[0], list) for told in found)
+    return np.array(rows) if divided else np.array(rows)[:, 0]
 
 
 def plain_name(name: str) -> str:
@@ -108,7 +127,7 @@ def _from_attributes(subjects: Sequence[str], table: ClassTable) -> list[list[st
     ]
 
 
-def _from_file(path: Path, classes: Sequence[str]) -> list[list[str]]:
+def _from_file(path: Path, classes: Sequence[str]) -> list[list[Any]]:
     content = _read(path)
     keys = _keys(path, list(content), classes)
     missing = [name for name in classes if name not in keys]
@@ -146,9 +165,18 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _checked(path: Path, name: str, value: Any) -> list[str]:
+def _checked(path: Path, name: str, value: Any) -> list[Any]:
+    """Return a class's sentences, or its documents, with blanks for line breaks."""
     if not isinstance(value, list) or not value:
         raise DataError(path, f"class {name}: {str(value)[:60]!r} is no list of sentences", _MEND)
+    if isinstance(value[0], list):
+        return [_sentences(path, name, document) for document in value]
+    return _sentences(path, name, value)
+
+
+def _sentences(path: Path, name: str, value: Any) -> list[str]:
+    if not isinstance(value, list) or not value:
+        raise DataError(path, f"class {name}: {str(value)[:60]!r} is no document", _MEND)
     for sentence in value:
         if not isinstance(sentence, str) or not sentence.strip("\0 \t\r\n"):
             raise DataError(path, f"class {name}: {sentence!r} is no sentence", _MEND)

@@ -195,7 +195,8 @@ class Dataset:
         inputs: What methods see, in item order.
         word_vectors: `[K, E]` vectors of the attribute names, if asked for.
         words: Digest and description of the word vectors.
-        sentences: `[C, S]` what describes each class, filled up with empty ones.
+        sentences: `[C, S]`, or `[C, V, S]` of V documents, what describes each class, filled up
+            with empty ones.
         descriptions: Digest and description of the sentences.
         source: Builds the backbone, where methods get images.
         parts: Where the parts are in each image, if that is known. Methods never get it.

@@ -219,8 +219,12 @@ class GenerativeMethod(NetworkMethod):
 
     def seen_examples(self, train: TrainSet) -> tuple[Tensor, Tensor]:
         """Return what the classifier learns from of the seen classes: all training features."""
-        rows = [self.represent(self.network.scaled(batch)) for _, batch in pieces(train.inputs)]
+        rows = [self.represent(features) for features in self.training_features(train)]
         return torch.cat(rows), torch.from_numpy(train.labels)
+
+    def training_features(self, train: TrainSet) -> Iterator[Tensor]:
+        """Yield all training features, scaled, some `[b, d]` at a time."""
+        return (self.network.scaled(batch) for _, batch in pieces(train.inputs))
 
     def unseen_examples(self) -> int:
         """Return how many synthetic features the classifier gets of each unseen class."""

@@ -154,7 +154,7 @@ class MethodConfig(Settings):
         class_attributes: The form in which a method gets class attributes, in training and scoring
             alike: rows L2-normalised; as published; or L2-normalised, minus the mean of the world's
             seen classes, and normalised again. A method that needs `descriptions` has `sentences`
-            here, and gets `[C, S]` text in their place, filled up with empty sentences.
+            here, and gets text in their place, `[C, S]` or `[C, V, S]`: see `Dataset.sentences`.
     """
 
     class_attributes: AttributeForm = option(

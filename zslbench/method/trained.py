@@ -109,7 +109,15 @@ class TrainedMethod(NetworkMethod):
 
         Without more, that is the cross-entropy over the classes whose attributes are given.
         """
-        return {"classes": cross_entropy(self.logits(images, class_attributes), labels)}
+        classes = self.read(class_attributes)
+        return {"classes": cross_entropy(self.logits(images, classes), labels)}
+
+    def read(self, class_attributes: Tensor) -> Tensor:
+        """Return what `logits` gets of the classes, of what `table` returns: the same without more.
+
+        What parameters make of the classes belongs here: `scores` does it once for all batches.
+        """
+        return class_attributes
 
     @abstractmethod
     def logits(self, images: Tensor, class_attributes: Tensor) -> Tensor:
@@ -134,7 +142,7 @@ class TrainedMethod(NetworkMethod):
             self.unseen = self.table(train.unseen_attributes)
 
     def table(self, class_attributes: NDArray[Any]) -> Tensor:
-        """Return what `losses` and `logits` get of the classes, on the device."""
+        """Return what `losses` and `read` get of the classes, on the device."""
         return tensor(class_attributes)
 
     @property
@@ -240,8 +248,10 @@ class TrainedMethod(NetworkMethod):
 
     def scores(self, batch: NDArray[Any], class_attributes: Float) -> NDArray[np.floating]:
         """Return logits `[b, C]`, batch by batch, without gradients."""
-        table = self.table(class_attributes)
-        (found,) = self.piecewise(batch, lambda images: (self.logits(images, table),))
+        self.network.eval()  # before the classes are read, too
+        with torch.inference_mode():
+            classes = self.read(self.table(class_attributes))
+        (found,) = self.piecewise(batch, lambda images: (self.logits(images, classes),))
         return found
 
     def view(self, batch: NDArray[Any]) -> View | None:

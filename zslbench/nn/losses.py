@@ -66,3 +66,34 @@ def sliced_wasserstein(one: Tensor, other: Tensor, directions: int = 128) -> Ten
 def coral(one: Tensor, other: Tensor) -> Tensor:
     """Return the mean squared difference of two samples' covariances (Sun and Saenko, 2016)."""
     return (torch.cov(one.T) - torch.cov(other.T)).square().mean()
+
+
+def center_loss(
+    means: Tensor, centres: Tensor, labels: Tensor, others: Tensor, margin: float,
+    own: float = 1.0, other: float = 1.0,
+) -> Tensor:  # fmt: skip
+    """Return max(0, margin + own ||mu - c_y||^2 - other ||mu - c_other||^2), averaged over a batch.
+
+    RFF-GZSL's center loss; with weights that add up to 1, FREE's self-adaptive margin center loss.
+
+    Args:
+        means: `[B, z]`, mu.
+        centres: `[C, z]`, c.
+        labels: `[B]`, y.
+        others: `[B]` another class of each item.
+        margin: How much nearer the own centre is to be.
+        own: Weight of the distance to the own centre.
+        other: Weight of the distance to the other centre.
+    """
+    near = (means - centres[labels]).square().sum(dim=1)
+    far = (means - centres[others]).square().sum(dim=1)
+    return (margin + own * near - other * far).clamp_min(0).mean()
+
+
+def other_classes(means: Tensor, centres: Tensor, labels: Tensor, nearest: bool) -> Tensor:
+    """Return another class `[B]` of each item: of the nearest centre not its own, or any one."""
+    if nearest:
+        distances = torch.cdist(means.detach(), centres.detach())
+        return distances.scatter(1, labels[:, None], torch.inf).argmin(dim=1)
+    ahead = torch.randint(1, len(centres), labels.shape, device=labels.device)
+    return (labels + ahead) % len(centres)

@@ -109,7 +109,7 @@ class TaskSequence:
     def _described(self, known: int) -> tuple[tuple[str, ...], ...]:
         if self.dataset.sentences is None:
             raise ValueError("a method that reads descriptions needs some")
-        rows = self.dataset.sentences[self.order[:known]].tolist()
+        rows = self.dataset.sentences[self.order[:known]].reshape(known, -1).tolist()
         return tuple(tuple(filter(None, row)) for row in rows)
 
     @property

@@ -41,7 +41,7 @@ class World:
     def attributes(self, form: ClassForm = "l2") -> NDArray[Any]:
         """Return `[C, K]` class attributes; `centred` takes the mean of the seen classes alone.
 
-        `sentences` are the `[C, S]` sentences that describe the classes.
+        `sentences` are what describes the classes: see `Dataset.sentences`.
         """
         if form == "sentences":
             if self.dataset.sentences is None:
