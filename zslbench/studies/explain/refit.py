@@ -123,7 +123,7 @@ def _made_with(spec: RunSpec) -> list[Any]:
 
 
 def refit(job: Job, choice: Choice, folder: Path, tick: Callable[[int, int], None]) -> Method:
-    """Return the method of a run as it was at the chosen epoch.
+    """Return the method of a run as it was at the chosen epoch, to be shown images.
 
     Args:
         job: The run.
@@ -135,24 +135,20 @@ def refit(job: Job, choice: Choice, folder: Path, tick: Callable[[int, int], Non
         DataError: If what is kept cannot be read.
     """
     method, config = resolve(choice)
-    world = final_world(job.dataset)
-    train = world.train_set(method, config.class_attributes)
     model = method(config, job.spec.seed)
-    if (folder / STATE).is_file():
-        model.setup(train)
-        _load(model, folder / STATE)
-        return model
-    slot = Slot(folder / "checkpoint")
-    after, _ = slot.load()
-    for epoch in model.fit(method.prepare(train, config), after):
-        tick(epoch.number, choice.epoch)
-        if epoch.number == choice.epoch:
-            break
-        slot.save(epoch.number, model.checkpoint(), Progress())
-    fresh = method(config, job.spec.seed)
-    fresh.setup(train)
-    _save(model, fresh, folder / STATE)
-    slot.clear()
+    model.setup(final_world(job.dataset).train_set(method, config.class_attributes))
+    if not (folder / STATE).is_file():
+        fitted, slot = method(config, job.spec.seed), Slot(folder / "checkpoint")
+        train = final_world(job.read()).train_set(method, config.class_attributes)
+        after, _ = slot.load()
+        for epoch in fitted.fit(method.prepare(train, config), after):
+            tick(epoch.number, choice.epoch)
+            if epoch.number == choice.epoch:
+                break
+            slot.save(epoch.number, fitted.checkpoint(), Progress())
+        _save(fitted, model, folder / STATE)
+        slot.clear()
+    _load(model, folder / STATE)
     return model
 
 
