@@ -75,7 +75,9 @@ def test_a_frozen_backbone_is_not_kept_again(choice, tmp_path):
 def test_what_was_fitted_behind_kept_blocks_can_be_shown_images(choice, tmp_path, monkeypatch):
     monkeypatch.setenv("ZSLBENCH_CACHE", str(tmp_path / "cache"))
     birds = replace(BIRDS, backbone="plumage_vit", frozen_blocks=4)
-    (job,) = plan(["vit_attr_head"], [birds], settings=FEW | {"augment": False}, seeds=[0])
+    (job,) = plan(
+        ["vit_attr_head"], [birds], settings=FEW | {"augment": False}, seeds=[0], worlds=1
+    )
     still = choice.model_copy(update={"config": choice.config | {"augment": False}})
     model = refit(job, still, tmp_path / "refit", lambda *_: None)
     assert list((tmp_path / "cache").glob("kept-*.npy"))
