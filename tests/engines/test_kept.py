@@ -38,8 +38,10 @@ def job_of(method="dazle", settings=STILL, frozen_blocks=None):
     [
         ("dazle", {}, 192),
         ("zeromamba", {}, 192),  # it also reads the network's own norm and classifier
-        *((method, {"settings": TRAINED, "frozen_blocks": 2}, 128)
-          for method in ("vit_attr_head", "svip", "vspcn", "zslvit", "psvma")),
+        ("svip", {"settings": TRAINED, "frozen_blocks": 2}, 128),
+        *(pytest.param(method, {"settings": TRAINED, "frozen_blocks": 2}, 128,
+                       marks=pytest.mark.slow)
+          for method in ("vit_attr_head", "vspcn", "zslvit", "psvma")),
     ],
 )  # fmt: skip
 def test_fits_on_what_was_kept_choose_as_fits_with_the_network_do(cache, method, job, width):
