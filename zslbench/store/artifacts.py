@@ -236,5 +236,6 @@ def _readable(path: Path) -> Iterator[Path]:
     except ZslbenchError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:150]
+        said = getattr(error, "strerror", None) or str(error)  # the former names no path
+        reason = " ".join(said.split())[:150]
         raise DataError(path, f"cannot be read ({reason})", DOCTOR) from error

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from fakes import Softmax, run_softmax, use_softmax
 
+from zslbench.records import RunRecord
 from zslbench.studies.archive import pack, unpack
 from zslbench.studies.bundles.contents import opened_bundle, write_bundle
 from zslbench.studies.bundles.measure import verify_bundle
@@ -67,5 +68,39 @@ def edited(lab):
         change(content)
         members[name] = json.dumps(content).encode()
         return members
+
+    return call
+
+
+@pytest.fixture
+def forged(lab):
+    """Return a function that changes a run and its choice, and makes keys and ledger anew.
+
+    As someone would who means to deceive.
+    """
+
+    def call(change, change_choice=lambda content: None):
+        name = next(n for n in sorted(lab.members) if "/run-" in n and n.endswith("record.json"))
+        run = json.loads(lab.members[name])
+        kept = f"runs/choice-{run['choice']}/record.json"
+        choice = json.loads(lab.members[kept])
+        old = run["key"]
+        change(run)
+        change_choice(choice)
+        spec = RunRecord.model_validate({**run, "choice": choice}).spec
+        run |= {"key": spec.key, "choice": spec.choice_key}
+        choice["key"] = spec.choice_key
+        stem = f"runs/run-{old}/"
+        members = {
+            n.replace(old, spec.key): content
+            for n, content in lab.members.items()
+            if n.startswith(stem) and n != name
+        }
+        members[f"runs/run-{spec.key}/record.json"] = json.dumps(run).encode()
+        members[f"runs/choice-{spec.choice_key}/record.json"] = json.dumps(choice).encode()
+        entries = map(json.loads, lab.members["ledger.jsonl"].decode().splitlines())
+        own = {"run_key": spec.key, "method": spec.method, "dataset": spec.dataset}
+        lines = [json.dumps(e | own) + "\n" for e in entries if e["run_key"] == old]
+        return {**members, "ledger.jsonl": "".join(lines).encode()}
 
     return call

@@ -82,8 +82,8 @@ def test_a_bundle_with_a_contradicted_run_is_not_imported(lab, edited, verified,
 
 def test_runs_whose_labels_are_not_here_are_left_out_by_name(lab, tmp_path):
     store = Store(tmp_path / "here", uri="")
-    new, known, left_out = imported(lab.path, OwnData(tmp_path / "empty"), store)
-    assert (new, known, len(left_out)) == (0, 0, 2)
+    new, known, left_out, unverified = imported(lab.path, OwnData(tmp_path / "empty"), store)
+    assert (new, known, len(left_out), unverified) == (0, 0, 2, [])
     assert left_out[0].dataset == "tiny"
     assert not store.folders.names()
     assert not store.openings()

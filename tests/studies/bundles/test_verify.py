@@ -182,6 +182,63 @@ def _with_digest(dataset):
     return replace(dataset, digest="0" * 64)
 
 
+def images(run):
+    run["spec"]["backbone"]["name"] = "resnet101"
+
+
+def other_digest(run):
+    run["spec"]["data_digest"] = "0" * 64
+
+
+def images_of_other_worlds(choice):
+    for world in choice["worlds"]:
+        world |= {"train_classes": 1, "validation_classes": 2}
+
+
+def later(run):
+    """A version that is not here, and what it alone could contradict."""
+    run["spec"] |= {"method_version": 999, "rules": ["validation", "last"]}
+    run["rules"].pop("published", None)
+    run["transductive"] = True
+
+
+def unknown_method(run):
+    later(run)
+    run["spec"]["method"] = "mine"
+
+
+def of_mine(choice):
+    choice["method"] = "mine"
+
+
+FORGED = {
+    "nothing": (lambda run: None, None, "verified", ""),
+    "digest": (
+        other_digest,
+        None,
+        "consistent",
+        "other attributes, training items or class splits",
+    ),
+    "worlds": (images, images_of_other_worlds, "consistent", "its tuning worlds are not those"),
+    "version": (later, None, "consistent", "softmax is not here in the version of the run"),
+    "method": (unknown_method, of_mine, "consistent", "mine is not here in the version"),
+    "time": (set_at("created", value="<b>2099"), None, "contradicted", "which is no time"),
+}
+
+
+@pytest.mark.parametrize(("change", "choice", "status", "said"), FORGED.values(), ids=FORGED)
+def test_keys_made_anew_make_no_run_verified(verified, forged, change, choice, status, said):
+    (verdict,) = verified(forged(change, choice or (lambda content: None))).verdicts
+    assert verdict.status == status
+    assert said in " ".join(verdict.reasons)
+
+
+def test_a_missing_file_is_named_without_the_folder_it_was_unpacked_in(lab, verified):
+    members = {n: c for n, c in lab.members.items() if not n.endswith("test.npz")}
+    reasons = [said for v in verified(members).verdicts for said in v.reasons]
+    assert reasons and all("test.npz cannot be read (No such file" in said for said in reasons)
+
+
 def test_submitted_scores_are_verified_like_any_others(lab, tmp_path):
     dataset, store = load_dataset(DataRequest("tiny", lab.root, bare=True)), Store(tmp_path, uri="")
     scores = np.random.default_rng(0).normal(size=(63, 12))

@@ -180,6 +180,21 @@ def test_openings_are_counted_for_each_submitter_those_of_other_runs_too(site, l
     assert 'aria-label="softmax on tiny 5"' in page
 
 
+def test_openings_of_a_bundle_by_several_count_for_each(site, labs, tiny_root):
+    """It does not say whose the runs were that were kept back."""
+    members = unpack(labs.a)
+    (entry,) = map(json.loads, members["ledger.jsonl"].decode().splitlines())
+    kept_back = [{**entry, "key": str(n), "run_key": "0" * 64} for n in range(40)]
+    lines = [json.dumps(line) + "\n" for line in (entry, *kept_back)]
+    members |= {n: c for n, c in unpack(labs.b).items() if n.startswith("runs/")}
+    (other,) = map(json.loads, unpack(labs.b)["ledger.jsonl"].decode().splitlines())
+    lines.append(json.dumps(other) + "\n")
+    site.add("both", {**members, "ledger.jsonl": "".join(lines).encode()})
+    made, page = site.build()
+    assert not made.left_out
+    assert page.count("<b>tiny 41</b>") == 2
+
+
 def test_runs_along_task_sequences_are_shown(site, monkeypatch, tmp_path):
     use_centroid(monkeypatch)
     dataset, store = toy_with_source(), Store(tmp_path / "results", uri="")

@@ -92,6 +92,8 @@ def import_(
         brought = bring(read, found, own, store)
         store.sync(again=True)
     print(f"{bundle}: {brought.new} runs imported, {brought.known} were here already")
+    if brought.unverified:
+        say(f"{len(brought.unverified)} of them not verified ({listed(brought.unverified)})")
     if brought.left_out:
         say(f"{len(brought.left_out)} runs left out ({listed(brought.left_out)}). Name the folder "
             "of their dataset with --data-root, and run the same command again.")  # fmt: skip

@@ -4,6 +4,7 @@ Each check yields what contradicts, in words.
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from itertools import groupby
 
 import numpy as np
@@ -60,11 +61,21 @@ def _key(record: RunRecord | IncrementalRecord, folder: str) -> Iterator[str]:
         yield f"it lies under the key {folder.partition('-')[2][:12]}"
     if spec.protocol_version != PROTOCOL_VERSION:
         yield f"protocol version {spec.protocol_version}, and {PROTOCOL_VERSION} is read here"
+    if not _is_time(record.created):
+        yield f"created {record.created[:40]!r}, which is no time"
     if "commit" not in record.environment:
         yield "its environment names no commit"
     for text in (spec.method, spec.dataset, spec.backbone.name, *record.environment.values()):
         if not text.isprintable():
             yield f"a name holds characters that cannot be printed: {text!r}"
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _opening(

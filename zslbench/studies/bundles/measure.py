@@ -9,8 +9,8 @@ from zslbench.records import Opening
 from zslbench.store import Stored
 from zslbench.studies.bundles.checks import faults_of, score_faults
 from zslbench.studies.bundles.contents import AnyStored, Bundle
-from zslbench.studies.bundles.own_data import OwnData, comparable
-from zslbench.studies.bundles.recompute import contradictions, method_of
+from zslbench.studies.bundles.own_data import OwnData, comparable, submitted
+from zslbench.studies.bundles.recompute import contradictions, known, other_worlds
 from zslbench.studies.bundles.results import Judgement, RunVerdict, Verification
 from zslbench.studies.groups import BY
 
@@ -67,5 +67,11 @@ def _open_ends(run: AnyStored, dataset: Dataset) -> Iterator[str]:
             f"data digest {record.spec.data_digest[:12]} stated, {dataset.digest[:12]} here: other "
             "attributes, training items or class splits"
         )
-    if isinstance(run, Stored) and "published" in run.record.rules and not method_of(run.record):
-        yield f"{record.spec.method} is not here in its version: what it picks by `published`"
+    if (
+        isinstance(run, Stored)
+        and not comparable(record)
+        and any(other_worlds(run.record, dataset))
+    ):
+        yield "its tuning worlds are not those that the class splits here are cut into"
+    if not submitted(record) and not known(record):
+        yield f"{record.spec.method} is not here in the version of the run"

@@ -27,11 +27,13 @@ class Brought(NamedTuple):
         new: Runs that were brought.
         known: Runs that were here with the same numbers.
         left_out: Runs whose test labels are not here.
+        unverified: Runs that were brought, or are here, though not all of them was recomputed.
     """
 
     new: int
     known: int
     left_out: list[RunVerdict]
+    unverified: list[RunVerdict]
 
 
 def bring(bundle: Bundle, found: Verification, own: OwnData, store: Store) -> Brought:
@@ -58,8 +60,10 @@ def bring(bundle: Bundle, found: Verification, own: OwnData, store: Store) -> Br
         store.commit(entry)
     for run in missing:
         _commit(run, own.of(run.record), store)
-    left_out = [verdict for verdict in found.verdicts if not verdict.labelled]
-    return Brought(len(missing), len(runs) - len(missing), left_out)
+    consistent = found.of("consistent")
+    left_out = [verdict for verdict in consistent if not verdict.labelled]
+    unverified = [verdict for verdict in consistent if verdict.labelled]
+    return Brought(len(missing), len(runs) - len(missing), left_out, unverified)
 
 
 def _is_here(run: AnyStored, bundle: Bundle, store: Store) -> bool:

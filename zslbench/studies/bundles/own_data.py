@@ -7,6 +7,7 @@ from zslbench.data.load import DataRequest, embedded_config, is_embedded, load_d
 from zslbench.data.types import Dataset, OnProgress, no_progress
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.records import IncrementalRecord, RunRecord
+from zslbench.studies.groups import SUBMITTED
 
 OTHER_LABELS = "has other test items, classes or labels here"
 MOST_DRAWN = 100_000  # images of plumage: a bundle cannot ask for more to be drawn
@@ -58,6 +59,10 @@ def comparable(record: RunRecord | IncrementalRecord) -> bool:
 
     That of a run on image files is of their pixels too, which are not decoded to check it.
     """
-    backbone = record.spec.backbone.name
-    submitted = isinstance(record, RunRecord) and record.spec.tuning_worlds == 0
-    return is_embedded(record.spec.dataset) or backbone.startswith("features:") or submitted
+    features = record.spec.backbone.name.startswith("features:")
+    return is_embedded(record.spec.dataset) or features or submitted(record)
+
+
+def submitted(record: RunRecord | IncrementalRecord) -> bool:
+    """Return whether a run is a matrix of scores that was handed in: no method made it here."""
+    return isinstance(record, RunRecord) and record.rules.keys() == {SUBMITTED}

@@ -7,13 +7,13 @@ from typing import Any
 from zslbench.data.types import Dataset
 from zslbench.errors import DataError, ZslbenchError
 from zslbench.method import Method, PublishedRule
-from zslbench.method.registry import resolve
+from zslbench.method.registry import resolve, resolve_incremental
 from zslbench.metrics.forgetting import TaskPredictions
 from zslbench.protocol import RULES, Trajectory, final_world, tuning_worlds
 from zslbench.protocol.rules import read_at
 from zslbench.protocol.run_tasks import accuracies
 from zslbench.protocol.tasks import TaskSequence
-from zslbench.records import RuleResult, RunRecord, disagreement
+from zslbench.records import IncrementalRecord, RuleResult, RunRecord, disagreement
 from zslbench.store import Stored, StoredIncremental, artifacts
 from zslbench.studies.bundles.own_data import comparable
 
@@ -40,7 +40,7 @@ def contradictions(run: Stored | StoredIncremental, dataset: Dataset) -> Iterato
         yield from wrong or [f"seen classes: {seen} stated, {world.seen} here"]
         return
     if comparable(run.record) and run.record.spec.data_digest == dataset.digest:
-        yield from _other_worlds(run.record, dataset)
+        yield from other_worlds(run.record, dataset)
     labels = world.open_labels()  # to check what was opened before: no further opening
     summaries = artifacts.read_summaries(run.folder)
     method = method_of(run.record)
@@ -57,8 +57,8 @@ def _moved(what: str, stated: Any, own: Any) -> list[str]:
     return []
 
 
-def _other_worlds(record: RunRecord, dataset: Dataset) -> Iterator[str]:
-    """Check that the worlds of a choice are those that these data are cut into."""
+def other_worlds(record: RunRecord, dataset: Dataset) -> Iterator[str]:
+    """Yield the first world of a choice that is not one that these data are cut into."""
     own = tuning_worlds(dataset, record.spec.tuning_worlds)
     cut = [(w.name, w.seen, len(w.classes) - w.seen) for w in own]
     told = [(w.name, w.train_classes, w.validation_classes) for w in record.choice.worlds]
@@ -104,6 +104,17 @@ def method_of(record: RunRecord) -> type[Method] | None:
     except (ZslbenchError, ValueError):
         return None
     return cls if cls.version == record.spec.method_version else None
+
+
+def known(record: RunRecord | IncrementalRecord) -> bool:
+    """Return whether the method of a run is here, in its version."""
+    if isinstance(record, RunRecord):
+        return method_of(record) is not None
+    try:
+        cls, _ = resolve_incremental(record.spec)
+    except (ZslbenchError, ValueError):
+        return False
+    return cls.version == record.spec.method_version
 
 
 def _about(record: RunRecord, method: type[Method]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -17,8 +17,10 @@ MEANINGS: dict[Judgement, str] = {
 }
 UNSEEN = (
     "What no check sees: how the scores were made (made up consistently, trained or chosen on test "
-    "images), readings of the test labels that were kept out of the ledger, and what is taken as "
-    "stated: losses, localisation, times, memory, environment. Of a choice the mean curves over "
+    "images), readings of the test labels that were kept out of the ledger, whether a run was done "
+    "again or copied under a made-up entry of the ledger, and what is taken as stated: the "
+    "backbone, its weights and what its pretraining saw, pixels of images, losses, localisation, "
+    "times, memory, environment. Of a choice the mean curves over "
     "the tuning worlds are checked, and every world at the chosen epoch; the curves over gamma "
     "are not kept, so the chosen gamma is taken as stated."
 )

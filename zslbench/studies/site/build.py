@@ -37,7 +37,8 @@ NOTES = (
 )
 SUBMITTERS_NOTE = (
     "Openings: readings of test labels in the ledgers of a submitter's bundles, those of runs that "
-    "are in no bundle included. A ledger holds what its owner let it hold."
+    "are in no bundle included; those of a bundle by several count for each. A ledger holds what "
+    "its owner let it hold."
 )
 LEFT_OUT_NOTE = "Nothing of these bundles is on this page."
 
@@ -161,7 +162,7 @@ def _tables(found: Collected) -> Iterator[Table]:
 
 def _submitter(name: str, found: Collected) -> list[str]:
     keys = {key for key, home in found.homes.items() if name in home.by}
-    opened = Counter(entry.dataset for entry, by in found.openings.values() if by == name)
+    opened = Counter(entry.dataset for entry, by in found.openings.values() if name in by)
     told = ", ".join(f"{dataset} {number}" for dataset, number in sorted(opened.items()))
     counts = found.bundles[name], len(keys & found.verified.keys()), len(keys & found.claims.keys())
     return [name, *map(str, counts), told or "-"]

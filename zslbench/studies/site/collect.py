@@ -42,7 +42,7 @@ class Collected:
         homes: Of each run by its key.
         verified: Runs by their keys, with test labels in their folders.
         claims: The other runs, each with what was not recomputed.
-        openings: Entries of all ledgers, each with who read the test labels.
+        openings: Entries of all ledgers, each with all who may have read the test labels.
         bundles: How many each submitter has a part in.
         left_out: Bundles that have no part in the page, each with the reason.
     """
@@ -50,7 +50,7 @@ class Collected:
     homes: dict[str, Home] = field(default_factory=dict)
     verified: dict[str, AnyStored] = field(default_factory=dict)
     claims: dict[str, tuple[AnyStored, tuple[str, ...]]] = field(default_factory=dict)
-    openings: dict[str, tuple[Opening, str]] = field(default_factory=dict)
+    openings: dict[str, tuple[Opening, frozenset[str]]] = field(default_factory=dict)
     bundles: Counter[str] = field(default_factory=Counter)
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -98,9 +98,10 @@ class Collected:
                 self.verified.setdefault(verdict.key, run)
             else:
                 self.claims.setdefault(verdict.key, (run, _why(verdict)))
-        everybody = ", ".join(sorted(set(names.values())))
         for key, entry in bundle.openings.items():
-            self.openings.setdefault(key, (entry, names.get(entry.run_key, everybody)))
+            # Of a run that the bundle lacks it does not say whose it was.
+            by = [names[entry.run_key]] if entry.run_key in names else names.values()
+            self.openings.setdefault(key, (entry, frozenset(by)))
         self.bundles.update(set(names.values()))
 
     def ledger(self) -> Counter[tuple[str, str]]:
