@@ -3,6 +3,7 @@
 import io
 import json
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def misstated(content, rng):
     """A run's record with another number in a rule, as a cheat would write it."""
     document = json.loads(content)
     scores = document["rules"][rng.choice(sorted(document["rules"]))]["scores"]
-    scores[rng.choice("ush")] += rng.choice((-1, 0.1, 5))
+    scores[rng.choice(("t1", "u", "s", "h", "ausuc"))] += rng.choice((-1, 0.1, 5))
     return json.dumps(document, indent=1).encode()
 
 
@@ -118,7 +119,10 @@ def changed(name, content, how, rng):
 
 
 def by_hand(summary, gamma_raw):
-    """U and S of the tiny dataset, class by class: an item's class is its number over 12."""
+    """U and S of the tiny dataset, class by class: an item's class is its number over 12.
+
+    A gamma of minus infinity leaves seen classes alone, one of infinity unseen ones: U then is T1.
+    """
     classes = range(12)
     hits = {c: [] for c in classes}
     test = [i for i in range(108) if i % 4 == 0] + list(range(108, 144))
@@ -128,6 +132,14 @@ def by_hand(summary, gamma_raw):
         hits[item // 12].append(side[place] == item // 12)
     rates = [100 * np.mean(hits[c]) for c in classes]
     return np.mean(rates[9:]), np.mean(rates[:9])
+
+
+def area_by_hand(summary):
+    """AUSUC in [0, 1]: trapezoids between the points of U and S at all gammas that change them."""
+    margins = np.unique(summary.seen_score.astype(float) - summary.unseen_score.astype(float))
+    points = [by_hand(summary, gamma) for gamma in (*margins, np.inf)]
+    pairs = pairwise(points)
+    return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairs) / 1e4
 
 
 def survives(members, lab, folder, rng):
@@ -158,6 +170,9 @@ def check_by_hand(run):
         scores = rule.scores
         assert (scores.u, scores.s) == pytest.approx((u, s), abs=1e-6)
         assert scores.h == pytest.approx(2 * u * s / max(u + s, 1e-12), abs=1e-6)
+        assert scores.t1 == pytest.approx(by_hand(summary, np.inf)[0], abs=1e-6)
+        if rule.space == "logit":
+            assert scores.ausuc == pytest.approx(area_by_hand(summary), abs=1e-6)
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.slow)])
