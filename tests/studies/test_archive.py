@@ -86,6 +86,8 @@ def test_what_no_archive_of_ours_holds_is_refused(tmp_path, monkeypatch, content
     [
         ("/home/somebody/svip.pth", "/home/somebody/svip.pth"), ("~/svip.pth", "~/svip.pth"),
         ("OSError: '/tmp/x' is gone", "/tmp/x' is gone"), (r"C:\svip.pth", r"C:\\svip.pth"),
+        ("file:/home/me", "/home/me"), ("a,/home/me", "/home/me"), ("[../me", "../me"),
+        ("C:/me", "C:/me"), (r"\\server\me", r"\\\\server\\me"),
         ("weights/svip.pth", None), ("https://example.org/a/b", None), ("U / S, and/or H", None),
     ],
 )  # fmt: skip

@@ -22,7 +22,9 @@ LIMIT = 256 * 2**20  # bytes of an archive and of all its members
 MEMORY = 128 * 2**20  # bytes that unpacking may take; what `pack` writes takes 65 MiB
 # All that an archive may hold. No such name leads out of the folder that it is unpacked in.
 MEMBER = re.compile(r"(runs/[a-z]+-[0-9a-f]{64}/)?[a-z]+\.(json|jsonl|npy|npz)")
-OF_THIS_MACHINE = re.compile(r"""(?<=["'\s(=])(/[^/\s"]|~/|[A-Za-z]:\\\\)[^"]*""")
+OF_THIS_MACHINE = re.compile(
+    r"""(?<=["'\s(=,;:\[{<|])(/[^/\s"]|~/|\.\./|[A-Za-z]:(?:\\\\|/)|\\\\\\\\)[^"]*"""
+)  # as JSON writes it
 FIX = "Take the file from where it was published again."
 
 
