@@ -152,9 +152,8 @@ def survives(members, lab, folder, rng):
         with opened_bundle(path) as bundle:
             found = verify_bundle(bundle, lab.own)
             str(found)
-            verdicts = {verdict.key: verdict for verdict in found.verdicts}
-            for run in bundle.runs:
-                if verdicts[run.record.key].status == "verified":
+            for run, verdict in zip(bundle.runs, found.verdicts, strict=True):
+                if verdict.status == "verified":
                     check_by_hand(run)
             bring(bundle, found, lab.own, Store(folder / "into", uri=""))
     except ZslbenchError as refusal:
