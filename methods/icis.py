@@ -5,7 +5,7 @@
 |---|---|---|---|
 | base classifier | linear, softmax over seen classes | Adam 1e-4, 100 epochs | Adam 1e-3 |
 | its epoch | not said | best on seen test images | the last |
-| features | ResNet-101, as they come | the same | min-max of training |
+| features | ResNet-101 fine-tuned on seen classes | the same | as given, min-max of training |
 | autoencoders | of attributes; of weights with bias | 2048 hidden, ReLU | `hidden` |
 | losses | 1 - cosine, to either decoder from either encoder | the same | the same |
 | classes in a step | 16 | 16, of AWA2 20 | `batch_size` |

@@ -80,6 +80,8 @@ SPOTS = [  # method, dataset, variant, part of the source, T1, U, S, H
     ("SDGZSL", "CUB", "sentences", "Table 1", 75.5, 59.9, 66.4, 63.0),
     ("TF-VAEGAN", "AWA2", "without feedback", "logs", 67.66, 54.44, 75.24, 63.17),
     ("FREE", "CUB", "", "FREE", None, 55.7, 59.9, 57.7),
+    ("CN-ZSL", "SUN", "", "ICLR", None, 44.7, 41.6, 43.1),
+    ("CN-ZSL", "AWA1", "", "notebook", 69.7, 64.1, 73.4, 68.4),
     ("CE-GZSL", "CUB", "", "issue 13", None, 52.4, 60.9, 56.4),
     ("PSVMA+", "SUN", "", "PSVMA+", 75.3, None, None, 54.8),
     ("ZeroDiff", "SUN", "", "ZeroDiff", 77.3, 63.0, 56.9, 59.8),

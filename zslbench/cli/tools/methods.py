@@ -74,7 +74,7 @@ def _print_coverage(name: str | None, json: bool) -> None:
         return
     words = ("published row", "runs as", "suites", "why not", "T1 / U / S / H")
     cells = [
-        [row.source, row.title, row.method, ", ".join(row.suites), row.why, printed(row.published)]
+        [row.source, row.title, row.runs_as, ", ".join(row.suites), row.why, printed(row.published)]
         for row in rows
     ]
     run = sum(bool(row.method) for row in rows)

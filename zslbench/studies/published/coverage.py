@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 from zslbench.method.registry import method_modules
 from zslbench.studies.groups import title_of
@@ -18,7 +19,8 @@ class CoveredRow:
     Attributes:
         source: The table.
         published: Its numbers, one for each dataset.
-        method: Which of our methods it is; empty if none.
+        method: Which of our methods runs it; empty if none.
+        settings: The method's settings that run a variant which no suite has.
         suites: The suites that have it.
         why: Why it does not run here; empty if it does.
     """
@@ -26,6 +28,7 @@ class CoveredRow:
     source: str
     published: tuple[Published, ...]
     method: str
+    settings: dict[str, Any]
     suites: tuple[str, ...]
     why: str
 
@@ -34,6 +37,11 @@ class CoveredRow:
         """What the table calls it."""
         return f"{self.published[0].method} {self.published[0].variant}".strip()
 
+    @property
+    def runs_as(self) -> str:
+        """Our method with its settings; empty if none."""
+        return title_of(self.method, self.settings)
+
 
 def coverage() -> list[CoveredRow]:
     """Return every row of every table of `published.csv`, in its order."""
@@ -41,21 +49,30 @@ def coverage() -> list[CoveredRow]:
     for each in read_published():
         rows.setdefault((each.source, each.method, each.variant), []).append(each)
     modules = {fold(name): name for name in method_modules()}
-    reasons = {fold(name): why for name, why in not_run().items()}
+    notes = {(fold(name), fold(variant)): note for (name, variant), note in not_run().items()}
     suites = _suites_of_rows()
     found = []
     for (source, method, variant), numbers in rows.items():
         name = modules.get(fold(method), "")
-        having = suites.get((name, fold(variant) if variant else ""), ())
-        why = "" if name else reasons.get(fold(method), "")
-        found.append(CoveredRow(source, tuple(numbers), name, tuple(having), why))
+        having = suites.get((name, fold(variant)), ())
+        note = notes.get((fold(method), fold(variant)), "")
+        settings, why = ({}, note) if isinstance(note, str) else (note, "")
+        runs = "" if why else name
+        found.append(CoveredRow(source, tuple(numbers), runs, settings, tuple(having), why))
     return found
 
 
-def not_run() -> dict[str, str]:
-    """Return why each published method that is not here is not: its name -> the reason."""
+def not_run() -> dict[tuple[str, str], str | dict[str, Any]]:
+    """Return why a method or variant does not run, or the settings that run it.
+
+    Keys are a published name and a variant, which is empty for the method itself.
+    """
     table = files("zslbench.studies.published").joinpath("not_run.toml")
-    return tomllib.loads(table.read_text(encoding="utf-8"))
+    found: dict[tuple[str, str], str | dict[str, Any]] = {}
+    for name, note in tomllib.loads(table.read_text(encoding="utf-8")).items():
+        variants = {"": note} if isinstance(note, str) else note
+        found |= {(name, variant): each for variant, each in variants.items()}
+    return found
 
 
 def _suites_of_rows() -> dict[tuple[str, str], list[str]]:
