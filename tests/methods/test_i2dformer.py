@@ -84,6 +84,7 @@ def test_scores_are_products_of_image_and_document_and_losses_are_both(model):
     assert losses == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_it_learns_a_few_images_by_heart():
     world = final_world(toy_images(ending="pair"))
     train = world.train_set(I2DFormer, "sentences")

@@ -100,6 +100,7 @@ def test_scores_are_products_and_both_losses_are_cross_entropies(model):
     assert losses == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_it_overfits_a_few_images():
     world = final_world(toy_images(ending="pair"))
     train = world.train_set(I2MVFormer, "sentences")
