@@ -126,9 +126,16 @@ def test_a_record_under_the_name_of_another_is_refused(tmp_path):
         restore(path, Store(tmp_path / "there", uri=""))
 
 
-@pytest.mark.parametrize("name", ["real_features", "real_features_inflation"])
-def test_published_page_is_what_its_archive_holds(tmp_path, name):
+@pytest.mark.parametrize(
+    ("study", "name"),
+    [
+        ("real_features", "real_features"),
+        ("real_features", "real_features_inflation"),
+        ("real_cub87", "real_cub87"),
+    ],
+)
+def test_published_page_is_what_its_archive_holds(tmp_path, study, name):
     """Where tables are worded anew: `zslbench leaderboard ARCHIVE --results ITS_FOLDER`."""
-    folder = Path(__file__).parents[2] / "results/studies/real_features"
+    folder = Path(__file__).parents[2] / "results/studies" / study
     leaderboard(suite=folder / f"{name}.tar.xz").save(tmp_path / "page.md")
     assert (tmp_path / "page.md").read_bytes() == (folder / f"{name}.md").read_bytes()
