@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from overfitting import documents_by_heart
 
 from zslbench.arithmetic import tensor
 from zslbench.method.conformance import toy_images
@@ -86,19 +87,5 @@ def test_scores_are_products_of_image_and_document_and_losses_are_both(model):
 
 @pytest.mark.slow
 def test_it_learns_a_few_images_by_heart():
-    world = final_world(toy_images(ending="pair"))
-    train = world.train_set(I2DFormer, "sentences")
-    model = I2DFormer(I2DFormer.Config(dropout=0.0, augment=False), 0)
-    model.setup(train)
-    items = np.linspace(0, len(train.labels) - 1, 32).astype(int)
-    images, labels = normalise(train.inputs[items], model.source), train.labels[items]
-    table = model.table(train.class_attributes)
-    optimiser = torch.optim.AdamW([p for p in model.network.parameters() if p.requires_grad], 2e-3)
-    for _ in range(80):
-        model.network.train()
-        loss = sum(model.losses(images, torch.from_numpy(labels), table).values())
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    found = model.scores(train.inputs[items], train.class_attributes).argmax(axis=1)
-    assert np.mean(found == labels) > 0.95
+    config = I2DFormer.Config(dropout=0.0, augment=False)
+    assert documents_by_heart(I2DFormer, config, images=32, lr=2e-3, steps=80) > 0.95

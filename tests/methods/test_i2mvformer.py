@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from overfitting import documents_by_heart
 
 from zslbench.arithmetic import tensor
 from zslbench.method.conformance import toy_images
@@ -102,20 +103,5 @@ def test_scores_are_products_and_both_losses_are_cross_entropies(model):
 
 @pytest.mark.slow
 def test_it_overfits_a_few_images():
-    world = final_world(toy_images(ending="pair"))
-    train = world.train_set(I2MVFormer, "sentences")
     config = I2MVFormer.Config(dropout=0.0, augment=False, depth=1, summary_tokens=4)
-    model = I2MVFormer(config, 0)
-    model.setup(train)
-    items = np.linspace(0, len(train.labels) - 1, 16).astype(int)
-    images, labels = normalise(train.inputs[items], model.source), train.labels[items]
-    table = model.table(train.class_attributes)
-    optimiser = torch.optim.AdamW([p for p in model.network.parameters() if p.requires_grad], 4e-3)
-    for _ in range(30):
-        model.network.train()
-        loss = sum(model.losses(images, torch.from_numpy(labels), table).values())
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    found = model.scores(train.inputs[items], train.class_attributes).argmax(axis=1)
-    assert np.mean(found == labels) > 0.9
+    assert documents_by_heart(I2MVFormer, config, images=16, lr=4e-3, steps=30) > 0.9

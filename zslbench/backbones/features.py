@@ -1,6 +1,6 @@
 """Features, maps or patches of any dataset's images with a frozen backbone, computed once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -28,18 +28,18 @@ KEPT_VERSION = 1
 def with_features(
     dataset: Dataset, source: BackboneSource, cache: Path, on_progress: OnProgress = no_progress
 ) -> Dataset:
-    """Return the dataset with the backbone's features `[n, D]` in place of its images."""
+    """Return the dataset with the backbone's features `[n, D]` in place of its images.
+
+    Raises:
+        DataError: If the cache cannot be written.
+    """
     record = source.record
     key = content_digest(FEATURES_VERSION, dataset.digest, *record.identity.values())
-    path = cache / f"features-{key}.npy"
-    if not path.is_file():
-        features = extract(dataset, source, on_progress)
-        cache.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part.npy")
-        np.save(part, features)
-        part.replace(path)
+    features = _computed_once(
+        cache / f"features-{key}.npy",
+        lambda path: np.save(path, extract(dataset, source, on_progress)),
+    )
     backbone = record.model_copy(update={"name": f"features:{record.name}"})
-    features = np.load(path, mmap_mode="r", allow_pickle=False)
     return replace(dataset, inputs=features, backbone=backbone, source=None)
 
 
@@ -54,33 +54,42 @@ def with_kept(
     Raises:
         DataError: If the cache cannot be written.
     """
-    from filelock import FileLock
-
     key = content_digest(KEPT_VERSION, dataset.digest, *source.record.identity.values())
-    path = cache / f"kept-{key}.npy"
-    with reporting(cache):
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):  # one process computes, the others wait
-            if not path.is_file():
-                _write_kept(dataset.inputs, source, path, on_progress)
-    kept = np.load(path, mmap_mode="r", allow_pickle=False)
+    kept = _computed_once(
+        cache / f"kept-{key}.npy",
+        lambda path: _write_kept(dataset.inputs, source, path, on_progress),
+    )
     build = source.build if source.record.frozen_blocks else lambda: passing(source.build())
     return replace(dataset, inputs=kept, source=replace(source, build=build, kept=True))
+
+
+def _computed_once(path: Path, write: Callable[[Path], None]) -> NDArray[np.float32]:
+    """Return the array of a file, mapped; where there is none, one process writes it."""
+    if not path.is_file():  # one that is there may lie in a folder that cannot be written
+        from filelock import FileLock
+
+        with reporting(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):  # the others wait
+                if not path.is_file():
+                    part = path.with_suffix(".part.npy")
+                    write(part)
+                    part.replace(path)
+    found: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return found
 
 
 def _write_kept(
     images: Inputs, source: BackboneSource, path: Path, on_progress: OnProgress
 ) -> None:
-    network, n, part = frozen(source), len(images), path.with_suffix(".part.npy")
+    """Write it batch by batch: it may be larger than the memory."""
+    network = frozen(source)
     compute = network.patches if source.record.frozen_blocks else network.tokens
     shape = compute(images[np.arange(1)]).shape[1:]
-    written = np.lib.format.open_memmap(part, "w+", np.float32, (n, *shape))
-    for first in range(0, n, BATCH):
-        items = np.arange(first, min(first + BATCH, n))
-        written[items] = compute(images[items])
-        on_progress(int(items[-1]) + 1, n)
+    written = np.lib.format.open_memmap(path, "w+", np.float32, (len(images), *shape))
+    for items, found in _batches(images, compute, on_progress):
+        written[items] = found
     written.flush()
-    part.replace(path)
 
 
 def passing(backbone: Any) -> Any:
@@ -93,12 +102,19 @@ def extract(
     dataset: Dataset, source: BackboneSource, on_progress: OnProgress
 ) -> NDArray[np.float32]:
     """Return the class token, or the mean of the map, `[n, D]` of every image, in item order."""
-    pooled, found, n = Frozen(source), [], len(dataset.inputs)
+    found = _batches(dataset.inputs, Frozen(source), on_progress)
+    return np.concatenate([features for _, features in found])
+
+
+def _batches(
+    images: Inputs, compute: Callable[[Inputs], NDArray[np.float32]], on_progress: OnProgress
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Yield some items, and what is computed of their images, until all are done."""
+    n = len(images)
     for first in range(0, n, BATCH):
         items = np.arange(first, min(first + BATCH, n))
-        found.append(pooled(dataset.inputs[items]))
+        yield items, compute(images[items])
         on_progress(int(items[-1]) + 1, n)
-    return np.concatenate(found)
 
 
 class Frozen:

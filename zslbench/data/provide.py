@@ -39,6 +39,7 @@ class DataSource:
     def __init__(self, request: DataRequest, on_progress: OnProgress = no_progress) -> None:
         self.request, self.on_progress = request, on_progress
         self._kept: dict[Backbone, Dataset] = {}
+        self._sources: dict[Ending | None, BackboneSource] = {}
         if request.backbone is None:
             for option in ("image_size", "weights", "frozen_blocks", "mean", "std", "exposure"):
                 if getattr(request, option) is not None:
@@ -97,6 +98,11 @@ class DataSource:
             UnservedError: If none is named.
             ZslbenchError: If there is no such backbone, or it cannot be had as it is asked for.
         """
+        if ending not in self._sources:
+            self._sources[ending] = self._find(ending)
+        return self._sources[ending]
+
+    def _find(self, ending: Ending | None) -> BackboneSource:
         from zslbench.backbones.embedded import EMBEDDED_ENDING
         from zslbench.backbones.registry import find_backbone
 

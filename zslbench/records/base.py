@@ -56,9 +56,8 @@ class Backbone(Record):
     def title(self) -> str:
         """What tables call it."""
         size = f" at {self.image_size} px" if self.image_size else ""
-        return (
-            self.name + size + (f", {self.frozen_blocks} blocks frozen" * bool(self.frozen_blocks))
-        )
+        frozen = f", {self.frozen_blocks} blocks frozen" if self.frozen_blocks else ""
+        return f"{self.name}{size}{frozen}"
 
 
 class WordVectors(Record):

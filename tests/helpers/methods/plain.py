@@ -138,6 +138,19 @@ def plain_vae_loss(found, real, mean, log_variance):
     return (-likely.sum() - (1 + log_variance - mean**2 - log_variance.exp()).sum() / 2) / len(real)
 
 
+def plain_generator_gradients(net, real, attributes, generate, predict, gamma, recons):
+    """The gradients of a VAE-GAN's generator: of the VAE, the critic, and predicted attributes."""
+    net["critic"].requires_grad_(False)
+    for part in net.values():
+        part.zero_grad()
+    mean, log_variance = plain_code(net, real, attributes)
+    found = generate(drawn_code(mean, log_variance), attributes)
+    loss = plain_vae_loss(found, real, mean, log_variance)
+    loss = loss - gamma * net["critic"](both(found, attributes)).mean()
+    loss = loss + recons * plain_l1(predict(found), attributes)
+    loss.backward()
+
+
 def plain_tf_vaegan_step(
     net, optimisers, batches, penalty, *, fed, a1=1.0, gamma=10.0, recons=0.01
 ):
@@ -163,15 +176,7 @@ def plain_tf_vaegan_step(
             fake = generate(drawn_code(*plain_code(net, real, attributes)), attributes)
         critic = net["critic"], optimisers["critic"]
         raw += plain_critic_step(*critic, real, fake, attributes, gamma, penalty) / len(batches)
-    net["critic"].requires_grad_(False)
-    for part in net.values():
-        part.zero_grad()
-    mean, log_variance = plain_code(net, real, attributes)
-    found = generate(drawn_code(mean, log_variance), attributes)
-    loss = plain_vae_loss(found, real, mean, log_variance)
-    loss = loss - gamma * net["critic"](both(found, attributes)).mean()
-    loss = loss + recons * plain_l1(decode(found), attributes)
-    loss.backward()
+    plain_generator_gradients(net, real, attributes, generate, decode, gamma, recons)
     for name in ("encoder", "generator", "decoder", *(["feedback"] if fed else [])):
         optimisers[name].step()
     return raw
@@ -193,6 +198,9 @@ def plain_free_step(net, optimisers, batches, penalty, *, nearest, settings):
     """One step of FREE's generator, after the critic's and the refinement's; the raw penalty."""
     gamma, recons, weight, margin, balance = settings
     (centres,), raw = net["centres"], 0.0
+
+    def generate(noise, attributes):
+        return net["generator"](both(noise, attributes))
 
     def refine(features):
         code = net["refinement"](features)
@@ -225,20 +233,10 @@ def plain_free_step(net, optimisers, batches, penalty, *, nearest, settings):
         optimisers["refinement"].step()
         optimisers["centres"].step()
         with torch.no_grad():
-            fake = net["generator"](
-                both(drawn_code(*plain_code(net, real, attributes)), attributes)
-            )
+            fake = generate(drawn_code(*plain_code(net, real, attributes)), attributes)
         critic = net["critic"], optimisers["critic"]
         raw += plain_critic_step(*critic, real, fake, attributes, gamma, penalty) / len(batches)
-    net["critic"].requires_grad_(False)
-    for part in net.values():
-        part.zero_grad()
-    mean, log_variance = plain_code(net, real, attributes)
-    found = net["generator"](both(drawn_code(mean, log_variance), attributes))
-    loss = plain_vae_loss(found, real, mean, log_variance)
-    loss = loss - gamma * net["critic"](both(found, attributes)).mean()
-    loss = loss + recons * plain_l1(predict(found), attributes)
-    loss.backward()
+    plain_generator_gradients(net, real, attributes, generate, predict, gamma, recons)
     for name in ("encoder", "generator", "refinement"):
         optimisers[name].step()
     return raw

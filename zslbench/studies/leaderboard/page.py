@@ -91,9 +91,8 @@ def _lead(board: Contents, rows: Sequence[Row | Claim], public: Public | None) -
         "numbers that were not recomputed": len(rows) - len(board.rows),
     }
     told = [f"{_count(number, 'row')} with {what}" for what, number in apart.items() if number]
-    held = "Everything was chosen on validation classes; test labels were sealed."
-    if public:  # which nobody can vouch for
-        held = ""
+    sealed = "Everything was chosen on validation classes; test labels were sealed."
+    held = "" if public else sealed  # for what others ran nobody can vouch
     if told:
         held = (
             f"Hatched: {' and '.join(told)}. These cannot "
