@@ -65,7 +65,7 @@ def sensitivity(
         runs = plan(
             [arg.method_name(method)], [arg.request_of(data)], settings=settings or {},
             seeds=asked if final else asked or DEFAULT_SEEDS, worlds=worlds,
-            tuning_seeds=tuning_seeds, on_progress=at.decoding,
+            tuning_seeds=tuning_seeds, on_progress=at.reading,
         )  # fmt: skip
         base = replace(runs[0], spec=runs[0].spec.model_copy(update={"seed": 0}))
         written = {name: [str(value) for value in values] for name, values in (grids or {}).items()}
@@ -137,7 +137,7 @@ def sweep(
     with session(expanded(results), **engine) as at:
         (base,) = plan(
             [called], [arg.request_of(data)], settings=fixed, seeds=[0], worlds=worlds,
-            tuning_seeds=tuning_seeds, on_progress=at.decoding,
+            tuning_seeds=tuning_seeds, on_progress=at.reading,
         )  # fmt: skip
         study = SweepPlan(
             base, searched, sampler, pruner, points, seed, name  # type: ignore[arg-type]

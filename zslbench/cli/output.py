@@ -61,7 +61,7 @@ def decoded(request: "DataRequest") -> "Dataset":
     from zslbench.studies.progress import Display
 
     with Display() as display:
-        return load_dataset(request, lambda done, n: display.tick("decoding images", done, n))
+        return load_dataset(request, lambda done, n: display.tick("reading images", done, n))
 
 
 def print_document(document: "Document") -> None:

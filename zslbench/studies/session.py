@@ -38,9 +38,9 @@ class Session:
     engine: Engine
     tick: Ticks
 
-    def decoding(self, done: int, total: int) -> None:
-        """Show how far the images of a dataset are decoded."""
-        self.tick("decoding images", done, total)
+    def reading(self, done: int, total: int) -> None:
+        """Show how far the images of a dataset are decoded, or a frozen network has seen them."""
+        self.tick("reading images", done, total)
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def explain(
     )  # fmt: skip
     folder = store.results / "explained" / stored.record.key[:16]
     with Display() as display:
-        job = job_of(spec, request, lambda done, n: display.tick("decoding images", done, n))
+        job = job_of(spec, request, lambda done, n: display.tick("reading images", done, n))
         found = draw(stored, job, wanted, folder, request, display.tick)
     attached = store.attach(stored, found.files, "explained")
     if not attached:

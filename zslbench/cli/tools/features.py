@@ -47,7 +47,7 @@ def features(
         raise ZslbenchError(f"--out {path}: features are written as .mat. Name a file NAME.mat.")
     check_writable(path.parent, "features in", "Name a file elsewhere with --out.")
     with Display() as display:
-        source = DataSource(request, lambda done, n: display.tick("decoding images", done, n))
+        source = DataSource(request, lambda done, n: display.tick("reading images", done, n))
         images = source.images
         network = source.source()
         found = extract(images, network, lambda done, n: display.tick("extracting", done, n))

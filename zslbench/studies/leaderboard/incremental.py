@@ -50,7 +50,7 @@ def make_incremental(
     entries, requests = table.entries(), table.requests(data)
     with session(results, **engine) as at:
         for request in requests:
-            source = DataSource(request, at.decoding)
+            source = DataSource(request, at.reading)
             check_backbone(entries, source)
             dataset = source.images  # read here, where it shows; the plan finds it in the cache
             sizes = task_sizes(len(dataset.seen), table.base, table.increment, request.name)

@@ -52,7 +52,7 @@ def make(
     with session(results, **engine) as at:
         if study:
             restore_all(study, at.store)
-        planned = table.jobs(at.decoding)
+        planned = table.jobs(at.reading)
         known_by = {name for job in planned for name in _names(job.label, job.spec)}
         if table.reference and table.reference not in known_by:
             raise unknown("reference among these runs", table.reference, known_by)

@@ -68,7 +68,7 @@ class Outlook(Shown):
 def outlook(table: TableRequest, results: Path, *, retry: bool) -> Outlook:
     """Return what a table would run; nothing is run."""
     with session(results) as at:
-        jobs = table.jobs(at.decoding)
+        jobs = table.jobs(at.reading)
     return Outlook(table.title, _lines(jobs, at.store, retry=retry), retry)
 
 
