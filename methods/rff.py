@@ -78,7 +78,7 @@ class Config(GeneratorConfig):
 
     presets: ClassVar = {
         "CUB": {
-            "epochs": 10, "steps": 291, "batch_size": 512, "hidden": 4096, "latent": 1024,
+            "epochs": 8, "steps": 364, "batch_size": 512, "hidden": 4096, "latent": 1024,
             "lr": 1e-4, "syn_num": 400, "classifier_batch": 400, "margin": 190.0,
         },
     }  # fmt: skip

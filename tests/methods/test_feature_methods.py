@@ -16,6 +16,7 @@ LITTLE_HELD_BACK: dict[str, dict[str, object]] = {
     "eszsl": {"reg_x": 0.001, "reg_s": 0.001},
     "sae": {"lambda_": 1.0},
     "dap": {"reg": 0.001},
+    "gfzsl": {"reg": 0.001, "kernel": "linear"},
     "ale": {"lr": 10.0, "epochs": 100},
     "devise": {"lr": 10.0, "epochs": 100},
     "sje": {"lr": 10.0, "epochs": 100},

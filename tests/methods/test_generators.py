@@ -217,7 +217,12 @@ SCRIPTS = {  # batches of an epoch, times passes, epochs; what else the released
         "lr": 1e-4, "syn_num": 2400, "margin": 200, "balance": 0.8, "recons": 0.001, "gamma": 10,
         "nearest": False, "freeze_decoder": False, "critic_steps": 5, "classifier_lr": 1e-3,
     }),
+    ("rff", "CUB"): (14, 1, 208, {
+        "lr": 1e-4, "syn_num": 400, "margin": 190, "beta": 0.2, "bound": 0.1, "center_weight": 0.1,
+        "latent": 1024, "nearest": False, "critic_steps": 5, "classifier_lr": 1e-3,
+    }),
 }  # fmt: skip
+BATCHES = {("free", "SUN"): 512, ("free", "FLO"): 256, ("rff", "CUB"): 512}
 
 
 @pytest.mark.parametrize(("name", "preset"), SCRIPTS)
@@ -227,11 +232,11 @@ def test_presets_are_what_the_released_scripts_say(name, preset):
     assert config.epochs * config.steps == batches_an_epoch * passes * epochs
     assert {key: getattr(config, key) for key in ALL | expected} == ALL | expected
     assert config.classifier_batch == config.syn_num
-    assert config.batch_size == {("free", "SUN"): 512, ("free", "FLO"): 256}.get((name, preset), 64)
+    assert config.batch_size == BATCHES.get((name, preset), 64)
     assert getattr(config, "decoder_lr", 1e-4) == 1e-4
 
 
 def test_every_preset_has_its_script():
-    presets = {(name, key) for name in ("f_clswgan", "tf_vaegan", "free")
+    presets = {(name, key) for name in ("f_clswgan", "tf_vaegan", "free", "rff")
                for key in load_method(name).Config.presets}  # fmt: skip
     assert presets == SCRIPTS.keys()

@@ -94,6 +94,7 @@ def test_what_does_not_compare_says_why(ours, theirs, reason):
     [
         ("per-image accuracy for U, S and H", "published value is per-image accuracy"),
         ("no calibration", "published value not calibrated"),
+        ("seen scores times 0.95", "published value has seen scores times 0.95"),
     ],
 )
 def test_some_obstacles_leave_t1_comparable(note, reason):
@@ -132,6 +133,14 @@ def test_generative_methods_are_transductive_on_both_sides():
     obstacles = [text for found in verdicts(ours) for text in found.obstacles]
     assert obstacles
     assert not any("transductive" in text for text in obstacles)
+
+
+def test_cn_zsl_on_resnet_features_of_awa1_is_held_against_its_notebook():
+    row = row_of(method="cn_zsl", dataset="AWA1", test_images=TEST_IMAGES["AWA1"])
+    _, notebook = verdicts(row)
+    assert "notebook" in notebook.published.source
+    assert notebook.words["t1"] == "above"
+    assert {notebook.words[m] for m in ("u", "s", "h")} == {"not comparable"}
 
 
 def test_only_what_is_printed_gets_a_verdict():

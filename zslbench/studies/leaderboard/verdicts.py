@@ -16,6 +16,7 @@ from zslbench.studies.published.numbers import (
     OWN_SETTINGS,
     PER_IMAGE,
     ROUNDING,
+    SCALED,
     SENTENCES,
     TRANSDUCTIVE,
     UNCALIBRATED,
@@ -137,6 +138,7 @@ def _reasons(row: Row, published: Published, metric: Printed) -> tuple[str, ...]
         "published value not calibrated": (
             metric != "t1" and UNCALIBRATED in published.notes and row.chosen["gamma"] != 0
         ),
+        f"published value has {SCALED}": metric != "t1" and SCALED in published.notes,
         f"our settings are not the defaults ({changed})": (bool(changed) and not published.variant),
     }
     return tuple(text for text, holds in reasons.items() if holds)

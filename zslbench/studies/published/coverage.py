@@ -20,7 +20,7 @@ class CoveredRow:
         source: The table.
         published: Its numbers, one for each dataset.
         method: Which of our methods runs it; empty if none.
-        settings: The method's settings that run a variant which no suite has.
+        settings: The method's settings that run a variant.
         suites: The suites that have it.
         why: Why it does not run here; empty if it does.
     """
@@ -54,9 +54,9 @@ def coverage() -> list[CoveredRow]:
     found = []
     for (source, method, variant), numbers in rows.items():
         name = modules.get(fold(method), "")
-        having = suites.get((name, fold(variant)), ())
+        having, settings = suites.get((name, fold(variant)), ([], {}))
         note = notes.get((fold(method), fold(variant)), "")
-        settings, why = ({}, note) if isinstance(note, str) else (note, "")
+        why, settings = (note, settings) if isinstance(note, str) else ("", note)
         runs = "" if why else name
         found.append(CoveredRow(source, tuple(numbers), runs, settings, tuple(having), why))
     return found
@@ -75,14 +75,18 @@ def not_run() -> dict[tuple[str, str], str | dict[str, Any]]:
     return found
 
 
-def _suites_of_rows() -> dict[tuple[str, str], list[str]]:
-    """Return the suites of each method and label; an empty label stands for the method itself."""
-    found: dict[tuple[str, str], list[str]] = {}
+def _suites_of_rows() -> dict[tuple[str, str], tuple[list[str], dict[str, Any]]]:
+    """Return the suites of each method and label, and the settings that its row has in the first.
+
+    An empty label stands for the method itself, without settings.
+    """
+    found: dict[tuple[str, str], tuple[list[str], dict[str, Any]]] = {}
     for name, file in shipped().items():
         for row in tomllib.loads(file.read_text(encoding="utf-8")).get("rows", []):
-            label = row.get("label") or title_of(row["method"], row.get("settings", {}))
+            settings = row.get("settings", {})
+            label = row.get("label") or title_of(row["method"], settings)
             for key in dict.fromkeys(["", fold(label)]):
-                having = found.setdefault((row["method"], key), [])
+                having, _ = found.setdefault((row["method"], key), ([], settings if key else {}))
                 having += [name] if name not in having else []
     return found
 
