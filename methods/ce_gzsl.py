@@ -8,8 +8,10 @@
 | batch | - | 2048, AWA 4096 | 128; theirs in presets |
 | alike, in a batch | - | all of a class; one alone takes no part | the same |
 | classes compared | - | the seen | the same |
+| gradients of the comparator | - | reset once an epoch, so they add up | reset each step |
 | learning rate | - | by dataset, a hundredth less now and then | constant |
 | final classifier | softmax of embeddings | 25 epochs, the best on test | the rule's epoch |
+| its batch | - | `syn_num` | `classifier_batch`; so in presets |
 | classifier of T1 | - | another, of unseen classes, 100 epochs | the same one, unseen columns |
 | epoch of the generator | - | the best on test | the rule's |
 | class descriptions of CUB | sentences | sentences | attributes |
@@ -79,6 +81,7 @@ class CEGZSL(GenerativeMethod):
             "SUN": released(
                 10, 600, 100, lr=5e-5, comparator=1024, instance_weight=0.01, class_weight=0.01
             ),
+            "FLO": released(10, 225, 600, comparator=1024, instance_weight=0.01, class_weight=0.01),
         }
         batch_size: int = hyper(128, "B", "features a step", 2, 16384)
         embedding: int = count(256, "dim h", "dimension of the embedding")

@@ -63,6 +63,7 @@ class Config(GenerativeConfig):
 
     presets: ClassVar = {
         "CUB": released(8, 777, 1e-4, 300),
+        "AWA1": released(10, 930, 1e-5, 1800),
         "AWA2": released(10, 1104, 1e-5, 1800),
         "SUN": released(10, 648, 2e-4, 400),
         "FLO": {**released(10, 704, 1e-4, 1200), "beta": 0.1},

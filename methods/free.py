@@ -4,7 +4,7 @@
 | point | paper | released code | here |
 |---|---|---|---|
 | weight of the penalty | 10 | a tenth less each step: none | `penalty_rule`: adaptive |
-| the critic's fakes | of noise | of encoded features | `encoded_noise`: on |
+| the critic's fakes | of noise | of encoded features, but on FLO | `encoded_noise`: on |
 | refined features | sampled | sampled, of test images too | `refined`: their mean |
 | other centre in the loss | another class | any, the item's own too | another |
 | gradients of the centres | - | never reset, so they add up | reset each step |
@@ -18,7 +18,8 @@
 With one critic step the penalty, (norm - 1)^2, hardly ever is above 1.001, and its weight falls by
 a factor of 14 in 28 steps: what is trained is a GAN without penalty. `penalty_rule=fixed` is the
 paper's. A sampled feature makes an image's scores depend on what is scored beside it. The presets
-are the released scripts', in generator steps: an epoch there goes through the data twice.
+are the released scripts', in generator steps: an epoch there goes through the data twice. Of 301 to
+601 epochs the last is left out.
 """  # noqa: D205
 
 from typing import Any, ClassVar, Literal
@@ -82,7 +83,9 @@ class FREE(VAEGAN):
                 1260, 300, 2e-4, margin=120.0, batch_size=512, recons=0.1, gamma=1.0,
                 classifier_lr=5e-4,
             ),
-            "FLO": released(1100, 2400, 1e-4, margin=200.0, batch_size=256, critic_steps=5),
+            "FLO": released(
+                1100, 2400, 1e-4, margin=200.0, batch_size=256, critic_steps=5, encoded_noise=False
+            ),
         }  # fmt: skip
         critic_steps: int = hyper(1, "n_critic", "critic steps a generator step", 1, 100)
         recons: float = weight(0.001, "eta", "weight of the attributes' reconstruction")

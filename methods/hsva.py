@@ -3,7 +3,7 @@ NeurIPS 2021 (arXiv 2109.15163).
 
 | point | paper | released code | here |
 |---|---|---|---|
-| scaling of features | - | min-max, each test split by its own | min-max of training |
+| scaling of features | - | min-max of training | the same |
 | schedule | - | 500 epochs | `epochs` times `steps` |
 | noise of a sample | one for each dimension | one number for all | `sampling`: released |
 | deviation of a sample | sigma | exp(log variance / 10) | `sampling`: released |

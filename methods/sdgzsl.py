@@ -6,11 +6,14 @@
 | scaling of features | - | min-max of training | the same |
 | schedule | - | 220 to 600 epochs, by dataset | `epochs` times `steps` |
 | warm-ups | - | a rise per epoch, to 1 at most | linear to their value at the end |
+| batches | - | a pass through the data, reshuffled | drawn afresh each step |
 | reconstruction by the VAE | - | squares, 2048 summed | averaged, times 2048 |
 | total correlation | log ratio | difference of sigmoids | `correlation`: released |
 | discriminator's step | - | one in `generator_steps` + 1 | the same |
 | classes related | - | those of the batch | the same |
 | final classifier | softmax of h_s | 50 epochs, the best on test | the rule's epoch |
+| its batch | - | `syn_num` | `classifier_batch`; so in presets |
+| its first weights | - | Xavier's, biases 0 | PyTorch's own |
 | T1 | - | another run, other settings | the same one, unseen columns |
 | step of the generator | - | the best on test | the rule's |
 | class descriptions of CUB | sentences | either | attributes |

@@ -7,6 +7,7 @@ Classification", ECCV 2020 (arXiv 2003.07833).
 | the critic's fakes | of noise | of encoded features, but on FLO | `encoded_noise`: on |
 | reconstruction of attributes | L1 | weighted L1 | weighted L1 |
 | feedback while training | - | every other pass through the data | the same |
+| what feeds back, where fakes are of noise | - | the decoded encoded feature | the fake |
 | final classifier | softmax | 25 epochs, the best on test | the rule's epoch |
 | its batch | - | `syn_num` | `classifier_batch`; so in presets |
 | classifier of T1 | another, of unseen classes | the same | the same one, unseen columns |

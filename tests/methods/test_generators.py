@@ -31,18 +31,20 @@ def test_steps_of_f_clswgan_equal_the_plain_loop():
     assert not torch.equal(before, network.generator.features.weight)
 
 
+@pytest.mark.parametrize("encoded", [True, False])
 @pytest.mark.parametrize("feedback", [True, False])
-def test_steps_of_tf_vaegan_equal_the_plain_loop(feedback):
+def test_steps_of_tf_vaegan_equal_the_plain_loop(feedback, encoded):
     """One batch is a pass here: the second step is the first with feedback."""
-    rates = {"decoder_lr": 2e-3, "feedback_lr": 3e-3}
-    model = model_of(TFVAEGAN, **rates, feedback=feedback, recons=0.4, gamma=3.0)
+    told = {"recons": 0.4, "gamma": 3.0, "a1": 0.3}
+    given = {"decoder_lr": 2e-3, "feedback_lr": 3e-3, "a2": 0.9, "encoded_noise": encoded}
+    model = model_of(TFVAEGAN, **given, **told, feedback=feedback)
     network, weights = model.network, [10.0]
     net, optimisers = plain_tf_vaegan(network, 1e-3, 2e-3, 3e-3)
 
     def plain(number, given):
         fed = feedback and number % 2 == 1
         raw = plain_tf_vaegan_step(
-            net, optimisers, given, weights[-1], fed=fed, gamma=3.0, recons=0.4
+            net, optimisers, given, weights[-1], fed=fed, encoded=encoded, **told
         )
         weights.append(weights[-1] * (1.1 if raw > 1.05 else 1 / 1.1 if raw < 1.001 else 1))
 
@@ -117,6 +119,23 @@ def test_the_critic_sees_fakes_of_encoded_features_or_of_noise():
         assert torch.allclose(found, noise) != encoded
 
 
+@pytest.mark.parametrize("feedback", [True, False])
+def test_features_of_unseen_classes_are_corrected_by_the_share_of_synthesis(feedback):
+    model = model_of(TFVAEGAN, a1=0.3, a2=0.9, feedback=feedback)
+    network, attributes = model.network, torch.rand(3, K).double()
+    with torch.no_grad():
+        torch.manual_seed(0)
+        found = model.synthesise(attributes)
+        torch.manual_seed(0)
+        noise = torch.randn_like(attributes)
+        features = network.generator(noise, attributes)
+        if feedback:
+            fed = network.feedback(network.decoder.hidden(features))
+            features = network.generator(noise, attributes, 0.9 * fed)
+        parts = features, network.decoder.hidden(features), network.decoder(features)
+    torch.testing.assert_close(found, torch.cat(parts, dim=1))
+
+
 def test_feedback_adds_a_share_of_what_the_first_features_decode_to():
     network = model_of(TFVAEGAN).network
     noise, attributes = torch.randn(3, K).double(), torch.rand(3, K).double()
@@ -178,6 +197,7 @@ def test_nearest_others_pass_over_the_own_class():
 ALL = {"hidden": 4096, "penalty": 10, "classifier_epochs": 25}
 SCRIPTS = {  # batches of an epoch, times passes, epochs; what else the released scripts say
     ("f_clswgan", "CUB"): (111, 1, 56, {"lr": 1e-4, "syn_num": 300, "beta": 0.01}),
+    ("f_clswgan", "AWA1"): (310, 1, 30, {"lr": 1e-5, "syn_num": 1800, "beta": 0.01}),
     ("f_clswgan", "AWA2"): (368, 1, 30, {"lr": 1e-5, "syn_num": 1800, "beta": 0.01}),
     ("f_clswgan", "SUN"): (162, 1, 40, {"lr": 2e-4, "syn_num": 400, "beta": 0.01}),
     ("f_clswgan", "FLO"): (88, 1, 80, {"lr": 1e-4, "syn_num": 1200, "beta": 0.1}),
@@ -216,6 +236,7 @@ SCRIPTS = {  # batches of an epoch, times passes, epochs; what else the released
     ("free", "FLO"): (22, 2, 500, {
         "lr": 1e-4, "syn_num": 2400, "margin": 200, "balance": 0.8, "recons": 0.001, "gamma": 10,
         "nearest": False, "freeze_decoder": False, "critic_steps": 5, "classifier_lr": 1e-3,
+        "encoded_noise": False,
     }),
     ("rff", "CUB"): (14, 1, 208, {
         "lr": 1e-4, "syn_num": 400, "margin": 190, "beta": 0.2, "bound": 0.1, "center_weight": 0.1,
@@ -236,7 +257,52 @@ def test_presets_are_what_the_released_scripts_say(name, preset):
     assert getattr(config, "decoder_lr", 1e-4) == 1e-4
 
 
-def test_every_preset_has_its_script():
-    presets = {(name, key) for name in ("f_clswgan", "tf_vaegan", "free", "rff")
-               for key in load_method(name).Config.presets}  # fmt: skip
-    assert presets == SCRIPTS.keys()
+OTHERS = {  # steps of an epoch times epochs, and the settings, of README, scripts and authors
+    ("ce_gzsl", "CUB"): (4 * 450, {"syn_num": 100, "comparator": 2048, "batch_size": 2048}),
+    ("ce_gzsl", "AWA1"): (5 * 130, {"syn_num": 1800, "comparator": 2048, "batch_size": 4096}),
+    ("ce_gzsl", "AWA2"): (6 * 130, {"syn_num": 2400, "comparator": 2048, "batch_size": 4096}),
+    ("ce_gzsl", "SUN"): (6 * 1000, {
+        "syn_num": 100, "comparator": 1024, "lr": 5e-5, "instance_weight": 0.01,
+        "class_weight": 0.01, "batch_size": 2048,
+    }),
+    ("ce_gzsl", "FLO"): (3 * 750, {
+        "syn_num": 600, "comparator": 1024, "lr": 1e-4, "instance_weight": 0.01,
+        "class_weight": 0.01, "batch_size": 2048,
+    }),
+    ("sdgzsl", "CUB"): (110 * 600, {
+        "syn_num": 1000, "semantic": 2048, "relation": 5, "correlation_weight": 0.003,
+        "discriminator": 0.3, "lr": 1e-4, "classifier_lr": 2e-3, "kl_end": 0.001 * 600,
+        "correlation_end": 0.0001 * 600, "weight_decay": 1e-8, "encoder_dropout": 0.1,
+        "decoder_dropout": 0.1, "generator_steps": 3, "autoencoder_dropout": 0,
+    }),
+    ("sdgzsl", "AWA2"): (367 * 220, {
+        "syn_num": 5000, "semantic": 1024, "relation": 0.5, "correlation_weight": 1,
+        "discriminator": 0.3, "lr": 3e-5, "classifier_lr": 3e-3, "kl_end": 0.01 * 220,
+        "correlation_end": 0.001 * 220, "weight_decay": 1e-6, "encoder_dropout": 0.4,
+        "decoder_dropout": 0.5, "generator_steps": 2, "autoencoder_dropout": 0.2,
+    }),
+    ("sdgzsl", "SUN"): (161 * 400, {
+        "syn_num": 400, "semantic": 2048, "relation": 30, "correlation_weight": 0.3,
+        "discriminator": 0.5, "lr": 3e-4, "classifier_lr": 1e-3, "kl_end": 0.001 * 400,
+        "correlation_end": 0.0003 * 400, "weight_decay": 1e-6, "encoder_dropout": 0.4,
+        "decoder_dropout": 0.2, "generator_steps": 3, "autoencoder_dropout": 0.4,
+    }),
+    ("hsva", "CUB"): (142 * 500, {"classifier_epochs": 23, "latent": 64, "coarse": 2048}),
+    ("hsva", "AWA1"): (397 * 500, {"classifier_epochs": 33, "latent": 64, "coarse": 2048}),
+    ("hsva", "AWA2"): (471 * 500, {"classifier_epochs": 50, "latent": 64, "coarse": 2048}),
+    ("hsva", "SUN"): (207 * 500, {"classifier_epochs": 21, "latent": 128, "coarse": 2048}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "preset"), OTHERS)
+def test_presets_are_what_else_was_released(name, preset):
+    steps_in_all, expected = OTHERS[name, preset]
+    config = load_method(name).Config.parse({"preset": preset}, name)
+    assert config.epochs * config.steps == steps_in_all
+    assert {key: getattr(config, key) for key in expected} == pytest.approx(expected)
+
+
+def test_every_preset_has_its_source():
+    names = ("f_clswgan", "tf_vaegan", "free", "rff", "ce_gzsl", "sdgzsl", "hsva")
+    presets = {(name, key) for name in names for key in load_method(name).Config.presets}
+    assert presets == SCRIPTS.keys() | OTHERS.keys()

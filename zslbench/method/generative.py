@@ -6,8 +6,10 @@ classes, trained on real features of the seen and synthetic ones of the unseen.
 
 A schedule counts generator steps, not passes through the data: small datasets need as many. After
 every `steps` of them, a generator's epoch, a classifier is trained from its first weights. Each of
-its epochs is an epoch of the fit: papers pick the best of them on test. Noise and batches are
-resampled from (seed, purpose, epoch), so that a fit resumed after a classifier goes on alike.
+its epochs is an epoch of the fit: papers pick the best of them on test. What does not fill a batch
+of the classifier is left out of its epoch; released code fills it up from the next. Noise and
+batches are resampled from (seed, purpose, epoch), so that a fit resumed after a classifier goes on
+alike.
 """
 
 from abc import abstractmethod

@@ -136,6 +136,16 @@ def test_the_file_or_its_user_says_that_seen_classes_trained_the_network(
     assert len(noted) == (told == 1)
 
 
+@pytest.mark.parametrize("name", ["res101_finetuned.mat", "fine-tuned.npz", "ViT_FineTune.npy"])
+def test_a_file_that_says_nothing_is_taken_at_its_names_word(folder, content, name):
+    write(folder / name, content)
+    (asked,) = find_feature_files(folder)
+    assert load(folder, asked).backbone.fine_tuned
+    if name.endswith("npz"):
+        write(folder / name, content | {"fine_tuned": np.array([0])})
+        assert not load(folder, asked).backbone.fine_tuned
+
+
 @pytest.mark.parametrize("name", [name for name in FILES if name != "res101.mat"])
 def test_without_labels_those_of_the_dataset_are_taken(folder, content, name):
     if name == "v73.mat":

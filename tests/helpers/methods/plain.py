@@ -35,7 +35,8 @@ def alike(plain, ours):
 
 
 def adam_of(lr, *parts, beta=0.5):
-    return torch.optim.Adam([p for part in parts for p in part.parameters()], lr, (beta, 0.999))
+    parameters = [p for part in parts for p in part.parameters()]
+    return torch.optim.Adam(parameters, lr, (beta, 0.999), fused=True)
 
 
 def plain_clswgan(network, lr):
@@ -138,7 +139,9 @@ def plain_vae_loss(found, real, mean, log_variance):
     return (-likely.sum() - (1 + log_variance - mean**2 - log_variance.exp()).sum() / 2) / len(real)
 
 
-def plain_generator_gradients(net, real, attributes, generate, predict, gamma, recons):
+def plain_generator_gradients(
+    net, real, attributes, generate, predict, gamma, recons, *, encoded=True
+):
     """The gradients of a VAE-GAN's generator: of the VAE, the critic, and predicted attributes."""
     net["critic"].requires_grad_(False)
     for part in net.values():
@@ -146,13 +149,14 @@ def plain_generator_gradients(net, real, attributes, generate, predict, gamma, r
     mean, log_variance = plain_code(net, real, attributes)
     found = generate(drawn_code(mean, log_variance), attributes)
     loss = plain_vae_loss(found, real, mean, log_variance)
-    loss = loss - gamma * net["critic"](both(found, attributes)).mean()
-    loss = loss + recons * plain_l1(predict(found), attributes)
+    fake = found if encoded else generate(torch.randn_like(attributes), attributes)
+    loss = loss - gamma * net["critic"](both(fake, attributes)).mean()
+    loss = loss + recons * plain_l1(predict(fake), attributes)
     loss.backward()
 
 
 def plain_tf_vaegan_step(
-    net, optimisers, batches, penalty, *, fed, a1=1.0, gamma=10.0, recons=0.01
+    net, optimisers, batches, penalty, *, fed, encoded=True, a1=1.0, gamma=10.0, recons=0.01
 ):
     """One step of TF-VAEGAN's generator, after the critic's and the decoder's; the raw penalty."""
     first, second, raw = net["generator"][:2], net["generator"][2:], 0.0
@@ -162,7 +166,7 @@ def plain_tf_vaegan_step(
             return net["generator"](both(noise, attributes))
         with torch.no_grad():
             hidden = net["decoder"][:2](net["generator"](both(noise, attributes)))
-        return second(first(both(noise, attributes)) + net["feedback"](hidden))
+        return second(first(both(noise, attributes)) + a1 * net["feedback"](hidden))
 
     def decode(features):
         return F.normalize(net["decoder"](features), dim=1)
@@ -173,10 +177,14 @@ def plain_tf_vaegan_step(
         (recons * plain_l1(decode(real), attributes)).backward()
         optimisers["decoder"].step()
         with torch.no_grad():
-            fake = generate(drawn_code(*plain_code(net, real, attributes)), attributes)
+            code = plain_code(net, real, attributes)
+            noise = drawn_code(*code) if encoded else torch.randn_like(attributes)
+            fake = generate(noise, attributes)
         critic = net["critic"], optimisers["critic"]
         raw += plain_critic_step(*critic, real, fake, attributes, gamma, penalty) / len(batches)
-    plain_generator_gradients(net, real, attributes, generate, decode, gamma, recons)
+    plain_generator_gradients(
+        net, real, attributes, generate, decode, gamma, recons, encoded=encoded
+    )
     for name in ("encoder", "generator", "decoder", *(["feedback"] if fed else [])):
         optimisers[name].step()
     return raw

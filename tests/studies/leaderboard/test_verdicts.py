@@ -202,7 +202,7 @@ def test_every_table_shows_paper_versus_ours_where_there_is_a_counterpart():
     board = Leaderboard([row_of()])
     text = markdown(board.document())
     assert "## paper versus ours" in text
-    assert "53.9<br>[48.0, 52.0]<br>above" in text
+    assert "53.94<br>[48.0, 52.0]<br>above" in text
     assert "U, S, H: published value not calibrated" in text
     console = Console(file=io.StringIO(), width=132)
     for part in terminal(board.document(), console.width):

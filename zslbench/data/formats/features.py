@@ -9,13 +9,15 @@
 | `.npy` | the array `[n, d]` | nothing |
 
 Labels count from 1. All but `.npy` may hold `fine_tuned`, one number: 1 if labels of all seen
-classes trained the network, so that nothing may be tuned with it; else 0. Rows that lie in the file
-as they are get mapped; what is compressed, or stored column by column, is read into memory in the
+classes trained the network, so that nothing may be tuned with it; else 0. A file that says nothing
+and is called so (`res101_finetuned.mat`) is taken at its name's word. Rows that lie in the file as
+they are get mapped; what is compressed, or stored column by column, is read into memory in the
 numbers it is stored in. Nothing is unpickled.
 """
 
 import json
 import math
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -110,7 +112,8 @@ def _about(found: Arrays, path: Path, classes: int) -> tuple[Int | None, list[st
 
 
 def _fine_tuned(found: Arrays, path: Path) -> bool:
-    told = np.ravel(found.get(FINE_TUNED, 0)).tolist()
+    named = re.search(r"fine[-_ ]?tun", path.stem, re.IGNORECASE) is not None
+    told = np.ravel(found.get(FINE_TUNED, int(named))).tolist()
     if told not in ([0], [1]):
         message = f"`{FINE_TUNED}` holds {told[:3]}, which is neither 1 nor 0"
         raise DataError(path, message, "Write 1 if labels of all seen classes trained it, else 0.")
