@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
@@ -45,6 +45,14 @@ def read_summaries(folder: Path) -> dict[int, ScoreSummary]:
     """Read score summaries by epoch."""
     with _readable(folder / SUMMARIES):
         return {int(record["epoch"]): _summary(record) for record in _records(folder)}
+
+
+def summaries_of(folder: Path, epochs: Collection[int]) -> bytes:
+    """Return the file of score summaries as it would be of these epochs alone."""
+    records, out = _records(folder), BytesIO()
+    with _readable(folder / SUMMARIES):
+        np.save(out, records[np.isin(records["epoch"], list(epochs))])
+        return out.getvalue()
 
 
 def read_summary(folder: Path, epoch: int) -> ScoreSummary:

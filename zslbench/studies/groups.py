@@ -167,14 +167,6 @@ class SeedGroup(OneEachSeed[RunRecord]):
         return [record.h(self.rule) for record in self.records]
 
     @property
-    def trajectories(self) -> list[dict[int, Outcome]]:
-        """Each seed's outcome at every epoch that was scored, on logits."""
-        return [
-            {e: Outcome.of(s, *self.test) for e, s in artifacts.read_summaries(run.folder).items()}
-            for run in self.runs
-        ]
-
-    @property
     def gammas(self) -> list[float]:
         """One per seed."""
         return [result.gamma for result in self.results]

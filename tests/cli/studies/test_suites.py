@@ -1,16 +1,18 @@
 """`zslbench leaderboard SUITE`, as a user meets them."""
 
+import io
 import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fakes import Softmax, use_softmax
 
 from zslbench.engines.execute import make_choice
 from zslbench.protocol.run import no_tick
 from zslbench.store import Store
-from zslbench.studies.archive import unpack
+from zslbench.studies.archive import pack, unpack
 
 SUFFIXES = ("md", "csv", "json", "html", "tex")
 DOCUMENT = Path(__file__).parents[3] / "docs/suites.md"
@@ -134,6 +136,43 @@ def test_study_is_shown_byte_for_byte_and_goes_on_elsewhere(zslbench, birds, tmp
     assert (status, "0 run, 5 reused" in err) == (0, True)
     assert archive.read_bytes() == first
     assert files(study, "my_table") == tables
+
+
+EVERY_EPOCH = """
+title = "Generators, every epoch scored on test"
+datasets = ["tiny"]
+seeds = [0, 1]
+worlds = 2
+rules = ["validation", "last", "published"]
+settings = { epochs = 4, steps = 2, hidden = 16, classifier_epochs = 5 }
+
+[[rows]]
+method = "f_clswgan"
+"""
+
+
+def test_study_that_scored_every_epoch_is_packed_with_what_tables_read(
+    zslbench, tiny_root, tmp_path
+):
+    suite, study = tmp_path / "every_epoch.toml", tmp_path / "study"
+    suite.write_text(EVERY_EPOCH)
+    words = ("leaderboard", suite, "--data-root", tiny_root, "--study", study, "--results")
+    assert zslbench(*words, tmp_path / "results")[0] == 0
+    archive, tables = study / "every_epoch.tar.xz", files(study, "every_epoch")
+    assert "classifier epoch" in tables["md"].decode()  # which takes all 20 epochs to tell
+    first, members = archive.read_bytes(), unpack(archive)
+    kept = [np.load(io.BytesIO(members[n])) for n in members if n.endswith("summaries.npy")]
+    assert all(1 <= len(epochs) < 12 for epochs in kept) and len(kept) == 2
+    assert zslbench("leaderboard", archive, "--results", tmp_path / "shown")[0] == 0
+    assert files(tmp_path / "shown", "every_epoch") == tables
+    status, _, err = zslbench(*words, tmp_path / "elsewhere")
+    assert (status, "0 run, 2 reused" in err) == (0, True)
+    assert archive.read_bytes() == first and files(study, "every_epoch") == tables
+    for content in (b"{}{", b'{"all": {"optimism": "much"}}', b'{"luck": {}}'):
+        told = {name: content for name in members if name.endswith("inflation.json")}
+        pack(archive, members | told)
+        status, _, err = zslbench("leaderboard", archive, "--results", tmp_path / "shown")
+        assert (status, "is not what an archive holds" in err) == (2, True)
 
 
 def test_study_that_is_stopped_is_packed_as_far_as_it_is_done(

@@ -12,6 +12,7 @@ from zslbench.records import RuleName, canonical_json
 from zslbench.store import Store
 from zslbench.studies.archive import FIX, SUFFIX, members_of, pack, restore
 from zslbench.studies.leaderboard.plan.request import TableRequest
+from zslbench.studies.leaderboard.selection_bias import condensed
 from zslbench.studies.progress import say
 
 TABLE, LEDGER = "table.json", "ledger.jsonl"
@@ -75,13 +76,18 @@ class PlannedTable(BaseModel):
         keys = [run.key for run in self.runs]
         tests = {run.record.test_digest for run in store.runs(keys)}
         others = store.sharing(tests)  # without them nobody knows that they read the same photos
-        runs = [run.record for run in store.runs({*keys, *others.values()})]
-        chosen = {run.choice for run in self.runs} | {run.choice.key for run in runs}
+        runs = list(store.runs({*keys, *others.values()}))
+        chosen = {run.choice for run in self.runs} | {run.record.choice.key for run in runs}
         choices = [f"choice-{key}" for key in chosen if not store.missing("choice", [key])]
-        tuned = {(run.spec.method, run.spec.dataset) for run in runs if run.spec.tuned}
+        specs = [run.record.spec for run in runs]
+        tuned = {(spec.method, spec.dataset) for spec in specs if spec.tuned}
         entries = [*store.index.entries("sweep"), *store.index.entries("trial")]
         tried = [entry.name for entry in entries if (entry.method, entry.dataset) in tuned]
-        members = members_of(store, [*choices, *(f"run-{run.key}" for run in runs), *tried])
+        members = members_of(store, [*choices, *(f"run-{run.record.key}" for run in runs), *tried])
+        for run in runs:
+            if "published" in run.record.rules:
+                for name, content in condensed(run).items():
+                    members[f"runs/run-{run.record.key}/{name}"] = content
         read = {*tests, *others}
         lines = [line for line in store.openings().values() if line["test_digest"] in read]
         lines.sort(key=lambda line: (line.get("created", ""), line["key"]))
