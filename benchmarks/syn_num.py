@@ -161,18 +161,21 @@ def write(rows: pd.DataFrame, dataset: str, page: Path) -> None:
 
 def study(request: DataRequest, page: Path, tick: Tick) -> None:
     """Read every generator in every cut that was not, and write what was found."""
-    kept, source = page.with_suffix(".csv"), DataSource(request)
+    kept, source, parts = page.with_suffix(".csv"), DataSource(request), list[pd.DataFrame]()
     rows = pd.read_csv(kept) if kept.exists() else pd.DataFrame(columns=list(OF))
     for name in METHODS:
         method = load_method(name)
         dataset = source.for_method(name, method, method.Config())
         for cut, worlds in enumerate(cuts(dataset)):
             about = dict(zip(OF, (name, method.version, dataset.digest[:12], cut), strict=True))
-            if (rows[list(OF)] == list(about.values())).to_numpy().all(axis=1).any():
-                continue
-            found = [about | row for row in read(name, method, cut, worlds, tick)]
-            rows = pd.concat([rows, pd.DataFrame(found)], ignore_index=True)
-            write_text(kept, rows.to_csv(index=False))
+            mine = rows[(rows[list(OF)] == list(about.values())).to_numpy().all(axis=1)]
+            if mine.empty:
+                mine = pd.DataFrame([about | row for row in read(name, method, cut, worlds, tick)])
+                rows = pd.concat([rows, mine], ignore_index=True)
+                write_text(kept, rows.to_csv(index=False))
+            parts.append(mine)
+    rows = pd.concat(parts, ignore_index=True)  # without those of other versions
+    write_text(kept, rows.to_csv(index=False))
     write(rows, request.name, page)
 
 
