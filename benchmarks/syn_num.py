@@ -168,7 +168,7 @@ def study(request: DataRequest, page: Path, tick: Tick) -> None:
         dataset = source.for_method(name, method, method.Config())
         for cut, worlds in enumerate(cuts(dataset)):
             about = dict(zip(OF, (name, method.version, dataset.digest[:12], cut), strict=True))
-            mine = rows.loc[(rows[list(OF)] == list(about.values())).to_numpy().all(axis=1)]
+            mine = rows[(rows[list(OF)] == pd.Series(about)).all(axis=1)]
             if mine.empty:
                 mine = pd.DataFrame([about | row for row in read(name, method, cut, worlds, tick)])
                 rows = pd.concat([rows, mine], ignore_index=True)
