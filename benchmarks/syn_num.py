@@ -11,6 +11,7 @@ the same command again: finished cuts are kept beside the page.
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,10 +64,9 @@ SCORES = ("u", "s", "h")
 Tick = Callable[[str, int, int], None]
 
 
-def cuts(dataset: Dataset) -> list[list[World]]:
-    """Return the tuning worlds of every run, then others with other validation classes."""
-    others = [fresh_worlds(dataset, WORLDS, cut) for cut in range(1, CUTS)]
-    return [tuning_worlds(dataset, WORLDS), *others]
+def worlds_of(dataset: Dataset, cut: int) -> list[World]:
+    """Return the tuning worlds of every run, or those of another cut, with other classes."""
+    return fresh_worlds(dataset, WORLDS, cut) if cut else tuning_worlds(dataset, WORLDS)
 
 
 def classified(
@@ -163,17 +163,17 @@ def study(request: DataRequest, page: Path, tick: Tick) -> None:
     """Read every generator in every cut that was not, and write what was found."""
     kept, source, parts = page.with_suffix(".csv"), DataSource(request), list[pd.DataFrame]()
     rows = pd.read_csv(kept) if kept.exists() else pd.DataFrame(columns=list(OF))
-    for name in METHODS:
+    for cut, name in product(range(CUTS), METHODS):
         method = load_method(name)
         dataset = source.for_method(name, method, method.Config())
-        for cut, worlds in enumerate(cuts(dataset)):
-            about = dict(zip(OF, (name, method.version, dataset.digest[:12], cut), strict=True))
-            mine = rows[(rows[list(OF)] == pd.Series(about)).all(axis=1)]
-            if mine.empty:
-                mine = pd.DataFrame([about | row for row in read(name, method, cut, worlds, tick)])
-                rows = pd.concat([rows, mine], ignore_index=True)
-                write_text(kept, rows.to_csv(index=False))
-            parts.append(mine)
+        about = dict(zip(OF, (name, method.version, dataset.digest[:12], cut), strict=True))
+        mine = rows[(rows[list(OF)] == pd.Series(about)).all(axis=1)]
+        if mine.empty:
+            found = read(name, method, cut, worlds_of(dataset, cut), tick)
+            mine = pd.DataFrame([about | row for row in found])
+            rows = pd.concat([rows, mine], ignore_index=True)
+            write_text(kept, rows.to_csv(index=False))
+        parts.append(mine)
     rows = pd.concat(parts, ignore_index=True)  # without those of other versions
     write_text(kept, rows.to_csv(index=False))
     write(rows, request.name, page)
