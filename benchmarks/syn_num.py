@@ -43,14 +43,14 @@ if TYPE_CHECKING:
 
 METHODS = ("f_clswgan", "tf_vaegan", "free")
 NUMBERS = (10, 20, 50, 100, 300)
-CUTS, WORLDS = 2, 3
+WORLDS = 3  # of a cut
 PAGE = opt.RESULTS / "studies" / "syn_num.md"
 TITLE = "The number of synthetic features is a hidden gamma"
 ABOUT = (
-    "Made by `python benchmarks/syn_num.py`: generators at their defaults, each trained once in "
-    "each of {worlds} tuning worlds of {dataset}; no test label was read. Only the classifier "
-    "after the last step sees another number of synthetic features of each unseen class, beside "
-    "{real:.0f} real ones of a seen class on average."
+    "Made by `python benchmarks/syn_num.py --cuts {cuts}`: generators at their defaults, each "
+    "trained once in each of {worlds} tuning worlds of {dataset}; no test label was read. Only the "
+    "classifier after the last step sees another number of synthetic features of each unseen "
+    "class, beside {real:.0f} real ones of a seen class on average."
 )
 NOTES = (
     "gamma = 0: as in the papers. chosen: the gamma that has the best mean H in the other tuning "
@@ -98,7 +98,7 @@ def read(
     """Yield a row for each world of a cut and number, with the gamma of the other worlds."""
     found = []
     for number, world in enumerate(worlds, start=1):
-        stage = f"{name}, cut {cut + 1} of {CUTS}: world {number} of {len(worlds)}"
+        stage = f"{name}, cut {cut + 1}: world {number} of {len(worlds)}"
         found.append(classified(method, world, lambda *at, stage=stage: tick(stage, *at)))
     for syn_num in NUMBERS:
         for place, world in enumerate(worlds):
@@ -122,7 +122,7 @@ def table(name: str, rows: pd.DataFrame) -> Table:
     def line(number: Any, of: pd.DataFrame) -> list[str]:
         gain = over_seeds(list(of.h - of.h_plain))
         means = [f"{value:.1f}" for value in of[shown].mean()]
-        return [str(number), *means, f"{gain.mean:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}]"]
+        return [f"{number:g}", *means, f"{gain.mean:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}]"]
 
     return Table(name, columns, [line(number, of) for number, of in rows.groupby("syn_num")])
 
@@ -132,9 +132,11 @@ def figure(rows: pd.DataFrame) -> "Figure":
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(rows.method))
+    means = rows.groupby(["method", "syn_num"])[["h_plain", "h"]].mean()
+    up = percent_axis("H, percent", means.to_numpy().max())
     drawn = Figure(figsize=(3.2 * len(names), 3.2), layout="constrained")
     for axes, name in zip(np.atleast_1d(drawn.subplots(1, len(names))), names, strict=True):
-        mean = rows[rows.method == name].groupby("syn_num")[["h_plain", "h"]].mean()
+        mean = means.loc[name]
         numbers = mean.index.to_numpy(dtype=float)
         lines = [
             Line(numbers, mean[column].to_numpy(), look, label, dots=True)
@@ -143,7 +145,7 @@ def figure(rows: pd.DataFrame) -> "Figure":
             )
         ]
         across = Scale("synthetic features of a class", NUMBERS[0], NUMBERS[-1], log=True)
-        draw(axes, Plot(name, across, percent_axis("H, percent", mean.to_numpy().max()), lines))
+        draw(axes, Plot(name, across, up, lines))
         axes.set_title(name, fontsize=10)
     axes.legend(frameon=False, loc="lower right")
     return drawn
@@ -153,17 +155,18 @@ def write(rows: pd.DataFrame, dataset: str, page: Path) -> None:
     """Write the page and its figure."""
     (picture, _) = write_figure(page.parent, page.stem, figure(rows))
     worlds = len(rows.groupby(["cut", "world"]))
-    about = ABOUT.format(worlds=worlds, dataset=dataset, real=rows.real.mean())
+    said = {"worlds": worlds, "cuts": worlds // WORLDS, "dataset": dataset}
+    about = ABOUT.format(real=rows.real.mean(), **said)
     tables = [table(name, rows[rows.method == name]) for name in dict.fromkeys(rows.method)]
     caption = {picture.name: "Mean H over the tuning worlds."}
     write_text(page, markdown(Document(TITLE, about, tables, notes=NOTES), caption))
 
 
-def study(request: DataRequest, page: Path, tick: Tick) -> None:
+def study(request: DataRequest, page: Path, cuts: int, tick: Tick) -> None:
     """Read every generator in every cut that was not, and write what was found."""
     kept, source, parts = page.with_suffix(".csv"), DataSource(request), list[pd.DataFrame]()
     rows = pd.read_csv(kept) if kept.exists() else pd.DataFrame(columns=list(OF))
-    for cut, name in product(range(CUTS), METHODS):
+    for cut, name in product(range(cuts), METHODS):
         method = load_method(name)
         dataset = source.for_method(name, method, method.Config())
         about = dict(zip(OF, (name, method.version, dataset.digest[:12], cut), strict=True))
@@ -179,10 +182,13 @@ def study(request: DataRequest, page: Path, tick: Tick) -> None:
     write(rows, request.name, page)
 
 
-def main(page: Annotated[Path, typer.Option(help="What to write.")] = PAGE) -> None:
+def main(
+    page: Annotated[Path, typer.Option(help="What to write.")] = PAGE,
+    cuts: Annotated[int, typer.Option(min=1, help="Three tuning worlds each.")] = 2,
+) -> None:
     """Train the generators in tuning worlds, and write what the number of their features does."""
     with Display() as display:
-        study(DataRequest("plumage", Path("data")), page, display.tick)
+        study(DataRequest("plumage", Path("data")), page, cuts, display.tick)
     say(f"written: {page}")
 
 

@@ -48,13 +48,13 @@ def test_a_page_compares_numbers_of_one_generator_and_a_killed_study_goes_on(
         return read(name, method, cut, *others)
 
     monkeypatch.setattr(syn_num, "read", watched)
-    syn_num.study(BIRDS, page, lambda *_: None)
+    syn_num.study(BIRDS, page, 2, lambda *_: None)
     rows, text = pd.read_csv(page.with_suffix(".csv")), page.read_text()
     assert asked == [0, 1] and len(rows) == 2 * 3 * 2
-    assert "in each of 6 tuning worlds" in text
+    assert "trained once in each of 6 tuning worlds" in text
     assert page.with_suffix(".png").exists()
     page.with_suffix(".csv").write_text(rows[rows.cut != 1].to_csv(index=False))
-    syn_num.study(BIRDS, page, lambda *_: None)
+    syn_num.study(BIRDS, page, 2, lambda *_: None)
     assert asked == [0, 1, 1]
     assert page.read_text() == text
     assert pd.read_csv(page.with_suffix(".csv")).equals(rows)
