@@ -9,7 +9,7 @@ import pytest
 from zslbench.data.load import DataRequest
 from zslbench.method.registry import load_method
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "syn_num.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "syn_num.py"
 BIRDS = DataRequest("plumage:classes=12,unseen=2,images_per_class=6", Path("data"))
 SHORT = {"epochs": 2, "steps": 2, "hidden": 16, "classifier_epochs": 2}
 
