@@ -15,7 +15,8 @@ from zslbench.studies.published.numbers import fold, read_published
 from zslbench.studies.suites import parse_text, shipped
 
 ROOT = Path(__file__).parents[3]
-OURS = ("real_", "plumage_maps", "plumage_features")  # begin the names of studies that are no published table
+# Names of studies that are no published table begin so.
+OURS = ("real_", "plumage_maps", "plumage_features")
 SHIPPED = sorted(name for name in shipped() if name != "regression")
 WHOLE = """
 title = "t"
