@@ -1,24 +1,20 @@
 """The search of defaults, on a few birds: equal for all, resumed, every trial published."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
+from scripts import load_script
 from searches import nothing_runs_here
 
 from zslbench.data.load import DataRequest
 from zslbench.studies.session import session
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "defaults.py"
 BIRDS = DataRequest("plumage:classes=12,unseen=2,images_per_class=6", Path("data"))
 
 
 @pytest.fixture(scope="module")
 def defaults():
-    spec = importlib.util.spec_from_file_location("defaults", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("defaults.py")
 
 
 def pages(defaults, results, out):

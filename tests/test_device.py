@@ -1,23 +1,19 @@
 """The GPU check on a processor: what it puts on the path, reports and counts as failed."""
 
-import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from scripts import BENCHMARKS, load_script
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "device.py"
+SCRIPT = BENCHMARKS / "device.py"
 
 
 @pytest.fixture(scope="module")
 def device():
-    spec = importlib.util.spec_from_file_location("device", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("device.py")
 
 
 def told(*checks):

@@ -1,23 +1,19 @@
 """Speed by ratios: a slower machine is no regression, slower code is."""
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from scripts import BENCHMARKS, load_script
 
-FOLDER = Path(__file__).parents[1] / "benchmarks" / "speed"
+FOLDER = BENCHMARKS / "speed"
 
 
 @pytest.fixture(scope="module")
 def comparing():
-    spec = importlib.util.spec_from_file_location("compare", FOLDER / "compare.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("speed/compare.py")
 
 
 def saved(step, reference):

@@ -1,24 +1,21 @@
 """The study of the number of synthetic features, on a few birds."""
 
-import importlib.util
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from scripts import load_script
 
 from zslbench.data.load import DataRequest
 from zslbench.method.registry import load_method
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "syn_num.py"
 BIRDS = DataRequest("plumage:classes=12,unseen=2,images_per_class=6", Path("data"))
 SHORT = {"epochs": 2, "steps": 2, "hidden": 16, "classifier_epochs": 2}
 
 
 @pytest.fixture
 def syn_num(monkeypatch):
-    spec = importlib.util.spec_from_file_location("syn_num", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script("syn_num.py")
     monkeypatch.setattr(module, "METHODS", ("free",))
     monkeypatch.setattr(module, "NUMBERS", (2, 40))
     return module

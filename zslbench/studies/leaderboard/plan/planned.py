@@ -84,10 +84,9 @@ class PlannedTable(BaseModel):
         entries = [*store.index.entries("sweep"), *store.index.entries("trial")]
         tried = [entry.name for entry in entries if (entry.method, entry.dataset) in tuned]
         members = members_of(store, [*choices, *(f"run-{run.record.key}" for run in runs), *tried])
-        for run in runs:
-            if "published" in run.record.rules:
-                for name, content in condensed(run).items():
-                    members[f"runs/run-{run.record.key}/{name}"] = content
+        for run in (run for run in runs if "published" in run.record.rules):
+            where = f"runs/run-{run.record.key}"
+            members |= {f"{where}/{name}": content for name, content in condensed(run).items()}
         read = {*tests, *others}
         lines = [line for line in store.openings().values() if line["test_digest"] in read]
         lines.sort(key=lambda line: (line.get("created", ""), line["key"]))
