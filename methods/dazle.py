@@ -56,10 +56,10 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return attributes `[B, K]`: scores, weighed by p_k = sigmoid(v_k W3 local_k)."""
-        scores: Tensor
-        scores, _, local = self.queries(self.backbone(images))
-        if self.gate is not None:
-            scores = scores * (local * (self.queries.rows() @ self.gate)).sum(dim=-1).sigmoid()
+        more = [] if self.gate is None else [self.gate]
+        _, scores, *gates = self.queries(self.backbone(images), *more)
+        for gate in gates:
+            scores = scores * gate.sigmoid()
         return scores
 
 
@@ -106,5 +106,5 @@ class DAZLE(TrainedMethod):
 
     def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return where words attend: their mean, and each attribute's."""
-        _, attention, _ = self.network.queries(self.network.backbone(images))
-        return attention.mean(dim=1), attention.mT
+        attention, _ = self.network.queries(self.network.backbone(images))
+        return attention.mean(dim=-1), attention

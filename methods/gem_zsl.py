@@ -66,8 +66,8 @@ class Network(nn.Module):
         return self.words @ self.query
 
     def attention(self, found: Tensor) -> Tensor:
-        """Return where attributes look in a map, `[B, K, N]`."""
-        return (self.queries() @ found.mT).softmax(dim=-1)
+        """Return where attributes look in a map, `[B, N, K]`."""
+        return (found @ self.queries().T).softmax(dim=1)
 
 
 class GEMZSL(EpisodicMethod):
@@ -103,8 +103,8 @@ class GEMZSL(EpisodicMethod):
         losses = {
             "classes": cross_entropy(scores, labels),
             "regression": config.regression
-            * mse_loss(attention.amax(dim=-1), class_attributes[labels]),
-            "compactness": config.compactness * spread(attention).mean() / attention.shape[-1],
+            * mse_loss(attention.amax(dim=1), class_attributes[labels]),
+            "compactness": config.compactness * spread(attention.mT).mean() / attention.shape[1],
         }
         if self.groups is not None:
             groups = torch.from_numpy(self.groups).to(images.device)
@@ -119,4 +119,4 @@ class GEMZSL(EpisodicMethod):
     def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return where attributes look: their mean, and each one's."""
         attention = self.network.attention(self.network.backbone(images))
-        return attention.mean(dim=1), attention.mT
+        return attention.mean(dim=-1), attention

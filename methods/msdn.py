@@ -27,7 +27,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from zslbench.backbones.maps import MapBackbone
 from zslbench.method import PublishedRule, TrainSet, hyper, option, weight
@@ -56,13 +55,11 @@ class Network(nn.Module):
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return scores `[B, K]` of either branch, and the attention of the first `[B, K, N]`."""
+        """Return scores `[B, K]` of either branch, and the attention of the first `[B, N, K]`."""
         found = self.backbone(images)
-        scores, attention, _ = self.text(found)
-        words, places = self.text.rows(), normalize(found, dim=-1)
-        shares = (words @ self.attend @ places.mT).softmax(dim=1)
-        read = (shares * (words @ self.score @ places.mT)).sum(dim=-1)
-        return scores, read, attention
+        attention, scores = self.text(found)
+        attend, read = self.text.products(found, self.attend, self.score)
+        return scores, (attend.softmax(dim=-1) * read).sum(dim=1), attention
 
 
 class MSDN(TrainedMethod):
@@ -123,7 +120,7 @@ class MSDN(TrainedMethod):
 
     def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return where words look: the mean, and each attribute's."""
-        maps = self.network(images)[2].mT
+        maps = self.network(images)[2]
         return maps.mean(dim=-1), maps
 
 

@@ -110,10 +110,15 @@ class Decoder(nn.Module):
             self.talked = nn.LayerNorm(width)
 
     def forward(self, queries: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Return `[B, K, d]` of queries `[B, K, d]`, and where they look `[B, K, N]`."""
+        """Return `[B, K, d]` of queries `[K, d]`, and where they look `[B, K, N]`.
+
+        Attributes talk before they look: without dropout, once for all images.
+        """
+        queries = queries.expand(len(places) if self.training else 1, -1, -1)
         if hasattr(self, "talk"):
             heard, _ = self.talk(queries, queries, queries, need_weights=False)
             queries = self.talked(queries + self.drop(heard))
+        queries = queries.expand(len(places), -1, -1)
         found, attention = self.look(queries, places, places)
         found = self.norms[0](queries + self.drop(found))
         return self.norms[1](found + self.drop(self.feed(found))), attention
@@ -143,8 +148,7 @@ class Network(nn.Module):
         """Return predicted attributes `[B, K]`, and where they are seen `[B, K, N]`."""
         words = normalize(self.words, dim=1) if self.unit else self.words
         places = self.encode(self.places(normalize(self.backbone(images), dim=-1)))
-        queries = self.queries(words).expand(len(images), -1, -1)
-        found, attention = self.decode(queries, places)
+        found, attention = self.decode(self.queries(words), places)
         return (found * (words @ self.score)).sum(dim=-1), attention
 
 

@@ -70,7 +70,7 @@ class Network(nn.Module):
         if self.config.parts != "local":
             parts.append(self.grl(self._whole(found)))
         if self.config.parts != "global":
-            scores, *_ = self.slp(found)
+            _, scores = self.slp(found)
             parts.append(normalize(self.sef(scores) if self.config.sef else scores, dim=-1))
         return torch.stack(parts).sum(dim=0)
 
@@ -129,8 +129,7 @@ class ZeroMamba(TrainedMethod):
             return None
 
         def attention(images: Tensor) -> tuple[Tensor]:
-            _, found, _ = self.network.slp(self.network.backbone(images))
-            return (found.mT,)
+            return self.network.slp(self.network.backbone(images))[:1]
 
         (maps,) = self.piecewise(batch, attention)
         return View(maps.mean(axis=-1), attributes=maps)

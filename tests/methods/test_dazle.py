@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from zslbench.arithmetic import tensor
 from zslbench.backbones.vmamba import VMamba
@@ -27,13 +28,16 @@ def test_scores_are_weighed_by_the_second_attention():
         found.gate.copy_(noise(6, 24, seed=1))
         found.queries.words.mul_(2)
         predicted = found(images)
-        scores, _, local = found.queries(found.backbone(images))
+        places = normalize(found.backbone(images), dim=-1).double().numpy()
+        attention, scores = (
+            part.double().numpy() for part in found.queries(found.backbone(images))
+        )
     gate, words = (p.detach().double().numpy() for p in (found.gate, found.queries.words))
     for image in range(2):
         for k in range(10):
             v = words[k] / np.linalg.norm(words[k])
-            p = 1 / (1 + np.exp(-v @ gate @ local[image, k].double().numpy()))
-            expected = p * float(scores[image, k])
+            local = attention[image, :, k] @ places[image]
+            expected = scores[image, k] / (1 + np.exp(-v @ gate @ local))
             np.testing.assert_allclose(float(predicted[image, k]), expected, rtol=1e-4, atol=1e-6)
 
 

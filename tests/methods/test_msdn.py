@@ -40,7 +40,7 @@ def branches(network, found):
     for f in places:
         shares = softmax([v @ attend_back @ f for v in words])
         second += [share * (v @ score_back @ f) for share, v in zip(shares, words, strict=True)]
-    return np.array(first), second, attention
+    return np.array(first), second, attention.T
 
 
 def test_branches_equal_loops_over_attributes_and_places():
@@ -119,8 +119,8 @@ def test_an_attribute_is_seen_where_its_words_look():
     model = msdn()
     patches, maps = model.look(MAPS)
     attention = model.network(MAPS)[2]
-    torch.testing.assert_close(maps, attention.mT)
-    torch.testing.assert_close(patches, attention.mean(dim=1))
+    torch.testing.assert_close(maps, attention)
+    torch.testing.assert_close(patches, attention.mean(dim=-1))
 
 
 def test_each_dataset_has_the_released_settings():

@@ -122,13 +122,13 @@ def test_geometry_that_scoring_has_asked_for_first_serves_training_too():
     assert layer.pairs.weight.grad is not None
 
 
-@pytest.mark.parametrize("talk", [True, False])
-def test_decoder_equals_a_loop_over_attributes_and_places(talk):
-    layer = stirred(Decoder(WIDTH, 5, 0.4, talk=talk))
-    queries, places = noise(2, 7, WIDTH), noise(2, 4, WIDTH, seed=1)
+@pytest.mark.parametrize(("talk", "training"), [(True, False), (False, False), (True, True)])
+def test_decoder_equals_a_loop_over_attributes_and_places(talk, training):
+    layer = stirred(Decoder(WIDTH, 5, 0.0, talk=talk)).train(training)
+    queries, places = noise(7, WIDTH), noise(2, 4, WIDTH, seed=1)
     out, attention = layer(queries, places)
     for image in range(2):
-        expected = decoded(layer, queries[image].numpy(), places[image].numpy(), talk)
+        expected = decoded(layer, queries.numpy(), places[image].numpy(), talk)
         for got, wanted in zip((out, attention), expected, strict=True):
             np.testing.assert_allclose(got[image].detach(), wanted, rtol=1e-4, atol=1e-5)
 

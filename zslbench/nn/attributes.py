@@ -22,9 +22,10 @@ class WordQueries(nn.Module):
 
     With unit places f_r and words v_k, which start as unit rows and are trained:
 
-        a_kr = softmax_r(v_k W2 f_r),  local_k = sum_r a_kr f_r,  score_k = v_k W1 local_k
+        a_kr = softmax_r(v_k W2 f_r),  score_k = v_k W1 sum_r a_kr f_r = sum_r a_kr (v_k W1 f_r)
 
-    So DAZLE, MSDN from text to image, and ZeroMamba's SLP.
+    In the second form one product of matrices serves a whole batch. So DAZLE, MSDN from text to
+    image, and ZeroMamba's SLP.
 
     Args:
         words: `[K, E]` word vectors, where training starts from.
@@ -45,16 +46,27 @@ class WordQueries(nn.Module):
         """Return the words `[K, E]` as they are used."""
         return normalize(self.words, dim=1) if self.unit else self.words
 
-    def forward(self, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return scores `[B, K]`, attention `[B, K, N]` and local features `[B, K, D]` of a map.
+    def products(self, found: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
+        """Return v_k W f_r as `[B, N, K]`, for each of some W `[E, D]`.
 
         Args:
-            found: `[B, N, D]`.
+            found: A map `[B, N, D]`.
+            weights: Each W.
         """
-        words, places = self.rows(), normalize(found, dim=-1)
-        attention = (words @ self.attend @ places.mT).softmax(dim=-1)
-        local = attention @ places
-        return (local * (words @ self.score)).sum(dim=-1), attention, local
+        words = self.rows()
+        asked = torch.cat([words @ weight for weight in weights])
+        return (normalize(found, dim=-1) @ asked.T).split(len(words), dim=-1)
+
+    def forward(self, found: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
+        """Return attention `[B, N, K]` and scores `[B, K]`.
+
+        Args:
+            found: A map `[B, N, D]`.
+            more: Further W `[E, D]`, for each of which what W1 gives follows behind the scores.
+        """
+        attend, *read = self.products(found, self.attend, self.score, *more)
+        attention = attend.softmax(dim=1)
+        return attention, *((attention * part).sum(dim=1) for part in read)
 
 
 def self_calibration(logits: Tensor, seen: int, margin: float = 1.0) -> Tensor:
