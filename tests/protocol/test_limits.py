@@ -67,6 +67,28 @@ def test_an_epoch_chosen_in_the_last_tenth_is_marked(run, epoch, epochs, marked)
     assert found == ((f"epoch {epoch} of {epochs} chosen: raise epochs",) if marked else ())
 
 
+@pytest.mark.parametrize(
+    ("settings", "epoch", "epochs", "classifier"),
+    [
+        ({"epochs": 10, "classifier_epochs": 25}, 225, 250, 25),
+        ({"epochs": 10, "classifier_epochs": 25}, 123, 250, 23),
+        ({"epochs": 10, "classifier_epochs": 25}, 122, 250, None),
+        ({"epochs": 10, "classifier_epochs": 25}, 1, 250, None),
+        ({"epochs": 30, "classifier_epochs": 25}, 5, 30, None),  # yields the last of each alone
+        ({"epochs": 30, "classifier_epochs": 1}, 5, 30, None),
+    ],
+)
+def test_a_late_epoch_of_a_classifier_says_that_it_underfits(
+    run, settings, epoch, epochs, classifier
+):
+    found = limits_of(changed(run, epoch=epoch, candidates=candidates(epochs), config=settings))
+    mark = (
+        f"epoch of the classifier {classifier} of 25 chosen: raise classifier_lr or "
+        "classifier_epochs"
+    )
+    assert found == ((mark,) if classifier else ())
+
+
 LOW, HIGH = ("the low end of its grid: try lower values", "the high end of its grid: try higher "
              "values")  # fmt: skip
 

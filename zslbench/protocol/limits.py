@@ -49,9 +49,22 @@ def limits_of_tasks(record: IncrementalRecord) -> tuple[str, ...]:
     return (STILL_FALLING,) if any(still_falling(loss.tolist()) for loss in by_task) else ()
 
 
-def _late_epoch(choice: Choice) -> list[str]:
-    late = choice.epochs > 1 and 10 * choice.epoch > 9 * choice.epochs
-    return [f"epoch {choice.epoch} of {choice.epochs} chosen: raise epochs"] if late else []
+def _late_epoch(choice: Choice) -> Iterator[str]:
+    """Yield a mark for an epoch in the last tenth of its schedule, or of its classifier's."""
+    if _late(choice.epoch, choice.epochs):
+        yield f"epoch {choice.epoch} of {choice.epochs} chosen: raise epochs"
+    length = choice.config.get("classifier_epochs", 0)
+    if length and choice.epochs == length * choice.config.get("epochs", 0):  # yields them all
+        epoch = (choice.epoch - 1) % length + 1
+        if _late(epoch, length):
+            yield (
+                f"epoch of the classifier {epoch} of {length} chosen: "
+                "raise classifier_lr or classifier_epochs"
+            )
+
+
+def _late(epoch: int, epochs: int) -> bool:
+    return epochs > 1 and 10 * epoch > 9 * epochs
 
 
 def _ends_of_grids(choice: Choice, names: Sequence[str]) -> list[str]:
