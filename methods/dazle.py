@@ -57,6 +57,7 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return attributes `[B, K]`: scores, weighed by p_k = sigmoid(v_k W3 local_k)."""
         more = [] if self.gate is None else [self.gate]
+        scores: Tensor
         _, scores, *gates = self.queries(self.backbone(images), *more)
         for gate in gates:
             scores = scores * gate.sigmoid()

@@ -27,11 +27,11 @@ KL, found there, means the same for others.
 
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import log_softmax, mse_loss, one_hot
+from torch.nn.functional import mse_loss, one_hot
 
 from zslbench.method import PublishedRule, TrainSet
 from zslbench.method.generative import (
@@ -42,6 +42,7 @@ from zslbench.method.generative import (
     feature_size,
 )
 from zslbench.method.settings import count, hyper, option, weight
+from zslbench.nn.correlation import Correlation, Discriminator
 from zslbench.nn.gan import SLOPE
 from zslbench.nn.gaussians import Gaussian, kl_to_standard, sample
 from zslbench.nn.relation import Relation
@@ -49,8 +50,6 @@ from zslbench.nn.relation import Relation
 from ._latent import FEATURES
 
 BOTTLENECK, VARIANCE_DROPOUT, BATCH_NORM_EPSILON = 128, 0.2, 0.8
-Correlation = Literal["released", "ratio"]
-
 _share = partial(hyper, low=0.0, high=0.9)
 
 
@@ -102,7 +101,7 @@ class Network(GenerativeNetwork):
             nn.Linear(config.hidden, size), nn.LeakyReLU(SLOPE), nn.Dropout(drop),
         )  # fmt: skip
         self.relate = Relation(config.semantic, attributes, config.hidden, nn.ReLU())
-        self.discriminator = nn.Linear(both, 2)
+        self.discriminator = Discriminator(config.semantic, config.correlation)
 
 
 def released(
@@ -182,15 +181,17 @@ class SDGZSL(GenerativeMethod):
 
     def step(self, draw: Callable[[], Batch], number: int) -> dict[str, Tensor]:
         """Take one step, of the discriminator too where it is its turn; then nothing is apart."""
-        done = number / (self.config.epochs * self.config.steps)
+        network, config = self.network, self.config
+        done = number / (config.epochs * config.steps)
         terms, codes = self.losses(draw(), done)
         judged = apart = torch.zeros_like(terms["kl"])
-        if number % (self.config.generator_steps + 1) == 0:
-            judged = self.discriminator_loss([code.detach() for code in codes])
+        if number % (config.generator_steps + 1) == 0:
+            judged = network.discriminator.loss([code.detach() for code in codes])
+            judged = config.discriminator * judged
             self.descend(judged, "discriminator")
         else:
-            factor = min(self.config.correlation_end * done, 1.0)
-            apart = factor * self.config.correlation_weight * self.total_correlation(codes)
+            factor = min(config.correlation_end * done, 1.0) * config.correlation_weight
+            apart = factor * network.discriminator.correlation(codes)
         terms["correlation"] = apart
         self.descend(torch.stack(list(terms.values())).sum(), "others")
         return {**terms, "discriminator": judged}
@@ -219,26 +220,6 @@ class SDGZSL(GenerativeMethod):
         related = self.network.relate(code[:, : self.config.semantic], table).sigmoid()
         return mse_loss(related, truth)
 
-    def judged(self, code: Tensor) -> Tensor:
-        """Return how much codes `[B, 2S]` look like real and like shuffled ones, `[B, 2]`."""
-        found: Tensor = self.network.discriminator(code)
-        return found.sigmoid() if self.config.correlation == "released" else found
-
-    def total_correlation(self, codes: list[Tensor]) -> Tensor:
-        """Return by how much more they look like real ones, summed over both codes."""
-        found = [self.judged(code) for code in codes]
-        return torch.stack([(each[:, 0] - each[:, 1]).mean() for each in found]).sum()
-
-    def discriminator_loss(self, codes: list[Tensor]) -> Tensor:
-        """Return how badly codes are told from those whose halves are shuffled independently."""
-        size, found = self.config.semantic, list[Tensor]()
-        for code in codes:
-            mixed = torch.cat([shuffled(code[:, :size]), shuffled(code[:, size:])], dim=1)
-            for rows, column in ((code, 0), (mixed, 1)):
-                found.append(-log_softmax(self.judged(rows), dim=1)[:, column].mean())
-        loss: Tensor = self.config.discriminator * torch.stack(found).sum()
-        return loss
-
     def synthesise(self, attributes: Tensor) -> Tensor:
         """Return h_s of a feature of each row of attributes, decoded from noise."""
         noise = torch.randn(len(attributes), self.config.latent, device=attributes.device)
@@ -248,8 +229,3 @@ class SDGZSL(GenerativeMethod):
         """Return h_s `[b, S]`."""
         code: Tensor = self.network.encode(features)[:, : self.config.semantic]
         return code
-
-
-def shuffled(rows: Tensor) -> Tensor:
-    """Return the rows in another order."""
-    return rows[torch.randperm(len(rows), device=rows.device)]

@@ -129,7 +129,8 @@ class ZeroMamba(TrainedMethod):
             return None
 
         def attention(images: Tensor) -> tuple[Tensor]:
-            return self.network.slp(self.network.backbone(images))[:1]
+            found, _ = self.network.slp(self.network.backbone(images))
+            return (found,)
 
         (maps,) = self.piecewise(batch, attention)
         return View(maps.mean(axis=-1), attributes=maps)

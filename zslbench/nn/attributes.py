@@ -55,7 +55,7 @@ class WordQueries(nn.Module):
         """
         words = self.rows()
         asked = torch.cat([words @ weight for weight in weights])
-        return (normalize(found, dim=-1) @ asked.T).split(len(words), dim=-1)
+        return torch.split(normalize(found, dim=-1) @ asked.T, len(words), dim=-1)
 
     def forward(self, found: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
         """Return attention `[B, N, K]` and scores `[B, K]`.
