@@ -41,7 +41,8 @@ class Discriminator(nn.Linear):
         """Return how badly codes are told from those whose halves are shuffled independently."""
         found = list[Tensor]()
         for code in codes:
-            mixed = torch.cat([shuffled(half) for half in torch.split(code, self.size, dim=1)], dim=1)
+            halves = torch.split(code, self.size, dim=1)
+            mixed = torch.cat([shuffled(half) for half in halves], dim=1)
             for rows, column in ((code, 0), (mixed, 1)):
                 found.append(-log_softmax(self(rows), dim=1)[:, column].mean())
         return torch.stack(found).sum()
