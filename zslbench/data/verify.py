@@ -1,9 +1,11 @@
 """Everything that can be checked of a dataset before a run, and what it holds in numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zslbench.data.exposure import class_vectors_saw, imagenet_classes
 from zslbench.data.formats import xlsa17
 from zslbench.data.formats.class_lists import check_sides, read_class_splits
 from zslbench.data.formats.features import NoFeaturesError
@@ -70,6 +72,8 @@ def verify(name: str, root: Path, images: Path | None = None) -> Verified:
             f"{folder / 'att_splits.mat'}: {table.leaks} test images are inside train_loc and "
             "val_loc. Use the 2019 file or later, or pass --resplit."
         )
+    if saw := class_vectors_saw(folder.name):
+        found.notes.append(f"{saw}, the unseen ones of tuning worlds among them")
     if not classes.attribute_names:
         found.notes.append("no attributes.txt or predicates.txt: attributes have no names")
     _verify_items(found, folder, table, images)
@@ -102,8 +106,24 @@ def _verify_items(found: Verified, folder: Path, table: AttSplits, images: Path 
         found.check(lambda: check_sides(folder, table.classes, *sides))
         splits = found.check(lambda: read_class_splits(folder, table.classes, sides[0]))
         found.facts["class_splits"] = [[len(s.train), len(s.validation)] for s in splits or ()]
+        _note_imagenet(found, table.classes.names, sides)
     if files:
         _verify_images(found, files, folder, images)
+
+
+def _note_imagenet(found: Verified, names: Sequence[str], sides: tuple[Int, Int]) -> None:
+    """Note which classes a network that was pretrained on ImageNet knows."""
+    seen, unseen = (imagenet_classes([names[c] for c in side]) for side in sides)
+    if seen:
+        found.notes.append(
+            f"ImageNet-1k has {len(seen)} seen classes by name, so a network pretrained on it "
+            f"knows them where they are validation classes: {', '.join(seen)}"
+        )
+    if unseen:
+        found.notes.append(
+            f"ImageNet-1k has {len(unseen)} unseen classes by name: nothing is zero-shot about "
+            f"them for a network pretrained on it: {', '.join(unseen)}"
+        )
 
 
 def _verify_images(found: Verified, files: list[str], folder: Path, images: Path | None) -> None:

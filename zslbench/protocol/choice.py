@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zslbench.data.exposure import imagenet_classes
 from zslbench.method import MethodConfig
 from zslbench.metrics import Float, Outcome, plateau_middle
 from zslbench.protocol.worlds import World
@@ -74,10 +75,13 @@ def choose(
 
 
 def _report(world: World, fits: Fits, gamma: float) -> TuningWorld:
+    names = [world.dataset.classes.names[c] for c in world.classes[world.seen :]]
+    knows = world.dataset.backbone.exposure in ("1k", "21k")  # the larger one holds the smaller
     return TuningWorld(
         name=world.name,
         train_classes=world.seen,
-        validation_classes=len(world.classes) - world.seen,
+        validation_classes=len(names),
+        pretrained=imagenet_classes(names) if knows else (),
         scores=_mean_scores(fits, gamma),
         plain=_mean_scores(fits, 0.0),
     )

@@ -19,11 +19,16 @@ class Scores(Record):
 
 
 class TuningWorld(Record):
-    """How the chosen epoch and gamma did in one tuning world; `plain` is gamma = 0."""
+    """How the chosen epoch and gamma did in one tuning world; `plain` is gamma = 0.
+
+    Attributes:
+        pretrained: Validation classes that the backbone's pretraining knows, by their names.
+    """
 
     name: str
     train_classes: int
     validation_classes: int
+    pretrained: tuple[str, ...] = ()
     scores: Scores
     plain: Scores
 

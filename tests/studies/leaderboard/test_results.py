@@ -12,6 +12,7 @@ import pytest
 from boards import RULES, changed, stored_run
 from simulated import random_outcome
 
+from zslbench.data.exposure import class_vectors_saw
 from zslbench.errors import ZslbenchError
 from zslbench.method import PublishedRule
 from zslbench.methods.eszsl import ESZSL
@@ -102,6 +103,22 @@ def test_words_without_meaning_are_marked(stored, kind):
     spec = record.spec.model_copy(update={"words": words})
     (row,) = rows_of([replace(stored[0], record=record.model_copy(update={"spec": spec}))])
     assert f"{kind} word vectors" in row.marks
+
+
+def test_what_pretraining_and_class_vectors_know_is_marked_and_told(stored):
+    record = stored[0].record
+    first, *others = record.choice.worlds
+    worlds = (first.model_copy(update={"pretrained": ("Indigo Bunting", "Blue Jay")}), *others)
+    choice = record.choice.model_copy(update={"worlds": worlds})
+    spec = record.spec.model_copy(update={"dataset": "FLO"})
+    known = replace(stored[0], record=record.model_copy(update={"choice": choice, "spec": spec}))
+    (row,) = rows_of([known])
+    assert {"pretraining knows validation classes", class_vectors_saw("FLO")} <= set(row.marks)
+    told = row.evidence.provenance["choice"]
+    assert told[f"known to the pretraining in tuning world {first.name}"] == (
+        "Indigo Bunting, Blue Jay"
+    )
+    assert not {"pretraining knows validation classes", ""} & set(rows_of(stored[:1])[0].marks)
 
 
 def test_one_tuning_world_and_pretraining_beyond_1k_are_marked(stored):

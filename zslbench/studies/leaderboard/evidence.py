@@ -106,6 +106,11 @@ def _choice(choice: Choice) -> dict[str, Any]:
         "gain in H over gamma = 0": f"{choice.gain:.2f}{error}",
         "epochs of configs tried": len(choice.candidates),
         **{f"H in tuning world {world.name}": world.scores.h for world in choice.worlds},
+        **{
+            f"known to the pretraining in tuning world {world.name}": ", ".join(world.pretrained)
+            for world in choice.worlds
+            if world.pretrained
+        },
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from zslbench.data.exposure import class_vectors_saw
 from zslbench.errors import ZslbenchError
 from zslbench.method.registry import load_method, method_modules
 from zslbench.protocol import RULES
@@ -202,6 +203,10 @@ def marks_of(group: SeedGroup) -> tuple[str, ...]:
         "one seed": len(records) == 1 and not first.deterministic,
         "trains on unseen attributes": first.transductive,
         "pretrained beyond ImageNet-1k": spec.backbone.exposure in ("21k", "web"),
+        "pretraining knows validation classes": any(
+            world.pretrained for world in first.choice.worlds
+        ),
+        class_vectors_saw(spec.dataset): bool(class_vectors_saw(spec.dataset)),
         "random start: little more than chance is to be expected": spec.backbone.exposure == "none",
         f"protocol version {spec.protocol_version}, now {PROTOCOL_VERSION}": (
             spec.protocol_version != PROTOCOL_VERSION
