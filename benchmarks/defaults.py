@@ -24,7 +24,6 @@ from zslbench.cli import options as opt
 from zslbench.data.load import DataRequest
 from zslbench.data.provide import UnservedError
 from zslbench.engines import Engine
-from zslbench.errors import ZslbenchError
 from zslbench.method.registry import load_method
 from zslbench.method.trained import LoopSettings
 from zslbench.protocol.limits import limits_of
@@ -279,10 +278,4 @@ def main(
 
 
 if __name__ == "__main__":
-    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-    app.command(cls=opt.Command)(main)
-    try:
-        app()
-    except ZslbenchError as error:
-        say(f"defaults: {error}")
-        sys.exit(2)
+    opt.run_script(main)

@@ -22,7 +22,6 @@ import typer
 from zslbench.cli import options as opt
 from zslbench.data.provide import DataSource, UnservedError
 from zslbench.data.types import Subset
-from zslbench.errors import ZslbenchError
 from zslbench.method import Method, MethodConfig
 from zslbench.method.registry import load_method
 from zslbench.method.trained import LoopSettings
@@ -175,10 +174,4 @@ def main(
 
 
 if __name__ == "__main__":
-    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-    app.command(cls=opt.Command)(main)
-    try:
-        app()
-    except ZslbenchError as error:
-        say(f"learning_curves: {error}")
-        sys.exit(2)
+    opt.run_script(main)

@@ -193,4 +193,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    opt.run_script(main)

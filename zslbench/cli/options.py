@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import partial, wraps
@@ -269,6 +270,17 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     call.__signature__ = signature.replace(parameters=options)  # type: ignore[attr-defined]
     call.__annotations__ = {option.name: option.annotation for option in options}
     return call
+
+
+def run_script(command: Callable[..., None]) -> None:
+    """Run the one command of a script; what the user can fix is a paragraph and exit status 2."""
+    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    app.command(cls=Command)(command)
+    try:
+        app()
+    except ZslbenchError as error:
+        print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def parse_seeds(text: str | None) -> list[int] | None:
