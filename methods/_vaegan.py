@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from zslbench.method import TrainSet
 from zslbench.method.generative import (
+    PLAIN,
     Batch,
     GenerativeConfig,
     GenerativeMethod,
@@ -96,7 +97,7 @@ class VAEGAN(GenerativeMethod):
         """Return those of encoder, generator and critic."""
         network, lr = self.network, self.config.lr
         return {
-            "encoder": adam(network.encoder.parameters(), lr, (0.9, 0.999)),
+            "encoder": adam(network.encoder.parameters(), lr, PLAIN),
             "generator": adam(network.generator.parameters(), lr),
             "critic": adam(network.critic.parameters(), lr),
         }

@@ -31,7 +31,14 @@ from torch import Tensor, nn
 
 from zslbench.arithmetic import tensor
 from zslbench.method import PublishedRule, TrainSet
-from zslbench.method.generative import Batch, ClassifierConfig, GenerativeNetwork, feature_size
+from zslbench.method.generative import (
+    PLAIN,
+    Batch,
+    ClassifierConfig,
+    GenerativeNetwork,
+    adam,
+    feature_size,
+)
 from zslbench.method.settings import count, option, rate, weight
 from zslbench.nn.gaussians import Gaussian, Sampling, kl_to_standard, sample, wasserstein
 from zslbench.seeding import derive_seed
@@ -124,8 +131,8 @@ class CADAVAE(LatentMethod):
 
     def make_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Return one, of both autoencoders."""
-        both = [*self.network.images.parameters(), *self.network.attributes.parameters()]
-        return {"both": torch.optim.Adam(both, lr=self.config.lr, amsgrad=True, fused=True)}
+        both = nn.ModuleList([self.network.images, self.network.attributes])
+        return {"both": adam(both.parameters(), self.config.lr, PLAIN, amsgrad=True)}
 
     def train_epoch(self, train: TrainSet, epoch: int) -> dict[str, Tensor]:
         """Train the autoencoders in all their epochs, of which one is yielded: the last."""

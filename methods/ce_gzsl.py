@@ -108,11 +108,12 @@ class CEGZSL(GenerativeMethod):
 
     def make_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Return that of the generator, and one of all that judges."""
-        network = self.network
-        judges = (network.critic, network.embed, network.project, network.compare)
-        judging = [parameter for part in judges for parameter in part.parameters()]
-        lr = self.config.lr
-        return {"generator": adam(network.generator.parameters(), lr), "judges": adam(judging, lr)}
+        network, lr = self.network, self.config.lr
+        judges = nn.ModuleList([network.critic, network.embed, network.project, network.compare])
+        return {
+            "generator": adam(network.generator.parameters(), lr),
+            "judges": adam(judges.parameters(), lr),
+        }
 
     def step(self, draw: Callable[[], Batch], number: int) -> dict[str, Tensor]:
         """Take the judges' steps, then one of the generator, for the last batch."""

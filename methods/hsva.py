@@ -31,6 +31,7 @@ from torch.nn.functional import cross_entropy, softmax
 
 from zslbench.method import PublishedRule, TrainSet
 from zslbench.method.generative import (
+    PLAIN,
     Batch,
     GenerativeConfig,
     GenerativeNetwork,
@@ -134,19 +135,15 @@ class HSVA(LatentMethod):
 
     def make_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Return that of the judging classifiers, of the coarse encoders, and of the VAE proper."""
-        network = self.network
+        network, lr = self.network, self.config.lr
+        encoders = nn.ModuleList([network.images, network.attributes])
+        coders = network.shared, network.mean, network.log_variance
+        vae = nn.ModuleList([*coders, network.to_images, network.to_attributes])
         return {
-            "judges": adam(network.judges.parameters(), CLASSIFIER_RATE, (0.9, 0.999)),
-            "encoders": self._amsgrad(network.images, network.attributes),
-            "vae": self._amsgrad(
-                network.shared, network.mean, network.log_variance,
-                network.to_images, network.to_attributes,
-            ),
-        }  # fmt: skip
-
-    def _amsgrad(self, *parts: nn.Module) -> torch.optim.Optimizer:
-        parameters = [parameter for part in parts for parameter in part.parameters()]
-        return torch.optim.Adam(parameters, lr=self.config.lr, amsgrad=True, fused=True)
+            "judges": adam(network.judges.parameters(), CLASSIFIER_RATE, PLAIN),
+            "encoders": adam(encoders.parameters(), lr, PLAIN, amsgrad=True),
+            "vae": adam(vae.parameters(), lr, PLAIN, amsgrad=True),
+        }
 
     def step(self, draw: Callable[[], Batch], number: int) -> dict[str, Tensor]:
         """Align in the coarse space, classifiers against encoders, then in the latent space."""

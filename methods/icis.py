@@ -44,6 +44,7 @@ from torch.nn.functional import cosine_similarity
 
 from zslbench.method import PublishedRule, TrainSet
 from zslbench.method.generative import (
+    PLAIN,
     Batch,
     ClassifierConfig,
     GenerativeMethod,
@@ -110,7 +111,7 @@ class ICIS(GenerativeMethod):
     def make_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Return the one of the autoencoders."""
         parameters = self.network.autoencoders.parameters()
-        return {"autoencoders": adam(parameters, self.config.lr, betas=(0.9, 0.999))}
+        return {"autoencoders": adam(parameters, self.config.lr, PLAIN)}
 
     def pretrain(self, train: TrainSet) -> None:
         """Train the classifier of the seen classes: no image is used after that."""

@@ -35,10 +35,12 @@ from torch.nn.functional import mse_loss, one_hot
 
 from zslbench.method import PublishedRule, TrainSet
 from zslbench.method.generative import (
+    PLAIN,
     Batch,
     GenerativeConfig,
     GenerativeMethod,
     GenerativeNetwork,
+    adam,
     feature_size,
 )
 from zslbench.method.settings import count, hyper, option, weight
@@ -166,18 +168,12 @@ class SDGZSL(GenerativeMethod):
 
     def make_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Return that of the discriminator, and one of all else."""
-        network = self.network
-        others = (network.vae, network.encode, network.decode, network.relate)
+        network, config = self.network, self.config
+        others = nn.ModuleList([network.vae, network.encode, network.decode, network.relate])
         return {
-            "discriminator": self._adam(network.discriminator),
-            "others": self._adam(*others),
+            name: adam(part.parameters(), config.lr, PLAIN, weight_decay=config.weight_decay)
+            for name, part in {"discriminator": network.discriminator, "others": others}.items()
         }
-
-    def _adam(self, *parts: nn.Module) -> torch.optim.Optimizer:
-        config, parameters = self.config, [p for part in parts for p in part.parameters()]
-        return torch.optim.Adam(
-            parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True
-        )
 
     def step(self, draw: Callable[[], Batch], number: int) -> dict[str, Tensor]:
         """Take one step, of the discriminator too where it is its turn; then nothing is apart."""

@@ -32,6 +32,7 @@ from zslbench.method.settings import MethodConfig, count, hyper, rate
 from zslbench.method.trained import NetworkMethod
 from zslbench.seeding import derive_seed, generator
 
+PLAIN = (0.9, 0.999)  # the usual betas of Adam
 ROWS = 4096  # that are synthesised at once
 
 
@@ -308,10 +309,20 @@ class GenerativeMethod(NetworkMethod):
 
 
 def adam(
-    parameters: Iterable[nn.Parameter], lr: float, betas: tuple[float, float] = (0.5, 0.999)
+    parameters: Iterable[nn.Parameter],
+    lr: float,
+    betas: tuple[float, float] = (0.5, 0.999),
+    **others: Any,
 ) -> torch.optim.Optimizer:
-    """Return Adam as adversarial networks use it, with little memory of past gradients."""
-    return torch.optim.Adam(list(parameters), lr=lr, betas=betas, fused=True)
+    """Return Adam as adversarial networks use it, with little memory of past gradients.
+
+    Args:
+        parameters: What it trains.
+        lr: Learning rate.
+        betas: `PLAIN` where it is the usual Adam.
+        others: Of torch's.
+    """
+    return torch.optim.Adam(list(parameters), lr=lr, betas=betas, fused=True, **others)
 
 
 def feature_size(train: TrainSet) -> int:
