@@ -230,6 +230,7 @@ def test_methods_on_images_train_on_real_photos(zslbench, real_data, tmp_path, m
     assert status == 0, err
     (row,) = json.loads(out)["rows"]
     assert row["method"] == method
+    assert 0 < row["localisation"]["patch_auc"]["mean"] < 100  # of birds in their boxes
 
 
 @pytest.mark.slow

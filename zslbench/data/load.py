@@ -21,6 +21,7 @@ from zslbench.data.formats.items import (
     read_items,
 )
 from zslbench.data.formats.xlsa17 import SPLITS_FILE, AttSplits
+from zslbench.data.parts import bird_truth
 from zslbench.data.types import (
     NO_BACKBONE,
     ClassSplit,
@@ -167,9 +168,13 @@ def load_dataset(request: DataRequest, on_progress: OnProgress = no_progress) ->
     texts = _texts(request, table.classes, "names")
     inputs, backbone, pixels = _inputs(folder, items, request, on_progress)
     splits = replace(table.splits, class_splits=class_splits)
+    some, count, birds = inputs[:1], len(table.classes.names), None
+    if some.ndim > 2:  # photos
+        birds = bird_truth(folder, splits.test_unseen, some.shape[1], count, request.images)
     return assembled(
         recordable(folder.name), table.classes, splits, items.labels, pixels,
-        inputs=inputs, backbone=backbone, files=items.files, **texts,
+        inputs=inputs, backbone=backbone, birds=birds,
+        files=items.files, **texts,
     )  # fmt: skip
 
 

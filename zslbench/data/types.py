@@ -200,6 +200,7 @@ class Dataset:
         descriptions: Digest and description of the sentences.
         source: Builds the backbone, where methods get images.
         parts: Where the parts are in each image, if that is known. Methods never get it.
+        birds: The same of photos, those in `splits.test_unseen`.
         files: The image file of each item, if they are named. Methods never get them.
         digest: SHA-256 of class table, splits, labels, and pixels where there are any.
     """
@@ -220,6 +221,7 @@ class Dataset:
     descriptions: WordVectors | None = None
     source: BackboneSource | None = None
     parts: PartTruth | None = None
+    birds: BirdTruth | None = None
     files: Sequence[str] = ()
 
     @property

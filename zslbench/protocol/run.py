@@ -18,8 +18,8 @@ from zslbench.method import Method, MethodConfig
 from zslbench.method.base import AnyMethod
 from zslbench.method.registry import resolve
 from zslbench.metrics import Float, Int, Outcome, ScoreSummary, score_unit, summarise
-from zslbench.metrics.localisation import score_view
 from zslbench.protocol.choice import Tuning, choose
+from zslbench.protocol.looking import localise
 from zslbench.protocol.rules import RULES, Trajectory, epochs_needed
 from zslbench.protocol.worlds import World, final_world, tuning_worlds
 from zslbench.records import Choice, Cost, Opening, RunRecord, RunSpec, Spec
@@ -287,13 +287,6 @@ def score(model: Method, world: World) -> ScoreSummary:
         for name in ScoreSummary.ARRAYS
     }
     return ScoreSummary(**arrays, scale=scale)
-
-
-def localise(model: Method, world: World) -> dict[str, float]:
-    """Return how well the method looks where the parts of the test items are, if that is known."""
-    parts = world.dataset.parts
-    view = model.view(world.dataset.inputs[world.test]) if parts is not None else None
-    return score_view(view, parts, world.test) if view is not None and parts is not None else {}
 
 
 def score_scale(model: Method, world: World) -> float:

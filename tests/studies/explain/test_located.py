@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zslbench.data.load import DataRequest
+from zslbench.data.parts import bird_truth
 from zslbench.method import View
-from zslbench.studies.explain.located import RUN, locate, parts_figure
+from zslbench.protocol.looking import RUN, localise
+from zslbench.studies.explain.located import locate, parts_figure
 
 SIDE, GRID, PHOTOS = 56, 7, 4
 NAMES = ("has_bill_color::red", "has_bill_color::blue", "has_leg_color::red", "has_size::small")
@@ -53,13 +54,18 @@ def root(tmp_path):
     return tmp_path
 
 
-def looked(root, model, names=NAMES):
-    dataset = SimpleNamespace(
+def photos(root, names=NAMES):
+    return SimpleNamespace(
         splits=SimpleNamespace(test_unseen=np.arange(PHOTOS)),
         classes=SimpleNamespace(names=("a bird",), attribute_names=names),
         inputs=np.zeros((PHOTOS, SIDE, SIDE, 3), dtype=np.uint8),
+        birds=bird_truth(root / "birds", np.arange(PHOTOS), SIDE, 1),
+        parts=None,
     )
-    return locate(model, dataset, DataRequest("birds", root))
+
+
+def looked(root, model, names=NAMES):
+    return locate(model, photos(root, names))
 
 
 def test_parts_seen_where_they_are_are_found(root):
@@ -94,7 +100,24 @@ def test_attributes_without_names_of_cubs_are_reported(root):
     assert "No parts are scored: no attribute has a name of CUB's" in " ".join(repr(found).split())
 
 
-def test_photos_without_boxes_and_drawn_birds_are_left_alone(root):
+def test_photos_without_boxes_are_left_alone(root):
     (root / "birds" / "boxes.csv").unlink()
     assert looked(root, Told()) is None
-    assert locate(Told(), None, DataRequest("plumage", root)) is None
+
+
+@pytest.mark.parametrize("localises", [True, False])
+def test_a_record_holds_the_same_numbers(root, localises):
+    model, world = Told(localises), SimpleNamespace(dataset=photos(root))
+    found, shown = localise(model, world), looked(root, model)
+    assert found.items() >= shown.patches.items()
+    told = {name: value for name, value in found.items() if name.startswith("part_hit")}
+    rows = {"": RUN, "_random": "random", "_centre": "centre", "_best": "ceiling"}
+    assert told == {f"part_hit{end}": shown.parts[r].mean for end, r in rows.items() if localises}
+
+
+def test_what_says_not_where_it_looks_is_not_asked_for_parts(root):
+    class Blind(Told):
+        def view(self, batch):
+            return None
+
+    assert localise(Blind(), SimpleNamespace(dataset=photos(root))) == {}

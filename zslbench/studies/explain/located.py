@@ -2,25 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from zslbench.data.load import DataRequest, find_dataset, is_embedded
-from zslbench.data.parts import bird_truth
 from zslbench.data.types import NAMES_MEND, Dataset
-from zslbench.method import Method, View
-from zslbench.metrics.localisation import ON_OBJECT, score_patch_choice
-from zslbench.metrics.part_boxes import (
-    PartScores,
-    best_patches,
-    boxed,
-    families_of,
-    references,
-    score_patches,
-)
+from zslbench.method import Method
+from zslbench.metrics.part_boxes import PartScores
+from zslbench.protocol.looking import RUN, look_at_birds
 from zslbench.protocol.run import Tick, no_tick
 from zslbench.report.shown import Shown
 from zslbench.report.table import Document, Table
@@ -28,8 +19,6 @@ from zslbench.report.table import Document, Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BATCH = 128
-RUN = "this run"
 PARTS_NOTE = (
     "In percent. A part is found if the box of a quarter of the bird's width and height at the "
     "best patch and the same box at the nearest visible key point of the part agree by more than "
@@ -98,62 +87,19 @@ class Located(Shown):
         ]
 
 
-def predicted_attributes(model: Method, batch: NDArray[Any], attributes: int) -> NDArray[Any]:
-    """Return `[b, K]`: what a method predicts for each attribute.
-
-    That is the score of a class that has this attribute alone: for methods that compare predicted
-    attributes with the class's, those very attributes.
-    """
-    return model.scores(batch, np.eye(attributes))
-
-
-def locate(
-    model: Method, dataset: Dataset, request: DataRequest, tick: Tick = no_tick
-) -> Located | None:
+def locate(model: Method, dataset: Dataset, tick: Tick = no_tick) -> Located | None:
     """Score where a method looks in the photos of unseen classes; None without the tables.
 
     Args:
         model: A fitted method with a view.
         dataset: Its data.
-        request: What the data were found by.
         tick: Progress.
-
-    Raises:
-        DataError: If `parts.csv` or `boxes.csv` cannot be read.
     """
-    if is_embedded(request.name):
+    looked = look_at_birds(model, dataset, partial(tick, "looking at birds of unseen classes"))
+    if looked is None:
         return None
-    items, names = dataset.splits.test_unseen, dataset.classes
-    folder, size = find_dataset(request.name, request.root), dataset.inputs[items[:1]].shape[1]
-    birds = bird_truth(folder, items, size, len(names.names), request.images)
-    if birds is None:
-        return None
-    families = families_of(names.attribute_names)
-    views, best = [], []
-    batches = np.array_split(items, -(-len(items) // BATCH))
-    for done, batch in enumerate(batches, start=1):
-        images = dataset.inputs[batch]
-        view = model.view(images)
-        assert view is not None
-        views.append(View(view.patches, view.kept))
-        if view.attributes is not None and families:
-            predicted = predicted_attributes(model, images, view.attributes.shape[2])
-            best.append(best_patches(view.attributes, predicted, families))
-        tick("looking at birds of unseen classes", done, len(batches))
-    grid = round(views[0].patches.shape[1] ** 0.5)
-    choice = score_patch_choice(_joined(views), boxed(grid, birds) >= ON_OBJECT)
-    parts = {}
-    if best:
-        parts[RUN] = score_patches(np.concatenate(best), grid, tuple(families), birds)
-        parts |= references(grid, tuple(parts[RUN].parts), birds)
-    return Located(len(items), grid, parts, choice, "" if families else UNNAMED)
-
-
-def _joined(views: list[View]) -> View:
-    kept = [view.kept for view in views if view.kept is not None]
-    return View(
-        np.concatenate([view.patches for view in views]), np.concatenate(kept) if kept else None
-    )
+    images, note = len(looked.birds.boxes), "" if looked.families else UNNAMED
+    return Located(images, looked.grid, looked.parts(), looked.patches(), note)
 
 
 def parts_figure(located: Located, title: str) -> "Figure":

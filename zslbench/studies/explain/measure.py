@@ -17,6 +17,7 @@ from zslbench.errors import ZslbenchError
 from zslbench.method import Method
 from zslbench.metrics import Float, Int, summarise
 from zslbench.protocol import World, final_world
+from zslbench.protocol.looking import predicted_attributes
 from zslbench.protocol.run import Tick, no_tick
 from zslbench.records import RunRecord
 from zslbench.report.files import write_figure
@@ -24,12 +25,7 @@ from zslbench.seeding import generator
 from zslbench.store import Stored, artifacts
 from zslbench.studies.explain.embedding import embedding_figure
 from zslbench.studies.explain.items import Told, pictures_of
-from zslbench.studies.explain.located import (
-    Located,
-    locate,
-    parts_figure,
-    predicted_attributes,
-)
+from zslbench.studies.explain.located import Located, locate, parts_figure
 from zslbench.studies.explain.pictures import attribute_figure, patch_figure
 from zslbench.studies.explain.refit import refit
 from zslbench.studies.groups import title_of
@@ -96,7 +92,7 @@ def explain(
     steps(2, 3)
     plane = _plane(model, world, spread)
     steps(3, 3)
-    located = locate(model, job.dataset, request, tick)
+    located = locate(model, job.dataset, tick)
     title = _title(record, agreement)
     figures = {"patches": patch_figure(pictures, title)}
     if view.attributes is not None:

@@ -55,12 +55,15 @@ LOCALISATION = {
     "patch_auc": "patches ranked (AUC)",
     "patch_precision": "patches kept on the object",
     "attribute_hit": "attributes found on their part",
+    "part_hit": "parts found (APN's rule)",
 }
 LOCALISATION_NOTE = (
     "In percent, on test images, at the chosen epoch, with the 95 % interval over seeds. A patch "
-    "is on the object if that covers a quarter of it; an attribute is found if its best patch "
-    "shows the bearing part. Without looking: any patch, or the ones nearest to the middle; best: "
-    "as many patches as are kept, all on the object where there are enough."
+    "is on the object if that (on photos the bird's box) covers a quarter of it; an attribute is "
+    "found if its best patch shows the bearing part; a part as `zslbench explain` says. Without "
+    "looking: any patch, or the ones nearest to the middle; best: as many patches as are kept, all "
+    "on the object where there are enough, and of parts the most that the grid allows: only equal "
+    "grids can be compared."
 )
 
 PAPER_NOTE = (
