@@ -19,12 +19,11 @@ Attribute-Based Attention", CVPR 2020; code hbdat/cvpr20_DAZLE at e5a0460.
 | epoch, gamma | - | best on test | tuning worlds |
 
 "-" is where the paper's text was not at hand. Attributes of unseen classes enter the calibration,
-and the cross-entropy where that is over all classes: the mark of a method that trains on them stays
-where `calibration=0` and `cross_entropy=seen` take them out. The defaults are the code's settings
-for CUB, presets those for the others.
+and the cross-entropy where that is over all classes: `calibration=0` and `cross_entropy=seen` leave
+them out. The defaults are the code's settings for CUB, presets those for the others.
 """  # noqa: D205
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -88,6 +87,11 @@ class DAZLE(TrainedMethod):
         epoch="best", gamma=2.0, space="logit", average="class",
         source="released code: epoch of the best H on test; +1 and -1 are in the scores",
     )  # fmt: skip
+
+    @classmethod
+    def transductive(cls, config: Any) -> bool:
+        """Return whether any loss has unseen classes in it."""
+        return bool(config.cross_entropy == "all" or config.calibration > 0)
 
     def build(self, train: TrainSet) -> nn.Module:
         """Return the network around the backbone."""

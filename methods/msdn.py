@@ -20,10 +20,11 @@ CVPR 2022 (arXiv 2203.03137); code shiming-chen/MSDN at ec3598b.
 | epoch, gamma | - | best on test, gamma 2 (the +-1) | tuning worlds |
 
 "-" is where the paper's text was not at hand; what its column says is from memory. Unseen class
-attributes are in every loss but, with `cross_entropy=seen`, the cross-entropy.
+attributes are in every loss; `cross_entropy=seen` takes them out of the cross-entropy and of the
+distillation, `calibration=0` out of the rest.
 """  # noqa: D205
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +73,7 @@ class MSDN(TrainedMethod):
         logits: Comparison = option("dot", "f a", "how scores and class attributes are compared")
         scale: float = hyper(1.0, "sigma", "scale of the logits", 0.1, 1e3, log=True)
         cross_entropy: Over = option(
-            "all", "L_CE", "classes of the cross-entropy; all: unseen ones too"
+            "all", "L_CE", "classes of cross-entropy and distillation; all: unseen ones too"
         )
         calibration: float = weight(0.1, "lambda_cal", "weight of the self-calibration")
         distillation: float = weight(0.001, "lambda_distill", "weight of the distillation")
@@ -92,6 +93,11 @@ class MSDN(TrainedMethod):
         source="released code, MSDN_{cub,awa2,sun}.py: best epochs on test, +-1 in all scores",
     )  # fmt: skip
 
+    @classmethod
+    def transductive(cls, config: Any) -> bool:
+        """Return whether any loss has unseen classes in it."""
+        return bool(config.cross_entropy == "all" or config.calibration > 0)
+
     def build(self, train: TrainSet) -> nn.Module:
         """Return the network around the backbone."""
         return Network(self.source.build(), torch.from_numpy(train.word_vectors).float())
@@ -105,7 +111,8 @@ class MSDN(TrainedMethod):
             calibrated_losses(logits, labels, seen, config.cross_entropy, config.calibration)
             for logits in branches
         ]
-        one, other = (shifted(logits, seen) for logits in branches)
+        known = seen if config.cross_entropy == "seen" else len(table)
+        one, other = (shifted(logits, seen)[:, :known] for logits in branches)
         return {
             "classes": losses[0]["classes"] + losses[1]["classes"],
             "calibration": losses[0]["calibration"] + losses[1]["calibration"],

@@ -26,7 +26,7 @@ Learning", CVPR 2023 (arXiv 2303.15322); code ManLiuCoder/PSVMA at abd282a.
 scores of seen and unseen classes on training images, so it trains on unseen class attributes.
 """  # noqa: D205
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -182,6 +182,11 @@ class PSVMA(EpisodicMethod):
         epoch="best", gamma="best", source="released code, trainer.py: best epochs on test; "
         "config: gamma by hand per dataset (1.5, 3.5, 1.5), on logits",
     )  # fmt: skip
+
+    @classmethod
+    def transductive(cls, config: Any) -> bool:
+        """Return whether any loss has unseen classes in it."""
+        return bool(config.debiasing > 0)
 
     def build(self, train: TrainSet) -> nn.Module:
         """Return the network around the backbone."""

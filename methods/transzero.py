@@ -191,6 +191,11 @@ class TransZero(TrainedMethod):
         source="released code, train_{cub,awa2,sun}.py: best epochs on test, +-1 in all scores",
     )  # fmt: skip
 
+    @classmethod
+    def transductive(cls, config: Any) -> bool:
+        """Return whether any loss has unseen classes in it."""
+        return bool(config.cross_entropy == "all" or config.calibration > 0)
+
     def build(self, train: TrainSet) -> nn.Module:
         """Return the network around the backbone."""
         words = torch.from_numpy(train.word_vectors).float()

@@ -181,6 +181,11 @@ class Method(AnyMethod):
         return train
 
     @classmethod
+    def transductive(cls, config: Any) -> bool:
+        """Return whether training uses attributes of unseen classes."""
+        return "unseen_attributes" in cls.needs
+
+    @classmethod
     def source_of(cls, config: Any) -> BackboneSource | None:
         """Return the backbone that the config itself names; None: the one asked for beside it."""
         return None

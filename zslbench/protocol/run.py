@@ -197,7 +197,7 @@ def evaluate(
         plain=chosen.scores(0.0),
         oracle_h=chosen.curve.best()[0],
         localisation=done.localisation,
-        transductive="unseen_attributes" in method.needs,
+        transductive=method.transductive(config),
         deterministic=method.is_deterministic(config),
         passes=passes,
         **about(spec, opening, done, len(world.train) * epochs // passes),

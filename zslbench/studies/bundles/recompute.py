@@ -122,7 +122,7 @@ def _about(record: RunRecord, method: type[Method]) -> tuple[dict[str, Any], dic
     config = resolve(record.choice)[1]
     stated = record.model_dump(include={"transductive", "deterministic", "passes"})
     own = {
-        "transductive": "unseen_attributes" in method.needs,
+        "transductive": method.transductive(config),
         "deterministic": method.is_deterministic(config),
         "passes": method.passes(config),
     }
