@@ -69,7 +69,11 @@ class DAZLE(TrainedMethod):
     class Config(TrainedConfig):
         """Config of DAZLE."""
 
-        presets: ClassVar = {"AWA2": {"unit_words": True}, "SUN": {"gate": False}}
+        presets: ClassVar = {
+            "CUB": {"epochs": 20},
+            "AWA2": {"unit_words": True, "epochs": 20},
+            "SUN": {"gate": False, "epochs": 100},
+        }
         logits: Comparison = option("dot", "s_c", "how predicted and class attributes are compared")
         scale: float = hyper(1.0, "sigma", "scale of logits", 0.1, 1e3, log=True)
         backbone_lr: float = hyper(

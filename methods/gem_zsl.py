@@ -15,7 +15,7 @@
 | compactness | - | of attention, mean over places too, .2 | the same |
 | local part at the test | - | none | none |
 | gaze loss | - | in a file, not used | none |
-| sampling | - | 300 episodes of 4 classes, 2 images | `sampling`: batches; `batch_size` 8 |
+| sampling | - | 300 episodes of 4 classes, 2 images | `sampling`: batches of 64; presets |
 | optimiser | - | SGD 1e-3, halved after 10 epochs | that of all methods here |
 | augmentation | - | crops, flips | that of all methods here |
 | epochs CUB, AwA2, SUN | - | 15, 12, 20 | 12 |
@@ -23,8 +23,8 @@
 
 "-" is where the paper's text was not at hand. A cosine does not see how large the global weights
 are, but steps of AdamW count for more where these are small. The attention trains the backbone:
-with a frozen one the local part has no say in the scores. The defaults are the code's settings for
-CUB and AwA2.
+with a frozen one the local part has no say in the scores. The weights of losses are by default the
+code's for CUB and AwA2.
 """  # noqa: D205
 
 from typing import ClassVar
@@ -38,6 +38,8 @@ from zslbench.method import PublishedRule, TrainSet, weight
 from zslbench.nn.attributes import group_lasso, spread
 
 from ._episodes import EpisodicConfig, EpisodicMethod
+
+EPISODES = {"sampling": "2-shot", "batch_size": 8}
 
 
 class Network(nn.Module):
@@ -76,7 +78,11 @@ class GEMZSL(EpisodicMethod):
     class Config(EpisodicConfig):
         """Config of GEM-ZSL."""
 
-        presets: ClassVar = {"SUN": {"scale": 25.0, "regression": 0.5}}
+        presets: ClassVar = {
+            "CUB": {**EPISODES, "epochs": 15},
+            "AWA2": {**EPISODES, "epochs": 12},
+            "SUN": {**EPISODES, "epochs": 20, "scale": 25.0, "regression": 0.5},
+        }
         regression: float = weight(1.0, "lambda_1", "weight of the regression of local attributes")
         decorrelation: float = weight(0.1, "lambda_2", "weight of the decorrelation of queries")
         compactness: float = weight(0.2, "lambda_3", "weight of the compactness of attention")

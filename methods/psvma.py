@@ -19,7 +19,7 @@ Learning", CVPR 2023 (arXiv 2303.15322); code ManLiuCoder/PSVMA at abd282a.
 | its weight | - | CUB .001, AwA2 .1, SUN .02 | `debiasing` .001, presets |
 | backbone | ViT-B/16 | all of it trained, rate 1e-3 | trained, `backbone_lr` 1e-4 |
 | optimiser | - | SGD in steps, before each epoch | that of all methods here |
-| batches | - | 300 episodes of 16 classes; 2 images, AwA2 and SUN 3 | `sampling`: batches; 2 |
+| batches | - | 300 episodes: 16 classes, 2 images (AwA2, SUN 3) | `sampling`; presets |
 | epoch, gamma | - | best on test, by hand per dataset | tuning worlds |
 
 "-" is where the paper's text was not at hand; its L_deb is given from memory. L_deb compares the
@@ -173,8 +173,10 @@ class PSVMA(EpisodicMethod):
         )
 
         presets: ClassVar = {
-            "CUB": {"debiasing": 0.001}, "AWA2": {"debiasing": 0.1}, "SUN": {"debiasing": 0.02},
-        }  # fmt: skip
+            "CUB": {"debiasing": 0.001, "sampling": "2-shot", "batch_size": 32, "epochs": 25},
+            "AWA2": {"debiasing": 0.1, "sampling": "3-shot", "batch_size": 48, "epochs": 20},
+            "SUN": {"debiasing": 0.02, "sampling": "3-shot", "batch_size": 48, "epochs": 25},
+        }
 
     needs = frozenset({"images", "word_vectors", "unseen_attributes"})
     network: Network

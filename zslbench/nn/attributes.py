@@ -3,7 +3,8 @@
 B images, N places of a square map in raster order, D channels, K attributes, C classes, the seen
 ones first. Sources: DAZLE (Huynh and Elhamifar, CVPR 2020; code hbdat/cvpr20_DAZLE at e5a0460), APN
 (Xu et al., NeurIPS 2020; wenjiaXu/APN-ZSL at e5976f7), GEM-ZSL (Liu et al., CVPR 2021; code at
-8486b08), PSVMA (Liu et al., CVPR 2023; ManLiuCoder/PSVMA at abd282a).
+8486b08), PSVMA (Liu et al., CVPR 2023; ManLiuCoder/PSVMA at abd282a); what DAZLE's code does, that
+of MSDN and of TransZero does too, where nothing else is said.
 """
 
 from math import isqrt
@@ -69,26 +70,26 @@ class WordQueries(nn.Module):
         return attention, *((attention * part).sum(dim=1) for part in read)
 
 
-def self_calibration(logits: Tensor, seen: int, margin: float = 1.0) -> Tensor:
+def self_calibration(logits: Tensor, seen: int) -> Tensor:
     """Return minus the log of the mean mass that images of seen classes give to unseen ones.
 
-    L_cal = -log (1/B) sum_b sum_{u unseen} softmax(s_b + m)_u with m = -margin for seen classes and
-    +margin for unseen ones: DAZLE, whose released code has the +-1 inside the scores.
+    L_cal = -log (1/B) sum_b sum_{u unseen} softmax(s_b + m)_u with m = -1 for seen classes and +1
+    for unseen ones: DAZLE, MSDN and TransZero, whose code has the +-1 inside the scores, takes it
+    out of them again for the cross-entropy, and leaves it in at the test, where it is a gamma of 2.
 
     Args:
         logits: `[B, C]`.
         seen: How many classes are seen.
-        margin: See above.
     """
-    log_mass = shifted(logits, seen, margin).log_softmax(dim=1)[:, seen:].flatten()
+    log_mass = shifted(logits, seen).log_softmax(dim=1)[:, seen:].flatten()
     batch = torch.tensor(float(len(logits)), device=logits.device)
     return batch.log() - log_mass.logsumexp(dim=0)
 
 
-def shifted(logits: Tensor, seen: int, margin: float = 1.0) -> Tensor:
-    """Return logits `[B, C]` with the margin taken from seen classes and added to unseen ones."""
-    shift = torch.full_like(logits[0], margin)
-    shift[:seen] = -margin
+def shifted(logits: Tensor, seen: int) -> Tensor:
+    """Return logits `[B, C]` with 1 taken from seen classes and added to unseen ones."""
+    shift = torch.ones_like(logits[0])
+    shift[:seen] = -1
     return logits + shift
 
 
