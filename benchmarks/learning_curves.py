@@ -6,7 +6,8 @@
         --image-size 98 --frozen-blocks 8 --weights FILE --set augment=false --page cub87.md
 
 Each method is fitted once in the first tuning world, and scored after every epoch; no test label is
-read. Interrupted? Run the same command again: finished methods are kept beside the page.
+read. Interrupted? Run the same command again: finished fits are kept beside the page,
+those that it does not show too.
 """
 
 import shlex
@@ -119,7 +120,9 @@ def study(
 ) -> None:
     """Fit every method that was not, and write what was found."""
     kept, parts = page.with_suffix(".csv"), list[pd.DataFrame]()
-    rows = pd.read_csv(kept) if kept.exists() else pd.DataFrame(columns=list(OF))
+    rows = pd.DataFrame(columns=list(OF))
+    if kept.exists():
+        rows = pd.read_csv(kept, dtype={"data": str})
     for name, config in methods.items():
         cls = load_method(name)
         dataset = source.for_method(name, cls, config)
@@ -136,11 +139,10 @@ def study(
             rows = pd.concat([rows, mine], ignore_index=True)
             write_text(kept, rows.to_csv(index=False))
         parts.append(mine)
-    rows = pd.concat(parts, ignore_index=True)  # without those of other settings
-    write_text(kept, rows.to_csv(index=False))
-    (picture, _) = write_figure(page.parent, page.stem, figure(rows))
+    shown = pd.concat(parts, ignore_index=True)
+    (picture, _) = write_figure(page.parent, page.stem, figure(shown))
     caption = {picture.name: "Accuracy by epoch; the vertical line is the chosen epoch."}
-    document = Document("Learning curves", about, [table(rows)], notes=NOTES)
+    document = Document("Learning curves", about, [table(shown)], notes=NOTES)
     write_text(page, markdown(document, caption))
 
 

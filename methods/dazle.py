@@ -55,11 +55,11 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return attributes `[B, K]`: scores, weighed by p_k = sigmoid(v_k W3 local_k)."""
-        more = [] if self.gate is None else [self.gate]
         scores: Tensor
+        more = () if self.gate is None else (self.gate,)
         _, scores, *gates = self.queries(self.backbone(images), *more)
-        for gate in gates:
-            scores = scores * gate.sigmoid()
+        if gates:
+            scores = scores * gates[0].sigmoid()
         return scores
 
 

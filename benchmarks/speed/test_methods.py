@@ -33,7 +33,7 @@ BEFORE, AFTER = "torch", "zslbench"
 THREADED = {"vit_attr_head": "plumage_vit", "zeromamba": "plumage_vmamba"}
 THREADS = ("OMP_", "GOMP_", "MKL_", "OPENBLAS_")
 BATCHES = {"plumage_vit": 64, "random:vit_tiny_patch16_224": 16, "random:vit_base_patch16_224": 8}
-MAP = "random:resnet101"
+MAP, GROUPS = "random:resnet101", 28  # families of CUB
 ON_A_MAP = ("apn", "dazle", "gem_zsl", "msdn", "transzero")
 
 
@@ -46,6 +46,7 @@ def prepared(name, backbone, attributes=ATTRIBUTES, **settings):
         labels=rng.integers(0, CLASSES, count),
         class_attributes=rng.random((CLASSES, attributes)),
         word_vectors=rng.normal(size=(attributes, WORD)),
+        attribute_groups=np.arange(attributes) % GROUPS,
         unseen_attributes=rng.random((CLASSES, attributes)),
         backbone=source,
     )

@@ -133,6 +133,20 @@ def test_decoder_equals_a_loop_over_attributes_and_places(talk, training):
             np.testing.assert_allclose(got[image].detach(), wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_images_of_a_training_batch_are_dropped_from_apart():
+    layer, queries, places = (
+        Decoder(WIDTH, 5, 0.4, talk=True).train(),
+        noise(7, WIDTH),
+        noise(1, 4, WIDTH),
+    )
+    layer.look.dropout = 0.0  # what is apart before attributes look stays so
+    torch.manual_seed(0)
+    _, attention = layer(queries, places.expand(2, -1, -1))
+    assert not torch.allclose(attention[0], attention[1])
+    alone = layer.eval()(queries, places.expand(2, -1, -1))[1]
+    torch.testing.assert_close(alone[0], alone[1])
+
+
 @pytest.mark.parametrize("settings", [{}, {"unit_words": True}, {"talk": False}])
 def test_attributes_are_read_from_what_their_queries_find(settings):
     network = transzero(**settings).network

@@ -67,26 +67,31 @@ def test_an_epoch_chosen_in_the_last_tenth_is_marked(run, epoch, epochs, marked)
     assert found == ((f"epoch {epoch} of {epochs} chosen: raise epochs",) if marked else ())
 
 
+TEN = {"epochs": 10, "classifier_epochs": 25}
+
+
 @pytest.mark.parametrize(
-    ("settings", "epoch", "epochs", "classifier"),
+    ("settings", "epoch", "epochs", "late", "classifier"),
     [
-        ({"epochs": 10, "classifier_epochs": 25}, 225, 250, 25),
-        ({"epochs": 10, "classifier_epochs": 25}, 123, 250, 23),
-        ({"epochs": 10, "classifier_epochs": 25}, 122, 250, None),
-        ({"epochs": 10, "classifier_epochs": 25}, 1, 250, None),
-        ({"epochs": 30, "classifier_epochs": 25}, 5, 30, None),  # yields the last of each alone
-        ({"epochs": 30, "classifier_epochs": 1}, 5, 30, None),
+        (TEN, 225, 250, "", 25), (TEN, 123, 250, "", 23), (TEN, 122, 250, "", None),
+        (TEN, 1, 250, "", None), (TEN, 226, 250, "10 of 10", None), (TEN, 250, 250, "10 of 10", 25),
+        ({"epochs": 30, "classifier_epochs": 25}, 5, 30, "", None),  # yields the last of each alone
+        ({"epochs": 30, "classifier_epochs": 25}, 29, 30, "29 of 30", None),
+        ({"epochs": 30, "classifier_epochs": 1}, 5, 30, "", None),
+        ({"epochs": 1, "classifier_epochs": 25}, 25, 25, "", 25),
     ],
-)
-def test_a_late_epoch_of_a_classifier_says_that_it_underfits(
-    run, settings, epoch, epochs, classifier
+)  # fmt: skip
+def test_epochs_of_a_generator_and_of_its_classifier_are_marked_apart(
+    run, settings, epoch, epochs, late, classifier
 ):
-    found = limits_of(changed(run, epoch=epoch, candidates=candidates(epochs), config=settings))
-    mark = (
-        f"epoch of the classifier {classifier} of 25 chosen: raise classifier_lr or "
-        "classifier_epochs"
-    )
-    assert found == ((mark,) if classifier else ())
+    marks = []
+    if late:
+        marks.append(f"epoch {late} chosen: raise epochs")
+    if classifier:
+        fix = "raise classifier_lr or classifier_epochs"
+        marks.append(f"epoch of the classifier {classifier} of 25 chosen: {fix}")
+    found = changed(run, epoch=epoch, candidates=candidates(epochs), config=settings)
+    assert limits_of(found) == tuple(marks)
 
 
 LOW, HIGH = ("the low end of its grid: try lower values", "the high end of its grid: try higher "

@@ -44,6 +44,8 @@ def test_a_page_shows_all_methods_and_a_killed_study_goes_on(curves, tmp_path, m
     longer = {"dazle": config_of("dazle", lr=0.01)}  # other settings: another fit
     curves.study(source, longer, page, about, lambda *_: None)
     assert asked[3:] == ["DAZLE"] and "vit_attr_head" not in page.read_text()
+    curves.study(source, methods, page, about, lambda *_: None)
+    assert len(asked) == 4 and page.read_text() == text  # what was not shown was kept
 
 
 def test_accuracies_are_means_over_classes_of_each_kind_of_image(curves):

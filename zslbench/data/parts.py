@@ -7,6 +7,7 @@ and more of them is cut away.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,10 +41,7 @@ def part_points(
     """
     if (file := find_text(folder, FILE)) is None:
         return None
-    listed = read_items(folder, None, classes).files
-    table = _read(file, listed)
-    names, moves = _photos(listed, items, size, images or folder)
-    return [_inside(table[name], move, size) for name, move in zip(names, moves, strict=True)]
+    return _points(file, _photos(folder, items, size, classes, images), size)
 
 
 def bird_truth(
@@ -62,30 +60,40 @@ def bird_truth(
     Raises:
         DataError: If a table cannot be read, or lacks a photo, or an image is not there.
     """
-    if (file := find_text(folder, BOXES)) is None:
+    parts, box = find_text(folder, FILE), find_text(folder, BOXES)
+    if parts is None or box is None:
         return None
-    found = part_points(folder, items, size, classes, images)
-    if found is None:
-        return None
-    listed = read_items(folder, None, classes).files
-    photos, moves = _photos(listed, items, size, images or folder)
-    boxes = _read_boxes(file, photos)
+    photos = _photos(folder, items, size, classes, images)
+    found, boxes = _points(parts, photos, size), _read_boxes(box, photos.names)
     names = tuple(sorted({name for points in found for name in points}))
     hidden = np.nan, np.nan
     points = np.array([[each.get(name, hidden) for name in names] for each in found])
     edges = [
         (*move((x, y)), *move((x + width, y + height)))
-        for (x, y, width, height), move in zip(boxes.tolist(), moves, strict=True)
+        for (x, y, width, height), move in zip(boxes.tolist(), photos.moves, strict=True)
     ]
     return BirdTruth(names, points.reshape(len(items), -1, 2), np.array(edges), size)
 
 
-def _photos(
-    listed: Sequence[str], items: Int, size: int, root: Path
-) -> tuple[list[str], list[Callable[[Spot], Spot]]]:
-    """Return the file names of items, and what moves a point of a file into its decoded image."""
+class Photos(NamedTuple):
+    """All files of a dataset; those asked for, and what moves a point of each where it decodes."""
+
+    listed: Sequence[str]
+    names: list[str]
+    moves: list[Callable[[Spot], Spot]]
+
+
+def _photos(folder: Path, items: Int, size: int, classes: int, images: Path | None) -> Photos:
+    listed = read_items(folder, None, classes).files
     names = [listed[item] for item in items.tolist()]
-    return names, [_move(path, size) for path in locate_images(names, root)]
+    paths = locate_images(names, images or folder)
+    return Photos(listed, names, [_move(path, size) for path in paths])
+
+
+def _points(file: Path, photos: Photos, size: int) -> list[PartPoints]:
+    table = _read(file, photos.listed)
+    each = zip(photos.names, photos.moves, strict=True)
+    return [_inside(table[name], move, size) for name, move in each]
 
 
 def _read(path: Path, images: Sequence[str]) -> dict[str, PartPoints]:

@@ -117,12 +117,12 @@ def _note_imagenet(found: Verified, names: Sequence[str], sides: tuple[Int, Int]
     if seen:
         found.notes.append(
             f"ImageNet-1k has {len(seen)} seen classes by name, so a network pretrained on it "
-            f"knows them where they are validation classes: {', '.join(seen)}"
+            f"may know them where they are validation classes: {', '.join(seen)}"
         )
     if unseen:
         found.notes.append(
-            f"ImageNet-1k has {len(unseen)} unseen classes by name: nothing is zero-shot about "
-            f"them for a network pretrained on it: {', '.join(unseen)}"
+            f"ImageNet-1k has {len(unseen)} unseen classes by name: they are not "
+            f"zero-shot for a network pretrained on it: {', '.join(unseen)}"
         )
 
 

@@ -51,16 +51,16 @@ def limits_of_tasks(record: IncrementalRecord) -> tuple[str, ...]:
 
 def _late_epoch(choice: Choice) -> Iterator[str]:
     """Yield a mark for an epoch in the last tenth of its schedule, or of its classifier's."""
-    if _late(choice.epoch, choice.epochs):
-        yield f"epoch {choice.epoch} of {choice.epochs} chosen: raise epochs"
-    length = choice.config.get("classifier_epochs", 0)
-    if length and choice.epochs == length * choice.config.get("epochs", 0):  # yields them all
-        epoch = (choice.epoch - 1) % length + 1
-        if _late(epoch, length):
-            yield (
-                f"epoch of the classifier {epoch} of {length} chosen: "
-                "raise classifier_lr or classifier_epochs"
-            )
+    length = choice.config.get("classifier_epochs", 1)
+    if choice.epochs != length * choice.config.get("epochs", 0):
+        length = 1  # it does not yield all epochs of each classifier
+    epoch, within = divmod(choice.epoch - 1, length)
+    epochs = choice.epochs // length
+    if _late(epoch + 1, epochs):
+        yield f"epoch {epoch + 1} of {epochs} chosen: raise epochs"
+    if _late(within + 1, length):
+        fix = "raise classifier_lr or classifier_epochs"
+        yield f"epoch of the classifier {within + 1} of {length} chosen: {fix}"
 
 
 def _late(epoch: int, epochs: int) -> bool:

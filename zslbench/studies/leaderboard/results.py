@@ -203,7 +203,7 @@ def marks_of(group: SeedGroup) -> tuple[str, ...]:
         "one seed": len(records) == 1 and not first.deterministic,
         "trains on unseen attributes": first.transductive,
         "pretrained beyond ImageNet-1k": spec.backbone.exposure in ("21k", "web"),
-        "pretraining knows validation classes": any(
+        "pretraining may know validation classes": any(
             world.pretrained for world in first.choice.worlds
         ),
         class_vectors_saw(spec.dataset): bool(class_vectors_saw(spec.dataset)),
