@@ -134,6 +134,7 @@ def test_a_record_under_the_name_of_another_is_refused(tmp_path):
         ("real_cub87", "real_cub87"),
         ("plumage_features", "plumage_features"),
         ("real_maps", "real_maps"),
+        ("plumage_maps", "plumage_maps"),
     ],
 )
 def test_published_page_is_what_its_archive_holds(tmp_path, study, name):
