@@ -44,7 +44,7 @@ def test_prediction_is_the_global_part_plus_the_unit_fused_local_part(grl):
         found = network.backbone(images)
         pooled = network.backbone.classifier["norm"](found).mean(1)
         inputs = network.backbone.classifier["head"](pooled) if grl == "logits" else pooled
-        hidden = (network.slp(found)[0] @ network.sef[0].weight.T).clamp_min(0)
+        hidden = (network.slp(found)[1] @ network.sef[0].weight.T).clamp_min(0)
         fused = hidden @ network.sef[2].weight.T
         fused = fused / fused.norm(dim=1, keepdim=True)
         torch.testing.assert_close(network(images), inputs @ network.grl.weight.T + fused)

@@ -5,9 +5,8 @@ Papers' code scales to 8/7 of that (256 px) before it crops (224 px), so that it
 and more of them is cut away.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -41,7 +40,9 @@ def part_points(
     """
     if (file := find_text(folder, FILE)) is None:
         return None
-    return _points(file, _photos(folder, items, size, classes, images), size)
+    listed = read_items(folder, None, classes).files
+    table = _read(file, listed)
+    return _placed(table, *_photos(listed, items, size, images or folder), size)
 
 
 def bird_truth(
@@ -63,37 +64,35 @@ def bird_truth(
     parts, box = find_text(folder, FILE), find_text(folder, BOXES)
     if parts is None or box is None:
         return None
-    photos = _photos(folder, items, size, classes, images)
-    found, boxes = _points(parts, photos, size), _read_boxes(box, photos.names)
+    listed = read_items(folder, None, classes).files
+    table = _read(parts, listed)
+    photos, moves = _photos(listed, items, size, images or folder)
+    found, boxes = _placed(table, photos, moves, size), _read_boxes(box, photos)
     names = tuple(sorted({name for points in found for name in points}))
     hidden = np.nan, np.nan
     points = np.array([[each.get(name, hidden) for name in names] for each in found])
     edges = [
         (*move((x, y)), *move((x + width, y + height)))
-        for (x, y, width, height), move in zip(boxes.tolist(), photos.moves, strict=True)
+        for (x, y, width, height), move in zip(boxes.tolist(), moves, strict=True)
     ]
     return BirdTruth(names, points.reshape(len(items), -1, 2), np.array(edges), size)
 
 
-class Photos(NamedTuple):
-    """All files of a dataset; those asked for, and what moves a point of each where it decodes."""
-
-    listed: Sequence[str]
-    names: list[str]
-    moves: list[Callable[[Spot], Spot]]
-
-
-def _photos(folder: Path, items: Int, size: int, classes: int, images: Path | None) -> Photos:
-    listed = read_items(folder, None, classes).files
+def _photos(
+    listed: Sequence[str], items: Int, size: int, root: Path
+) -> tuple[list[str], list[Callable[[Spot], Spot]]]:
+    """Return the file names of items, and what moves a point of a file into its decoded image."""
     names = [listed[item] for item in items.tolist()]
-    paths = locate_images(names, images or folder)
-    return Photos(listed, names, [_move(path, size) for path in paths])
+    return names, [_move(path, size) for path in locate_images(names, root)]
 
 
-def _points(file: Path, photos: Photos, size: int) -> list[PartPoints]:
-    table = _read(file, photos.listed)
-    each = zip(photos.names, photos.moves, strict=True)
-    return [_inside(table[name], move, size) for name, move in each]
+def _placed(
+    table: Mapping[str, PartPoints],
+    names: Sequence[str],
+    moves: Sequence[Callable[[Spot], Spot]],
+    size: int,
+) -> list[PartPoints]:
+    return [_inside(table[name], move, size) for name, move in zip(names, moves, strict=True)]
 
 
 def _read(path: Path, images: Sequence[str]) -> dict[str, PartPoints]:
