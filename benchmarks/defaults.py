@@ -25,7 +25,6 @@ from zslbench.data.load import DataRequest
 from zslbench.data.provide import UnservedError
 from zslbench.engines import Engine
 from zslbench.method.registry import load_method
-from zslbench.method.trained import LoopSettings
 from zslbench.protocol.limits import limits_of
 from zslbench.records import Trial
 from zslbench.report.figures import COLOURS, DASHES, MARKERS
@@ -36,7 +35,7 @@ from zslbench.store import Store
 from zslbench.studies.leaderboard.plan.tune import tuning_space
 from zslbench.studies.plan import Entry, plan
 from zslbench.studies.progress import say
-from zslbench.studies.regression.exact import own_methods
+from zslbench.studies.regression.exact import own_methods, trained_methods
 from zslbench.studies.session import session
 from zslbench.studies.sweep.plan import PrunerName, SamplerName, SweepPlan
 from zslbench.studies.sweep.report import search
@@ -242,11 +241,6 @@ def write(found: Defaults, page: Path) -> None:
     (picture, _) = write_figure(page.parent, page.stem, draw(found))
     found.save(page.with_suffix(".csv"))
     found.save(page, {picture.name: "The best H so far of complete trials."})
-
-
-def trained_methods() -> list[str]:
-    """Return this project's methods that its loop trains; a release keeps its own settings."""
-    return [name for name in own_methods() if issubclass(load_method(name).Config, LoopSettings)]
 
 
 @opt.spread

@@ -25,7 +25,6 @@ from zslbench.data.provide import DataSource, UnservedError
 from zslbench.data.types import Subset
 from zslbench.method import Method, MethodConfig
 from zslbench.method.registry import load_method
-from zslbench.method.trained import LoopSettings
 from zslbench.metrics import Outcome, per_class_accuracy
 from zslbench.protocol.run import score
 from zslbench.protocol.worlds import World, tuning_worlds
@@ -35,7 +34,7 @@ from zslbench.report.plots import Line, Plot, Scale, percent_axis
 from zslbench.report.table import Document, Table
 from zslbench.report.writers import markdown
 from zslbench.studies.progress import Display, say
-from zslbench.studies.regression.exact import own_methods
+from zslbench.studies.regression.exact import trained_methods
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,27 +53,22 @@ NOTES = (
 Tick = Callable[[str, int, int], None]
 
 
-def trained_methods() -> list[str]:
-    """Return this project's methods that are trained on images."""
-    return [name for name in own_methods() if issubclass(load_method(name).Config, LoopSettings)]
-
-
 def read(cls: type[Method], config: MethodConfig, world: World) -> Iterator[dict[str, float]]:
     """Fit a method in a tuning world; yield what each epoch knows, in percent, and its AUSUC."""
     labels, seen = world.open_labels(), world.seen
     attributes = world.attributes(config.class_attributes)
-    inputs = {
-        "train": (Subset(world.dataset.inputs, world.train), world.train_labels),
-        "seen": (Subset(world.dataset.inputs, world.test[labels < seen]), labels[labels < seen]),
-    }
+    images = Subset(world.dataset.inputs, world.train)
     model = cls(config, 0)
     for epoch in model.fit(cls.prepare(world.train_set(cls, config.class_attributes), config)):
         outcome = Outcome.of(score(model, world), labels, seen)
-        found = {"epoch": epoch.number, "unseen": outcome.t1, "ausuc": outcome.curve.area}
-        for part, (images, truth) in inputs.items():
-            scores = model.scores(images[np.arange(len(truth))], attributes)[:, :seen]
-            found[part] = per_class_accuracy(scores.argmax(axis=1), truth)
-        yield found
+        scores = model.scores(images[np.arange(len(images))], attributes)[:, :seen]
+        yield {
+            "epoch": epoch.number,
+            "train": per_class_accuracy(scores.argmax(axis=1), world.train_labels),
+            "seen": outcome.scores(-np.inf).s,  # with no unseen class to be mistaken for
+            "unseen": outcome.t1,
+            "ausuc": outcome.curve.area,
+        }
 
 
 def table(rows: pd.DataFrame) -> Table:

@@ -122,9 +122,11 @@ def test_geometry_that_scoring_has_asked_for_first_serves_training_too():
     assert layer.pairs.weight.grad is not None
 
 
-@pytest.mark.parametrize(("talk", "training"), [(True, False), (False, False), (True, True)])
-def test_decoder_equals_a_loop_over_attributes_and_places(talk, training):
-    layer = stirred(Decoder(WIDTH, 5, 0.0, talk=talk)).train(training)
+@pytest.mark.parametrize(
+    ("talk", "dropout", "training"), [(True, 0.4, False), (False, 0.4, False), (True, 0.0, True)]
+)
+def test_decoder_equals_a_loop_over_attributes_and_places(talk, dropout, training):
+    layer = stirred(Decoder(WIDTH, 5, dropout, talk=talk)).train(training)
     queries, places = noise(7, WIDTH), noise(2, 4, WIDTH, seed=1)
     out, attention = layer(queries, places)
     for image in range(2):

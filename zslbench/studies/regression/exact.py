@@ -80,6 +80,14 @@ def own_methods() -> list[str]:
     return _own(registry.method_modules(), "zslbench.methods.")
 
 
+def trained_methods() -> list[str]:
+    """Return those of them that its loop trains; a release keeps its own settings."""
+    from zslbench.method.trained import LoopSettings
+
+    own = {name: registry.load_method(name) for name in own_methods()}
+    return [name for name, cls in own.items() if issubclass(cls.Config, LoopSettings)]
+
+
 def own_incremental() -> list[str]:
     """Return the names of the incremental methods that come with this project."""
     return _own(registry.incremental_modules(), "zslbench.methods.incremental.")
