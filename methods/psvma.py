@@ -43,7 +43,11 @@ DEVIATION, HIDDEN, FAMILY, EXPANSION = 0.01, 512, 10, 4
 
 
 class Attention(nn.Module):
-    """softmax(relu(q k') / sqrt(D)) v of one head; query, key and value are normed first."""
+    """softmax(relu(q k') / sqrt(D)) v of one head; query, key and value are normed first.
+
+    Layers are applied on the shorter side, where that is the same: with q = W n + b, q k' is
+    n (k W)' + b k', and as a softmax sums to one, so may what is found be projected before it.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -54,9 +58,17 @@ class Attention(nn.Module):
 
     def forward(self, queries: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores before the softmax `[B, Q, n]`, and what was found `[B, Q, D]`."""
-        products = self.query(queries) @ self.key(source).mT
+        (norm, ask), (norm_key, key), (norm_value, value) = self.query, self.key, self.value
+        asked, keys, values = norm(queries), norm_key(source), norm_value(source)
+        if many := queries.shape[-2] > source.shape[-2]:
+            keys, values = key(keys), self.out(value(values))
+            products = asked @ (keys @ ask.weight).mT + (keys @ ask.bias)[..., None, :]
+        else:
+            asked = ask(asked)
+            products = asked @ key.weight @ keys.mT + (asked @ key.bias)[..., None]
         scores = products.relu() / queries.shape[-1] ** 0.5
-        return scores, self.out(scores.softmax(dim=-1) @ self.value(source))
+        found = scores.softmax(dim=-1) @ values
+        return scores, found if many else self.out(value(found))
 
 
 class GroupCompaction(nn.Module):
@@ -109,14 +121,14 @@ class Adaption(nn.Module):
         self.expand = _mlp(width, EXPANSION * width)
 
     def encode(self, prototypes: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scores `[B, K, N]` of patches, and adapted prototypes `[B, K, D]`."""
+        """Return scores `[B, K, N]` of patches, and prototypes `[B, K, D]` adapted to them."""
         scores, found = self.look(prototypes, patches)
         seen = prototypes + found
         compact = self.compact(seen)
         return scores, compact + self.refine(compact) + seen
 
     def forward(self, prototypes: Tensor, patches: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return patches `[B, N, D]`, and the scores of both passes of the encoder."""
+        """Return patches `[B, N, D]` for prototypes `[K, D]`, and both passes' scores."""
         first, adapted = self.encode(prototypes, patches)
         second, adapted = self.encode(prototypes + adapted, patches)
         _, described = self.describe(patches, adapted)
@@ -152,7 +164,7 @@ class Network(nn.Module):
         tokens = self.backbone.tokens(self.backbone.embed(images))
         for block in blocks:
             tokens = run_block(block, tokens)
-        prototypes = self.project(self.words).expand(len(images), -1, -1)
+        prototypes = self.project(self.words)
         patches, early = self.adapt(prototypes, tokens[:, 1:])
         tokens = run_block(last, self.backbone.tokens(patches))
         patches, late = self.adapt(prototypes, tokens[:, 1:])

@@ -85,9 +85,10 @@ def adapted(module, prototypes, patches):
     return np.array([patch + mlp(module.expand, patch) for patch in x]), first, second
 
 
-def test_attention_equals_a_loop_over_queries_and_keys():
+@pytest.mark.parametrize(("asked", "keys"), [(4, 5), (5, 4)])
+def test_attention_equals_a_loop_over_queries_and_keys(asked, keys):
     layer = stirred(Attention(8))
-    queries, source = noise(3, 4, 8), noise(3, 5, 8, seed=1)
+    queries, source = noise(3, asked, 8), noise(3, keys, 8, seed=1)
     scores, found = layer(queries, source)
     for image in range(3):
         expected = attended(layer, queries[image].numpy(), source[image].numpy())
@@ -98,10 +99,10 @@ def test_attention_equals_a_loop_over_queries_and_keys():
 
 def test_dsvtm_equals_a_loop_over_attributes_patches_and_channels():
     module = stirred(Adaption(8, patches=5, attributes=6, hidden=2))
-    prototypes, patches = noise(1, 6, 8).expand(2, -1, -1), noise(2, 5, 8, seed=1)
+    prototypes, patches = noise(6, 8), noise(2, 5, 8, seed=1)
     found, (first, second) = module(prototypes, patches)
     for image in range(2):
-        expected = adapted(module, prototypes[image].numpy(), patches[image].numpy())
+        expected = adapted(module, prototypes.numpy(), patches[image].numpy())
         for got, wanted in zip((found, first, second), expected, strict=True):
             np.testing.assert_allclose(got[image].detach(), wanted, rtol=1e-4, atol=1e-4)
 
@@ -112,7 +113,7 @@ def test_dsvtm_comes_before_and_after_the_last_block_on_a_raw_class_token(psvma)
     vit = network.backbone.vit
     with torch.no_grad():
         predicted, maps = network(images)
-        prototypes = (network.words @ network.project.weight.T).expand(2, -1, -1)
+        prototypes = network.words @ network.project.weight.T
         cls = vit.cls_token.expand(2, -1, -1)
         tokens = torch.cat([cls, vit.patch_embed(images)], dim=1) + vit.pos_embed
         tokens = vit.blocks[:-1](tokens)
