@@ -10,7 +10,7 @@ from zslbench.method.conformance import FEW_BIRDS, toy_for
 from zslbench.method.registry import load_method
 
 METHODS = ("apn", "dazle", "gem_zsl")
-STEPS = {"apn": (1e-3, 80), "dazle": (3e-3, 80), "gem_zsl": (1e-3, 80)}
+STEPS = {"apn": (1e-3, 80), "dazle": (3e-2, 100), "gem_zsl": (1e-3, 80)}
 
 
 @pytest.fixture(scope="module", params=METHODS)
