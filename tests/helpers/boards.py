@@ -1,5 +1,6 @@
-"""Stored runs for tables: ESZSL on the toy data, and the same under other names."""
+"""Stored runs for tables: ESZSL on the toy data, and the same under other names; their tables."""
 
+from collections import Counter
 from dataclasses import replace
 
 from zslbench.engines.execute import Job, write_evaluation
@@ -7,7 +8,10 @@ from zslbench.method.conformance import toy_dataset
 from zslbench.methods.eszsl import ESZSL
 from zslbench.protocol.run import evaluate, select
 from zslbench.records import RunSpec
+from zslbench.report.records import csv_text
+from zslbench.report.writers import markdown
 from zslbench.store import Stored
+from zslbench.studies.leaderboard.results import build_leaderboard
 
 RULES = ("validation", "last", "published")
 
@@ -39,3 +43,23 @@ def selected_on_test(run, rule="published"):
     rules = run.record.rules
     cheat = {**rules, rule: rules[rule].model_copy(update={"selected_on_test": True})}
     return replace(run, record=run.record.model_copy(update={"rules": cheat}))
+
+
+def as_markdown(board):
+    return markdown(board.document())
+
+
+def as_csv(board):
+    return csv_text(board.records())
+
+
+def board_of(stored, rules=("validation",)):
+    return build_leaderboard(stored, Counter(), rules)
+
+
+def rows_of(stored, rules=("validation",)):
+    return board_of(stored, rules).rows
+
+
+def raw_title(stored):
+    return next(row.title for row in rows_of(stored) if row.settings)
