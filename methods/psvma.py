@@ -45,8 +45,9 @@ DEVIATION, HIDDEN, FAMILY, EXPANSION = 0.01, 512, 10, 4
 class Attention(nn.Module):
     """softmax(relu(q k') / sqrt(D)) v of one head; query, key and value are normed first.
 
-    Layers are applied on the shorter side, where that is the same: with q = W n + b, q k' is
-    n (k W)' + b k', and as a softmax sums to one, so may what is found be projected before it.
+    Linear layers are applied to the shorter of the two sides, which changes no result: for
+    q = W n + b, q k' is n (k W)' + b k'; and since a softmax sums to one, values may pass the last
+    layer before they are mixed.
     """
 
     def __init__(self, width: int) -> None:
