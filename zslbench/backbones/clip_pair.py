@@ -163,7 +163,7 @@ def _build(
             model, pretrained=source, force_quick_gelu=quick, force_image_size=size
         )
     except Exception as error:  # hubs fail in many ways, and files too
-        # A hub that is away fails the runs that need it, and a study goes on with its others.
+        # An unreachable hub fails the runs that need it, and a study continues with its others.
         refused = ZslbenchError if weights else RuntimeError
         raise refused(not_had(name, error, f"{RANDOM}{OPEN_CLIP}{model}")) from error
     try:

@@ -49,7 +49,7 @@ def with_kept(
     """Return the dataset with what is never trained computed: `[n, N, D]` in place of its images.
 
     That is the map of a network that is frozen whole, or the patches behind the frozen blocks of a
-    ViT, in float32. The backbone that its source then builds goes on from there.
+    ViT, in float32. The backbone that its source then builds continues from there.
 
     Raises:
         DataError: If the cache cannot be written.

@@ -87,7 +87,7 @@ class PrefixedViT(OpenViT):
     """The last blocks of a ViT, on patches that its first blocks have been through.
 
     Positions are in these patches already, so their embeddings start at zero. A class token cannot
-    be kept for patches that a method will replace or leave out: it starts anew, from what the first
+    be kept for patches that a method will replace or leave out: it is restarted from what the first
     blocks make of it on an image of the mean colour.
 
     Args:

@@ -8,8 +8,8 @@ A schedule counts generator steps, not passes through the data: small datasets n
 every `steps` of them, a generator's epoch, a classifier is trained from its first weights. Each of
 its epochs is an epoch of the fit: papers pick the best of them on test. What does not fill a batch
 of the classifier is left out of its epoch; released code fills it up from the next. Noise and
-batches are resampled from (seed, purpose, epoch), so that a fit resumed after a classifier goes on
-alike.
+batches are resampled from (seed, purpose, epoch), so that a fit resumed after a classifier
+gives the same numbers.
 """
 
 from abc import abstractmethod
@@ -47,7 +47,7 @@ class ClassifierConfig(MethodConfig):
 class GenerativeConfig(ClassifierConfig):
     """What all methods that train a generator step by step may be set to."""
 
-    epochs: int = hyper(10, "epochs", "times that a classifier is trained anew", 1, 1000)
+    epochs: int = hyper(10, "epochs", "times a classifier is trained from scratch", 1, 1000)
     steps: int = hyper(160, "steps", "generator steps an epoch", 1, 100_000, log=True)
     batch_size: int = hyper(64, "B", "features a step", 2, 16384)
     lr: float = rate(5e-4, "eta", "learning rate of generator and critic")

@@ -1,4 +1,4 @@
-"""Archives: finished records in one small file, from which a study goes on elsewhere."""
+"""Archives: finished records in one small file, from which a study resumes elsewhere."""
 
 import lzma
 import re

@@ -164,7 +164,7 @@ def test_a_host_that_breaks_off_for_good_says_what_is_kept(host, fetch, monkeypa
     host.breaks[ARCHIVE] = 2500
     status, _, err = fetch("CUB")
     assert status == 2
-    assert "The first 2 MB are kept: the same command goes on from there." in err
+    assert "The first 2 MB are kept: the same command resumes from there." in err
     assert fetch("CUB")[0] == 0
     assert (ARCHIVE, "bytes=2500-") in host.asked
 

@@ -33,7 +33,7 @@ def download(source: Source, folder: Path, on_progress: OnProgress = no_progress
 
     Raises:
         ZslbenchError: If it cannot be downloaded; what came so far is kept, and the next call
-            goes on from there.
+            resumes from there.
         DataError: If the archive is another one than before, or none at all.
     """
     import pooch
@@ -75,7 +75,7 @@ def _recorded(folder: Path) -> dict[str, str]:
 
 
 class _Resuming:
-    """A downloader for pooch that goes on where the last transfer broke off."""
+    """A downloader for pooch that resumes where the last transfer broke off."""
 
     def __init__(self, part: Path, on_progress: OnProgress) -> None:
         self.part, self.on_progress = part, on_progress
@@ -135,7 +135,7 @@ def _unavailable(source: Source, error: Exception, part: Path) -> ZslbenchError:
     answer = getattr(error, "response", None)
     reason = f"HTTP status {answer.status_code}" if answer is not None else type(error).__name__
     done = part.stat().st_size // MB if part.exists() else 0
-    kept = f" The first {done} MB are kept: the same command goes on from there." if done else ""
+    kept = f" The first {done} MB are kept: the same command resumes from there." if done else ""
     return ZslbenchError(
         f"{source.url}: cannot be downloaded ({reason}).{kept} Try again later. If the address has "
         f"moved, see {source.page} and correct it in {FILE}. If you get the archive elsewhere, "

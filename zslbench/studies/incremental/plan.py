@@ -94,7 +94,7 @@ def check_backbone(entries: Sequence[Entry], data: DataSource) -> None:
 def execute_incremental(
     jobs: Sequence[IncrementalJob], store: Store, engine: Engine, *, retry: bool = True
 ) -> Report:
-    """Run what is missing from the store; what fails is recorded and the rest goes on.
+    """Run what is missing from the store; what fails is recorded and the rest continues.
 
     Args:
         jobs: The plan.

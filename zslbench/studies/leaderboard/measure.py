@@ -64,7 +64,7 @@ def make(
         asked = PlannedTable.of(table, planned, tuned=tune > 0)
         try:
             done = execute(wanted, at.store, engine=at.engine)
-        finally:  # who stops a long study goes on from what is finished
+        finally:  # a stopped study resumes from what is finished
             if study:
                 asked.archive(at.store, study)
     done.failures[:0] = [*known.values(), *untuned]

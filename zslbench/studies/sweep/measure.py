@@ -1,6 +1,6 @@
 """A sweep's trials: Optuna draws the points and keeps the study, any number of processes try them.
 
-A sweep that is stopped goes on where it was, in one process or several, on this machine or others.
+A sweep that was stopped resumes where it was, in one process or several, on this machine or others.
 """
 
 import time
