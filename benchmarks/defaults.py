@@ -7,7 +7,8 @@
 Round 1 tries points at a short schedule: the defaults, then points that fill the space evenly; the
 median pruner stops those that fall behind. Round 2 fits the best of them at longer schedules.
 Trials are judged by H in the tuning worlds of data on which no table is read: by default birds of
-another seed. Interrupted? Run the same command again; finished trials are kept in --results.
+another seed. Interrupted? Run the same command again: finished trials are kept in --results, and in
+an archive beside the page, from which the search resumes on any machine.
 """
 
 import shlex
@@ -32,6 +33,7 @@ from zslbench.report.files import write_figure
 from zslbench.report.shown import Shown
 from zslbench.report.table import Cell, Document, Table
 from zslbench.store import Store
+from zslbench.studies.archive import SUFFIX, members_of, pack, restore_all
 from zslbench.studies.leaderboard.plan.tune import tuning_space
 from zslbench.studies.plan import Entry, plan
 from zslbench.studies.progress import say
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 FROZEN = Parameter("frozen_epochs", choices=(0, 3))
 SEARCHED = ("lr", "backbone_lr", "frozen_epochs", "weight_decay")  # the first three that it has
 LONGER = [24, 36]
-PAGE = opt.RESULTS / "studies" / "defaults.md"
+PAGE = opt.RESULTS / "studies" / "defaults" / "defaults.md"
 ABOUT = (
     "Every method has {trials} trials of {short} epochs, the first of them its defaults, and the "
     "best {kept} at {longer} epochs: that is the cap on compute, {worlds} tuning worlds each. "
@@ -243,6 +245,13 @@ def write(found: Defaults, page: Path) -> None:
     found.save(page, {picture.name: "The best H so far of complete trials."})
 
 
+def keep(store: Store, dataset: str, methods: Sequence[str], archive: Path) -> None:
+    """Pack all trials of some methods on the data that is searched on."""
+    entries = [*store.index.entries("sweep"), *store.index.entries("trial")]
+    names = [e.name for e in entries if e.dataset == dataset and e.method in methods]
+    pack(archive, members_of(store, names))
+
+
 @opt.spread
 def main(
     data: opt.DataOptions,
@@ -258,14 +267,19 @@ def main(
     """Search every trained method's defaults in tuning worlds, and write what was found."""
     budget = Budget(epochs, tuple(sorted(set(longer))), worlds)
     request, found = data.request(dataset), []
+    asked = opt.parse_list(methods) if methods else trained_methods()
     with session(results, **vars(engine)) as at:
-        for method in opt.parse_list(methods) if methods else trained_methods():
-            try:
-                found.append(searched(method, request, budget, at.store, at.engine))
-            except UnservedError as refusal:
-                if methods:
-                    raise
-                say(f"skipped {method}: {refusal}")
+        restore_all(page.parent, at.store)
+        try:
+            for method in asked:
+                try:
+                    found.append(searched(method, request, budget, at.store, at.engine))
+                except UnservedError as refusal:
+                    if methods:
+                        raise
+                    say(f"skipped {method}: {refusal}")
+        finally:
+            keep(at.store, request.name, asked, page.with_suffix(SUFFIX))
     command = shlex.join(["python", "benchmarks/defaults.py", *sys.argv[1:]])
     write(Defaults(command, request.name, budget, found), page)
     say(f"written: {page}")

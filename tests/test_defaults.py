@@ -1,13 +1,18 @@
 """The search of defaults, on a few birds: equal for all, resumed, every trial published."""
 
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 from scripts import load_script
 from searches import nothing_runs_here
 
+from zslbench.cli import options
 from zslbench.data.load import DataRequest
+from zslbench.studies.archive import unpack
 from zslbench.studies.session import session
+from zslbench.studies.sweep import trials
 
 BIRDS = DataRequest("plumage:classes=12,unseen=2,images_per_class=6", Path("data"))
 
@@ -56,6 +61,34 @@ def test_failed_trials_are_published(defaults, tmp_path, monkeypatch):
     page = written["defaults.md"].decode()
     assert "| vit_attr_head | - | - | - | 3 | 0 | 3 |" in page
     assert page.count("| failed | 1 |") == 3 and "ZeroDivisionError" in page
+
+
+def test_a_search_that_was_stopped_resumes_elsewhere_from_its_archive(
+    defaults, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(defaults, "Budget", partial(defaults.Budget, trials=3, kept=1))
+    page, select, tried = tmp_path / "defaults.md", trials.select, []
+
+    def search(results, until):
+        def counted(*args):
+            tried.append(results)
+            if len(tried) == until:
+                raise KeyboardInterrupt
+            return select(*args)
+
+        monkeypatch.setattr(trials, "select", counted)
+        words = ["--dataset", BIRDS.name, "--methods", "vit_attr_head", "--epochs", "1"]
+        where = ["--longer", "2", "--worlds", "1", "--results", tmp_path / results, "--page", page]
+        monkeypatch.setattr(sys, "argv", ["defaults.py", *map(str, (*words, *where))])
+        with pytest.raises(SystemExit) as end:
+            options.run_script(defaults.main)
+        return end.value.code
+
+    assert search("here", until=3) == 130
+    members = unpack(page.with_suffix(".tar.xz"))
+    assert sum("/trial-" in name for name in members) == 2 and not page.exists()
+    assert search("there", until=99) == 0
+    assert tried == ["here"] * 3 + ["there"] * 2
 
 
 @pytest.mark.parametrize(
