@@ -12,7 +12,8 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv || true
 	if [ -x $(BIN)/uv ]; then \
-		$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,docs]'; \
+		$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python \
+			-c constraints.txt -e '.[dev,docs]'; \
 	else \
 		$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,docs]'; \
 	fi
