@@ -156,7 +156,7 @@ def leaderboard(
         methods: Their names, classes or files; None: all that the data can serve.
         data: Datasets, or their names.
         suite: A published table, by its name or file, in place of methods; or the archive of a
-            study's table, which is shown as it was packed.
+            study's table, which is shown as it was packed, from any reference.
         reference: The row or method to take paired differences from.
         seeds: How many, or which; by default 3, and one for a deterministic method.
         worlds: Validation splits to choose in; by default 3.
@@ -183,9 +183,11 @@ def leaderboard(
         named, chosen, worlds, tuning_seeds, tune or None, retry or None, study, *engine.values(),
     )  # fmt: skip
     if suite is not None and str(suite).endswith(SUFFIX):
-        if any(each not in (None, "local") for each in (*asked, data, rules, reference)):
-            raise ZslbenchError(f"{suite} is shown as it was packed: leave everything else out.")
-        return show(expanded(suite))
+        if any(each not in (None, "local") for each in (*asked, data, rules)):
+            raise ZslbenchError(
+                f"{suite} is shown as it was packed: leave everything but a reference out."
+            )
+        return show(expanded(suite), reference)
     if data is None and suite is None and all(each in (None, "local") for each in asked):
         return tracked(expanded(results), shown or ("validation",), reference)
     table = request_table(

@@ -192,12 +192,23 @@ def test_study_that_is_stopped_is_packed_as_far_as_it_is_done(
     assert sum(name.startswith("runs/choice") for name in unpack(tmp_path / "my_table.tar.xz")) == 1
 
 
+def test_an_archive_is_shown_from_any_of_its_rows(zslbench, birds, tmp_path):
+    suite, _, results = birds
+    zslbench("leaderboard", suite, "--study", tmp_path, "--results", results)
+    archive, row = tmp_path / "my_table.tar.xz", "hardly any on images"
+    words = ("leaderboard", archive, "--results", tmp_path / "shown", "--reference")
+    status, out, _ = zslbench(*words, row, "--differences")
+    assert status == 0 and f"minus {row}" in " ".join(out.split())
+    status, _, err = zslbench(*words, "hardly any on image")
+    assert (status, f"Did you mean '{row}'?" in err) == (2, True)
+
+
 def test_an_archive_is_shown_and_nothing_else(zslbench, birds, tmp_path):
     suite, _, results = birds
     zslbench("leaderboard", suite, "--study", tmp_path, "--results", results)
     archive = tmp_path / "my_table.tar.xz"
     status, _, err = zslbench("leaderboard", archive, "--seeds", 4, "--results", tmp_path)
-    assert (status, "as it was packed: leave everything else out" in err) == (2, True)
+    assert (status, "as it was packed: leave everything but a reference out" in err) == (2, True)
     archive.write_bytes(b"")
     status, _, err = zslbench("leaderboard", archive, "--results", tmp_path)
     assert (status, "is no archive of runs" in err) == (2, True)

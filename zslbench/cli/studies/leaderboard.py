@@ -11,7 +11,7 @@ PublishedSuite = Annotated[
     str | None,
     typer.Argument(
         help="A published table as a suite: its name, or your own FILE.toml. A study's "
-        "archive, FILE.tar.xz, is shown as it is."
+        "archive, FILE.tar.xz, is shown as it is, or with another --reference."
     ),
 ]
 Datasets = Annotated[
@@ -110,6 +110,8 @@ def leaderboard(
       zslbench leaderboard real_features --data-root ~/data --study results/studies/real_features
 
       zslbench leaderboard results/studies/real_features/real_features.tar.xz
+
+      zslbench leaderboard real_maps.tar.xz --reference DAZLE --differences
 
       zslbench leaderboard
 

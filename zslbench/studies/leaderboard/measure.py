@@ -1,7 +1,7 @@
 """A leaderboard: run what is missing, read back what is finished, write it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
@@ -53,9 +53,7 @@ def make(
         if study:
             restore_all(study, at.store)
         planned = table.jobs(at.reading)
-        known_by = {name for job in planned for name in _names(job.label, job.spec)}
-        if table.reference and table.reference not in known_by:
-            raise unknown("reference among these runs", table.reference, known_by)
+        _check_reference(table.reference, ((job.label, job.spec) for job in planned))
         untuned: list[Failure] = []
         if tune:
             planned, untuned = tuned(planned, tune, at.store, at.engine)
@@ -87,14 +85,25 @@ def make(
     )
 
 
-def show(archive: Path) -> Leaderboard:
+def show(archive: Path, reference: str | None = None) -> Leaderboard:
     """Return the table of an archive, as it was when it was packed; nothing is run.
+
+    Args:
+        archive: The file.
+        reference: The row to take paired differences from; None: the one it was packed with.
 
     Raises:
         DataError: If it is no archive of a table.
+        ZslbenchError: If it has no such row.
     """
     with opened(archive) as store:
-        return _board(PlannedTable.read(store, archive), store)
+        table = PlannedTable.read(store, archive)
+        if reference is not None:
+            labels = {run.key: run.label for run in table.runs}
+            specs = [run.record.spec for run in store.runs(labels.keys())]
+            _check_reference(reference, ((labels[spec.key], spec) for spec in specs))
+            table = table.model_copy(update={"reference": reference})
+        return _board(table, store)
 
 
 def _board(table: PlannedTable, store: Store, others: Sequence[Stored] = ()) -> Leaderboard:
@@ -126,6 +135,12 @@ def _submitted(store: Store, jobs: Sequence[Job]) -> list[Stored]:
     return store.runs(
         [e.key for e in entries if e.method.startswith(EXTERNAL) and e.dataset in datasets]
     )
+
+
+def _check_reference(reference: str, rows: Iterable[tuple[str, RunSpec]]) -> None:
+    known = {name for label, spec in rows for name in _names(label, spec)}
+    if reference and reference not in known:
+        raise unknown("reference among these runs", reference, known)
 
 
 def _names(label: str, spec: RunSpec) -> tuple[str, str]:
