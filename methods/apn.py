@@ -3,7 +3,8 @@
 
 | point | paper | released code | here |
 |---|---|---|---|
-| backbone | ResNet-101, fine-tuned | on seen classes, then layers 2 to 4; AwA2 the latter | none |
+| backbone | ResNet-101, fine-tuned | on seen classes, then layers 2 to 4 | any with a map |
+| its batch norms | - | in training mode | the same; frozen: in evaluation mode |
 | rate of the backbone | - | 1e-6 falling, AwA2 1e-7 | `backbone_lr`; 0 freezes it |
 | local maps | prototypes on places | 1 x 1 convolution, 2e-4 U(0, 1) | the same |
 | local attributes | max over places | the same | the same |
@@ -17,7 +18,7 @@
 | compactness | of the maps | of their sigmoid, a sum; not in the first stage | in all epochs |
 | scores at the test | global | global | the same |
 | batches | - | 64, shuffled; CUB T1 by episodes | shuffled, of 64 |
-| optimiser | - | Adam, .5, made anew each epoch; in stages | that of all methods here |
+| optimiser | - | Adam, .5, rebuilt each epoch; in stages | that of all methods here |
 | augmentation | - | none | that of all methods here |
 | epoch, gamma | - | best on test, by hand | tuning worlds |
 

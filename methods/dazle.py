@@ -23,15 +23,16 @@ and the cross-entropy where that is over all classes: `calibration=0` and `cross
 them out. The defaults are the code's settings for CUB, presets those for the others.
 """  # noqa: D205
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from zslbench.backbones.maps import MapBackbone
-from zslbench.method import PublishedRule, TrainSet, hyper, option, weight
-from zslbench.method.trained import Comparison, TrainedConfig, TrainedMethod
-from zslbench.nn.attributes import Over, WordQueries, calibrated_losses
+from zslbench.method import PublishedRule, TrainSet, option
+from zslbench.nn.attributes import WordQueries, calibrated_losses
+
+from ._calibrated import CalibratedConfig, CalibratedMethod
 
 
 class Network(nn.Module):
@@ -63,10 +64,10 @@ class Network(nn.Module):
         return scores
 
 
-class DAZLE(TrainedMethod):
+class DAZLE(CalibratedMethod):
     """Words of attributes attend to places of a map, and images to attributes."""
 
-    class Config(TrainedConfig):
+    class Config(CalibratedConfig):
         """Config of DAZLE."""
 
         presets: ClassVar = {
@@ -74,28 +75,14 @@ class DAZLE(TrainedMethod):
             "AWA2": {"unit_words": True, "epochs": 20},
             "SUN": {"gate": False, "epochs": 100},
         }
-        logits: Comparison = option("dot", "s_c", "how predicted and class attributes are compared")
-        scale: float = hyper(1.0, "sigma", "scale of logits", 0.1, 1e3, log=True)
-        backbone_lr: float = hyper(
-            0.0, "eta_b", "learning rate of the backbone; 0 freezes it", 0.0, 1.0, log=True
-        )
-        calibration: float = weight(0.1, "lambda", "weight of the self-calibration")
-        cross_entropy: Over = option("all", "L_ce", "softmax over all classes, or over seen ones")
         gate: bool = option(True, "p", "whether attributes are weighed by a second attention")
         unit_words: bool = option(False, "v", "normalise trained words again in every pass")
 
     network: Network
-    needs = frozenset({"images", "word_vectors", "unseen_attributes"})
-    ending = "map"
     published = PublishedRule(
         epoch="best", gamma=2.0, space="logit", average="class",
         source="released code: epoch of the best H on test; +1 and -1 are in the scores",
     )  # fmt: skip
-
-    @classmethod
-    def transductive(cls, config: Any) -> bool:
-        """Return whether any loss has unseen classes in it."""
-        return bool(config.cross_entropy == "all" or config.calibration > 0)
 
     def build(self, train: TrainSet) -> nn.Module:
         """Return the network around the backbone."""

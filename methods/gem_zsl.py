@@ -7,7 +7,7 @@
 | rate of the backbone | - | that of all else | `backbone_lr` |
 | global attributes | - | linear on the pooled map, N(0, 1) | N(0, 1 / D) |
 | class scores | - | cosine; 20, SUN 25 | `logits`, `scale` |
-| words | - | word2vec, fixed | any, fixed |
+| words | - | word2vec, summed, not normed, fixed | any, fixed |
 | attention | - | softmax of word queries, W from N(0, 1) | the same |
 | local attributes | - | peaks of attention | the same |
 | regression of those | - | MSE; 1, SUN .5 | `regression` |
@@ -15,7 +15,7 @@
 | compactness | - | of attention, mean over places too, .2 | the same |
 | local part at the test | - | none | none |
 | gaze loss | - | in a file, not used | none |
-| sampling | - | 300 episodes of 4 classes, 2 images | `sampling`: batches of 64; presets |
+| sampling | - | 4 classes, 2 images; 300 an epoch | batches of 64; presets: 4 and 2, all images |
 | optimiser | - | SGD 1e-3, halved after 10 epochs | that of all methods here |
 | augmentation | - | crops, flips | that of all methods here |
 | epochs CUB, AwA2, SUN | - | 15, 12, 20 | 12 |

@@ -11,7 +11,7 @@ Learning", CVPR 2023 (arXiv 2303.15322); code ManLiuCoder/PSVMA at abd282a.
 | group compaction: hidden units | - | K // families (28, 9, 4 by dataset) | K // families |
 | the same without families | - | - | 10 |
 | mixing of patches | - | three layers, 512 hidden | the same |
-| between the two | - | positions again, a raw class token | the same |
+| between the two | - | positions again, a raw class token | the same; see below |
 | image feature | - | mean of patches, no final norm | the same |
 | cross-entropy | - | over seen classes, cosine, 25 | `scale` 25 |
 | attributes regressed | - | maxima of relu(q k') / sqrt(D), MSE, .5 | `regression` .5 |
@@ -19,11 +19,13 @@ Learning", CVPR 2023 (arXiv 2303.15322); code ManLiuCoder/PSVMA at abd282a.
 | its weight | - | CUB .001, AwA2 .1, SUN .02 | `debiasing` .001, presets |
 | backbone | ViT-B/16 | all of it trained, rate 1e-3 | trained, `backbone_lr` 1e-4 |
 | optimiser | - | SGD in steps, before each epoch | that of all methods here |
-| batches | - | 300 episodes: 16 classes, 2 images (AwA2, SUN 3) | `sampling`; presets |
+| batches | - | 16 classes, 2 images (AwA2, SUN 3); 300 | presets: so, as many as all images |
 | epoch, gamma | - | best on test, by hand per dataset | tuning worlds |
 
 "-" is where the paper's text was not at hand; its L_deb is given from memory. L_deb compares the
 scores of seen and unseen classes on training images, so it trains on unseen class attributes.
+Behind frozen blocks (`--frozen-blocks`) positions start at zero, and the class token between the
+two is that of an image of the mean colour.
 """  # noqa: D205
 
 from typing import Any, ClassVar

@@ -19,6 +19,7 @@ AAAI 2022 (arXiv 2112.01683); code shiming-chen/TransZero at 7c10cdb.
 | optimiser | SGD | Adam 1e-4, but AwA2 and SUN SGD 1e-4, batches of 50 | that of all methods here |
 | augmentation | - | none | the shared one; `augment=False`: none |
 | epochs | - | 200; SUN 400 | `epochs` |
+| T1 in its table | - | AwA2, SUN: of runs with other settings | the same run |
 | epoch, gamma | - | best on test, gamma 2 (the +-1) | tuning worlds |
 
 "-" is where the paper's text was not at hand; what its column says is from memory. Without
@@ -35,8 +36,9 @@ from torch.nn.functional import mse_loss, normalize
 
 from zslbench.backbones.maps import MapBackbone
 from zslbench.method import PublishedRule, TrainSet, hyper, option, weight
-from zslbench.method.trained import Comparison, TrainedConfig, TrainedMethod
-from zslbench.nn.attributes import Over, calibrated_losses
+from zslbench.nn.attributes import calibrated_losses
+
+from ._calibrated import CalibratedConfig, CalibratedMethod
 
 WAVES, LONGEST, STRETCH, LEAST = 8, 1000.0, 100.0, 1e-3
 
@@ -152,23 +154,17 @@ class Network(nn.Module):
         return (found * (words @ self.score)).sum(dim=-1), attention
 
 
-class TransZero(TrainedMethod):
+class TransZero(CalibratedMethod):
     """A transformer whose queries are attributes and whose memory is a map."""
 
-    class Config(TrainedConfig):
+    class Config(CalibratedConfig):
         """Config of TransZero."""
 
-        backbone_lr: float = hyper(0.0, "eta_b", "0: it stays frozen", 0.0, 1.0, log=True)
-        logits: Comparison = option("dot", "f a", "how predicted and class attributes are compared")
-        scale: float = hyper(1.0, "sigma", "scale of the logits", 0.1, 1e3, log=True)
         width: int = hyper(300, "d", "channels of the transformer", 8, 2048, log=True)
         hidden: int = hyper(512, "d_ff", "hidden units of its feed-forwards", 8, 8192, log=True)
         dropout: float = hyper(0.4, "p", "dropout in it", 0.0, 0.9)
         talk: bool = option(True, "SAtt", "whether attributes attend to each other")
         unit_words: bool = option(False, "V", "normalise trained words again in every pass")
-        cross_entropy: Over = option(
-            "all", "L_ACE", "classes of the cross-entropy; all: unseen ones too"
-        )
         calibration: float = weight(0.3, "lambda_SC", "weight of the self-calibration")
         regression: float = weight(0.005, "lambda_AR", "weight of predicted attributes' error")
         presets: ClassVar = {
@@ -184,17 +180,10 @@ class TransZero(TrainedMethod):
         }  # fmt: skip
 
     network: Network
-    needs = frozenset({"images", "word_vectors", "unseen_attributes"})
-    ending = "map"
     published = PublishedRule(
         epoch="best", gamma=2.0,
         source="released code, train_{cub,awa2,sun}.py: best epochs on test, +-1 in all scores",
     )  # fmt: skip
-
-    @classmethod
-    def transductive(cls, config: Any) -> bool:
-        """Return whether any loss has unseen classes in it."""
-        return bool(config.cross_entropy == "all" or config.calibration > 0)
 
     def build(self, train: TrainSet) -> nn.Module:
         """Return the network around the backbone."""

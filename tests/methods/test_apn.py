@@ -96,7 +96,9 @@ def test_global_attributes_score_and_local_maps_are_the_view(train):
     maps, local, whole = numbers(model, images)
     table = tensor(train.class_attributes)
     with torch.no_grad():
-        scores, (_, seen) = model.logits(images, table), model.look(images)
+        scores, (places, seen) = model.logits(images, table), model.look(images)
     expected = (maps @ whole.T).max(axis=1) @ train.class_attributes.T
     np.testing.assert_allclose(scores.numpy(), expected, rtol=1e-4)
     np.testing.assert_allclose(seen.numpy(), maps @ local.T, rtol=1e-3, atol=1e-5)
+    apart = [[np.std([row @ f for row in local], ddof=1) for f in image] for image in maps]
+    np.testing.assert_allclose(places.numpy(), apart, rtol=1e-3, atol=1e-5)

@@ -37,9 +37,17 @@ RELEASED = {
     ("psvma", "CUB"): {"debiasing": 0.001, "sampling": "2-shot", "batch_size": 32, "epochs": 25},
     ("psvma", "AWA2"): {"debiasing": 0.1, "sampling": "3-shot", "batch_size": 48, "epochs": 20},
     ("psvma", "SUN"): {"debiasing": 0.02, "sampling": "3-shot", "batch_size": 48, "epochs": 25},
-    ("transzero", "CUB"): {"width": 300, "hidden": 512, "dropout": 0.4, "calibration": 0.3},
-    ("transzero", "AWA2"): {"unit_words": True, "dropout": 0.5, "calibration": 2},
-    ("transzero", "SUN"): {"width": 128, "hidden": 2048, "talk": False, "calibration": 0.25},
+    ("transzero", "CUB"): {
+        "width": 300, "hidden": 512, "dropout": 0.4, "calibration": 0.3, "regression": 0.005,
+        "epochs": 200,
+    },
+    ("transzero", "AWA2"): {
+        "unit_words": True, "dropout": 0.5, "calibration": 2, "regression": 0.0005, "epochs": 200,
+    },
+    ("transzero", "SUN"): {
+        "width": 128, "hidden": 2048, "dropout": 0.3, "talk": False, "calibration": 0.25,
+        "regression": 0.001, "epochs": 400,
+    },
 }  # fmt: skip
 
 

@@ -48,6 +48,24 @@ def test_attention_starts_uniform_and_the_gate_at_one_half():
     assert plain.gate is None
 
 
+def test_the_view_is_the_first_attention():
+    train = toy_for(DAZLE, birds=FEW_BIRDS).train_set(DAZLE)
+    model = DAZLE(DAZLE.Config(), 0)
+    model.setup(train)
+    queries, images = model.network.queries, model.loaded(train.inputs[np.arange(3)])
+    with torch.no_grad():
+        queries.attend.copy_(noise(*queries.attend.shape, seed=3))
+        maps = model.network.backbone(images).double().numpy()
+        seen, attention = model.look(images)
+    words, attend = (p.detach().double().numpy() for p in (queries.words, queries.attend))
+    for image, found, mean in zip(maps, attention.numpy(), seen.numpy(), strict=True):
+        unit = [place / np.linalg.norm(place) for place in image]
+        raised = np.exp([[word @ attend @ place for word in words] for place in unit])
+        expected = raised / raised.sum(axis=0)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(mean, [np.mean(row) for row in expected], rtol=1e-3)
+
+
 @pytest.mark.parametrize(("over", "calibration"), [("all", 0.1), ("seen", 2.0)])
 def test_losses_know_all_classes_and_equal_loops(over, calibration):
     world = toy_for(DAZLE, birds=FEW_BIRDS)

@@ -60,6 +60,19 @@ def test_losses_equal_loops(train):
     assert {k: v.item() for k, v in found.items()} == pytest.approx(expected, rel=1e-3)
 
 
+def test_the_view_is_the_attention(train):
+    model, images, _ = built(train)
+    with torch.no_grad():
+        maps = model.network.backbone(images).double().numpy()
+        places, attention = model.look(images)
+    queries = train.word_vectors @ model.network.query.detach().double().numpy()
+    for image, found, mean in zip(maps, attention.numpy(), places.numpy(), strict=True):
+        raised = np.exp([[q @ place for q in queries] for place in image])
+        expected = raised / raised.sum(axis=0)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(mean, [np.mean(row) for row in expected], rtol=1e-3)
+
+
 def test_without_groups_nothing_is_decorrelated(train):
     model, images, labels = built(replace(train, attribute_groups=None))
     found = model.losses(images, labels, tensor(train.class_attributes))

@@ -7,9 +7,10 @@ family; the part is found if their intersection over union exceeds one half. Mea
 of an image, then over images, then over parts; the tail stays outside the mean.
 
 Source: wenjiaXu/APN-ZSL 95d5c9b, `model/CAM_utils.py` and `model/main_utils.py`, the families by
-`attri_groups_8_layer.json`. Two departures: boxes are not rounded to whole pixels, and a patch's
+`attri_groups_8_layer.json`. Three departures: boxes are not rounded to whole pixels; a patch's
 place is its middle, also at the left and upper edge, where the first maximum of a map resized by
-OpenCV is the corner of the image.
+OpenCV is the corner of the image; and the predicted values are those that a method scores by, where
+APN's code takes its local part's, which score nothing.
 """
 
 from collections.abc import Mapping, Sequence
