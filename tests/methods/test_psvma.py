@@ -192,3 +192,14 @@ def test_an_attribute_is_seen_where_its_prototype_scores_highest_in_the_last_pas
 @pytest.mark.slow
 def test_64_images_can_be_learnt_by_heart():
     assert learnt_by_heart(PSVMA, lr=3e-4, steps=60) > KNOWN
+
+
+@pytest.mark.slow
+def test_attention_stays_alive_at_the_default_rate():
+    """At a rate of 1e-3 relu leaves few attributes a score above 0, on larger data none."""
+    train = toy_for(PSVMA).train_set(PSVMA)
+    model = PSVMA(PSVMA.Config(epochs=3, batch_size=16), 0)
+    assert len(list(model.fit(train))) == 3
+    with torch.inference_mode():
+        _, maps = model.network.eval()(model.loaded(train.inputs[np.arange(16)]))
+    assert min(float((scores.amax(dim=-1) > 0).float().mean()) for scores in maps) > 0.25
