@@ -135,6 +135,7 @@ def test_a_record_under_the_name_of_another_is_refused(tmp_path):
         ("plumage_features", "plumage_features"),
         ("real_maps", "real_maps"),
         ("plumage_maps", "plumage_maps"),
+        ("real_images", "real_images"),
     ],
 )
 def test_published_page_is_what_its_archive_holds(tmp_path, study, name):
