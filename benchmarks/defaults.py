@@ -13,7 +13,8 @@ an archive beside the page, from which the search resumes on any machine.
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
@@ -33,7 +34,7 @@ from zslbench.report.files import write_figure
 from zslbench.report.shown import Shown
 from zslbench.report.table import Cell, Document, Table
 from zslbench.store import Store
-from zslbench.studies.archive import SUFFIX, members_of, pack, restore_all
+from zslbench.studies.archive import SUFFIX, members_of, pack, restore
 from zslbench.studies.leaderboard.plan.tune import tuning_space
 from zslbench.studies.plan import Entry, plan
 from zslbench.studies.progress import say
@@ -245,11 +246,17 @@ def write(found: Defaults, page: Path) -> None:
     found.save(page, {picture.name: "The best H so far of complete trials."})
 
 
-def keep(store: Store, dataset: str, methods: Sequence[str], archive: Path) -> None:
-    """Pack all trials of some methods on the data that is searched on."""
-    entries = [*store.index.entries("sweep"), *store.index.entries("trial")]
-    names = [e.name for e in entries if e.dataset == dataset and e.method in methods]
-    pack(archive, members_of(store, names))
+@contextmanager
+def kept(archive: Path, store: Store, dataset: str) -> Iterator[None]:
+    """Bring the trials of an archive, and pack all on that dataset at the end, however it comes."""
+    if archive.exists():
+        restore(archive, store)
+    try:
+        yield
+    finally:
+        entries = [*store.index.entries("sweep"), *store.index.entries("trial")]
+        names = [entry.name for entry in entries if entry.dataset == dataset]
+        pack(archive, members_of(store, names))
 
 
 @opt.spread
@@ -267,19 +274,15 @@ def main(
     """Search every trained method's defaults in tuning worlds, and write what was found."""
     budget = Budget(epochs, tuple(sorted(set(longer))), worlds)
     request, found = data.request(dataset), []
-    asked = opt.parse_list(methods) if methods else trained_methods()
-    with session(results, **vars(engine)) as at:
-        restore_all(page.parent, at.store)
-        try:
-            for method in asked:
-                try:
-                    found.append(searched(method, request, budget, at.store, at.engine))
-                except UnservedError as refusal:
-                    if methods:
-                        raise
-                    say(f"skipped {method}: {refusal}")
-        finally:
-            keep(at.store, request.name, asked, page.with_suffix(SUFFIX))
+    archive = page.with_suffix(SUFFIX)
+    with session(results, **vars(engine)) as at, kept(archive, at.store, request.name):
+        for method in opt.parse_list(methods) if methods else trained_methods():
+            try:
+                found.append(searched(method, request, budget, at.store, at.engine))
+            except UnservedError as refusal:
+                if methods:
+                    raise
+                say(f"skipped {method}: {refusal}")
     command = shlex.join(["python", "benchmarks/defaults.py", *sys.argv[1:]])
     write(Defaults(command, request.name, budget, found), page)
     say(f"written: {page}")

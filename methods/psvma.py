@@ -25,8 +25,9 @@ Learning", CVPR 2023 (arXiv 2303.15322); code ManLiuCoder/PSVMA at abd282a.
 
 "-" is where the paper's text was not at hand; its L_deb is given from memory. L_deb compares the
 scores of seen and unseen classes on training images, so it trains on unseen class attributes.
-At a rate of 1e-3 AdamW drives all q k' below 0 in the first epoch, where relu has no gradient: the
-attention is uniform from then on, and all maps of scores are 0. At 1e-4 part of it stays alive.
+At a rate of 1e-3 AdamW drives nearly all q k' below 0 in the first epoch (on photos all), where
+relu has no gradient: attention is uniform from then on, and maps of scores are 0. At 1e-4 part of
+it stays alive.
 Behind frozen blocks (`--frozen-blocks`) positions start at zero, and the class token between the
 two is that of an image of the mean colour.
 """  # noqa: D205

@@ -88,6 +88,8 @@ def test_a_search_that_was_stopped_resumes_elsewhere_from_its_archive(
     members = unpack(page.with_suffix(".tar.xz"))
     assert sum("/trial-" in name for name in members) == 2 and not page.exists()
     assert search("there", until=99) == 0
+    members = unpack(page.with_suffix(".tar.xz"))
+    assert sum("/trial-" in name for name in members) == 4
     assert tried == ["here"] * 3 + ["there"] * 2
 
 

@@ -119,9 +119,3 @@ def restore(path: Path, store: Store) -> None:
         for key, line in other.openings().items():
             if key not in known:
                 store.commit(Opening.model_validate(line))
-
-
-def restore_all(folder: Path, store: Store) -> None:
-    """Bring what the archives of a study's folder have and a results folder lacks."""
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        restore(path, store)

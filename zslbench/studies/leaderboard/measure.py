@@ -13,11 +13,11 @@ from zslbench.report.files import write_text
 from zslbench.report.records import csv_text, flat
 from zslbench.store import Store, Stored
 from zslbench.store.garbage import uncollected
-from zslbench.studies.archive import opened, restore_all
+from zslbench.studies.archive import opened
 from zslbench.studies.groups import EXTERNAL, SUBMITTED, called
 from zslbench.studies.incremental.figures import write_paths
 from zslbench.studies.incremental.results import group_incremental, incremental_rows
-from zslbench.studies.leaderboard.plan.planned import PlannedTable
+from zslbench.studies.leaderboard.plan.planned import PlannedTable, restore_all
 from zslbench.studies.leaderboard.plan.request import TableRequest, check_rules
 from zslbench.studies.leaderboard.plan.tune import tuned
 from zslbench.studies.leaderboard.results import Leaderboard, build_leaderboard

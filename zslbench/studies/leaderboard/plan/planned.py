@@ -10,7 +10,7 @@ from zslbench.engines.execute import Job
 from zslbench.errors import DataError
 from zslbench.records import RuleName, canonical_json
 from zslbench.store import Store
-from zslbench.studies.archive import FIX, SUFFIX, members_of, pack
+from zslbench.studies.archive import FIX, SUFFIX, members_of, pack, restore
 from zslbench.studies.leaderboard.plan.request import TableRequest
 from zslbench.studies.leaderboard.selection_bias import condensed
 from zslbench.studies.progress import say
@@ -94,3 +94,9 @@ class PlannedTable(BaseModel):
         members[TABLE] = self.model_dump_json(indent=1).encode()
         pack(folder / f"{self.name}{SUFFIX}", members)
         say(f"{len(runs)} runs are in {folder / self.name}{SUFFIX}")
+
+
+def restore_all(folder: Path, store: Store) -> None:
+    """Bring what the archives of a study's folder have and a results folder lacks."""
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        restore(path, store)
