@@ -59,7 +59,8 @@ class DataRequest:
         images: Folder of the images, where it is not the dataset's own.
         backbone: Name of the pretrained network for the images.
         map: Name of the network for methods that need a feature map, where it is not the backbone.
-        pair: Likewise, of the image-text pair for methods that read.
+        map_size: Side of that network's images in pixels, where it is not its own.
+        pair: As `map`, of the image-text pair for methods that read.
         weights: A local file with its weights.
         frozen_blocks: How many of its blocks, where it is a ViT, are never trained.
         mean: Of the input that those weights were trained on, where the file does not say.
@@ -80,6 +81,7 @@ class DataRequest:
     images: Path | None = None
     backbone: str | None = None
     map: str | None = None
+    map_size: int | None = None
     pair: str | None = None
     weights: Path | None = None
     frozen_blocks: int | None = None

@@ -109,7 +109,7 @@ class DataSource:
         asked, name = self.request, self.request.backbone
         if other := {"map": asked.map, "pair": asked.pair}.get(ending or "tokens"):
             try:
-                return find_backbone(other)
+                return find_backbone(other, image_size=asked.map_size if ending == "map" else None)
             except ZslbenchError as refusal:  # a suite's other rows can do without it
                 raise UnservedError(str(refusal)) from None
         if name is None:

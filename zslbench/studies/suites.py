@@ -23,6 +23,7 @@ OPEN = (
     "image_size",
     "frozen_blocks",
     "map",
+    "map_size",
     "pair",
     "words",
     "descriptions",

@@ -69,6 +69,7 @@ def changed(old, new):
         (changed("worlds = 2", 'rules = ["best"]'), "rules.1: input should be 'validation'"),
         (changed("[1, 10]", "1"), "grids.1.settings.reg_x: input should be a valid list"),
         (changed('"t"', '"t"\nname = "n"'), "no key 'name'"),
+        (changed("worlds = 2", "map_size = 448"), "map_size: there is no map: name one"),
         ('title = "t"\ndatasets = ["a"]\nrows = 3', "rows: input should be a valid list"),
         ('title = "t"\ndatasets = ["a"]\nrows = [3]', "rows.1: input should be a valid dictionary"),
     ],
@@ -173,6 +174,19 @@ def test_first_table_s_methods_run_on_its_backbone():
     (request,) = suite.requests([DataRequest("CUB", Path())])
     endings = ("tokens", "map", "pair")
     assert [DataSource(request).source(ending).ending for ending in endings] == [*endings]
+
+
+def test_a_map_has_a_size_of_its_own():
+    """The released code of MSDN and its kin works at 448 px, beside a ViT at its own size."""
+    text = WHOLE.replace("worlds", '''
+        backbone = "random:deit_tiny_patch16_224"
+        map = "random:resnet10t"
+        map_size = 448
+        worlds''', 1)  # fmt: skip
+    (request,) = parse_text(Suite, "s", text).requests([DataRequest("CUB", Path())])
+    found = [DataSource(request).source(ending) for ending in ("tokens", "map")]
+    assert [(source.size, source.grid) for source in found] == [(224, 14), (448, 14)]
+    assert found[1].record.title == "random:resnet10t at 448 px"
 
 
 TABLES = {

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from zslbench.errors import ZslbenchError
 from zslbench.method.registry import load_method
@@ -40,7 +41,8 @@ class Suite(AnySuite):
         features: As `--features`; so are `backbone`, `image_size`, `frozen_blocks` and `words`.
         map: The backbone of rows that need a feature map, where it is not `backbone`; by default
             plumage's own.
-        pair: Likewise, the image-text pair of rows that read class descriptions.
+        map_size: As `image_size`, of `map`.
+        pair: As `map`, the image-text pair of rows that read class descriptions.
         worlds: Tuning worlds.
         tuning_seeds: Fits in each of them, of methods that are not deterministic.
         rules: Rules to show.
@@ -53,6 +55,7 @@ class Suite(AnySuite):
     image_size: int | None = Field(default=None, ge=1)
     frozen_blocks: int | None = Field(default=None, ge=1)
     map: str | None = None
+    map_size: int | None = Field(default=None, ge=1)
     pair: str | None = None
     words: str | None = None
     worlds: int = Field(default=3, ge=1, le=20)
@@ -60,6 +63,13 @@ class Suite(AnySuite):
     rules: list[RuleName] = Field(default=["validation"], min_length=1)
     rows: list[SuiteRow] = Field(default_factory=list)
     grids: list[Grid] = Field(default_factory=list)
+
+    @field_validator("map_size")
+    @classmethod
+    def _of_a_map(cls, size: int | None, info: ValidationInfo) -> int | None:
+        if size and info.data.get("map") is None:
+            raise PydanticCustomError("size", "there is no map: name one, or image_size")
+        return size
 
     def entries(self) -> list[Entry]:
         """Return the lines, those of grids last.
