@@ -8,6 +8,8 @@ from zslbench.method import hyper, option, weight
 from zslbench.method.trained import Comparison, TrainedConfig, TrainedMethod
 from zslbench.nn.attributes import Over
 
+EXTRACTED: dict[str, Any] = {"augment": False, "batch_size": 50}  # released: maps from files
+
 
 class CalibratedConfig(TrainedConfig):
     """What a method with self-calibration may be set to."""

@@ -12,15 +12,15 @@ Attribute-Based Attention", CVPR 2020; code hbdat/cvpr20_DAZLE at e5a0460.
 | +1 for unseen, -1 for seen | - | calibration, test | calibration; the test has gamma |
 | weight of self-calibration | - | .1 | `calibration` |
 | class attributes below 0 (AwA) | - | 0 | as given |
-| batches of 50 | - | shuffled; SUN by classes in turn | shuffled, of 64 |
+| batches of 50 | - | shuffled; SUN by classes in turn | shuffled, of 64; presets: of 50 |
 | optimiser | - | RMSprop 1e-4, momentum .9 (AwA2 0) | that of all methods here |
-| augmentation | - | none | that of all methods here |
+| augmentation | - | none | the shared one; presets: none |
 | epochs CUB, AwA2, SUN | - | 20, 20, 100 | 12 |
 | epoch, gamma | - | best on test | tuning worlds |
 
 "-" is where the paper's text was not at hand. Attributes of unseen classes enter the calibration,
 and the cross-entropy where that is over all classes: `calibration=0` and `cross_entropy=seen` leave
-them out. The defaults are the code's settings for CUB, presets those for the others.
+them out. The weights of losses are by default the code's for CUB.
 """  # noqa: D205
 
 from typing import ClassVar
@@ -32,7 +32,7 @@ from zslbench.backbones.maps import MapBackbone
 from zslbench.method import PublishedRule, TrainSet, option
 from zslbench.nn.attributes import WordQueries, calibrated_losses
 
-from ._calibrated import CalibratedConfig, CalibratedMethod
+from ._calibrated import EXTRACTED, CalibratedConfig, CalibratedMethod
 
 
 class Network(nn.Module):
@@ -71,9 +71,9 @@ class DAZLE(CalibratedMethod):
         """Config of DAZLE."""
 
         presets: ClassVar = {
-            "CUB": {"epochs": 20},
-            "AWA2": {"unit_words": True, "epochs": 20},
-            "SUN": {"gate": False, "epochs": 100},
+            "CUB": {**EXTRACTED, "epochs": 20},
+            "AWA2": {**EXTRACTED, "unit_words": True, "epochs": 20},
+            "SUN": {**EXTRACTED, "gate": False, "epochs": 100},
         }
         gate: bool = option(True, "p", "whether attributes are weighed by a second attention")
         unit_words: bool = option(False, "v", "normalise trained words again in every pass")

@@ -23,7 +23,7 @@
 
 "-" is where the paper's text was not at hand. A cosine does not see how large the global weights
 are, but steps of AdamW count for more where these are small. The attention trains the backbone:
-with a frozen one the local part has no say in the scores. The weights of losses are by default the
+with a frozen one the local part does not enter the scores. The weights of losses are by default the
 code's for CUB and AwA2.
 """  # noqa: D205
 

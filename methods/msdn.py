@@ -15,8 +15,8 @@ CVPR 2022 (arXiv 2203.03137); code shiming-chen/MSDN at ec3598b.
 | its scores | - | with the +-1 | the same |
 | its weight | - | CUB .001, AwA2 1e-7, SUN .01 | `distillation` .001, presets |
 | scores at the test | a mixture | .9, 1, .7 of text to image; +-1 | `mixing` .9; gamma, no +-1 |
-| optimiser | - | RMSprop 1e-4, batches of 50 | that of all methods here |
-| augmentation | - | none | the shared one; `augment=False`: none |
+| optimiser | - | RMSprop 1e-4, batches of 50 | that of all methods here; presets: of 50 |
+| augmentation | - | none | the shared one; presets: none |
 | T1 in its table | - | of runs with another weight of calibration | the same run |
 | epoch, gamma | - | best on test, gamma 2 (the +-1) | tuning worlds |
 
@@ -35,7 +35,7 @@ from zslbench.method import PublishedRule, TrainSet, hyper, option, weight
 from zslbench.nn.attributes import Over, WordQueries, calibrated_losses, shifted
 from zslbench.nn.losses import Consistency, consistency
 
-from ._calibrated import CalibratedConfig, CalibratedMethod
+from ._calibrated import EXTRACTED, CalibratedConfig, CalibratedMethod
 
 
 class Network(nn.Module):
@@ -78,10 +78,16 @@ class MSDN(CalibratedMethod):
         consistency: Consistency = option("js", "JSD", "divergence within the distillation")
         mixing: float = hyper(0.9, "alpha_1", "share of text to image at the test", 0.0, 1.0)
         presets: ClassVar = {
-            "CUB": {"calibration": 0.1, "distillation": 0.001, "mixing": 0.9, "epochs": 30},
-            "AWA2": {"calibration": 0.12, "distillation": 1e-7, "mixing": 1.0, "epochs": 50},
-            "SUN": {"calibration": 1e-4, "distillation": 0.01, "mixing": 0.7, "epochs": 70},
-        }
+            "CUB": {
+                **EXTRACTED, "calibration": 0.1, "distillation": 0.001, "mixing": 0.9, "epochs": 30,
+            },
+            "AWA2": {
+                **EXTRACTED, "calibration": 0.12, "distillation": 1e-7, "mixing": 1.0, "epochs": 50,
+            },
+            "SUN": {
+                **EXTRACTED, "calibration": 1e-4, "distillation": 0.01, "mixing": 0.7, "epochs": 70,
+            },
+        }  # fmt: skip
 
     network: Network
     published = PublishedRule(

@@ -16,8 +16,9 @@ AAAI 2022 (arXiv 2112.01683); code shiming-chen/TransZero at 7c10cdb.
 | regression | squared error | mean: CUB .005, AwA2 .0005, SUN .001 | `regression` .005, presets |
 | d, hidden units, dropout | - | 300, 512, .4; AwA2 .5; SUN 128, 2048, .3 | presets |
 | scores at the test | - | with the +-1 | without: gamma |
-| optimiser | SGD | Adam 1e-4, but AwA2 and SUN SGD 1e-4, batches of 50 | that of all methods here |
-| augmentation | - | none | the shared one; `augment=False`: none |
+| optimiser | SGD | Adam 1e-4; AwA2 and SUN SGD 1e-4 | that of all methods here |
+| batches | - | of 50 | of 64; presets: of 50 |
+| augmentation | - | none | the shared one; presets: none |
 | epochs | - | 200; SUN 400 | `epochs` |
 | T1 in its table | - | AwA2, SUN: of runs with other settings | the same run |
 | epoch, gamma | - | best on test, gamma 2 (the +-1) | tuning worlds |
@@ -38,7 +39,7 @@ from zslbench.backbones.maps import MapBackbone
 from zslbench.method import PublishedRule, TrainSet, hyper, option, weight
 from zslbench.nn.attributes import calibrated_losses
 
-from ._calibrated import CalibratedConfig, CalibratedMethod
+from ._calibrated import EXTRACTED, CalibratedConfig, CalibratedMethod
 
 WAVES, LONGEST, STRETCH, LEAST = 8, 1000.0, 100.0, 1e-3
 
@@ -168,14 +169,16 @@ class TransZero(CalibratedMethod):
         calibration: float = weight(0.3, "lambda_SC", "weight of the self-calibration")
         regression: float = weight(0.005, "lambda_AR", "weight of predicted attributes' error")
         presets: ClassVar = {
-            "CUB": {"dropout": 0.4, "calibration": 0.3, "regression": 0.005, "epochs": 200},
+            "CUB": {
+                **EXTRACTED, "dropout": 0.4, "calibration": 0.3, "regression": 0.005, "epochs": 200,
+            },
             "AWA2": {
-                "dropout": 0.5, "unit_words": True, "calibration": 2.0, "regression": 0.0005,
-                "epochs": 200,
+                **EXTRACTED, "dropout": 0.5, "unit_words": True, "calibration": 2.0,
+                "regression": 0.0005, "epochs": 200,
             },
             "SUN": {
-                "width": 128, "hidden": 2048, "dropout": 0.3, "talk": False, "calibration": 0.25,
-                "regression": 0.001, "epochs": 400,
+                **EXTRACTED, "width": 128, "hidden": 2048, "dropout": 0.3, "talk": False,
+                "calibration": 0.25, "regression": 0.001, "epochs": 400,
             },
         }  # fmt: skip
 

@@ -8,16 +8,17 @@ RELEASED = {
     ("apn", "CUB"): {
         "softmax": "twice", "pooling": "max", "regression_global": 0.01, "regression_local": 0.1,
         "decorrelation_local": 4e-2, "decorrelation_global": 5e-5, "compactness": 1e-9,
-        "epochs": 30,
+        "epochs": 30, "augment": False, "frozen_epochs": 6, "batch_size": 64,
     },
     ("apn", "AWA2"): {
         "softmax": "twice", "pooling": "mean", "regression_global": 1e-4, "regression_local": 0.01,
         "decorrelation_local": 5e-7, "decorrelation_global": 5e-4, "compactness": 0, "epochs": 30,
+        "augment": False, "frozen_epochs": 2, "batch_size": 64,
     },
     ("apn", "SUN"): {
         "softmax": "twice", "pooling": "mean", "regression_global": 1e-4, "regression_local": 0.05,
         "decorrelation_local": 5e-3, "decorrelation_global": 1e-3, "compactness": 2e-7,
-        "epochs": 30,
+        "epochs": 30, "augment": False, "frozen_epochs": 4, "batch_size": 64,
     },
     ("dazle", "CUB"): {"gate": True, "unit_words": False, "epochs": 20, "calibration": 0.1},
     ("dazle", "AWA2"): {"gate": True, "unit_words": True, "epochs": 20, "calibration": 0.1},
@@ -49,6 +50,7 @@ RELEASED = {
         "regression": 0.001, "epochs": 400,
     },
 }  # fmt: skip
+EXTRACTED = ("dazle", "msdn", "transzero")  # their code reads maps from files, 50 a batch
 
 
 @pytest.mark.parametrize(("name", "dataset"), RELEASED)
@@ -56,3 +58,10 @@ def test_a_preset_has_the_released_settings(name, dataset):
     config = load_method(name).Config.parse({"preset": dataset}, name)
     expected = RELEASED[name, dataset]
     assert {key: getattr(config, key) for key in expected} == expected
+
+
+@pytest.mark.parametrize("name", EXTRACTED)
+@pytest.mark.parametrize("dataset", ["CUB", "AWA2", "SUN"])
+def test_methods_whose_code_reads_extracted_maps_do_not_augment(name, dataset):
+    config = load_method(name).Config.parse({"preset": dataset}, name)
+    assert (config.augment, config.batch_size, config.backbone_lr) == (False, 50, 0)

@@ -10,6 +10,7 @@ from zslbench.nn.attributes import (
     WordQueries,
     block_norms,
     calibrated_losses,
+    channel_norms,
     group_lasso,
     self_calibration,
     spread,
@@ -127,7 +128,7 @@ def test_unseen_bias_of_an_only_unseen_class_takes_its_deviation_as_0(how):
     assert torch.isfinite(logits.grad).all()
 
 
-def test_both_decorrelations_equal_loops_over_groups_and_channels():
+def test_decorrelations_equal_loops_over_groups_and_channels():
     rows = noise(7, 4)
     numbers, groups = rows.double().numpy(), np.array(GROUPS)
     by_channel = [
@@ -138,6 +139,7 @@ def test_both_decorrelations_equal_loops_over_groups_and_channels():
     by_block = [np.sqrt((numbers[groups == g] ** 2).sum()) for g in range(3)]
     group = torch.tensor(GROUPS)
     assert float(group_lasso(rows, group)) == pytest.approx(np.mean(by_channel), rel=1e-5)
+    assert float(channel_norms(rows, group)) == pytest.approx(np.sum(by_channel), rel=1e-5)
     assert float(block_norms(rows, group)) == pytest.approx(np.sum(by_block), rel=1e-5)
 
 

@@ -18,7 +18,7 @@ LISTED = {"awa1": AWA, "awa2": AWA, "sun": SUN}
 
 
 def attribute_groups(dataset: str, table: ClassTable) -> Int | None:
-    """Return `[K]` the group of each attribute; None where nobody says.
+    """Return `[K]` the group of each attribute; None where they are unknown.
 
     The families of names like CUB's, else the kinds that GEM-ZSL (Liu et al., CVPR 2021; code at
     8486b08) lists for AwA and SUN, which give their attributes no such names.

@@ -1,4 +1,4 @@
-"""Attributes that look for their places in a feature map, and the losses of those who do so.
+"""Attributes that look for their places in a feature map, and their losses.
 
 B images, N places of a square map in raster order, D channels, K attributes, C classes, the seen
 ones first. Sources: DAZLE (Huynh and Elhamifar, CVPR 2020; code hbdat/cvpr20_DAZLE at e5a0460), APN
@@ -136,7 +136,7 @@ def unseen_bias(logits: Tensor, seen: int, how: Gaps = "released") -> Tensor:
 def group_lasso(rows: Tensor, groups: Tensor) -> Tensor:
     """Return the decorrelation of GEM-ZSL: attributes of a group may share channels, others not.
 
-    1 / (G D) sum_g sum_d ||rows_{k in g, d}||_2, as in the papers of APN (there a sum) and GEM-ZSL.
+    1 / (G D) sum_g sum_d ||rows_{k in g, d}||_2.
 
     Args:
         rows: `[K, D]` a vector of each attribute.
@@ -144,6 +144,11 @@ def group_lasso(rows: Tensor, groups: Tensor) -> Tensor:
     """
     norms = [rows[groups == group].norm(dim=0).mean() for group in range(int(groups.max()) + 1)]
     return torch.stack(norms).mean()
+
+
+def channel_norms(rows: Tensor, groups: Tensor) -> Tensor:
+    """Return the decorrelation of APN's paper, a sum: `group_lasso` times G D."""
+    return group_lasso(rows, groups) * (int(groups.max()) + 1) * rows.shape[1]
 
 
 def block_norms(rows: Tensor, groups: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Plans: the runs that a question asks for."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zslbench.data.load import DataRequest
@@ -25,12 +25,18 @@ class Entry:
         config: Of the method: an instance of its `Config`.
         label: What the table calls it; may be empty.
         seeds: Where they are not those of the plan.
+        presets: Configs in its place on the datasets named.
     """
 
     method: str
     config: Any
     label: str = ""
     seeds: tuple[int, ...] = ()
+    presets: Mapping[str, Any] = field(default_factory=dict)
+
+    def on(self, dataset: str) -> Any:
+        """Return the config that it has on a dataset."""
+        return self.presets.get(dataset.upper(), self.config)
 
 
 def plan(
@@ -67,16 +73,16 @@ def plan(
     for request in requests:
         datasets = DataSource(request, on_progress)
         for entry in entries:
-            name, cls = entry.method, load_method(entry.method)
+            name, cls, config = entry.method, load_method(entry.method), entry.on(request.name)
             try:
-                dataset = datasets.for_method(name, cls, entry.config)
+                dataset = datasets.for_method(name, cls, config)
             except UnservedError as refusal:
                 if on_skip is None:
                     raise
                 on_skip(f"skipped {name} on {request.name}: {refusal}")
                 continue
-            template = spec_of(name, cls, entry.config, dataset)
-            alike = cls.is_deterministic(entry.config)
+            template = spec_of(name, cls, config, dataset)
+            alike = cls.is_deterministic(config)
             same = {"tuning_worlds": worlds, "tuning_seeds": 1 if alike else tuning_seeds}
             for seed in entry.seeds or seeds or ((0,) if alike else DEFAULT_SEEDS):
                 update = {"seed": seed, "rules": rules, **same}

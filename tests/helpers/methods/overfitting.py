@@ -12,7 +12,7 @@ from zslbench.protocol.worlds import final_world
 KNOWN = 0.95
 
 
-def learnt_by_heart(method, lr, steps):
+def learnt_by_heart(method, lr, steps, **settings):
     """Return the share of 64 training images that a method comes to know in steps on all of them.
 
     It trains as always: a backbone that is frozen by default stays so.
@@ -21,7 +21,7 @@ def learnt_by_heart(method, lr, steps):
     items = np.linspace(0, len(train.labels) - 1, 64).astype(int)  # of all classes
     few = replace(train, inputs=train.inputs[items], labels=train.labels[items])
     rates = {"lr": lr, "backbone_lr": lr if method.Config().backbone_lr else 0.0}
-    config = method.Config(augment=False, batch_size=64, epochs=steps, **rates)
+    config = method.Config(augment=False, batch_size=64, epochs=steps, **rates, **settings)
     return fitted_to_know(method(config, 0), few)
 
 

@@ -189,6 +189,41 @@ def test_a_map_has_a_size_of_its_own():
     assert found[1].record.title == "random:resnet10t at 448 px"
 
 
+PRESETS = """
+title = "t"
+datasets = ["CUB"]
+presets = true
+settings = { epochs = 30 }
+
+[[rows]]
+method = "psvma"
+
+[[rows]]
+method = "psvma"
+label = "SUN's"
+settings = { preset = "SUN" }
+
+[[rows]]
+method = "eszsl"
+"""
+
+
+def test_presets_are_those_of_each_dataset_and_what_a_suite_sets_goes_before_them():
+    psvma, fixed, eszsl = parse_text(Suite, "s", PRESETS).entries()
+    found = [psvma.on(name) for name in ("plumage", "cub", "AWA2")]
+    assert [(c.debiasing, c.sampling, c.epochs) for c in found] == [
+        (0.001, "batches", 30), (0.001, "2-shot", 30), (0.1, "3-shot", 30),
+    ]  # fmt: skip
+    assert {fixed.on(name).debiasing for name in ("plumage", "AWA2", "SUN")} == {0.02}
+    assert eszsl.on("CUB") == eszsl.config
+
+
+def test_presets_that_make_two_rows_one_run_on_a_dataset_are_refused():
+    text = PRESETS.replace('["CUB"]', '["CUB", "SUN"]')
+    with pytest.raises(ZslbenchError, match=r"'psvma' and \"SUN's\" are the same run: remove one"):
+        parse_text(Suite, "s", text).entries()
+
+
 TABLES = {
     "svip_table1": "SVIP (ICCV 2025), Table 1",
     "vspcn_main": "VSPCN (CVPR 2025), as summarised",

@@ -1,6 +1,7 @@
 """Suites: published tables and figures as runnable data, one TOML file each (docs/suites.md)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -43,6 +44,8 @@ class Suite(AnySuite):
             plumage's own.
         map_size: As `image_size`, of `map`.
         pair: As `map`, the image-text pair of rows that read class descriptions.
+        presets: Whether methods have, on a dataset that their papers give settings for, those
+            settings; what the suite and its rows set goes before them.
         worlds: Tuning worlds.
         tuning_seeds: Fits in each of them, of methods that are not deterministic.
         rules: Rules to show.
@@ -58,6 +61,7 @@ class Suite(AnySuite):
     map_size: int | None = Field(default=None, ge=1)
     pair: str | None = None
     words: str | None = None
+    presets: bool = False
     worlds: int = Field(default=3, ge=1, le=20)
     tuning_seeds: int = Field(default=1, ge=1, le=20)
     rules: list[RuleName] = Field(default=["validation"], min_length=1)
@@ -78,13 +82,25 @@ class Suite(AnySuite):
             ZslbenchError: On a method, setting or value that there is not, on lines that are the
                 same, on a reference that is no line.
         """
-        found = [self.line(row, load_method) for row in self.rows]
-        for entry in (self.line(row, load_method) for grid in self.grids for row in grid.rows()):
-            found += [] if any(same_run(entry, other) for other in found) else [entry]
+        found = [self._entry(row) for row in self.rows]
+        for entry in (self._entry(row) for grid in self.grids for row in grid.rows()):
+            known = any(same_run(entry, other, self.datasets) for other in found)
+            found += [] if known else [entry]
         if not found:
             raise ZslbenchError(f"{self.name}: it has no rows. Add one: [[rows]], method = NAME.")
         self.check(found, {name for entry in found for name in (entry.label, entry.method)})
         return found
+
+    def _entry(self, row: SuiteRow) -> Entry:
+        entry = self.line(row, load_method)
+        if not self.presets or "preset" in row.settings:
+            return entry
+        own = {
+            name: row.model_copy(update={"settings": {"preset": name, **row.settings}})
+            for name in entry.config.presets
+        }
+        configs = {name: self.line(each, load_method).config for name, each in own.items()}
+        return replace(entry, presets=configs)
 
 
 def read_suite(name: str) -> Suite:
