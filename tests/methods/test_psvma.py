@@ -195,7 +195,7 @@ def test_64_images_can_be_learnt_by_heart():
 
 
 @pytest.mark.slow
-def test_attention_stays_alive_at_the_default_rate():
+def test_three_epochs_at_the_default_rate_leave_attributes_a_score_above_0():
     """At a rate of 1e-3 relu leaves few attributes a score above 0, on larger data none."""
     train = toy_for(PSVMA).train_set(PSVMA)
     model = PSVMA(PSVMA.Config(epochs=3, batch_size=16), 0)
