@@ -128,7 +128,8 @@ def test_each_dataset_has_the_released_settings():
     config = MSDN.Config.parse({"preset": "SUN", "epochs": 5}, "msdn")
     assert (config.calibration, config.distillation, config.mixing) == (1e-4, 0.01, 0.7)
     assert config.epochs == 5
-    assert MSDN.Config.parse({"preset": "CUB", "epochs": 12}, "msdn") == MSDN.Config()
+    loop = {"epochs": 12, "batch_size": 64, "augment": True}
+    assert MSDN.Config.parse({"preset": "CUB", **loop}, "msdn") == MSDN.Config()
 
 
 @pytest.mark.slow
