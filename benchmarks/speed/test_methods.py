@@ -157,7 +157,9 @@ def test_60_epochs_of_tf_vaegan_on_features_of_plumage_take_under_three_minutes(
 @pytest.mark.parametrize("name", ON_A_MAP)
 def test_a_step_on_a_frozen_map_takes_at_most_one_and_a_half_forward_passes(benchmark, name):
     """Of ResNet-101 at 224 px, with as many attributes and classes as CUB has."""
-    model, batch, _ = prepared(name, MAP, 312, 300, (150, 50), backbone_lr=0)
+    model, batch, _ = prepared(
+        name, MAP, attributes=312, word=300, classes=(150, 50), backbone_lr=0
+    )
     model.network.train(), model.backbone.eval()
 
     def bare():

@@ -114,7 +114,7 @@ class AnySuite(SuitePart):
                     f"{self.name}: two rows are called {entry.label!r}: rename one."
                 )
             for other in entries[:number]:
-                if same_run(other, entry, self.datasets):
+                if any(same_runs(other, entry, self.datasets)):
                     pair = f"{other.label!r} and {entry.label!r}"
                     raise ZslbenchError(f"{self.name}: {pair} are the same run: remove one.")
         if self.reference and self.reference not in known:
@@ -125,9 +125,9 @@ class AnySuite(SuitePart):
                 raise unknown("setting of any method", key, keys, where=f" in {self.name}")
 
 
-def same_run(one: Entry, other: Entry, datasets: Sequence[str]) -> bool:
-    """Return whether two lines ask for the same runs on any of some datasets."""
-    return one.method == other.method and any(one.on(name) == other.on(name) for name in datasets)
+def same_runs(one: Entry, other: Entry, datasets: Sequence[str]) -> list[bool]:
+    """Return whether two lines ask for the same runs, on each of some datasets."""
+    return [one.method == other.method and one.on(name) == other.on(name) for name in datasets]
 
 
 def shipped(*folder: str) -> dict[str, Traversable]:

@@ -224,6 +224,13 @@ def test_presets_that_make_two_rows_one_run_on_a_dataset_are_refused():
         parse_text(Suite, "s", text).entries()
 
 
+def test_a_value_of_a_grid_that_is_known_on_one_dataset_alone_is_refused_and_not_left_out():
+    text = PRESETS.replace('["CUB"]', '["CUB", "AWA2"]')
+    text += '[[grids]]\nmethod = "psvma"\nsettings = { debiasing = [0.1] }'
+    with pytest.raises(ZslbenchError, match=r"'psvma' and 'psvma \(debiasing=0.1\)' are the same"):
+        parse_text(Suite, "s", text).entries()
+
+
 TABLES = {
     "svip_table1": "SVIP (ICCV 2025), Table 1",
     "vspcn_main": "VSPCN (CVPR 2025), as summarised",

@@ -17,7 +17,7 @@ from zslbench.studies.suites import (
     SuiteRow,
     find_suite,
     parse_text,
-    same_run,
+    same_runs,
     shipped,
 )
 
@@ -84,7 +84,7 @@ class Suite(AnySuite):
         """
         found = [self._entry(row) for row in self.rows]
         for entry in (self._entry(row) for grid in self.grids for row in grid.rows()):
-            known = any(same_run(entry, other, self.datasets) for other in found)
+            known = any(all(same_runs(entry, other, self.datasets)) for other in found)
             found += [] if known else [entry]
         if not found:
             raise ZslbenchError(f"{self.name}: it has no rows. Add one: [[rows]], method = NAME.")
@@ -93,7 +93,7 @@ class Suite(AnySuite):
 
     def _entry(self, row: SuiteRow) -> Entry:
         entry = self.line(row, load_method)
-        if not self.presets or "preset" in row.settings:
+        if not self.presets:
             return entry
         own = {
             name: row.model_copy(update={"settings": {"preset": name, **row.settings}})
